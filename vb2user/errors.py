@@ -1,0 +1,169 @@
+"""Layer 0: what can go wrong. Knows nothing of V4L2 beyond the words its callers hand in.
+
+Every error is a :class:`Vb2Error`. It says on one line what was attempted on which object, what the
+kernel answered, what that answer means there, and what to do about it. Each class carries the exit
+status with which the command ``vb2user`` ends on it: 1 what was asked about is not so, 2 wrong
+usage, 3 no such device, no permission or a missing prerequisite.
+"""
+
+from __future__ import annotations
+
+import errno as _errno
+import os
+from typing import ClassVar
+
+
+class Vb2Error(Exception):
+    """Base of everything this library raises on purpose.
+
+    Attributes:
+        remedy: what the user can do about it, or None.
+        exit_status: the exit status of the command line for this class of error.
+    """
+
+    exit_status: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, remedy: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.remedy}" if self.remedy else self.message
+
+
+class UsageError(Vb2Error, ValueError):
+    """The caller asked for something that cannot be meant: caught before the kernel was asked."""
+
+    exit_status = 2
+
+
+class MissingPrerequisite(Vb2Error):
+    """Something that this operation stands on (a module, a heap, a program, a right) is not here."""
+
+    exit_status = 3
+
+
+class ClosedError(Vb2Error):
+    """An object was used after its close: its fd, mapping or buffer no longer exists."""
+
+
+class StateError(Vb2Error):
+    """An operation that the state of a buffer or queue does not allow."""
+
+
+class StreamTimeout(Vb2Error, TimeoutError):
+    """No buffer became ready within the time that the caller allowed."""
+
+
+class CorruptFrame(Vb2Error):
+    """A frame that the driver flagged ``V4L2_BUF_FLAG_ERROR``, under the policy ``raise``."""
+
+
+class KernelError(Vb2Error, OSError):
+    """The kernel refused a request.
+
+    It is an :class:`OSError` as well, so ``except OSError`` and ``e.errno`` work as usual.
+
+    Attributes:
+        errno: the error number.
+        request: the ioctl or system call, e.g. ``VIDIOC_QBUF``.
+        device: the node or object it was sent to, e.g. ``/dev/video0``.
+        buffer: index of the buffer concerned, or None.
+        meaning: what this errno means for this request, as the kernel documents it, or None.
+    """
+
+    def __init__(
+        self,
+        errno: int,
+        request: str,
+        device: str,
+        *,
+        buffer: int | None = None,
+        meaning: str | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        where = device if buffer is None else f"{device} buffer {buffer}"
+        name = _errno.errorcode.get(errno, str(errno))
+        text = f"{where}: {request} failed: {name} ({os.strerror(errno)})"
+        if meaning:
+            text += f": {meaning}"
+        Vb2Error.__init__(self, text, remedy=remedy)
+        # OSError.__new__ saw other arguments than (errno, strerror), so its fields are set here.
+        self.errno = errno
+        self.strerror = os.strerror(errno)
+        self.filename = device
+        self.request = request
+        self.device = device
+        self.buffer = buffer
+        self.meaning = meaning
+
+    def __str__(self) -> str:
+        return Vb2Error.__str__(self)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.__dict__ | {"errno": self.errno}))
+
+
+class DeviceGone(KernelError):
+    """ENODEV, or ENXIO at open: the device was unplugged or its driver unbound."""
+
+    exit_status = 3
+
+
+class DeviceBusy(KernelError):
+    """EBUSY: another file handle (or this one, in another memory type) owns the queue."""
+
+    exit_status = 3
+
+
+class PermissionDenied(KernelError):
+    """EACCES or EPERM."""
+
+    exit_status = 3
+
+
+class NoSuchDevice(KernelError):
+    """ENOENT, or a path that is no video node."""
+
+    exit_status = 3
+
+
+class NotSupported(KernelError):
+    """ENOTTY: the driver or this kernel does not know the ioctl."""
+
+
+_BY_ERRNO: dict[int, type[KernelError]] = {
+    _errno.ENODEV: DeviceGone,
+    _errno.EBUSY: DeviceBusy,
+    _errno.EACCES: PermissionDenied,
+    _errno.EPERM: PermissionDenied,
+    _errno.ENOENT: NoSuchDevice,
+    _errno.ENOTTY: NotSupported,
+}
+
+
+def kernel_error(
+    errno: int,
+    request: str,
+    device: str,
+    *,
+    buffer: int | None = None,
+    meaning: str | None = None,
+    remedy: str | None = None,
+) -> KernelError:
+    """The most specific :class:`KernelError` for ``errno``."""
+    cls = _BY_ERRNO.get(errno, KernelError)
+    return cls(errno, request, device, buffer=buffer, meaning=meaning, remedy=remedy)
+
+
+def _rebuild(cls: type[KernelError], state: dict[str, object]) -> KernelError:
+    """Unpickle a :class:`KernelError`, whose constructor OSError's own pickling would misuse."""
+    error = cls(
+        int(str(state["errno"])),
+        str(state["request"]),
+        str(state["device"]),
+    )
+    error.__dict__.update({k: v for k, v in state.items() if k != "errno"})
+    error.args = (error.message,)
+    return error
