@@ -1,0 +1,247 @@
+"""Beside the layers: the agent that runs inside the guest as root, started by virtme's init.
+
+It says hello over the channel, prepares the machine (udev, debugfs, tracefs, vivid), runs one command
+with its output on pipes, and sends bytes and exit status back. When the host goes away it powers the
+machine off, so that no guest outlives the run it belongs to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import platform
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..errors import Vb2Error
+from . import programs
+from .channel import PORT, Kind, Unpacker, pack, pack_json, shell_status
+
+_CHUNK = 1 << 16
+#: Standard input that the command has not read yet: beyond this the channel is left unread.
+_MAX_PENDING = 1 << 20
+
+
+class HostGone(Exception):
+    """The host closed its end of the channel."""
+
+
+def open_port(name: str = PORT) -> int:
+    """Open the virtio-serial port; its number is found in sysfs, udev's link not being needed."""
+    for file in Path("/sys/class/virtio-ports").glob("*/name"):
+        if file.read_text().strip() == name:
+            return os.open(f"/dev/{file.parent.name}", os.O_RDWR | os.O_CLOEXEC)
+    raise OSError(errno.ENODEV, f"no virtio-serial port named {name}")
+
+
+class Agent:
+    """One run of one command, told over ``port``."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._unpacker = Unpacker()
+
+    def send(self, frame: bytes) -> None:
+        view = memoryview(frame)
+        while view:
+            view = view[os.write(self._port, view) :]
+
+    def _read(self) -> list[tuple[Kind, bytes]]:
+        data = os.read(self._port, _CHUNK)
+        if not data:
+            raise HostGone
+        return list(self._unpacker.feed(data))
+
+    def note(self, text: str) -> None:
+        """Say something on the host's standard error."""
+        self.send(pack(Kind.NOTE, f"vb2user vm: {text}\n".encode()))
+
+    def run(self) -> None:
+        """The whole conversation."""
+        self.send(pack_json(Kind.HELLO, {"release": platform.release()}))
+        start: dict[str, Any] | None = None
+        rest: list[tuple[Kind, bytes]] = []
+        while start is None:
+            for kind, payload in self._read():
+                if kind is Kind.START:
+                    start = json.loads(payload)
+                else:
+                    rest.append((kind, payload))
+        os.environ.update(start["env"])
+        try:
+            prepare(start, self.note)
+        except Vb2Error as error:
+            self.send(pack_json(Kind.REFUSED, {"message": error.message, "remedy": error.remedy}))
+            return
+        status = self._command(start, rest)
+        os.sync()
+        self.send(pack_json(Kind.EXIT, {"status": status}))
+
+    def _command(self, start: dict[str, Any], rest: list[tuple[Kind, bytes]]) -> int:
+        argv: list[str] = start["argv"]
+        try:
+            process = subprocess.Popen(
+                argv,
+                cwd=start["cwd"],
+                env=start["env"],
+                stdin=subprocess.PIPE if start["stdin"] else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:
+            # 127 and 126 are what a shell ends with here.
+            missing = error.errno == errno.ENOENT
+            what = error.filename if isinstance(error.filename, str) else argv[0]
+            self.send(pack(Kind.STDERR, f"vb2user vm: {what}: {os.strerror(error.errno or 0)}\n".encode()))
+            return 127 if missing else 126
+        self.send(pack(Kind.RUNNING))
+        with process:
+            try:
+                return shell_status(self._pump(process, rest))
+            except BaseException:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                raise
+
+    def _pump(self, process: subprocess.Popen[bytes], rest: list[tuple[Kind, bytes]]) -> int:
+        """Move bytes both ways until the command ends and its pipes are empty."""
+        assert process.stdout is not None and process.stderr is not None
+        outputs = {process.stdout.fileno(): Kind.STDOUT, process.stderr.fileno(): Kind.STDERR}
+        stdin = _Stdin(process)
+        for kind, payload in rest:
+            stdin.take(kind, payload)
+        ended = os.pidfd_open(process.pid)
+        done = False
+        try:
+            while True:
+                # After the end only what already lies in the pipes counts: a daemon left behind
+                # may hold them open for ever.
+                events = self._poll([*outputs, *([] if done else [ended])], stdin).poll(0 if done else None)
+                if done and not any(fd in outputs for fd, _ in events):
+                    return process.wait()
+                for fd, event in events:
+                    if fd in outputs:
+                        if data := os.read(fd, _CHUNK):
+                            self.send(pack(outputs[fd], data))
+                        else:
+                            del outputs[fd]
+                    elif fd == ended:
+                        done = True
+                    elif fd == stdin.number:
+                        stdin.write()
+                    elif event & select.POLLIN:
+                        for kind, payload in self._read():
+                            stdin.take(kind, payload)
+                    elif event & select.POLLHUP:
+                        raise HostGone
+        finally:
+            os.close(ended)
+
+    def _poll(self, readable: list[int], stdin: _Stdin) -> select.poll:
+        poll = select.poll()
+        for fd in readable:
+            poll.register(fd, select.POLLIN)
+        # Registered even when nothing more is wanted: the host's going shows here.
+        poll.register(self._port, select.POLLIN if len(stdin.pending) < _MAX_PENDING else 0)
+        if stdin.pending:
+            poll.register(stdin.number, select.POLLOUT)
+        return poll
+
+
+class _Stdin:
+    """The command's standard input: never blocks, keeps what the command has not read yet."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._pipe = process.stdin
+        self.number = -1 if self._pipe is None else self._pipe.fileno()
+        self.pending = bytearray()
+        self._eof = False
+        if self._pipe is not None:
+            os.set_blocking(self.number, False)
+
+    def take(self, kind: Kind, payload: bytes) -> None:
+        """A frame from the host; an empty one ends the input."""
+        if kind is not Kind.STDIN or self._pipe is None or self._pipe.closed:
+            return
+        self.pending += payload
+        self._eof = self._eof or not payload
+        self._close_if_over()
+
+    def write(self) -> None:
+        """Called when the pipe has room."""
+        try:
+            del self.pending[: os.write(self.number, self.pending[:_CHUNK])]
+        except BlockingIOError:
+            return
+        except BrokenPipeError:  # the command reads no more
+            self.pending.clear()
+            self._eof = True
+        self._close_if_over()
+
+    def _close_if_over(self) -> None:
+        if self._eof and not self.pending and self._pipe is not None:
+            self._pipe.close()
+
+
+def prepare(start: dict[str, Any], note: Callable[[str], None]) -> None:
+    """What a stock machine has running and a bare guest may lack; then vivid, if asked for."""
+    for kind, where in (("debugfs", "/sys/kernel/debug"), ("tracefs", "/sys/kernel/tracing")):
+        if not os.path.ismount(where):
+            subprocess.run(["mount", "-t", kind, kind, where], stderr=subprocess.DEVNULL)
+    _udev(note)
+    vivid = start.get("vivid")
+    if vivid is None:
+        return
+    from .vivid import Config, Vivid
+
+    try:
+        Vivid(Config.from_json(vivid["config"])).up()
+    except Vb2Error as error:
+        if vivid["required"]:
+            raise
+        note(f"no vivid in this guest: {error}")
+
+
+def _udev(note: Callable[[str], None]) -> None:
+    udevadm = programs.find("udevadm")
+    if udevadm is None:
+        note("udev is not installed, device nodes get neither links nor permissions")
+        return
+    ping = [udevadm, "control", "--ping", "--timeout=5"]
+    if subprocess.run(ping, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0:
+        return
+    daemons = ("/usr/lib/systemd/systemd-udevd", "/lib/systemd/systemd-udevd")
+    daemon = next((d for d in daemons if os.access(d, os.X_OK)), None) or programs.find("udevd")
+    if daemon is None:
+        note("systemd-udevd is not installed")
+        return
+    subprocess.run([daemon, "--daemon"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for kind in ("subsystems", "devices"):
+        subprocess.run([udevadm, "trigger", f"--type={kind}", "--action=add"])
+    subprocess.run([udevadm, "settle", "--timeout=60"])
+
+
+def main() -> int:
+    """Entry point of ``python -m vb2user.harness.guest``."""
+    port = open_port()
+    try:
+        Agent(port).run()
+        # The host ends the machine; leaving first could cut off the last frame.
+        while os.read(port, _CHUNK):
+            pass
+    except (HostGone, OSError) as error:
+        print(f"vb2user.harness.guest: {error!r}", file=sys.stderr)
+    subprocess.run(["poweroff", "-f"])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

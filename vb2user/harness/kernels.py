@@ -1,0 +1,399 @@
+"""Beside the layers: stock kernels, found, fetched once and kept for ever.
+
+A kernel is named by *K*: ``host``; the path of a vmlinuz or of an unpacked tree; a version (``6.1``,
+``6.12``, ``7.2``, a whole release); or a suite (``bookworm``, ``sid``, ``trixie-backports``). Versions
+are looked for in the machine's own suites first, then in Debian's others.
+
+In the cache every kernel lies the same way, however its packages split it::
+
+    kernels/<release>/boot/vmlinuz-<release>     and config-<release>
+    kernels/<release>/lib/modules/<release>/     with modules.dep
+    kernels/<release>/kernel.json                what it was unpacked from
+
+Such a folder is made beside and renamed into place, so it is whole or absent, and it never changes.
+Which release a name led to is recorded in ``kernels/names.json``: later runs need no network at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import MissingPrerequisite, UsageError, Vb2Error
+from . import apt, programs
+
+#: What ``vm run`` boots when nobody says otherwise: the oldest series in reach that has DMA heaps.
+DEFAULT = "6.12"
+
+#: Debian suites searched for a version that the machine's own suites lack. Aliases never age.
+OTHER_SUITES = ("stable", "stable-backports", "testing", "unstable", "experimental")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel that can be booted.
+
+    Attributes:
+        release: what ``uname -r`` says in it; empty for an image that does not tell.
+        image: the vmlinuz.
+        origin: where it comes from, in words.
+    """
+
+    release: str
+    image: Path
+    origin: str
+
+    @property
+    def config(self) -> Path | None:
+        """Its build configuration, if that lies beside it."""
+        file = self.image.with_name(self.image.name.replace("vmlinuz", "config", 1))
+        return file if file.exists() and file != self.image else None
+
+
+@dataclass(frozen=True)
+class Available:
+    """A kernel that apt could fetch: its package, version, and the group of suites that has it."""
+
+    package: str
+    version: str
+    universe: apt.Universe
+
+
+def kernels_dir() -> Path:
+    """The folder of cached kernels."""
+    return programs.cache_dir() / "kernels"
+
+
+def machine_flavour() -> str:
+    """The stock flavour's suffix: ``amd64`` on Debian, ``generic`` on Ubuntu."""
+    if apt.os_release().get("ID") == "ubuntu":
+        return "generic"
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+
+
+def cached() -> list[Kernel]:
+    """Every kernel in the cache, newest last."""
+    found = []
+    for note in kernels_dir().glob("*/kernel.json"):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            found.append(_cached_kernel(note))
+    return sorted(found, key=lambda k: _natural(k.release))
+
+
+def _cached_kernel(note: Path) -> Kernel:
+    facts: dict[str, Any] = json.loads(note.read_text())
+    release = str(facts["release"])
+    return Kernel(release, note.parent / "boot" / f"vmlinuz-{release}", str(facts["origin"]))
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    return [(int(p), "") if p.isdigit() else (-1, p) for p in re.findall(r"\d+|\D+", text)]
+
+
+def is_version(spec: str) -> bool:
+    """Is ``spec`` a version or release rather than a suite?"""
+    return re.match(r"\d+\.\d+", spec) is not None
+
+
+def matches(spec: str, release: str) -> bool:
+    """Does the version ``spec`` mean ``release``? ``6.1`` means 6.1.0-56-amd64, not 6.12."""
+    return release == spec or re.match(re.escape(spec) + r"(?![0-9])", release) is not None
+
+
+def names() -> dict[str, str]:
+    """Names that were asked for, and the cached release each led to."""
+    try:
+        found: dict[str, str] = json.loads((kernels_dir() / "names.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def find(spec: str) -> Kernel | None:
+    """The kernel that ``spec`` means, if it is here; asks no network.
+
+    Raises:
+        UsageError: ``spec`` is a path that holds no kernel.
+        MissingPrerequisite: ``host`` was asked for and its image cannot be read.
+    """
+    if spec == "host":
+        return _host()
+    if "/" in spec or spec in (".", ".."):
+        return _from_path(Path(spec))
+    have = cached()
+    if is_version(spec):
+        fitting = [k for k in have if matches(spec, k.release)]
+        return fitting[-1] if fitting else None
+    release = names().get(spec)
+    return next((k for k in have if k.release == release), None)
+
+
+def get(spec: str, *, say: Say = lambda _: None, renew: bool = False) -> Kernel:
+    """The kernel that ``spec`` means, fetched if it is not here.
+
+    Args:
+        spec: see this module's text.
+        say: told in a line what takes long.
+        renew: look for a newer one, even if one is cached.
+
+    Raises:
+        UsageError: ``spec`` means nothing.
+        MissingPrerequisite: it cannot be had here.
+        apt.AptError: apt could not fetch or verify it.
+    """
+    here = find(spec)
+    if here is not None and (not renew or spec == "host" or "/" in spec):
+        return here
+    if not re.fullmatch(r"[A-Za-z0-9][\w.+~-]*", spec):
+        raise UsageError(f"{spec!r} names no kernel: host, a path, a version such as 6.12, or a suite")
+    with _lock():
+        here = find(spec)  # another run may have fetched it while this one waited
+        if here is not None and not renew:
+            return here
+        return _fetch(spec, say)
+
+
+@contextlib.contextmanager
+def _lock() -> Iterator[None]:
+    """One fetcher at a time; the lock goes with the process, however that ends."""
+    kernels_dir().mkdir(parents=True, exist_ok=True)
+    with (kernels_dir() / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _host() -> Kernel:
+    release = platform.release()
+    for image in (Path(f"/boot/vmlinuz-{release}"), Path(f"/usr/lib/modules/{release}/vmlinuz")):
+        if not image.exists():
+            continue
+        if not os.access(image, os.R_OK):
+            raise MissingPrerequisite(
+                f"{image} may not be read by this user", remedy=f"run: sudo chmod +r {image}"
+            )
+        return Kernel(release, image, "the running kernel")
+    raise MissingPrerequisite(
+        f"no image of the running kernel {release} in /boot or /usr/lib/modules",
+        remedy=f"name another kernel, e.g. {DEFAULT}",
+    )
+
+
+def _from_path(path: Path) -> Kernel:
+    if not path.exists():
+        raise UsageError(f"{path}: there is no such kernel")
+    path = path.resolve()
+    if path.is_file():
+        release = re.sub(r"^vmlinu[xz]-?", "", path.name) or path.parent.name
+        return Kernel(release if is_version(release) else "", path, "a path")
+    for pattern in ("boot/vmlinuz-*", "vmlinuz-*", "usr/lib/modules/*/vmlinuz", "lib/modules/*/vmlinuz"):
+        images = sorted(path.glob(pattern), key=lambda p: _natural(str(p)))
+        if images:
+            return _from_path(images[-1])
+    raise UsageError(f"{path}: no vmlinuz in boot/, here, or in lib/modules/*/")
+
+
+def _universes(spec: str) -> list[apt.Universe]:
+    """Where ``spec`` is looked for, in order."""
+    sources = apt.machine_sources()
+    release = apt.os_release()
+    codename = release.get("VERSION_CODENAME", "")
+    root = programs.cache_dir() / "apt"
+    own = apt.own_sources(sources, codename)
+    archive = apt.debian_archive(sources, release)
+    found = []
+    if own and (is_version(spec) or spec == codename):
+        found.append(apt.Universe(codename, own, root))
+    if spec == codename and own:
+        return found
+    if archive is None:
+        if found:
+            return found
+        raise MissingPrerequisite(
+            f"no Debian mirror among this machine's apt sources, so {spec!r} cannot be looked up",
+            remedy="set VB2USER_DEBIAN_MIRROR to the URL of one and run: "
+            "sudo apt-get install debian-archive-keyring",
+        )
+    for suite in OTHER_SUITES if is_version(spec) else (spec,):
+        found.append(apt.Universe(suite, [_suite_of(archive, suite)], root))
+    return found
+
+
+def _suite_of(archive: apt.Source, suite: str) -> apt.Source:
+    return apt.Source(archive.uris, (suite,), ("main",), archive.signed_by)
+
+
+def _flavours(universe: apt.Universe) -> tuple[str, ...]:
+    debian = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    codename = apt.os_release().get("VERSION_CODENAME")
+    return (machine_flavour(),) if universe.name == codename else (debian,)
+
+
+def available(universe: apt.Universe) -> list[Available]:
+    """The stock images that a universe's lists name, newest version last."""
+    flavours = "|".join(_flavours(universe))
+    shown = universe.show(universe.names(rf"^linux-image-([0-9].*-)?({flavours})$"))
+    found = [
+        Available(name, stanza["version"], universe)
+        for name, stanza in shown.items()
+        # The cloud flavours have no media drivers, the real-time ones are not what runs elsewhere.
+        if not re.search(r"-(cloud|rt)-", name)
+    ]
+    order = functools.cmp_to_key(apt.compare_versions)
+    return sorted(found, key=lambda a: (order(a.version), len(a.package)))
+
+
+def _choose(spec: str, say: Say) -> Available:
+    """The newest image that ``spec`` means."""
+    seen: list[str] = []
+    problems: list[str] = []
+    for universe in _universes(spec):
+        if not universe.listed:
+            say(f"fetching the package lists of {universe.name}")
+        try:
+            universe.update()
+            have = available(universe)
+        except apt.AptError as error:
+            problems.append(str(error))
+            continue
+        if is_version(spec):
+            fitting = [a for a in have if matches(spec, a.package.removeprefix("linux-image-"))]
+        else:
+            # The suite's own choice is what its meta package names.
+            meta = [f"linux-image-{flavour}" for flavour in _flavours(universe)]
+            fitting = [a for a in have if a.package in meta] or have
+        if fitting:
+            return fitting[-1]
+        seen += [a.package.removeprefix("linux-image-") for a in have]
+    if problems:
+        raise apt.AptError(f"no kernel {spec!r} found: {'; '.join(problems)}")
+    series = sorted({".".join(s.split("-")[0].split(".")[:2]) for s in seen if is_version(s)}, key=_natural)
+    raise UsageError(f"no suite in reach has a kernel {spec!r}; they have {', '.join(series) or 'none'}")
+
+
+_PART = re.compile(r"linux-(image|modules|modules-extra|binary|base)-\d")
+
+
+def _parts(choice: Available) -> list[tuple[str, str]]:
+    """The packages that make up the image: meta packages followed, and the split ones of 7.x."""
+    taken: dict[str, str] = {}
+    queue = [choice.package]
+    while queue:
+        shown = choice.universe.show(n for n in queue if n not in taken)
+        queue = []
+        for name, stanza in shown.items():
+            taken[name] = stanza["version"]
+            queue += [n for n in apt.depends(stanza) if _PART.match(n) and n not in taken]
+            # Ubuntu keeps the media drivers apart, and the image does not depend on them.
+            if name.startswith("linux-modules-") and not name.startswith("linux-modules-extra-"):
+                queue.append(name.replace("linux-modules-", "linux-modules-extra-", 1))
+    return [(name, version) for name, version in taken.items() if _PART.match(name)]
+
+
+def _fetch(spec: str, say: Say) -> Kernel:
+    for stale in kernels_dir().glob(".new-*"):  # the lock is held: nobody is at work there
+        shutil.rmtree(stale, ignore_errors=True)
+    choice = _choose(spec, say)
+    parts = _parts(choice)
+    work = Path(tempfile.mkdtemp(prefix=".new-", dir=kernels_dir()))
+    try:
+        debs, tree = work / "debs", work / "tree"
+        debs.mkdir()
+        say(f"fetching {', '.join(f'{n} {v}' for n, v in parts)}")
+        files = _download(choice.universe, parts, debs)
+        say("unpacking")
+        unpack(files, tree)
+        release = normalise(tree)
+        note = {
+            "release": release,
+            "origin": choice.universe.name,
+            "packages": [{"name": n, "version": v} for n, v in parts],
+        }
+        (tree / "kernel.json").write_text(json.dumps(note, indent=1) + "\n")
+        tree.chmod(0o755)
+        place = kernels_dir() / release
+        if not place.exists():
+            tree.rename(place)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    _record(spec, release)
+    return _cached_kernel(place / "kernel.json")
+
+
+def _download(universe: apt.Universe, parts: list[tuple[str, str]], into: Path) -> list[Path]:
+    try:
+        return universe.download(parts, into)
+    except apt.AptError:
+        # Lists a few hours old can name files that the mirror has dropped since.
+        universe.update(force=True)
+        return universe.download(parts, into)
+
+
+def _record(spec: str, release: str) -> None:
+    known = names() | {spec: release}
+    file = kernels_dir() / "names.json"
+    beside = file.with_suffix(".new")
+    beside.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
+    beside.replace(file)
+
+
+def unpack(debs: list[Path], tree: Path) -> None:
+    """Unpack packages into ``tree`` and drop what no boot needs."""
+    dpkg = programs.require("dpkg-deb")
+    for deb in debs:
+        done = subprocess.run([dpkg, "-x", str(deb), str(tree)], capture_output=True, text=True)
+        if done.returncode:
+            raise Vb2Error(f"{deb.name} could not be unpacked: {done.stderr.strip()}")
+    for folder in ("usr/share", "etc"):
+        shutil.rmtree(tree / folder, ignore_errors=True)
+
+
+def normalise(tree: Path) -> str:
+    """Bring an unpacked kernel into the cache's one shape; returns its release.
+
+    Debian up to 6.x has ``boot/vmlinuz-R`` and ``lib/modules/R``; from 7.2 everything lies in
+    ``usr/lib/modules/R``. kmod may be built for either place, so both paths are kept valid.
+    """
+    modules = tree / "lib" / "modules"
+    modules.mkdir(parents=True, exist_ok=True)
+    other = tree / "usr" / "lib"
+    if (other / "modules").is_dir():
+        shutil.copytree(other / "modules", modules, symlinks=True, dirs_exist_ok=True, copy_function=_move)
+    shutil.rmtree(tree / "usr", ignore_errors=True)
+    (tree / "usr").mkdir()
+    other.symlink_to("../lib")
+    boot = tree / "boot"
+    boot.mkdir(exist_ok=True)
+    for name in ("vmlinuz", "config", "System.map"):
+        for file in modules.glob(f"*/{name}"):
+            file.rename(boot / f"{name}-{file.parent.name}")
+    images = sorted(boot.glob("vmlinuz-*"))
+    if len(images) != 1:
+        raise Vb2Error(f"expected one vmlinuz in the packages, found {len(images)}")
+    release = images[0].name.removeprefix("vmlinuz-")
+    if not (modules / release).is_dir():
+        raise Vb2Error(f"the packages of {release} hold no modules")
+    images[0].chmod(0o644)
+    depmod = [programs.require("depmod"), "-b", str(tree), release]
+    done = subprocess.run(depmod, capture_output=True, text=True)
+    if done.returncode or not (modules / release / "modules.dep").exists():
+        raise Vb2Error(f"depmod failed for {release}: {done.stderr.strip()}")
+    return release
+
+
+def _move(source: str, target: str) -> str:
+    Path(source).rename(target)
+    return target

@@ -1,0 +1,435 @@
+"""Beside the layers: runs one command in a stock kernel, in a virtual machine made by virtme-ng.
+
+The guest's root is this machine's, shared copy-on-write, so the checkout and its virtual environment
+are there as they are; only the results folder is written through. Output, exit status and input go
+over a channel of their own (:mod:`.channel`), never over the console, which is kept for the case that
+the machine is lost. A lost machine (panic, QEMU gone, deadline) is an error of its own, never taken for
+a failed command.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import selectors
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar
+
+from ..errors import MissingPrerequisite, UsageError, Vb2Error
+from . import programs, vivid
+from .channel import PORT, Garbled, Kind, Unpacker, pack, pack_json
+from .kernels import Kernel
+
+#: Folders that virtme-ng itself overlays, so that the guest may write there and nothing comes back.
+_OVERLAYS = ("/etc", "/lib", "/home", "/opt", "/srv", "/usr", "/var", "/tmp")
+#: Paths that the guest mounts afresh: nothing of the host's shows through.
+_NOT_SHARED = ("/proc", "/sys", "/dev", "/run")
+_PASSED = ("CI", "NO_COLOR", "FORCE_COLOR", "TERM", "COLUMNS", "LINES", "LANG", "LC_ALL", "TZ")
+_CHUNK = 1 << 16
+_TAIL = 30
+
+
+class MachineLost(Vb2Error):
+    """The virtual machine ended, hung or never came up: nothing is known about the command.
+
+    Attributes:
+        booted: had the guest come up?
+        console: the last lines of its console.
+    """
+
+    exit_status: ClassVar[int] = 3
+
+    def __init__(self, message: str, *, booted: bool = False, console: str = "") -> None:
+        super().__init__(message)
+        self.booted = booted
+        self.console = console
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a machine is made.
+
+    Attributes:
+        cpus: processors; memory: as QEMU takes it, e.g. ``2G``.
+        boot_timeout: seconds until the guest must have come up.
+        timeout: seconds until everything must be over.
+        results: folder that the guest writes through to, exported as ``VB2USER_RESULTS``.
+        kvm: hardware virtualisation; False emulates.
+        append: further kernel parameters.
+        env: names of further environment variables to pass on.
+        vivid: what vivid is loaded with before the command; None for no vivid.
+        vivid_required: is a guest without vivid an error, or a remark?
+        stdin: pass this process's standard input on.
+    """
+
+    cpus: int = 2
+    memory: str = "2G"
+    boot_timeout: float = 120.0
+    timeout: float = 600.0
+    results: Path = Path("build/vm")
+    kvm: bool = False
+    append: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    vivid: vivid.Config | None = field(
+        default_factory=lambda: vivid.Config((vivid.InstanceConfig(("video-cap",)),))
+    )
+    vivid_required: bool = False
+    stdin: bool = False
+
+
+def run(
+    kernel: Kernel,
+    command: Sequence[str],
+    options: Options | None = None,
+    *,
+    stdout: BinaryIO | None = None,
+    stderr: BinaryIO | None = None,
+) -> int:
+    """Boot ``kernel``, run ``command`` in it, and return its exit status (128 + N for signal N).
+
+    Args:
+        kernel: from :func:`.kernels.get`.
+        command: the program and its arguments; no shell is involved.
+        options: see :class:`Options`.
+        stdout: gets the command's standard output byte for byte, as it comes.
+        stderr: likewise.
+
+    Raises:
+        MachineLost: nobody knows how the command ended.
+        MissingPrerequisite: QEMU or virtme-ng is missing, or the guest could not be prepared.
+        UsageError: the folders in play cannot be shared.
+    """
+    chosen = options or Options()
+    if not command:
+        raise UsageError("no command given to run in the virtual machine")
+    with tempfile.TemporaryDirectory(prefix="vb2user-vm-") as work:
+        machine = _Machine(kernel, chosen, Path(work))
+        return machine.run(list(command), stdout or sys.stdout.buffer, stderr or sys.stderr.buffer)
+
+
+class _Machine:
+    """One virtual machine and the conversation with its agent."""
+
+    def __init__(self, kernel: Kernel, options: Options, work: Path) -> None:
+        self._kernel = kernel
+        self._options = options
+        self._work = work
+        self._results = options.results.absolute()
+        self._console = bytearray()
+        self._booted = False
+
+    def run(self, command: list[str], stdout: BinaryIO, stderr: BinaryIO) -> int:
+        self._results.mkdir(parents=True, exist_ok=True)
+        address = self._work / "channel"
+        with contextlib.ExitStack() as stack:
+            server = stack.enter_context(socket.socket(socket.AF_UNIX))
+            server.bind(_short(address))
+            server.listen(1)
+            log = stack.enter_context((self._results / "console.log").open("wb"))
+            argv = virtme_command(self._kernel, self._options, self._results, address)
+            process = stack.enter_context(_group(argv, self._work))
+            talk = _Conversation(self, command, stdout, stderr, log)
+            try:
+                return talk.hold(server, process)
+            except Garbled as error:
+                raise self.lost(f"the channel is garbled: {error}") from None
+
+    def start_frame(self, command: list[str]) -> bytes:
+        options = self._options
+        wanted = options.vivid
+        document: dict[str, Any] = {
+            "argv": command,
+            "cwd": os.getcwd(),
+            "env": guest_environment(os.environ, self._results, options.env),
+            "stdin": options.stdin,
+            "vivid": wanted and {"config": wanted.to_json(), "required": options.vivid_required},
+        }
+        return pack_json(Kind.START, document)
+
+    def lost(self, why: str) -> MachineLost:
+        """The error for a machine that is lost, with what its console said last."""
+        text = self._console.decode(errors="replace").replace("\r", "")
+        panic = re.findall(r"Kernel panic - not syncing: (.*)", text)
+        if panic:
+            why = f"the kernel panicked: {panic[-1].strip()}"
+        when = "" if self._booted else " before the guest came up"
+        tail = "\n".join(text.splitlines()[-_TAIL:])
+        log = self._results / "console.log"
+        return MachineLost(
+            f"the virtual machine ({self._kernel.release or self._kernel.image}) was lost{when}: {why}; "
+            f"its console is in {log}",
+            booted=self._booted,
+            console=tail,
+        )
+
+    @property
+    def options(self) -> Options:
+        return self._options
+
+    def heard(self, data: bytes) -> None:
+        """Keep the end of what the console said."""
+        self._console += data
+        del self._console[: -(1 << 16)]
+
+    def booted(self) -> None:
+        self._booted = True
+
+
+class _Conversation:
+    """Waits for whatever comes next: frames, console, input, the machine's end, a deadline."""
+
+    def __init__(
+        self, machine: _Machine, command: list[str], stdout: BinaryIO, stderr: BinaryIO, log: BinaryIO
+    ) -> None:
+        self._machine = machine
+        self._command = command
+        self._stdout = stdout
+        self._stderr = stderr
+        self._log = log
+        self._unpacker = Unpacker()
+        self._link: socket.socket | None = None
+        self._selector = selectors.DefaultSelector()
+        self._status: int | None = None
+        self._greeted = False
+        self._gone = False
+
+    def hold(self, server: socket.socket, process: subprocess.Popen[bytes]) -> int:
+        """Talk until the exit status is here."""
+        assert process.stdout is not None
+        options = self._machine.options
+        started = time.monotonic()
+        ended = os.pidfd_open(process.pid)
+        try:
+            self._watch(server, lambda: self._accept(server))
+            self._watch(process.stdout, lambda: self._hear(process.stdout))
+            self._watch(ended, self._machine_ended)
+            while self._status is None:
+                limit = options.timeout
+                what = f"not done within {options.timeout:g} s (--timeout)"
+                if not self._greeted and options.boot_timeout < limit:
+                    limit = options.boot_timeout
+                    what = f"not up within {options.boot_timeout:g} s (--boot-timeout)"
+                left = started + limit - time.monotonic()
+                if left <= 0:
+                    raise self._machine.lost(what)
+                for key, _ in self._selector.select(left):
+                    key.data()
+                    if self._status is not None:
+                        break
+                if self._gone and self._status is None:
+                    self._drain(process)
+                    raise self._machine.lost("QEMU ended without an exit status of the command")
+            return self._status
+        finally:
+            os.close(ended)
+            self._selector.close()
+            if self._link is not None:
+                self._link.close()
+
+    def _watch(self, what: Any, call: Callable[[], None]) -> None:
+        self._selector.register(what, selectors.EVENT_READ, call)
+
+    def _accept(self, server: socket.socket) -> None:
+        self._link, _ = server.accept()
+        self._selector.unregister(server)
+        self._watch(self._link, self._receive)
+
+    def _receive(self) -> None:
+        assert self._link is not None
+        try:
+            data = self._link.recv(_CHUNK)
+        except ConnectionResetError:
+            data = b""
+        if not data:
+            self._selector.unregister(self._link)
+            self._gone = True
+            return
+        for kind, payload in self._unpacker.feed(data):
+            self._frame(kind, payload)
+
+    def _frame(self, kind: Kind, payload: bytes) -> None:
+        if kind is Kind.STDOUT:
+            self._stdout.write(payload)
+            self._stdout.flush()
+        elif kind in (Kind.STDERR, Kind.NOTE):
+            self._stderr.write(payload)
+            self._stderr.flush()
+        elif kind is Kind.HELLO:
+            self._greeted = True
+            self._machine.booted()
+            self._send(self._machine.start_frame(self._command))
+        elif kind is Kind.RUNNING and self._machine.options.stdin:
+            self._watch_stdin()
+        elif kind is Kind.EXIT:
+            self._status = int(json.loads(payload)["status"])
+        elif kind is Kind.REFUSED:
+            said = json.loads(payload)
+            raise MissingPrerequisite(f"in the guest: {said['message']}", remedy=said["remedy"])
+
+    def _send(self, frame: bytes) -> None:
+        assert self._link is not None
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self._link.sendall(frame)
+
+    def _watch_stdin(self) -> None:
+        fd = sys.stdin.fileno()
+
+        def read() -> None:
+            data = os.read(fd, _CHUNK)
+            if not data:
+                self._selector.unregister(fd)
+            self._send(pack(Kind.STDIN, data))
+
+        try:
+            self._watch(fd, read)
+        except PermissionError:  # a regular file cannot be waited for, and need not be
+            while data := os.read(fd, _CHUNK):
+                self._send(pack(Kind.STDIN, data))
+            self._send(pack(Kind.STDIN))
+
+    def _hear(self, console: Any) -> None:
+        data = os.read(console.fileno(), _CHUNK)
+        if not data:
+            self._selector.unregister(console)
+            return
+        self._log.write(data)
+        self._log.flush()
+        self._machine.heard(data)
+
+    def _machine_ended(self) -> None:
+        self._gone = True
+
+    def _drain(self, process: subprocess.Popen[bytes]) -> None:
+        """Take what the channel and the console still hold after the end."""
+        if self._link is not None:
+            self._link.setblocking(False)
+            with contextlib.suppress(OSError):
+                while data := self._link.recv(_CHUNK):
+                    for kind, payload in self._unpacker.feed(data):
+                        self._frame(kind, payload)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(5)
+        assert process.stdout is not None
+        os.set_blocking(process.stdout.fileno(), False)
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            while process.stdout.fileno() in self._selector.get_map():
+                self._hear(process.stdout)
+
+
+def _short(path: Path) -> str:
+    if len(os.fsencode(path)) > 100:
+        raise UsageError(f"{path.parent}: too long a path for a socket", remedy="set TMPDIR to a shorter one")
+    return str(path)
+
+
+def guest_environment(env: Mapping[str, str], results: Path, further: Sequence[str] = ()) -> dict[str, str]:
+    """The environment of the command: little of this machine's, all of ``VB2USER_*``."""
+    for name in further:
+        if name not in env:
+            raise UsageError(f"the environment variable {name} is not set here, so it cannot be passed on")
+    names = {n for n in env if n in _PASSED or n.startswith("VB2USER_")} | set(further)
+    home = env.get("HOME", "/root") if os.geteuid() == 0 else "/run/tmp/roothome"
+    base = {
+        "PATH": programs.search_path(env.get("PATH")),
+        "HOME": home,
+        "USER": "root",
+        "LOGNAME": "root",
+        "SHELL": "/bin/sh",
+        "LANG": "C.UTF-8",
+        "TERM": "dumb",
+    }
+    if prefix := env.get("VIRTUAL_ENV"):
+        base["VIRTUAL_ENV"] = prefix
+    passed = {n: env[n] for n in sorted(names)}
+    return base | passed | {"VB2USER_RESULTS": str(results), "VB2USER_VM": "1"}
+
+
+def overlays(*folders: str) -> list[str]:
+    """The top folders that the guest must be able to write to without anything coming back.
+
+    Raises:
+        UsageError: one of ``folders`` lies where the guest mounts something of its own.
+    """
+    found = [f for f in _OVERLAYS if Path(f).is_dir()]
+    for folder in folders:
+        parts = Path(folder).absolute().parts
+        if len(parts) < 2:
+            continue
+        top = f"/{parts[1]}"
+        if top in _NOT_SHARED:
+            raise UsageError(f"{folder}: the guest has a {top} of its own, so that folder is not seen there")
+        if top not in found and Path(top).is_dir():
+            found.append(top)
+    return found
+
+
+def virtme_command(kernel: Kernel, options: Options, results: Path, channel: Path) -> list[str]:
+    """The command line of virtme-run."""
+    programs.require(programs.qemu_name())
+    if not re.fullmatch(r"[a-zA-Z0-9_+ /.-]+", str(results)):
+        raise UsageError(f"{results}: virtme-ng shares no folder with such a name", remedy="use --results")
+    agent = shlex.join([sys.executable, "-m", "vb2user.harness.guest"])
+    package = Path(__file__).resolve().parents[2]
+    folders = (os.getcwd(), sys.prefix, sys.base_prefix, str(package), str(Path.home()))
+    argv = [programs.require("virtme-run"), "--kimg", str(kernel.image), "--mods=auto", "--force-9p"]
+    argv += ["--cpus", str(options.cpus), "--memory", options.memory, "--show-boot-console"]
+    argv += [] if options.kvm else ["--disable-kvm"]
+    argv += [part for folder in overlays(*folders) for part in ("--overlay-rwdir", folder)]
+    argv += ["--rwdir", str(results)]
+    argv += [part for option in options.append for part in ("--kopt", option)]
+    argv += ["--script-sh", f"exec {agent}"]
+    # virtme-run made a virtio-serial bus for its own ports; this is one more on a bus of its own.
+    address = str(channel).replace(",", ",,")
+    argv += ["--qemu-opts", "-device", "virtio-serial-pci,id=vb2user"]
+    argv += ["-chardev", f"socket,id=vb2user,path={address}"]
+    argv += ["-device", f"virtserialport,bus=vb2user.0,name={PORT},chardev=vb2user"]
+    return argv
+
+
+@contextlib.contextmanager
+def _group(argv: list[str], work: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process in a group of its own, which is gone, whole, when the block ends."""
+    env = os.environ | {"PATH": programs.search_path(), "TMPDIR": str(work)}
+    process = subprocess.Popen(
+        argv,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        end_group(process)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def end_group(process: subprocess.Popen[bytes], grace: float = 2.0) -> None:
+    """End a process group: asked first, so that virtme-run tidies up, then killed."""
+    for number, wait in ((signal.SIGTERM, grace), (signal.SIGKILL, None)):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(wait)
+    # virtme-run may be gone before QEMU, its child: SIGKILL went to the whole group either way.
+
+
+def disk_free(path: Path) -> int:
+    """Bytes free where ``path`` is or will be."""
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free
