@@ -1,0 +1,452 @@
+"""The names of media-bus-format.h, v4l2-mediabus.h, v4l2-subdev.h that v4l2-python3 lacks or has wrong.
+
+Generated from linux-libc-dev 7.3.4-1~bpo13+1 by tests/abi/generate.py: do not edit.
+"""
+
+from __future__ import annotations
+
+from .._base import _IOR, _IOW, _IOWR, _Structure, _u16, _u32, _u64, _Union
+from .taken import v4l2_fract, v4l2_standard, v4l2_std_id
+from .videodev2 import v4l2_dv_timings, v4l2_dv_timings_cap, v4l2_edid, v4l2_enum_dv_timings, v4l2_rect
+
+#
+# linux/media-bus-format.h
+#
+
+MEDIA_BUS_FMT_FIXED = 0x01
+MEDIA_BUS_FMT_RGB444_1X12 = 0x1016
+MEDIA_BUS_FMT_RGB444_2X8_PADHI_BE = 0x1001
+MEDIA_BUS_FMT_RGB444_2X8_PADHI_LE = 0x1002
+MEDIA_BUS_FMT_RGB555_2X8_PADHI_BE = 0x1003
+MEDIA_BUS_FMT_RGB555_2X8_PADHI_LE = 0x1004
+MEDIA_BUS_FMT_RGB565_1X16 = 0x1017
+MEDIA_BUS_FMT_BGR565_2X8_BE = 0x1005
+MEDIA_BUS_FMT_BGR565_2X8_LE = 0x1006
+MEDIA_BUS_FMT_RGB565_2X8_BE = 0x1007
+MEDIA_BUS_FMT_RGB565_2X8_LE = 0x1008
+MEDIA_BUS_FMT_RGB666_1X18 = 0x1009
+MEDIA_BUS_FMT_RGB666_2X9_BE = 0x1025
+MEDIA_BUS_FMT_BGR666_1X18 = 0x1023
+MEDIA_BUS_FMT_RBG888_1X24 = 0x100E
+MEDIA_BUS_FMT_RGB666_1X24_CPADHI = 0x1015
+MEDIA_BUS_FMT_BGR666_1X24_CPADHI = 0x1024
+MEDIA_BUS_FMT_RGB565_1X24_CPADHI = 0x1022
+MEDIA_BUS_FMT_RGB666_1X7X3_SPWG = 0x1010
+MEDIA_BUS_FMT_BGR888_1X24 = 0x1013
+MEDIA_BUS_FMT_BGR888_3X8 = 0x101B
+MEDIA_BUS_FMT_GBR888_1X24 = 0x1014
+MEDIA_BUS_FMT_RGB888_1X24 = 0x100A
+MEDIA_BUS_FMT_RGB888_2X12_BE = 0x100B
+MEDIA_BUS_FMT_RGB888_2X12_LE = 0x100C
+MEDIA_BUS_FMT_RGB888_3X8 = 0x101C
+MEDIA_BUS_FMT_RGB888_3X8_DELTA = 0x101D
+MEDIA_BUS_FMT_RGB888_1X7X4_SPWG = 0x1011
+MEDIA_BUS_FMT_RGB888_1X7X4_JEIDA = 0x1012
+MEDIA_BUS_FMT_RGB666_1X30_CPADLO = 0x101E
+MEDIA_BUS_FMT_RGB888_1X30_CPADLO = 0x101F
+MEDIA_BUS_FMT_ARGB8888_1X32 = 0x100D
+MEDIA_BUS_FMT_RGB888_1X32_PADHI = 0x100F
+MEDIA_BUS_FMT_RGB101010_1X30 = 0x1018
+MEDIA_BUS_FMT_RGB101010_1X7X5_SPWG = 0x1026
+MEDIA_BUS_FMT_RGB101010_1X7X5_JEIDA = 0x1027
+MEDIA_BUS_FMT_RGB666_1X36_CPADLO = 0x1020
+MEDIA_BUS_FMT_RGB888_1X36_CPADLO = 0x1021
+MEDIA_BUS_FMT_RGB121212_1X36 = 0x1019
+MEDIA_BUS_FMT_RGB161616_1X48 = 0x101A
+MEDIA_BUS_FMT_RGB202020_1X60 = 0x1028
+MEDIA_BUS_FMT_Y8_1X8 = 0x2001
+MEDIA_BUS_FMT_UV8_1X8 = 0x2015
+MEDIA_BUS_FMT_UYVY8_1_5X8 = 0x2002
+MEDIA_BUS_FMT_VYUY8_1_5X8 = 0x2003
+MEDIA_BUS_FMT_YUYV8_1_5X8 = 0x2004
+MEDIA_BUS_FMT_YVYU8_1_5X8 = 0x2005
+MEDIA_BUS_FMT_UYVY8_2X8 = 0x2006
+MEDIA_BUS_FMT_VYUY8_2X8 = 0x2007
+MEDIA_BUS_FMT_YUYV8_2X8 = 0x2008
+MEDIA_BUS_FMT_YVYU8_2X8 = 0x2009
+MEDIA_BUS_FMT_Y10_1X10 = 0x200A
+MEDIA_BUS_FMT_Y10_2X8_PADHI_LE = 0x202C
+MEDIA_BUS_FMT_UYVY10_2X10 = 0x2018
+MEDIA_BUS_FMT_VYUY10_2X10 = 0x2019
+MEDIA_BUS_FMT_YUYV10_2X10 = 0x200B
+MEDIA_BUS_FMT_YVYU10_2X10 = 0x200C
+MEDIA_BUS_FMT_Y12_1X12 = 0x2013
+MEDIA_BUS_FMT_UYVY12_2X12 = 0x201C
+MEDIA_BUS_FMT_VYUY12_2X12 = 0x201D
+MEDIA_BUS_FMT_YUYV12_2X12 = 0x201E
+MEDIA_BUS_FMT_YVYU12_2X12 = 0x201F
+MEDIA_BUS_FMT_Y14_1X14 = 0x202D
+MEDIA_BUS_FMT_Y16_1X16 = 0x202E
+MEDIA_BUS_FMT_UYVY8_1X16 = 0x200F
+MEDIA_BUS_FMT_VYUY8_1X16 = 0x2010
+MEDIA_BUS_FMT_YUYV8_1X16 = 0x2011
+MEDIA_BUS_FMT_YVYU8_1X16 = 0x2012
+MEDIA_BUS_FMT_YDYUYDYV8_1X16 = 0x2014
+MEDIA_BUS_FMT_UYVY10_1X20 = 0x201A
+MEDIA_BUS_FMT_VYUY10_1X20 = 0x201B
+MEDIA_BUS_FMT_YUYV10_1X20 = 0x200D
+MEDIA_BUS_FMT_YVYU10_1X20 = 0x200E
+MEDIA_BUS_FMT_VUY8_1X24 = 0x2024
+MEDIA_BUS_FMT_YUV8_1X24 = 0x2025
+MEDIA_BUS_FMT_UYYVYY8_0_5X24 = 0x2026
+MEDIA_BUS_FMT_UYVY12_1X24 = 0x2020
+MEDIA_BUS_FMT_VYUY12_1X24 = 0x2021
+MEDIA_BUS_FMT_YUYV12_1X24 = 0x2022
+MEDIA_BUS_FMT_YVYU12_1X24 = 0x2023
+MEDIA_BUS_FMT_YUV10_1X30 = 0x2016
+MEDIA_BUS_FMT_UYYVYY10_0_5X30 = 0x2027
+MEDIA_BUS_FMT_AYUV8_1X32 = 0x2017
+MEDIA_BUS_FMT_UYYVYY12_0_5X36 = 0x2028
+MEDIA_BUS_FMT_YUV12_1X36 = 0x2029
+MEDIA_BUS_FMT_YUV16_1X48 = 0x202A
+MEDIA_BUS_FMT_UYYVYY16_0_5X48 = 0x202B
+MEDIA_BUS_FMT_SBGGR8_1X8 = 0x3001
+MEDIA_BUS_FMT_SGBRG8_1X8 = 0x3013
+MEDIA_BUS_FMT_SGRBG8_1X8 = 0x3002
+MEDIA_BUS_FMT_SRGGB8_1X8 = 0x3014
+MEDIA_BUS_FMT_SBGGR10_ALAW8_1X8 = 0x3015
+MEDIA_BUS_FMT_SGBRG10_ALAW8_1X8 = 0x3016
+MEDIA_BUS_FMT_SGRBG10_ALAW8_1X8 = 0x3017
+MEDIA_BUS_FMT_SRGGB10_ALAW8_1X8 = 0x3018
+MEDIA_BUS_FMT_SBGGR10_DPCM8_1X8 = 0x300B
+MEDIA_BUS_FMT_SGBRG10_DPCM8_1X8 = 0x300C
+MEDIA_BUS_FMT_SGRBG10_DPCM8_1X8 = 0x3009
+MEDIA_BUS_FMT_SRGGB10_DPCM8_1X8 = 0x300D
+MEDIA_BUS_FMT_SBGGR10_2X8_PADHI_BE = 0x3003
+MEDIA_BUS_FMT_SBGGR10_2X8_PADHI_LE = 0x3004
+MEDIA_BUS_FMT_SBGGR10_2X8_PADLO_BE = 0x3005
+MEDIA_BUS_FMT_SBGGR10_2X8_PADLO_LE = 0x3006
+MEDIA_BUS_FMT_SBGGR10_1X10 = 0x3007
+MEDIA_BUS_FMT_SGBRG10_1X10 = 0x300E
+MEDIA_BUS_FMT_SGRBG10_1X10 = 0x300A
+MEDIA_BUS_FMT_SRGGB10_1X10 = 0x300F
+MEDIA_BUS_FMT_SBGGR12_1X12 = 0x3008
+MEDIA_BUS_FMT_SGBRG12_1X12 = 0x3010
+MEDIA_BUS_FMT_SGRBG12_1X12 = 0x3011
+MEDIA_BUS_FMT_SRGGB12_1X12 = 0x3012
+MEDIA_BUS_FMT_SBGGR14_1X14 = 0x3019
+MEDIA_BUS_FMT_SGBRG14_1X14 = 0x301A
+MEDIA_BUS_FMT_SGRBG14_1X14 = 0x301B
+MEDIA_BUS_FMT_SRGGB14_1X14 = 0x301C
+MEDIA_BUS_FMT_SBGGR16_1X16 = 0x301D
+MEDIA_BUS_FMT_SGBRG16_1X16 = 0x301E
+MEDIA_BUS_FMT_SGRBG16_1X16 = 0x301F
+MEDIA_BUS_FMT_SRGGB16_1X16 = 0x3020
+MEDIA_BUS_FMT_SBGGR20_1X20 = 0x3021
+MEDIA_BUS_FMT_SGBRG20_1X20 = 0x3022
+MEDIA_BUS_FMT_SGRBG20_1X20 = 0x3023
+MEDIA_BUS_FMT_SRGGB20_1X20 = 0x3024
+MEDIA_BUS_FMT_JPEG_1X8 = 0x4001
+
+MEDIA_BUS_FMT_S5C_UYVY_JPEG_1X8 = 0x5001
+MEDIA_BUS_FMT_AHSV8888_1X32 = 0x6001
+
+MEDIA_BUS_FMT_METADATA_FIXED = 0x7001
+MEDIA_BUS_FMT_META_8 = 0x8001
+MEDIA_BUS_FMT_META_10 = 0x8002
+MEDIA_BUS_FMT_META_12 = 0x8003
+MEDIA_BUS_FMT_META_14 = 0x8004
+MEDIA_BUS_FMT_META_16 = 0x8005
+MEDIA_BUS_FMT_META_20 = 0x8006
+MEDIA_BUS_FMT_META_24 = 0x8007
+
+#
+# linux/v4l2-mediabus.h
+#
+
+V4L2_MBUS_FRAMEFMT_SET_CSC = 0x01
+
+# enum v4l2_mbus_pixelcode
+V4L2_MBUS_FMT_FIXED = 1
+V4L2_MBUS_FMT_RGB444_2X8_PADHI_BE = 0x1001
+V4L2_MBUS_FMT_RGB444_2X8_PADHI_LE = 0x1002
+V4L2_MBUS_FMT_RGB555_2X8_PADHI_BE = 0x1003
+V4L2_MBUS_FMT_RGB555_2X8_PADHI_LE = 0x1004
+V4L2_MBUS_FMT_BGR565_2X8_BE = 0x1005
+V4L2_MBUS_FMT_BGR565_2X8_LE = 0x1006
+V4L2_MBUS_FMT_RGB565_2X8_BE = 0x1007
+V4L2_MBUS_FMT_RGB565_2X8_LE = 0x1008
+V4L2_MBUS_FMT_RGB666_1X18 = 0x1009
+V4L2_MBUS_FMT_RGB888_1X24 = 0x100A
+V4L2_MBUS_FMT_RGB888_2X12_BE = 0x100B
+V4L2_MBUS_FMT_RGB888_2X12_LE = 0x100C
+V4L2_MBUS_FMT_ARGB8888_1X32 = 0x100D
+V4L2_MBUS_FMT_Y8_1X8 = 0x2001
+V4L2_MBUS_FMT_UV8_1X8 = 0x2015
+V4L2_MBUS_FMT_UYVY8_1_5X8 = 0x2002
+V4L2_MBUS_FMT_VYUY8_1_5X8 = 0x2003
+V4L2_MBUS_FMT_YUYV8_1_5X8 = 0x2004
+V4L2_MBUS_FMT_YVYU8_1_5X8 = 0x2005
+V4L2_MBUS_FMT_UYVY8_2X8 = 0x2006
+V4L2_MBUS_FMT_VYUY8_2X8 = 0x2007
+V4L2_MBUS_FMT_YUYV8_2X8 = 0x2008
+V4L2_MBUS_FMT_YVYU8_2X8 = 0x2009
+V4L2_MBUS_FMT_Y10_1X10 = 0x200A
+V4L2_MBUS_FMT_UYVY10_2X10 = 0x2018
+V4L2_MBUS_FMT_VYUY10_2X10 = 0x2019
+V4L2_MBUS_FMT_YUYV10_2X10 = 0x200B
+V4L2_MBUS_FMT_YVYU10_2X10 = 0x200C
+V4L2_MBUS_FMT_Y12_1X12 = 0x2013
+V4L2_MBUS_FMT_UYVY8_1X16 = 0x200F
+V4L2_MBUS_FMT_VYUY8_1X16 = 0x2010
+V4L2_MBUS_FMT_YUYV8_1X16 = 0x2011
+V4L2_MBUS_FMT_YVYU8_1X16 = 0x2012
+V4L2_MBUS_FMT_YDYUYDYV8_1X16 = 0x2014
+V4L2_MBUS_FMT_UYVY10_1X20 = 0x201A
+V4L2_MBUS_FMT_VYUY10_1X20 = 0x201B
+V4L2_MBUS_FMT_YUYV10_1X20 = 0x200D
+V4L2_MBUS_FMT_YVYU10_1X20 = 0x200E
+V4L2_MBUS_FMT_YUV10_1X30 = 0x2016
+V4L2_MBUS_FMT_AYUV8_1X32 = 0x2017
+V4L2_MBUS_FMT_UYVY12_2X12 = 0x201C
+V4L2_MBUS_FMT_VYUY12_2X12 = 0x201D
+V4L2_MBUS_FMT_YUYV12_2X12 = 0x201E
+V4L2_MBUS_FMT_YVYU12_2X12 = 0x201F
+V4L2_MBUS_FMT_UYVY12_1X24 = 0x2020
+V4L2_MBUS_FMT_VYUY12_1X24 = 0x2021
+V4L2_MBUS_FMT_YUYV12_1X24 = 0x2022
+V4L2_MBUS_FMT_YVYU12_1X24 = 0x2023
+V4L2_MBUS_FMT_SBGGR8_1X8 = 0x3001
+V4L2_MBUS_FMT_SGBRG8_1X8 = 0x3013
+V4L2_MBUS_FMT_SGRBG8_1X8 = 0x3002
+V4L2_MBUS_FMT_SRGGB8_1X8 = 0x3014
+V4L2_MBUS_FMT_SBGGR10_ALAW8_1X8 = 0x3015
+V4L2_MBUS_FMT_SGBRG10_ALAW8_1X8 = 0x3016
+V4L2_MBUS_FMT_SGRBG10_ALAW8_1X8 = 0x3017
+V4L2_MBUS_FMT_SRGGB10_ALAW8_1X8 = 0x3018
+V4L2_MBUS_FMT_SBGGR10_DPCM8_1X8 = 0x300B
+V4L2_MBUS_FMT_SGBRG10_DPCM8_1X8 = 0x300C
+V4L2_MBUS_FMT_SGRBG10_DPCM8_1X8 = 0x3009
+V4L2_MBUS_FMT_SRGGB10_DPCM8_1X8 = 0x300D
+V4L2_MBUS_FMT_SBGGR10_2X8_PADHI_BE = 0x3003
+V4L2_MBUS_FMT_SBGGR10_2X8_PADHI_LE = 0x3004
+V4L2_MBUS_FMT_SBGGR10_2X8_PADLO_BE = 0x3005
+V4L2_MBUS_FMT_SBGGR10_2X8_PADLO_LE = 0x3006
+V4L2_MBUS_FMT_SBGGR10_1X10 = 0x3007
+V4L2_MBUS_FMT_SGBRG10_1X10 = 0x300E
+V4L2_MBUS_FMT_SGRBG10_1X10 = 0x300A
+V4L2_MBUS_FMT_SRGGB10_1X10 = 0x300F
+V4L2_MBUS_FMT_SBGGR12_1X12 = 0x3008
+V4L2_MBUS_FMT_SGBRG12_1X12 = 0x3010
+V4L2_MBUS_FMT_SGRBG12_1X12 = 0x3011
+V4L2_MBUS_FMT_SRGGB12_1X12 = 0x3012
+V4L2_MBUS_FMT_JPEG_1X8 = 0x4001
+V4L2_MBUS_FMT_S5C_UYVY_JPEG_1X8 = 0x5001
+V4L2_MBUS_FMT_AHSV8888_1X32 = 0x6001
+
+
+class v4l2_mbus_framefmt(_Structure):
+    """``struct v4l2_mbus_framefmt``, v4l2-mediabus.h"""
+
+    class _u_t(_Union):
+        _fields_ = (
+            ("ycbcr_enc", _u16),
+            ("hsv_enc", _u16),
+        )
+
+    _anonymous_ = ("_u",)
+    _fields_ = (
+        ("width", _u32),
+        ("height", _u32),
+        ("code", _u32),
+        ("field", _u32),
+        ("colorspace", _u32),
+        ("_u", _u_t),
+        ("quantization", _u16),
+        ("xfer_func", _u16),
+        ("flags", _u16),
+        ("reserved", _u16 * 10),
+    )
+
+
+#
+# linux/v4l2-subdev.h
+#
+
+# enum v4l2_subdev_format_whence
+V4L2_SUBDEV_FORMAT_TRY = 0
+V4L2_SUBDEV_FORMAT_ACTIVE = 1
+
+V4L2_SUBDEV_MBUS_CODE_CSC_COLORSPACE = 0x01
+V4L2_SUBDEV_MBUS_CODE_CSC_XFER_FUNC = 0x02
+V4L2_SUBDEV_MBUS_CODE_CSC_YCBCR_ENC = 0x04
+V4L2_SUBDEV_MBUS_CODE_CSC_HSV_ENC = 4
+V4L2_SUBDEV_MBUS_CODE_CSC_QUANTIZATION = 0x08
+
+V4L2_SUBDEV_CAP_RO_SUBDEV = 0x01
+V4L2_SUBDEV_CAP_STREAMS = 0x02
+
+V4L2_SUBDEV_ROUTE_FL_ACTIVE = 0x01
+
+V4L2_SUBDEV_CLIENT_CAP_STREAMS = 0x01
+
+V4L2_SUBDEV_CLIENT_CAP_INTERVAL_USES_WHICH = 0x02
+
+
+class v4l2_subdev_format(_Structure):
+    """``struct v4l2_subdev_format``, v4l2-subdev.h"""
+
+    _fields_ = (
+        ("which", _u32),
+        ("pad", _u32),
+        ("format", v4l2_mbus_framefmt),
+        ("stream", _u32),
+        ("reserved", _u32 * 7),
+    )
+
+
+class v4l2_subdev_crop(_Structure):
+    """``struct v4l2_subdev_crop``, v4l2-subdev.h"""
+
+    _fields_ = (
+        ("which", _u32),
+        ("pad", _u32),
+        ("rect", v4l2_rect),
+        ("stream", _u32),
+        ("reserved", _u32 * 7),
+    )
+
+
+class v4l2_subdev_mbus_code_enum(_Structure):
+    """``struct v4l2_subdev_mbus_code_enum``, v4l2-subdev.h"""
+
+    _fields_ = (
+        ("pad", _u32),
+        ("index", _u32),
+        ("code", _u32),
+        ("which", _u32),
+        ("flags", _u32),
+        ("stream", _u32),
+        ("reserved", _u32 * 6),
+    )
+
+
+class v4l2_subdev_frame_size_enum(_Structure):
+    """``struct v4l2_subdev_frame_size_enum``, v4l2-subdev.h"""
+
+    _fields_ = (
+        ("index", _u32),
+        ("pad", _u32),
+        ("code", _u32),
+        ("min_width", _u32),
+        ("max_width", _u32),
+        ("min_height", _u32),
+        ("max_height", _u32),
+        ("which", _u32),
+        ("stream", _u32),
+        ("reserved", _u32 * 7),
+    )
+
+
+class v4l2_subdev_frame_interval(_Structure):
+    """``struct v4l2_subdev_frame_interval``, v4l2-subdev.h"""
+
+    _fields_ = (
+        ("pad", _u32),
+        ("interval", v4l2_fract),
+        ("stream", _u32),
+        ("which", _u32),
+        ("reserved", _u32 * 7),
+    )
+
+
+class v4l2_subdev_frame_interval_enum(_Structure):
+    """``struct v4l2_subdev_frame_interval_enum``, v4l2-subdev.h"""
+
+    _fields_ = (
+        ("index", _u32),
+        ("pad", _u32),
+        ("code", _u32),
+        ("width", _u32),
+        ("height", _u32),
+        ("interval", v4l2_fract),
+        ("which", _u32),
+        ("stream", _u32),
+        ("reserved", _u32 * 7),
+    )
+
+
+class v4l2_subdev_selection(_Structure):
+    """``struct v4l2_subdev_selection``, v4l2-subdev.h"""
+
+    _fields_ = (
+        ("which", _u32),
+        ("pad", _u32),
+        ("target", _u32),
+        ("flags", _u32),
+        ("r", v4l2_rect),
+        ("stream", _u32),
+        ("reserved", _u32 * 7),
+    )
+
+
+class v4l2_subdev_capability(_Structure):
+    """``struct v4l2_subdev_capability``, v4l2-subdev.h"""
+
+    _fields_ = (
+        ("version", _u32),
+        ("capabilities", _u32),
+        ("reserved", _u32 * 14),
+    )
+
+
+class v4l2_subdev_route(_Structure):
+    """``struct v4l2_subdev_route``, v4l2-subdev.h"""
+
+    _fields_ = (
+        ("sink_pad", _u32),
+        ("sink_stream", _u32),
+        ("source_pad", _u32),
+        ("source_stream", _u32),
+        ("flags", _u32),
+        ("reserved", _u32 * 5),
+    )
+
+
+class v4l2_subdev_routing(_Structure):
+    """``struct v4l2_subdev_routing``, v4l2-subdev.h"""
+
+    _fields_ = (
+        ("which", _u32),
+        ("len_routes", _u32),
+        ("routes", _u64),
+        ("num_routes", _u32),
+        ("reserved", _u32 * 11),
+    )
+
+
+class v4l2_subdev_client_capability(_Structure):
+    """``struct v4l2_subdev_client_capability``, v4l2-subdev.h"""
+
+    _fields_ = (("capabilities", _u64),)
+
+
+VIDIOC_SUBDEV_QUERYCAP = _IOR("V", 0, v4l2_subdev_capability)
+VIDIOC_SUBDEV_G_FMT = _IOWR("V", 4, v4l2_subdev_format)
+VIDIOC_SUBDEV_S_FMT = _IOWR("V", 5, v4l2_subdev_format)
+VIDIOC_SUBDEV_G_FRAME_INTERVAL = _IOWR("V", 21, v4l2_subdev_frame_interval)
+VIDIOC_SUBDEV_S_FRAME_INTERVAL = _IOWR("V", 22, v4l2_subdev_frame_interval)
+VIDIOC_SUBDEV_ENUM_MBUS_CODE = _IOWR("V", 2, v4l2_subdev_mbus_code_enum)
+VIDIOC_SUBDEV_ENUM_FRAME_SIZE = _IOWR("V", 74, v4l2_subdev_frame_size_enum)
+VIDIOC_SUBDEV_ENUM_FRAME_INTERVAL = _IOWR("V", 75, v4l2_subdev_frame_interval_enum)
+VIDIOC_SUBDEV_G_CROP = _IOWR("V", 59, v4l2_subdev_crop)
+VIDIOC_SUBDEV_S_CROP = _IOWR("V", 60, v4l2_subdev_crop)
+VIDIOC_SUBDEV_G_SELECTION = _IOWR("V", 61, v4l2_subdev_selection)
+VIDIOC_SUBDEV_S_SELECTION = _IOWR("V", 62, v4l2_subdev_selection)
+VIDIOC_SUBDEV_G_ROUTING = _IOWR("V", 38, v4l2_subdev_routing)
+VIDIOC_SUBDEV_S_ROUTING = _IOWR("V", 39, v4l2_subdev_routing)
+VIDIOC_SUBDEV_G_CLIENT_CAP = _IOR("V", 101, v4l2_subdev_client_capability)
+VIDIOC_SUBDEV_S_CLIENT_CAP = _IOWR("V", 102, v4l2_subdev_client_capability)
+VIDIOC_SUBDEV_G_STD = _IOR("V", 23, v4l2_std_id)
+VIDIOC_SUBDEV_S_STD = _IOW("V", 24, v4l2_std_id)
+VIDIOC_SUBDEV_ENUMSTD = _IOWR("V", 25, v4l2_standard)
+VIDIOC_SUBDEV_G_EDID = _IOWR("V", 40, v4l2_edid)
+VIDIOC_SUBDEV_S_EDID = _IOWR("V", 41, v4l2_edid)
+VIDIOC_SUBDEV_QUERYSTD = _IOR("V", 63, v4l2_std_id)
+VIDIOC_SUBDEV_S_DV_TIMINGS = _IOWR("V", 87, v4l2_dv_timings)
+VIDIOC_SUBDEV_G_DV_TIMINGS = _IOWR("V", 88, v4l2_dv_timings)
+VIDIOC_SUBDEV_ENUM_DV_TIMINGS = _IOWR("V", 98, v4l2_enum_dv_timings)
+VIDIOC_SUBDEV_QUERY_DV_TIMINGS = _IOR("V", 99, v4l2_dv_timings)
+VIDIOC_SUBDEV_DV_TIMINGS_CAP = _IOWR("V", 100, v4l2_dv_timings_cap)
+
+v4l2_subdev_edid = v4l2_edid

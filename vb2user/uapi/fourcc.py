@@ -1,0 +1,147 @@
+"""Layer 1: the four-character codes that name formats. Knows no struct.
+
+``FourCC`` is an int that prints as its text; ``PixelFormat`` holds every format of the header.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._generated.formats import PixelFormat as PixelFormat
+
+_BIG_ENDIAN = 1 << 31
+_BE_SUFFIX = "-BE"
+_PREFIXES = ("V4L2_PIX_FMT_", "V4L2_META_FMT_", "V4L2_SDR_FMT_", "V4L2_TCH_FMT_")
+
+
+class FourCC(int):
+    """A format's code: the number that the kernel takes, which prints as the text that people write.
+
+    The text is the four characters, the first one in the lowest byte, without blanks at the end:
+    ``YUYV``, ``Y16``. A format of big-endian components, bit 31, has ``-BE`` after all four: ``Y16 -BE``.
+    What has an unprintable character prints as ``0x0000002a``. Every text is parsed back to the same code.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, value: int | str) -> FourCC:
+        """From a number (any: a code that this header lacks is kept) or as :meth:`parse`."""
+        if isinstance(value, str):
+            return cls.parse(value)
+        if not 0 <= value <= 0xFFFFFFFF:
+            raise ValueError(f"no four-character code: {value}")
+        return super().__new__(cls, value)
+
+    @classmethod
+    def parse(cls, text: str) -> FourCC:
+        """The code that a text means.
+
+        In this order: ``0x`` and hexadecimal digits; up to four characters, ``-BE`` after them or not,
+        in exactly this case where a known format has them; the header's name, its ``V4L2_PIX_FMT_`` or
+        the like left out or not, in any case (``nv12m``, ``Y16_BE``); a known code in another case
+        (``yuyv``). Four characters that nothing knows are taken as they are: they may be a vendor's.
+
+        Raises:
+            ValueError: the text is none of these.
+        """
+        stripped = text.strip()
+        if stripped[:2].lower() == "0x":
+            return cls(int(stripped, 16))
+        literal = cls._literal(text if len(text) == 4 else stripped)
+        if literal is not None and literal.names:
+            return literal
+        by_name, by_code = _tables()[1:]
+        known = by_name.get(stripped.upper())
+        if known is None:
+            known = by_code.get(stripped.upper())
+        if known is not None:
+            return known
+        if literal is None:
+            raise ValueError(f"no four-character code and no name of a format: {text!r}")
+        return literal
+
+    @classmethod
+    def _literal(cls, text: str) -> FourCC | None:
+        """The code that is spelt by these characters, or None if there are not one to four ASCII ones."""
+        code = 0
+        if text.upper().endswith(_BE_SUFFIX) and len(text) > len(_BE_SUFFIX):
+            text = text[: -len(_BE_SUFFIX)]
+            code = _BIG_ENDIAN
+        if not 1 <= len(text) <= 4 or not (text.isascii() and text.isprintable()) or text.isspace():
+            return None
+        for i, character in enumerate(text.ljust(4)):
+            code |= ord(character) << 8 * i
+        return cls(code)
+
+    @property
+    def big_endian(self) -> bool:
+        """Bit 31: the components are big endian (``v4l2_fourcc_be``)."""
+        return bool(self & _BIG_ENDIAN)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The header's names for this code, in the header's order; empty for an unknown one."""
+        return _tables()[0].get(int(self), ())
+
+    @property
+    def name(self) -> str | None:
+        """The header's first name for this code, e.g. ``V4L2_PIX_FMT_YUYV``; None for an unknown one."""
+        names = self.names
+        return names[0] if names else None
+
+    def __str__(self) -> str:
+        characters = "".join(chr(self >> shift & 0x7F) for shift in (0, 8, 16, 24))
+        bytes_fit = not int(self) & 0x00808080
+        # What would not be parsed back to the same code is shown as a number.
+        if not bytes_fit or not characters.isprintable() or characters[0] == " ":
+            return f"0x{int(self):08x}"
+        if self.big_endian:
+            return characters + _BE_SUFFIX
+        text = characters.rstrip()
+        return f"0x{int(self):08x}" if _ambiguous(text) else text
+
+    def __repr__(self) -> str:
+        return f"FourCC({str(self)!r})"
+
+    def __format__(self, spec: str) -> str:
+        # An empty spec and those for strings mean the text, the numeric ones the number.
+        return format(int(self) if spec[-1:] in tuple("bcdoxXn") else str(self), spec)
+
+
+def _ambiguous(text: str) -> bool:
+    """Whether parsing this text would find something else than its characters."""
+    return text[:2].lower() == "0x" or text.upper().endswith(_BE_SUFFIX)
+
+
+_cache: tuple[dict[int, tuple[str, ...]], dict[str, FourCC], dict[str, FourCC]] | None = None
+
+
+def _tables() -> tuple[dict[int, tuple[str, ...]], dict[str, FourCC], dict[str, FourCC]]:
+    """Code to names; upper-case name, short and whole, to code; upper-case text to code."""
+    global _cache
+    if _cache is None:
+        from ._generated.formats import NAMES
+
+        names: dict[int, tuple[str, ...]] = {}
+        by_name: dict[str, FourCC] = {}
+        by_text: dict[str, FourCC] = {}
+        for name, code in NAMES.items():
+            names[int(code)] = (*names.get(int(code), ()), name)
+            by_name[name.upper()] = code
+            for prefix in _PREFIXES:
+                if name.startswith(prefix):
+                    by_name.setdefault(name.removeprefix(prefix).upper(), code)
+            by_text.setdefault(str(code).upper(), code)
+        _cache = names, by_name, by_text
+    return _cache
+
+
+def __getattr__(name: str) -> Any:
+    # Generated, and it needs FourCC itself; few programs need all of it.
+    if name == "PixelFormat":
+        from ._generated.formats import PixelFormat
+
+        globals()[name] = PixelFormat
+        return PixelFormat
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
