@@ -91,8 +91,8 @@ COMMON = [
     Spec("DmaBufSync", FLAG, r"DMA_BUF_SYNC_(\w+)", "``dma_buf_sync.flags``; START is the absence of END."),
 ]
 
-# Loaded when one of them is first asked for.
-RARE = [
+# Loaded when one of them is first asked for, as the next ones.
+VIDEO = [
     Spec("FmtDescFlag", FLAG, r"V4L2_FMTDESC_FLAG_(\w+)", "Goes into the index of VIDIOC_ENUM_FMT."),
     Spec("OutputType", ENUM, r"V4L2_OUTPUT_TYPE_(\w+)", "``v4l2_output.type``."),
     Spec("OutputCap", FLAG, r"V4L2_OUT_CAP_(\w+)", "``v4l2_output.capabilities``."),
@@ -128,6 +128,9 @@ RARE = [
     Spec("MotionFlag", FLAG, r"V4L2_EVENT_MD_FL_(\w+)", "``v4l2_event_motion_det.flags``."),
     Spec("ChipFlag", FLAG, r"V4L2_CHIP_FL_(\w+)", "``v4l2_dbg_chip_info.flags``."),
     Spec("ChipMatch", ENUM, r"V4L2_CHIP_MATCH_(\w+)", "``v4l2_dbg_match.type``."),
+]
+
+MEDIA = [
     Spec(
         "MediaEntityFunction",
         ENUM,
@@ -154,6 +157,11 @@ RARE = [
     ),
     Spec("UdmabufFlag", FLAG, r"UDMABUF_FLAGS_(\w+)", "``udmabuf_create.flags``."),
 ]
+
+LAZY = {
+    "video_enums": ("The enumerations that few video programs need.", VIDEO),
+    "media_enums": ("The enumerations of the media controller, subdevices and udmabuf.", MEDIA),
+}
 
 # The values of controls that the header gives as macros; those that are C enums find themselves.
 MENUS = [

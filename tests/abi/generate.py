@@ -23,7 +23,7 @@ from typing import Any
 
 import cheaders
 from cheaders import Array, Constant, Headers, Leaf, Pointer, Record, Ref
-from enumtable import COMMON, RARE, emit_controls, emit_enums, emit_formats
+from enumtable import COMMON, LAZY, emit_controls, emit_enums, emit_formats
 
 HERE = Path(__file__).resolve().parent
 OUT = HERE.parent.parent / "vb2user" / "uapi" / "_generated"
@@ -97,7 +97,8 @@ def generate() -> dict[str, str]:
     for module, names in MODULES.items():
         files[f"{module}.py"] = Module(module, names, headers, taken).emit()
     files["enums.py"] = emit_enums(headers, preamble, COMMON, "The enumerations that every capture needs.")
-    files["rare_enums.py"] = emit_enums(headers, preamble, RARE, "The enumerations that few programs need.")
+    for name, (what, specs) in LAZY.items():
+        files[f"{name}.py"] = emit_enums(headers, preamble, specs, what)
     files["control_ids.py"] = emit_controls(headers, preamble)
     files["formats.py"] = emit_formats(headers, preamble)
     return files
@@ -178,8 +179,7 @@ class Taken:
         if isinstance(ours, Pointer):
             if ours.to is None:
                 return bool(code == "P")
-            own = isinstance(ours.to, Ref) and code is self.module.get(ours.to.name)
-            return own or (not isinstance(code, str) and self._type_is_right(ours.to, code, ""))
+            return not isinstance(code, str) and self._type_is_right(ours.to, code, "")
         codes = {"char": "c", "s8": "b", "u8": "B", "s16": "h", "u16": "H", "s32": "i", "u32": "I"}
         codes |= {"s64": "l", "u64": "L", "long": "l", "ulong": "L"}
         return bool(code == codes[ours.name])
@@ -194,8 +194,9 @@ class Taken:
                     ", ".join(self.wrong) + ".", 100, initial_indent="    ", subsequent_indent="    "
                 )
             ),
-            "import typing as _typing\n",
-            "if _typing.TYPE_CHECKING:",
+            "# As typing.TYPE_CHECKING: to import typing takes longer than to run all of this file.",
+            "TYPE_CHECKING = False",
+            "if TYPE_CHECKING:",
             "    from ctypes import Structure as _Structure",
             "    from ctypes import c_uint64 as _u64",
             "",
@@ -206,7 +207,7 @@ class Taken:
             if name in self.records:
                 lines.append(f"    class {name}(_Structure): ...\n")
         types = [*sorted(self.typedefs), *(name for name in self.headers.records if name in self.records)]
-        lines += ["", "_TYPES = ("]
+        lines += ["", "del TYPE_CHECKING", "", "_TYPES = ("]
         lines += [f'    "{name}",' for name in types]
         lines.append(")")
         for header in cheaders.HEADERS:

@@ -26,7 +26,11 @@ from ctypes import (
     c_ulong,
     c_void_p,
 )
-from typing import Any
+
+# As typing.TYPE_CHECKING, without the time that importing typing takes.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # Leading underscores keep these out of the star imports which carry the headers' names.
 _Structure = Structure

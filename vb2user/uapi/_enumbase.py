@@ -8,19 +8,6 @@ flag value keeps the bits that have no name.
 from __future__ import annotations
 
 import enum
-import sys
-from typing import TYPE_CHECKING
-
-if sys.version_info >= (3, 11) or TYPE_CHECKING:
-    _IntFlag = enum.IntFlag
-else:
-
-    class _IntFlag(enum.IntFlag):
-        @classmethod
-        def _missing_(cls, value: object) -> object:
-            # 3.10 drops no bits either, but takes negative numbers for their complement among the
-            # named bits only; 3.11 keeps them all, and so does this.
-            return super()._missing_(value)
 
 
 class KernelEnum(enum.IntEnum):
@@ -48,7 +35,7 @@ class KernelEnum(enum.IntEnum):
         return format(int(self) if spec[-1:] in tuple("bcdoxXn") else self._name_, spec)
 
 
-class KernelFlag(_IntFlag):
+class KernelFlag(enum.IntFlag):
     """A flag word of the header: an int whose text is the names of its bits, joined by ``|``."""
 
     def names(self) -> list[str]:

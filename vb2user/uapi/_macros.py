@@ -6,7 +6,10 @@ compares each with what the C preprocessor makes of the same arguments.
 
 from __future__ import annotations
 
-from typing import Any
+# As typing.TYPE_CHECKING, without the time that importing typing takes.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def v4l2_fourcc(a: str, b: str, c: str, d: str) -> int:

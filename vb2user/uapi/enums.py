@@ -10,22 +10,24 @@ and the menus of controls are in :mod:`vb2user.uapi.controls`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ._enumbase import KernelEnum as KernelEnum
 from ._enumbase import KernelFlag as KernelFlag
 from ._generated.enums import *  # noqa: F403
 
+# As typing.TYPE_CHECKING, without the time that importing typing takes.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ._generated.rare_enums import *  # noqa: F403
+    from ._generated.media_enums import *  # noqa: F403
+    from ._generated.video_enums import *  # noqa: F403
 else:
 
     def __getattr__(name: str) -> object:
-        from ._generated import rare_enums
+        if not name.startswith("_"):
+            from importlib import import_module
 
-        try:
-            value = getattr(rare_enums, name)
-        except AttributeError:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-        globals()[name] = value
-        return value
+            for module in ("video_enums", "media_enums"):
+                found = import_module(f"._generated.{module}", __package__)
+                if name in vars(found):
+                    globals()[name] = vars(found)[name]
+                    return vars(found)[name]
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

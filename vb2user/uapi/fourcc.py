@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+# As typing.TYPE_CHECKING, without the time that importing typing takes.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ._generated.formats import PixelFormat as PixelFormat
 
 _BIG_ENDIAN = 1 << 31

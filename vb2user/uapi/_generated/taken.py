@@ -5,19 +5,19 @@ in size, in a member or in its type, and so supplied by the other files:
     v4l2_rect, v4l2_capability, v4l2_pix_format, v4l2_fmtdesc, v4l2_frmsize_stepwise,
     v4l2_frmsizeenum, v4l2_jpegcompression, v4l2_requestbuffers, v4l2_buffer, v4l2_clip,
     v4l2_window, v4l2_cropcap, v4l2_crop, v4l2_bt_timings, v4l2_dv_timings, v4l2_input, v4l2_output,
-    v4l2_ext_control, v4l2_querymenu, v4l2_modulator, v4l2_hw_freq_seek, v4l2_rds_data,
-    v4l2_sliced_vbi_format, v4l2_sliced_vbi_cap, v4l2_sliced_vbi_data, v4l2_mpeg_vbi_itv0_line,
-    v4l2_mpeg_vbi_itv0, v4l2_mpeg_vbi_ITV0, v4l2_mpeg_vbi_fmt_ivtv, v4l2_pix_format_mplane,
-    v4l2_meta_format, v4l2_format, v4l2_streamparm.
+    v4l2_ext_control, v4l2_ext_controls, v4l2_querymenu, v4l2_modulator, v4l2_hw_freq_seek,
+    v4l2_rds_data, v4l2_sliced_vbi_format, v4l2_sliced_vbi_cap, v4l2_sliced_vbi_data,
+    v4l2_mpeg_vbi_itv0_line, v4l2_mpeg_vbi_itv0, v4l2_mpeg_vbi_ITV0, v4l2_mpeg_vbi_fmt_ivtv,
+    v4l2_pix_format_mplane, v4l2_meta_format, v4l2_format, v4l2_streamparm.
 
 Generated from linux-libc-dev 7.3.4-1~bpo13+1 by tests/abi/generate.py: do not edit.
 """
 
 from __future__ import annotations
 
-import typing as _typing
-
-if _typing.TYPE_CHECKING:
+# As typing.TYPE_CHECKING: to import typing takes longer than to run all of this file.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
     from ctypes import Structure as _Structure
     from ctypes import c_uint64 as _u64
 
@@ -44,8 +44,6 @@ if _typing.TYPE_CHECKING:
     class v4l2_standard(_Structure): ...
 
     class v4l2_control(_Structure): ...
-
-    class v4l2_ext_controls(_Structure): ...
 
     class v4l2_queryctrl(_Structure): ...
 
@@ -76,6 +74,8 @@ if _typing.TYPE_CHECKING:
     class v4l2_dbg_register(_Structure): ...
 
 
+del TYPE_CHECKING
+
 _TYPES = (
     "v4l2_std_id",
     "v4l2_fract",
@@ -89,7 +89,6 @@ _TYPES = (
     "v4l2_outputparm",
     "v4l2_standard",
     "v4l2_control",
-    "v4l2_ext_controls",
     "v4l2_queryctrl",
     "v4l2_query_ext_ctrl",
     "v4l2_tuner",
@@ -779,9 +778,6 @@ VIDIOC_ENUMAUDOUT: int
 VIDIOC_G_PRIORITY: int
 VIDIOC_S_PRIORITY: int
 VIDIOC_LOG_STATUS: int
-VIDIOC_G_EXT_CTRLS: int
-VIDIOC_S_EXT_CTRLS: int
-VIDIOC_TRY_EXT_CTRLS: int
 VIDIOC_ENUM_FRAMEINTERVALS: int
 VIDIOC_G_ENC_INDEX: int
 VIDIOC_ENCODER_CMD: int

@@ -995,6 +995,26 @@ class v4l2_ext_control(_Structure):
     )
 
 
+class v4l2_ext_controls(_Structure):
+    """``struct v4l2_ext_controls``, videodev2.h"""
+
+    class _u_t(_Union):
+        _fields_ = (
+            ("ctrl_class", _u32),
+            ("which", _u32),
+        )
+
+    _anonymous_ = ("_u",)
+    _fields_ = (
+        ("_u", _u_t),
+        ("count", _u32),
+        ("error_idx", _u32),
+        ("request_fd", _s32),
+        ("reserved", _u32 * 1),
+        ("controls", _POINTER(v4l2_ext_control)),
+    )
+
+
 class v4l2_querymenu(_Structure):
     """``struct v4l2_querymenu``, videodev2.h"""
 
@@ -1418,7 +1438,9 @@ VIDIOC_S_JPEGCOMP = _IOW("V", 62, v4l2_jpegcompression)
 VIDIOC_TRY_FMT = _IOWR("V", 64, v4l2_format)
 
 VIDIOC_G_SLICED_VBI_CAP = _IOWR("V", 69, v4l2_sliced_vbi_cap)
-
+VIDIOC_G_EXT_CTRLS = _IOWR("V", 71, v4l2_ext_controls)
+VIDIOC_S_EXT_CTRLS = _IOWR("V", 72, v4l2_ext_controls)
+VIDIOC_TRY_EXT_CTRLS = _IOWR("V", 73, v4l2_ext_controls)
 VIDIOC_ENUM_FRAMESIZES = _IOWR("V", 74, v4l2_frmsizeenum)
 
 VIDIOC_S_HW_FREQ_SEEK = _IOW("V", 82, v4l2_hw_freq_seek)
