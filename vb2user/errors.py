@@ -52,6 +52,10 @@ class StateError(Vb2Error):
     """An operation that the state of a buffer or queue does not allow."""
 
 
+class StreamStopped(StateError):
+    """The stream was stopped or closed by another thread while this one waited for a buffer."""
+
+
 class StreamTimeout(Vb2Error, TimeoutError):
     """No buffer became ready within the time that the caller allowed."""
 

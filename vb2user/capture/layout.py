@@ -17,8 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vb2user.capture.pixfmt import FORMATS, Part, PixelFormat, fourcc_text
+from vb2user.capture.pixfmt import FORMATS, FormatInfo, Part
 from vb2user.errors import CorruptFrame, UsageError
+from vb2user.uapi.fourcc import FourCC
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -95,11 +96,11 @@ class Layout:
     )
 
     def __init__(self, fourcc: int, width: int, height: int, planes: tuple[PlaneLayout, ...]) -> None:
-        self.fourcc = int(fourcc)
+        self.fourcc = FourCC(fourcc)
         self.width = width
         self.height = height
         self.planes = planes
-        self.format: PixelFormat | None = FORMATS.get(self.fourcc)
+        self.format: FormatInfo | None = FORMATS.get(self.fourcc)
         self.compressed = self.format is None
         self.problem = self._contradiction()
         self.components: tuple[Component, ...] = ()
@@ -145,8 +146,7 @@ class Layout:
     @property
     def title(self) -> str:
         """The format for people: ``NV12M ('NM12') 640x480``."""
-        code = fourcc_text(self.fourcc)
-        name = f"{self.format.name} ('{code}')" if self.format else f"'{code}'"
+        name = f"{self.format.name} ('{self.fourcc}')" if self.format else f"'{self.fourcc}'"
         return f"{name} {self.width}x{self.height}"
 
     def min_bytes(self, plane: int) -> int:
@@ -281,7 +281,7 @@ def _span(component: Component) -> int:
 
 
 def _components(
-    fmt: PixelFormat, width: int, height: int, planes: tuple[PlaneLayout, ...]
+    fmt: FormatInfo, width: int, height: int, planes: tuple[PlaneLayout, ...]
 ) -> tuple[Component, ...]:
     """Place every part of ``fmt``: one after the other, or each at the start of its own plane."""
     if fmt.split:

@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from vb2user.uapi.fourcc import FourCC
+
 
 @dataclass(frozen=True)
 class Part:
@@ -46,19 +48,17 @@ class Part:
 
 
 @dataclass(frozen=True)
-class PixelFormat:
-    """One pixel format.
+class FormatInfo:
+    """One pixel format, as ``struct v4l2_format_info`` is to the kernel.
 
     Attributes:
-        fourcc: ``V4L2_PIX_FMT_*`` as a number.
-        text: its four characters, ``-BE`` appended where bit 31 says big endian.
+        fourcc: ``V4L2_PIX_FMT_*``, which prints as its characters.
         name: the kernel's name without ``V4L2_PIX_FMT_``, e.g. ``NV12M``.
         parts: the components in memory order.
         split: each component has a memory plane of its own (multi-planar API only).
     """
 
-    fourcc: int
-    text: str
+    fourcc: FourCC
     name: str
     parts: tuple[Part, ...]
     split: bool = False
@@ -67,23 +67,6 @@ class PixelFormat:
     def planes(self) -> int:
         """Number of memory planes."""
         return len(self.parts) if self.split else 1
-
-
-def fourcc_code(text: str) -> int:
-    """``v4l2_fourcc()`` of four characters (padded by spaces); ``v4l2_fourcc_be()`` with ``-BE``.
-
-    >>> hex(fourcc_code("YUYV"))
-    '0x56595559'
-    """
-    big = text.endswith("-BE")
-    code = int.from_bytes(text.removesuffix("-BE").ljust(4)[:4].encode("ascii"), "little")
-    return code | 1 << 31 if big else code
-
-
-def fourcc_text(code: int) -> str:
-    """The inverse of :func:`fourcc_code`; a byte that is not printable shows as ``.``."""
-    chars = (code & 0x7FFFFFFF).to_bytes(4, "little")
-    return "".join(chr(c) if 32 <= c < 127 else "." for c in chars) + ("-BE" if code >> 31 & 1 else "")
 
 
 # --- one pixel, one group: name of the format, fourcc, channels in memory order ---------------------
@@ -232,8 +215,14 @@ def _rows() -> Iterator[tuple[str, str, tuple[Part, ...], bool]]:
 
 _ORDERS = ("BGGR", "GBRG", "GRBG", "RGGB")
 
+
+def _code(text: str) -> FourCC:
+    """``v4l2_fourcc()``, or ``v4l2_fourcc_be()``; spelt out here, so that importing parses no header."""
+    code = int.from_bytes(text.removesuffix("-BE").ljust(4)[:4].encode("ascii"), "little")
+    return FourCC(code | 1 << 31 if text.endswith("-BE") else code)
+
+
 #: Every format that numpy can address, by its code.
-FORMATS: dict[int, PixelFormat] = {
-    fourcc_code(text): PixelFormat(fourcc_code(text), text.ljust(4), name, parts, split)
-    for name, text, parts, split in _rows()
+FORMATS: dict[int, FormatInfo] = {
+    _code(text): FormatInfo(_code(text), name, parts, split) for name, text, parts, split in _rows()
 }

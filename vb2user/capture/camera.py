@@ -1,0 +1,148 @@
+"""Layer 5: what :func:`vb2user.open` returns: a device that hands out frames."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from vb2user.capture.engine import Engine, QueueEngine, ReadEngine
+from vb2user.capture.sink import Sink
+from vb2user.capture.stream import OnError, Stream
+from vb2user.device.device import Device
+from vb2user.device.discovery import resolve
+from vb2user.errors import NoSuchDevice, UsageError
+from vb2user.memory import heaps
+from vb2user.memory.base import Memory
+from vb2user.memory.dmabuf import DmaBufMemory, GivenFds, Source
+from vb2user.memory.mmap import Mmap
+from vb2user.memory.userptr import UserPtr
+from vb2user.uapi.buffer import is_output
+
+MEMORY_NAMES = ("mmap", "userptr", "dmabuf", "read")
+
+
+def open(
+    path: str | os.PathLike[str] | None = None, *, name: str | None = None, driver: str | None = None
+) -> Camera:
+    """Open a video device.
+
+    Args:
+        path: its node, e.g. ``/dev/video0``.
+        name: or a part of its name, in any case, e.g. ``"C920"``.
+        driver: or its driver, e.g. ``"vivid"``. With none of the three: the first capture device.
+
+    Raises:
+        NoSuchDevice, PermissionDenied, DeviceBusy, DeviceGone.
+    """
+    return Camera(resolve(None if path is None else os.fspath(path), name=name, driver=driver))
+
+
+def memory_strategy(
+    memory: str | Memory,
+    *,
+    source: str | Source | None = None,
+    fds: Sequence[Any] | None = None,
+    user_buffers: Sequence[Any] | None = None,
+) -> Memory:
+    """The memory strategy of a name (``mmap``, ``userptr``, ``dmabuf``) and its particulars."""
+    if isinstance(memory, Memory):
+        return memory
+    kind = memory.lower()
+    if kind != "dmabuf" and (source is not None or fds is not None):
+        raise UsageError(f"memory={memory!r} takes no heap and no fds", remedy="use memory='dmabuf'")
+    if kind != "userptr" and user_buffers is not None:
+        raise UsageError(f"memory={memory!r} takes no user_buffers", remedy="use memory='userptr'")
+    if kind == "mmap":
+        return Mmap()
+    if kind == "userptr":
+        return UserPtr(user_buffers)
+    if kind == "dmabuf":
+        if fds is not None:
+            return DmaBufMemory(GivenFds(fds))
+        return DmaBufMemory(source if isinstance(source, Source) else heaps.source(source or "system"))
+    raise UsageError(f"there is no memory type {memory!r}", remedy=f"use one of {', '.join(MEMORY_NAMES)}")
+
+
+class Camera(Device):
+    """A V4L2 device that hands out frames (and takes them, where it is an output)."""
+
+    def stream(
+        self,
+        *,
+        memory: str | Memory = "mmap",
+        buffers: int = 4,
+        heap: str | Source | None = None,
+        fds: Sequence[Any] | None = None,
+        user_buffers: Sequence[Any] | None = None,
+        timeout: float | None = None,
+        count: int | None = None,
+        on_error: OnError = "skip",
+    ) -> Stream:
+        """A stream of frames in the format that is set now.
+
+        Args:
+            memory: ``mmap``, ``userptr``, ``dmabuf``, ``read``, or a strategy of your own.
+            buffers: how many to ask for; the driver may grant another number (``stream.buffers``).
+            heap: for ``dmabuf``: ``system`` (the default) or another heap's name, ``udmabuf``, or the
+                path of a video node whose buffers are exported.
+            fds: for ``dmabuf``: dma-bufs of your own, one per buffer (or a sequence, one per plane).
+            user_buffers: for ``userptr``: memory of your own: arrays, bytearrays, shared memory.
+            timeout: seconds to wait for each frame; None: for ever.
+            count: end after so many frames.
+            on_error: ``skip``, ``yield`` or ``raise`` frames that the driver flagged ERROR.
+
+        Returns:
+            A :class:`~vb2user.capture.stream.Stream`: iterate over it, or use it as a context manager.
+        """
+        type = self.type
+        if is_output(type):
+            raise NoSuchDevice(
+                22,
+                "stream",
+                self.path,
+                meaning=f"{self.card} is an output on this node: it captures nothing",
+                remedy="'vb2user devices' shows which nodes capture",
+            )
+        format = self.get_format(type)
+
+        def make() -> Engine:
+            if memory == "read":
+                if heap is not None or fds is not None or user_buffers is not None:
+                    raise UsageError("memory='read' takes no heap, fds or user_buffers")
+                return ReadEngine(self.node, format)
+            strategy = memory_strategy(memory, source=heap, fds=fds, user_buffers=user_buffers)
+            return QueueEngine(self.node, format, strategy)
+
+        return Stream(
+            self.path, format, make, buffers=buffers, timeout=timeout, count=count, on_error=on_error
+        )
+
+    def sink(
+        self,
+        *,
+        memory: str | Memory = "mmap",
+        buffers: int = 4,
+        heap: str | Source | None = None,
+        fds: Sequence[Any] | None = None,
+        user_buffers: Sequence[Any] | None = None,
+        timeout: float | None = None,
+    ) -> Sink:
+        """Where to write frames to, on an output node; arguments as for :meth:`stream`.
+
+        ``memory="write"`` uses write(2).
+        """
+        type = self.output_type
+        if type is None:
+            raise NoSuchDevice(
+                22,
+                "sink",
+                self.path,
+                meaning=f"{self.card} has no output on this node",
+                remedy="'vb2user devices' shows which nodes are outputs",
+            )
+        format = self.get_format(type)
+        strategy = None
+        if memory not in ("read", "write"):
+            strategy = memory_strategy(memory, source=heap, fds=fds, user_buffers=user_buffers)
+        return Sink(self.node, format, strategy, buffers=buffers, timeout=timeout)

@@ -1,0 +1,212 @@
+"""Layer 5: the two ways frames come in: a videobuf2 queue, or read(2) into memory of our own.
+
+Both hand out :class:`Delivery` objects and take the slots back; what is a lease, what is counted and
+what a user sees is :mod:`vb2user.capture.stream`'s matter.
+"""
+
+from __future__ import annotations
+
+import mmap
+import threading
+import time
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+from vb2user.errors import ClosedError, StateError, StreamStopped, UsageError
+from vb2user.memory.base import Memory, page_align
+from vb2user.memory.fileio import FileIO
+from vb2user.queue.queue import Buffer, Queue
+from vb2user.queue.state import BufferState
+from vb2user.uapi import calls
+from vb2user.uapi.enums import BufFlag, Field
+from vb2user.uapi.kernel import Fd, eventfd, reopen, signal_eventfd
+
+
+class Delivery(NamedTuple):
+    """A filled buffer as an engine hands it out; ``slot`` is the buffer's index."""
+
+    slot: int
+    flags: int
+    field: int
+    sequence: int
+    timestamp_ns: int
+    bytesused: tuple[int, ...]
+    data_offset: tuple[int, ...]
+
+
+class Engine(ABC):
+    """Where frames come from."""
+
+    @abstractmethod
+    def start(self, count: int) -> int:
+        """Allocate ``count`` buffers and start; returns how many there are."""
+
+    @abstractmethod
+    def next(self, timeout: float | None) -> Delivery:
+        """Wait for a frame. StreamTimeout, StreamStopped, DeviceGone, …"""
+
+    @abstractmethod
+    def memory(self, index: int) -> tuple[memoryview, ...]:
+        """The read-only bytes of each plane of a buffer; the same objects every time."""
+
+    @abstractmethod
+    def begin(self, index: int) -> None:
+        """Before the CPU looks."""
+
+    @abstractmethod
+    def end(self, index: int) -> None:
+        """After the CPU looked."""
+
+    @abstractmethod
+    def give_back(self, index: int) -> None:
+        """The buffer is free to be filled again. Does nothing on a stopped stream."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop and free everything. Idempotent, from any thread."""
+
+
+class QueueEngine(Engine):
+    """Frames out of a videobuf2 queue."""
+
+    def __init__(self, node: Fd, format: calls.Format, memory: Memory) -> None:
+        self._queue = Queue(node, format.type, memory, [p.sizeimage for p in format.planes])
+        self._views: dict[int, tuple[memoryview, ...]] = {}
+
+    @property
+    def queue(self) -> Queue:
+        """The queue, for those who need more than frames."""
+        return self._queue
+
+    def start(self, count: int) -> int:
+        """REQBUFS, memory, QBUF of every buffer, STREAMON."""
+        granted = self._queue.allocate(count)
+        for buffer in self._queue.buffers:
+            self._views[buffer.index] = tuple(p.toreadonly() for p in buffer.memory.planes)
+            self._queue.enqueue(buffer)
+        self._queue.start()
+        return granted
+
+    def next(self, timeout: float | None) -> Delivery:
+        """DQBUF."""
+        d = self._queue.dequeue(timeout)
+        return Delivery(
+            d.buffer.index, d.flags, d.field, d.sequence, d.timestamp_ns, d.bytesused, d.data_offset
+        )
+
+    def memory(self, index: int) -> tuple[memoryview, ...]:
+        """Read-only views of the buffer's planes."""
+        try:
+            return self._views[index]
+        except KeyError:
+            raise ClosedError(f"{self._queue.name}: the stream was closed") from None
+
+    def begin(self, index: int) -> None:
+        """``DMA_BUF_IOCTL_SYNC`` START for DMABUF; nothing for the others."""
+        self._buffer(index).memory.begin_access()
+
+    def end(self, index: int) -> None:
+        """``DMA_BUF_IOCTL_SYNC`` END for DMABUF."""
+        self._buffer(index).memory.end_access()
+
+    def _buffer(self, index: int) -> Buffer:
+        return self._queue.buffer(index)
+
+    def give_back(self, index: int) -> None:
+        """QBUF, unless the stream ended meanwhile."""
+        if not self._queue.streaming:
+            return
+        buffer = self._buffer(index)
+        if buffer.state is BufferState.DEQUEUED:
+            self._queue.enqueue(buffer)
+
+    def close(self) -> None:
+        """STREAMOFF, unmap, REQBUFS(0)."""
+        self._views.clear()
+        self._queue.close()
+
+
+class ReadEngine(Engine):
+    """Frames by read(2), into anonymous pages of our own.
+
+    read(2) tells neither sequence nor timestamp: frames are counted here, and stamped with
+    CLOCK_MONOTONIC when read(2) returned. Frames that the driver dropped in between cannot be seen.
+    """
+
+    def __init__(self, node: Fd, format: calls.Format) -> None:
+        if len(format.planes) != 1:
+            raise UsageError(
+                f"{node.name}: read(2) has no multi-planar frames, and {format.pixelformat} has "
+                f"{len(format.planes)} memory planes",
+                remedy="choose a format with one plane, or memory='mmap'",
+            )
+        # File I/O ends only with close(2) of the handle that began it: hence a handle of its own.
+        self._node = reopen(node)
+        self._format = format
+        self._wake = eventfd(f"wake of {node.name}")
+        self._io = FileIO(self._node, self._wake)
+        self._maps: list[mmap.mmap] = []
+        self._views: list[tuple[memoryview, ...]] = []
+        self._free: list[int] = []
+        self._sequence = 0
+        self._closed = False
+        self._reading = threading.Lock()
+
+    def start(self, count: int) -> int:
+        """Allocate; the driver itself starts at the first read(2)."""
+        if count < 1:
+            raise UsageError(f"{self._node.name}: {count} buffers make no stream", remedy="ask for more")
+        for index in range(count):
+            self._maps.append(mmap.mmap(-1, page_align(self._format.sizeimage)))
+            self._views.append((memoryview(self._maps[index]).toreadonly(),))
+            self._free.append(index)
+        return count
+
+    def next(self, timeout: float | None) -> Delivery:
+        """read(2)."""
+        with self._reading:
+            if self._closed:
+                raise StreamStopped(f"{self._node.name}: the stream was closed")
+            if not self._free:
+                raise StateError(
+                    f"{self._node.name}: all {len(self._maps)} buffers are with the program",
+                    remedy="release frames and drop their views, copy what you keep, or ask for more",
+                )
+            index = self._free[0]
+            with memoryview(self._maps[index]) as view, view[: self._format.sizeimage] as target:
+                try:
+                    used = self._io.read_into(target, timeout)
+                except StateError as e:
+                    raise StreamStopped(str(e)) from None
+            self._free.pop(0)
+            sequence, self._sequence = self._sequence, self._sequence + 1
+            flags = int(BufFlag.TIMESTAMP_MONOTONIC)
+            field = int(self._format.field or Field.NONE)
+            return Delivery(index, flags, field, sequence, time.monotonic_ns(), (used,), (0,))
+
+    def memory(self, index: int) -> tuple[memoryview, ...]:
+        """Read-only view of the buffer."""
+        return self._views[index]
+
+    def begin(self, index: int) -> None:
+        """Nothing: these are our own pages."""
+
+    def end(self, index: int) -> None:
+        """Nothing: these are our own pages."""
+
+    def give_back(self, index: int) -> None:
+        """The next read(2) may use it."""
+        if not self._closed:
+            self._free.append(index)
+
+    def close(self) -> None:
+        """End the wait of a reader, and file I/O by closing its handle."""
+        if self._closed:
+            return
+        self._closed = True
+        signal_eventfd(self._wake)
+        with self._reading:
+            self._wake.close()
+            self._node.close()
+            self._views.clear()
+            self._maps.clear()

@@ -1,0 +1,236 @@
+"""Layer 5: a frame, and the lease by which a program looks at a driver's buffer.
+
+The theory. A frame's memory is the driver's buffer itself. The driver may write into it again from
+the moment it is queued, so it is queued only when nobody can see it any more: when the frame was
+released *and* the last numpy view made from it is gone. Every view derives from a root array made
+here; numpy keeps the root alive as long as any view of it lives, and a weak reference to the root
+tells when that ends. After its release a frame gives out no more views: touching it raises.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from vb2user.errors import ClosedError, CorruptFrame
+from vb2user.uapi import calls
+from vb2user.uapi.enums import BufFlag, Field
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from vb2user.capture.layout import Layout
+
+    Array = npt.NDArray[Any]
+
+_TIMESTAMP_MASK = 0x0000E000
+_CLOCKS = {0x00000000: "unknown", 0x00002000: "monotonic", 0x00004000: "copy"}
+
+
+class Frame:
+    """One captured frame, on loan from the stream.
+
+    Attributes:
+        format: the format that was granted (``width``, ``height``, ``pixelformat``, ``colorspace``, …).
+        sequence: the driver's frame counter (``v4l2_buffer.sequence``); counted here for read(2).
+        timestamp_ns: nanoseconds on :attr:`clock`.
+        flags: ``V4L2_BUF_FLAG_*``.
+        field: which field(s) of an interlaced picture it holds.
+        index: which of the stream's buffers it lies in.
+        plane_bytesused: payload bytes of each memory plane.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_begin",
+        "_components",
+        "_cut_array",
+        "_layout",
+        "_memory",
+        "_offsets",
+        "_planes",
+        "_release",
+        "_roots",
+        "field",
+        "flags",
+        "format",
+        "index",
+        "plane_bytesused",
+        "sequence",
+        "timestamp_ns",
+    )
+
+    def __init__(
+        self,
+        *,
+        format: calls.Format,
+        layout: Layout,
+        memory: tuple[memoryview, ...],
+        index: int,
+        sequence: int,
+        timestamp_ns: int,
+        flags: int,
+        field: int,
+        bytesused: tuple[int, ...],
+        data_offset: tuple[int, ...],
+        begin: Callable[[], None],
+        release: Callable[[list[weakref.ref[Any]]], None],
+    ) -> None:
+        self.format = format
+        self.index = index
+        self.sequence = sequence
+        self.timestamp_ns = timestamp_ns
+        self.flags = BufFlag(flags)
+        self.field = Field(field)
+        self.plane_bytesused = bytesused
+        self._layout = layout
+        self._memory: tuple[memoryview, ...] | None = memory
+        self._offsets = data_offset
+        self._begin: Callable[[], None] | None = begin
+        self._release: Callable[[list[weakref.ref[Any]]], None] | None = release
+        self._roots: list[weakref.ref[Any]] = []
+        self._cut_array: Array | None = None
+        self._components: tuple[Array, ...] | None = None
+        self._planes: tuple[Array, ...] | None = None
+
+    # -- what the driver said -----------------------------------------------------------------------
+
+    @property
+    def timestamp(self) -> float:
+        """Seconds on :attr:`clock`; a double keeps microseconds for centuries of uptime."""
+        return self.timestamp_ns / 1e9
+
+    @property
+    def clock(self) -> str:
+        """What :attr:`timestamp` counts: ``monotonic`` (CLOCK_MONOTONIC), ``copy`` (given by the
+        program at the other end of the device) or ``unknown``."""
+        return _CLOCKS.get(int(self.flags) & _TIMESTAMP_MASK, "unknown")
+
+    @property
+    def ok(self) -> bool:
+        """False where the driver flagged the frame ``V4L2_BUF_FLAG_ERROR``: its content is not good."""
+        return not self.flags & BufFlag.ERROR
+
+    @property
+    def bytesused(self) -> int:
+        """Payload bytes, all planes together."""
+        return sum(self.plane_bytesused)
+
+    @property
+    def width(self) -> int:
+        """Pixels in a row."""
+        return self.format.width
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.format.height
+
+    # -- the pixels ---------------------------------------------------------------------------------
+
+    @property
+    def array(self) -> Array:
+        """The picture as one zero-copy, read-only numpy view.
+
+        Shape and dtype by format: packed formats ``(height, width, n)`` or ``(height, width)``, e.g.
+        YUYV ``(h, w, 2)`` uint8, RGB24 ``(h, w, 3)``, GREY ``(h, w)``, Y16 ``(h, w)`` little-endian
+        uint16; planar and semi-planar formats in one memory plane ``(rows, width)``, e.g. NV12
+        ``(h * 3 // 2, w)``; compressed formats one dimension of ``bytesused`` bytes.
+
+        Raises:
+            UsageError: a format whose planes lie apart; take :attr:`components`.
+            CorruptFrame: fewer bytes than the picture needs.
+            ClosedError: the frame was released.
+        """
+        memory = self._look()
+        if self._cut_array is None:
+            self._cut_array = self._track(self._layout.array(memory, self.plane_bytesused, self._offsets))
+        return self._cut_array
+
+    @property
+    def components(self) -> tuple[Array, ...]:
+        """One zero-copy, read-only view per component (Y, U and V of a planar format), any strides."""
+        memory = self._look()
+        if self._components is None:
+            views = self._layout.arrays(memory, self.plane_bytesused, self._offsets)
+            self._components = tuple(self._track(v) for v in views)
+        return self._components
+
+    @property
+    def planes(self) -> tuple[Array, ...]:
+        """The payload of each memory plane as flat, zero-copy, read-only uint8."""
+        import numpy as np
+
+        memory = self._look()
+        if self._planes is None:
+            views = []
+            for view, used, offset in zip(memory, self.plane_bytesused, self._offsets, strict=True):
+                if not offset <= used <= view.nbytes:
+                    raise CorruptFrame(
+                        f"buffer {self.index}: payload {offset} to {used} in a plane of {view.nbytes} bytes"
+                    )
+                views.append(self._track(np.ndarray((used - offset,), np.uint8, buffer=view, offset=offset)))
+            self._planes = tuple(views)
+        return self._planes
+
+    def copy(self) -> Array:
+        """The picture as an array of your own, writable, not tied to the stream."""
+        own: Array = self.array.copy()
+        return own
+
+    def _look(self) -> tuple[memoryview, ...]:
+        if self._memory is None:
+            raise ClosedError(
+                f"frame {self.sequence} was released: its buffer may be the driver's again",
+                remedy="look at it before the next turn of the loop, or keep frame.array or frame.copy()",
+            )
+        if self._begin is not None:
+            self._begin()
+            self._begin = None
+        return self._memory
+
+    def _track(self, view: Array) -> Array:
+        root = view
+        while hasattr(root.base, "base"):
+            root = root.base  # type: ignore[assignment]
+        self._roots.append(weakref.ref(root))
+        return view
+
+    # -- the lease ----------------------------------------------------------------------------------
+
+    @property
+    def released(self) -> bool:
+        """Whether :meth:`release` was called, or the loop went on."""
+        return self._memory is None
+
+    def release(self) -> None:
+        """Give the buffer back, at once or when the last view of it is gone. Idempotent."""
+        release, self._release = self._release, None
+        if release is None:
+            return
+        self._memory = None
+        self._begin = None
+        self._cut_array = self._components = self._planes = None
+        roots, self._roots = self._roots, []
+        release(roots)
+
+    def __enter__(self) -> Frame:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def __reduce__(self) -> str:
+        raise TypeError(
+            f"frame {self.sequence} is a live view of a driver's buffer and cannot be pickled: "
+            "pickle frame.copy()"
+        )
+
+    def __repr__(self) -> str:
+        state = "released" if self.released else f"{self.bytesused} bytes"
+        bad = "" if self.ok else ", ERROR"
+        return f"<Frame {self.sequence} {self.format} at {self.timestamp:.6f} s, {state}{bad}>"

@@ -1,0 +1,151 @@
+"""Layer 5: frames out: what a program writes, an output device shows or sends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+from vb2user.errors import KernelError, StreamStopped, UsageError
+from vb2user.memory.base import Memory
+from vb2user.memory.fileio import FileIO
+from vb2user.queue.queue import Buffer, Queue
+from vb2user.uapi import calls
+from vb2user.uapi.kernel import Fd, reopen
+
+
+def _planes_of(data: Any) -> list[memoryview]:
+    many = data if isinstance(data, (list, tuple)) else [data]
+    views = []
+    for plane in many:
+        view = memoryview(plane)
+        if not view.c_contiguous:
+            raise UsageError("sink: a plane is not contiguous", remedy="pass numpy.ascontiguousarray(...)")
+        views.append(view.cast("B"))
+    return views
+
+
+class Sink:
+    """An output queue (or write(2)) that takes whole frames.
+
+    Args:
+        node: the output node; it stays the caller's.
+        format: what was granted.
+        memory: the strategy, owned by the sink; None: write(2).
+        buffers: how many to ask for.
+        timeout: seconds to wait for a free buffer; None: for ever.
+    """
+
+    def __init__(
+        self,
+        node: Fd,
+        format: calls.Format,
+        memory: Memory | None,
+        *,
+        buffers: int = 4,
+        timeout: float | None = None,
+    ) -> None:
+        self.format = format
+        self.buffers = buffers
+        self.frames = 0
+        self._name = node.name
+        self._node = node
+        self._memory = memory
+        self._timeout = timeout
+        self._queue: Queue | None = None
+        self._idle: list[Buffer] = []
+        self._handle: Fd | None = None
+
+    def start(self) -> Sink:
+        """Allocate; streaming begins once every buffer was filled once, or at :meth:`flush`."""
+        if self._queue is not None or self._handle is not None:
+            return self
+        if self._memory is None:
+            if len(self.format.planes) != 1:
+                raise UsageError(f"{self._name}: write(2) has no multi-planar frames", remedy="memory='mmap'")
+            self._handle = reopen(self._node)  # file I/O ends only with its handle
+            return self
+        queue = Queue(self._node, self.format.type, self._memory, [p.sizeimage for p in self.format.planes])
+        try:
+            self.buffers = queue.allocate(self.buffers)
+        except BaseException:
+            queue.close()
+            raise
+        self._queue = queue
+        self._idle = list(queue.buffers)
+        return self
+
+    def write(self, data: Any) -> None:
+        """One frame: an array, bytes, or for multi-planar formats a sequence of them, plane by plane.
+
+        Raises:
+            UsageError: more or fewer bytes than the format's planes take.
+            StreamTimeout: no buffer became free in time; KernelError: as QBUF and DQBUF say.
+        """
+        planes = _planes_of(data)
+        self._check(planes)
+        if self._handle is not None:
+            FileIO(self._handle).write(planes[0], self._timeout)
+            self.frames += 1
+            return
+        queue = self._queue
+        if queue is None:
+            raise StreamStopped(f"{self._name}: the sink is not started", remedy="start() it")
+        if not self._idle:
+            queue.start()
+            self._idle.append(queue.dequeue(self._timeout).buffer)
+        buffer = self._idle[0]
+        buffer.memory.begin_access(write=True)
+        try:
+            for target, view in zip(buffer.memory.planes, planes, strict=True):
+                target[: view.nbytes] = view
+        finally:
+            buffer.memory.end_access(write=True)
+        queue.enqueue(buffer, [view.nbytes for view in planes])
+        self._idle.pop(0)
+        self.frames += 1
+
+    def _check(self, planes: Sequence[memoryview]) -> None:
+        wanted = [p.sizeimage for p in self.format.planes]
+        if len(planes) != len(wanted):
+            raise UsageError(
+                f"{self._name}: {self.format} has {len(wanted)} planes, {len(planes)} were given"
+            )
+        for index, (view, size) in enumerate(zip(planes, wanted, strict=True)):
+            if view.nbytes > size or not view.nbytes:
+                raise UsageError(
+                    f"{self._name}: plane {index} has {view.nbytes} bytes and the format {self.format} {size}",
+                    remedy="write whole frames in the format that is set",
+                )
+
+    def flush(self) -> None:
+        """Wait until the driver has taken every frame written so far."""
+        queue = self._queue
+        if queue is None:
+            return
+        if len(self._idle) < len(queue):
+            queue.start()
+        while len(self._idle) < len(queue):
+            self._idle.append(queue.dequeue(self._timeout).buffer)
+
+    def close(self) -> None:
+        """Stop and give everything back; frames not yet taken are lost (see :meth:`flush`). Idempotent."""
+        queue, self._queue = self._queue, None
+        handle, self._handle = self._handle, None
+        self._idle.clear()
+        if handle is not None:
+            handle.close()
+        if queue is not None:
+            queue.close()
+
+    def __enter__(self) -> Sink:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        try:
+            self.close()
+        except KernelError:
+            if error is None:
+                raise

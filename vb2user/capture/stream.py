@@ -1,0 +1,308 @@
+"""Layer 5: a stream of frames, and the promise that everything taken is given back.
+
+``for frame in cam.stream()`` starts on the first turn and stops on every way out of the loop: its
+end, ``break``, an exception, garbage collection. ``with cam.stream() as s:`` does the same for the
+block, and loops inside of it only borrow the stream.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Literal
+
+from vb2user.capture.engine import Delivery, Engine
+from vb2user.capture.frame import Frame
+from vb2user.capture.layout import Layout
+from vb2user.errors import CorruptFrame, KernelError, StreamStopped, UsageError, Vb2Error
+from vb2user.uapi import calls
+from vb2user.uapi.enums import BufFlag
+
+OnError = Literal["skip", "yield", "raise"]
+_ERROR = int(BufFlag.ERROR)
+
+
+@dataclass
+class StreamStats:
+    """What a stream has seen.
+
+    Attributes:
+        frames: frames handed out.
+        drops: frames the driver counted and never delivered (gaps in ``sequence``); with read(2)
+            they cannot be seen, and this stays 0.
+        errors: frames flagged ``V4L2_BUF_FLAG_ERROR``.
+        first_ns, last_ns: timestamps of the first and the last frame handed out.
+    """
+
+    frames: int = 0
+    drops: int = 0
+    errors: int = 0
+    first_ns: int = 0
+    last_ns: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Frames per second by the timestamps; 0 before the second frame."""
+        span = self.last_ns - self.first_ns
+        return (self.frames - 1) * 1e9 / span if self.frames > 1 and span > 0 else 0.0
+
+
+class _Lease:
+    """The way back of one buffer: to the driver when the last view of it is gone."""
+
+    def __init__(self, engine: Engine, index: int) -> None:
+        self._engine = engine
+        self._index = index
+        self._looked = False
+        self._watched: list[weakref.ref[Any]] = []
+        self._views = 0
+        self._lock = threading.Lock()
+
+    def begin(self) -> None:
+        self._engine.begin(self._index)
+        self._looked = True
+
+    def release(self, roots: list[weakref.ref[Any]]) -> None:
+        # The frame let go; whoever still looks does so by one of these.
+        self._views = 1
+        for root in roots:
+            alive = root()
+            if alive is None:
+                continue
+            with self._lock:
+                self._views += 1
+            self._watched.append(weakref.ref(alive, self._view_gone))
+            del alive
+        self._view_gone(None)
+
+    def _view_gone(self, _: object) -> None:
+        with self._lock:
+            self._views -= 1
+            if self._views:
+                return
+        # Called while a view dies, perhaps by the garbage collector: an error has nowhere to go, and
+        # the next dequeue meets it again.
+        with contextlib.suppress(Vb2Error):
+            if self._looked:
+                self._engine.end(self._index)
+        with contextlib.suppress(Vb2Error):
+            self._engine.give_back(self._index)
+
+
+class Stream:
+    """Frames from one queue of one device.
+
+    Args:
+        name: the device, for messages.
+        format: what was granted.
+        make: makes the engine; called by :meth:`start`.
+        buffers: how many buffers to ask for.
+        timeout: seconds to wait for each frame; None: for ever.
+        count: stop after so many frames; None: never.
+        on_error: what to do with a frame flagged ERROR: skip it, yield it (``frame.ok`` is False), or
+            raise CorruptFrame. It is counted in any case.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        format: calls.Format,
+        make: Callable[[], Engine],
+        *,
+        buffers: int = 4,
+        timeout: float | None = None,
+        count: int | None = None,
+        on_error: OnError = "skip",
+    ) -> None:
+        if buffers < 1:
+            raise UsageError(
+                f"{name}: {buffers} buffers make no stream", remedy="ask for at least 1, better 4"
+            )
+        if on_error not in ("skip", "yield", "raise"):
+            raise UsageError(f"{name}: on_error={on_error!r}", remedy="use 'skip', 'yield' or 'raise'")
+        self.name = name
+        self.format = format
+        self.stats = StreamStats()
+        self.buffers = buffers  #: asked for; after start() what was granted
+        self._make = make
+        self._timeout = timeout
+        self._count = count
+        self._on_error = on_error
+        self._layout = Layout.of(
+            format.pixelformat,
+            format.width,
+            format.height,
+            [(p.bytesperline, p.sizeimage) for p in format.planes],
+        )
+        self._engine: Engine | None = None
+        self._frame: weakref.ref[Frame] | None = None
+        self._last: int | None = None
+        self._finalizer: weakref.finalize[..., Stream] | None = None
+
+    # -- life ---------------------------------------------------------------------------------------
+
+    @property
+    def started(self) -> bool:
+        """Whether buffers are allocated and the driver runs."""
+        return self._engine is not None
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of a started stream. StreamStopped: it is not started."""
+        if self._engine is None:
+            raise StreamStopped(f"{self.name}: the stream is not started", remedy="start() it first")
+        return self._engine
+
+    def start(self) -> Stream:
+        """Allocate, queue and start. Idempotent. On failure nothing stays allocated."""
+        if self._engine is not None:
+            return self
+        engine = self._make()
+        try:
+            self.buffers = engine.start(self.buffers)
+        except BaseException:
+            _close_quietly(engine)
+            raise
+        self._engine = engine
+        self._last = None
+        self.stats = StreamStats()
+        # Not __del__: a finalizer runs at interpreter exit as well, and sees no half-built object.
+        self._finalizer = weakref.finalize(self, _close_quietly, engine)
+        return self
+
+    def close(self) -> None:
+        """Stop and give everything back. Idempotent, and allowed from another thread.
+
+        Views that the program still holds stay valid and no longer change.
+        """
+        engine, self._engine = self._engine, None
+        if engine is None:
+            return
+        if self._finalizer is not None:
+            self._finalizer.detach()
+        self._release_last()
+        engine.close()
+
+    def __enter__(self) -> Stream:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        try:
+            self.close()
+        except KernelError:
+            if error is None:  # an error while cleaning up never hides the first one
+                raise
+
+    # -- frames -------------------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Frame]:
+        own = not self.started
+        self.start()
+        try:
+            while self._count is None or self.stats.frames < self._count:
+                try:
+                    frame = self.next_frame()
+                except StreamStopped:
+                    if self.started:
+                        raise
+                    return  # closed by another thread: the loop simply ends
+                yield frame
+                del frame
+        except GeneratorExit:
+            raise
+        except BaseException:
+            if own:
+                self._close_after_error()
+            raise
+        finally:
+            if own:
+                self.close()
+
+    def _close_after_error(self) -> None:
+        with contextlib.suppress(KernelError):  # the error that is on its way out comes first
+            self.close()
+
+    def next_frame(self, timeout: float | None = None) -> Frame:
+        """Wait for the next frame; the one before it is released.
+
+        Args:
+            timeout: seconds, in place of the stream's own.
+
+        Raises:
+            StreamTimeout: none came in time.
+            CorruptFrame: flagged ERROR, with ``on_error="raise"``.
+            StreamStopped: another thread closed the stream.
+            DeviceGone: unplugged.
+        """
+        engine = self.engine
+        self._release_last()
+        wait = self._timeout if timeout is None else timeout
+        while True:
+            d = engine.next(wait)
+            self._account(d)
+            if d.flags & _ERROR:
+                self.stats.errors += 1
+                if self._on_error == "skip":
+                    engine.give_back(d.slot)
+                    continue
+                if self._on_error == "raise":
+                    engine.give_back(d.slot)
+                    raise CorruptFrame(
+                        f"{self.name}: the driver flagged frame {d.sequence} (buffer {d.slot}) as ERROR",
+                        remedy="its content is not good; on_error='skip' leaves such frames out",
+                    )
+            return self._frame_of(engine, d)
+
+    def _account(self, d: Delivery) -> None:
+        if self._last is not None:
+            # The counter is 32 bits wide and may wrap; a step back is a driver's restart, not a gap.
+            gap = (d.sequence - self._last - 1) & 0xFFFFFFFF
+            if gap < 0x80000000:
+                self.stats.drops += gap
+        self._last = d.sequence
+
+    def _frame_of(self, engine: Engine, d: Delivery) -> Frame:
+        lease = _Lease(engine, d.slot)
+        frame = Frame(
+            format=self.format,
+            layout=self._layout,
+            memory=engine.memory(d.slot),
+            index=d.slot,
+            sequence=d.sequence,
+            timestamp_ns=d.timestamp_ns,
+            flags=d.flags,
+            field=d.field,
+            bytesused=d.bytesused,
+            data_offset=d.data_offset,
+            begin=lease.begin,
+            release=lease.release,
+        )
+        self._frame = weakref.ref(frame)
+        stats = self.stats
+        if not stats.frames:
+            stats.first_ns = d.timestamp_ns
+        stats.last_ns = d.timestamp_ns
+        stats.frames += 1
+        return frame
+
+    def _release_last(self) -> None:
+        frame = self._frame() if self._frame is not None else None
+        self._frame = None
+        if frame is not None:
+            frame.release()
+
+    def __repr__(self) -> str:
+        state = "started" if self.started else "not started"
+        return f"<Stream {self.name} {self.format}, {self.buffers} buffers, {state}>"
+
+
+def _close_quietly(engine: Engine) -> None:
+    """Close where nobody can be told, or where another error is already on its way."""
+    with contextlib.suppress(KernelError):
+        engine.close()

@@ -1,0 +1,296 @@
+"""Layer 4: one video node: what it is and how it is set up. Knows no buffers.
+
+Source: https://docs.kernel.org/userspace-api/media/v4l/common.html
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+from fractions import Fraction
+
+from vb2user.errors import KernelError, NoSuchDevice, NotSupported, UsageError
+from vb2user.uapi import calls
+from vb2user.uapi.buffer import is_multiplanar
+from vb2user.uapi.enums import BufCap, BufType, Cap, Field, Memory
+from vb2user.uapi.fourcc import FourCC
+from vb2user.uapi.kernel import Fd, open_node
+
+_CAPTURE = (
+    (Cap.VIDEO_CAPTURE_MPLANE | Cap.VIDEO_M2M_MPLANE, BufType.VIDEO_CAPTURE_MPLANE),
+    (Cap.VIDEO_CAPTURE | Cap.VIDEO_M2M, BufType.VIDEO_CAPTURE),
+    (Cap.META_CAPTURE, BufType.META_CAPTURE),
+)
+_OUTPUT = (
+    (Cap.VIDEO_OUTPUT_MPLANE | Cap.VIDEO_M2M_MPLANE, BufType.VIDEO_OUTPUT_MPLANE),
+    (Cap.VIDEO_OUTPUT | Cap.VIDEO_M2M, BufType.VIDEO_OUTPUT),
+    (Cap.META_OUTPUT, BufType.META_OUTPUT),
+)
+_MEMORY_CAPS = (
+    (BufCap.SUPPORTS_MMAP, Memory.MMAP),
+    (BufCap.SUPPORTS_USERPTR, Memory.USERPTR),
+    (BufCap.SUPPORTS_DMABUF, Memory.DMABUF),
+)
+
+
+class Device:
+    """A V4L2 node, opened. It owns its file descriptor until :meth:`close`.
+
+    Args:
+        path: e.g. ``/dev/video0``.
+
+    Raises:
+        NoSuchDevice: no such path, or a node that speaks no V4L2.
+        PermissionDenied, DeviceBusy, DeviceGone: as open(2) says.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._node = open_node(path)
+        try:
+            self.capability = calls.querycap(self._node)
+        except KernelError as e:
+            self._node.close()
+            if e.errno in (errno.ENOTTY, errno.EINVAL):
+                raise NoSuchDevice(e.errno, e.request, e.device, meaning=e.meaning, remedy=e.remedy) from None
+            raise
+        except BaseException:
+            self._node.close()
+            raise
+
+    # -- what it is ---------------------------------------------------------------------------------
+
+    @property
+    def path(self) -> str:
+        """The path it was opened by."""
+        return self._node.name
+
+    @property
+    def driver(self) -> str:
+        """The driver's name, e.g. ``uvcvideo``."""
+        return self.capability.driver
+
+    @property
+    def card(self) -> str:
+        """The device's name, e.g. ``HD Pro Webcam C920``."""
+        return self.capability.card
+
+    @property
+    def bus_info(self) -> str:
+        """Where it sits, e.g. ``usb-0000:00:14.0-1``."""
+        return self.capability.bus_info
+
+    @property
+    def caps(self) -> Cap:
+        """What this node can do (``device_caps``)."""
+        return self.capability.device_caps
+
+    @property
+    def capture_type(self) -> BufType | None:
+        """The capturing queue's type, or None where this node has none."""
+        return next((type for cap, type in _CAPTURE if self.caps & cap), None)
+
+    @property
+    def output_type(self) -> BufType | None:
+        """The output queue's type, or None where this node has none."""
+        return next((type for cap, type in _OUTPUT if self.caps & cap), None)
+
+    @property
+    def type(self) -> BufType:
+        """The queue that formats and streams mean unless told otherwise: capture before output.
+
+        Raises NoSuchDevice for a node with neither (a radio, a VBI or an SDR node).
+        """
+        found = self.capture_type or self.output_type
+        if found is None:
+            raise NoSuchDevice(
+                errno.EINVAL,
+                "open",
+                self.path,
+                meaning=f"{self.card} has neither video capture nor output on this node",
+                remedy="'vb2user devices' shows what each node does",
+            )
+        return found
+
+    # -- formats ------------------------------------------------------------------------------------
+
+    def formats(self, type: BufType | None = None) -> list[calls.FormatDescription]:
+        """``VIDIOC_ENUM_FMT``: the pixel formats of a queue."""
+        return list(calls.enum_fmt(self._node, type or self.type))
+
+    def frame_sizes(self, pixelformat: int | str) -> list[calls.FrameSize]:
+        """``VIDIOC_ENUM_FRAMESIZES``: sizes of a format; empty where the driver does not say."""
+        return list(calls.enum_framesizes(self._node, FourCC(pixelformat)))
+
+    def frame_intervals(self, pixelformat: int | str, width: int, height: int) -> list[calls.FrameInterval]:
+        """``VIDIOC_ENUM_FRAMEINTERVALS``: frame intervals; empty where the driver does not say."""
+        return list(calls.enum_frameintervals(self._node, FourCC(pixelformat), width, height))
+
+    def get_format(self, type: BufType | None = None) -> calls.Format:
+        """``VIDIOC_G_FMT``: the format that is set."""
+        return calls.g_fmt(self._node, type or self.type)
+
+    def set_format(
+        self,
+        pixelformat: int | str | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        *,
+        field: Field | None = None,
+        type: BufType | None = None,
+    ) -> calls.Format:
+        """``VIDIOC_S_FMT``; what is None stays as it is. Returns what was granted, which may differ.
+
+        EBUSY: buffers are allocated, here or in another program.
+        """
+        return calls.s_fmt(self._node, self._wish(pixelformat, width, height, field, type))
+
+    def try_format(
+        self,
+        pixelformat: int | str | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        *,
+        field: Field | None = None,
+        type: BufType | None = None,
+    ) -> calls.Format:
+        """``VIDIOC_TRY_FMT``: what :meth:`set_format` would grant; changes nothing."""
+        wish = self._wish(pixelformat, width, height, field, type)
+        try:
+            return calls.try_fmt(self._node, wish)
+        except NotSupported:  # TRY_FMT is optional; the present format is all that is known then
+            return calls.g_fmt(self._node, wish.type)
+
+    def _wish(
+        self,
+        pixelformat: int | str | None,
+        width: int | None,
+        height: int | None,
+        field: Field | None,
+        type: BufType | None,
+    ) -> calls.Format:
+        for what, value in (("width", width), ("height", height)):
+            if value is not None and value < 1:
+                raise UsageError(f"{self.path}: a {what} of {value} pixels", remedy="give a positive number")
+        now = calls.g_fmt(self._node, type or self.type)
+        code = now.pixelformat if pixelformat is None else FourCC(pixelformat)
+        # Sizes of planes are the driver's to fill in, for the format it grants.
+        empty = (calls.PlaneFormat(0, 0),)
+        return dataclasses.replace(
+            now,
+            pixelformat=code,
+            width=now.width if width is None else width,
+            height=now.height if height is None else height,
+            field=now.field if field is None else field,
+            planes=empty * (len(now.planes) if is_multiplanar(now.type) else 1),
+        )
+
+    # -- rate and inputs ----------------------------------------------------------------------------
+
+    @property
+    def fps(self) -> Fraction | None:
+        """Frames per second (``VIDIOC_G_PARM``), or None where the driver does not say."""
+        try:
+            interval = calls.g_parm(self._node, self.type).timeperframe
+        except KernelError as e:
+            if e.errno in (errno.ENOTTY, errno.EINVAL):
+                return None
+            raise
+        return 1 / interval if interval else None
+
+    def set_fps(self, fps: float | Fraction) -> Fraction:
+        """``VIDIOC_S_PARM``; returns the rate that was granted.
+
+        ENOTTY or EINVAL: this node's rate cannot be set.
+        """
+        if fps <= 0:
+            raise UsageError(f"{self.path}: {fps} frames per second", remedy="give a positive number")
+        interval = 1 / Fraction(fps).limit_denominator(1_000_000)
+        parm = calls.s_parm(self._node, self.type, interval)
+        return 1 / parm.timeperframe if parm.timeperframe else Fraction(0)
+
+    @property
+    def inputs(self) -> list[calls.Input]:
+        """``VIDIOC_ENUMINPUT``: the inputs; empty where there is nothing to choose."""
+        return list(calls.enuminput(self._node))
+
+    @property
+    def input(self) -> int | None:
+        """``VIDIOC_G_INPUT``: index of the chosen input; None where there is nothing to choose."""
+        try:
+            return calls.g_input(self._node)
+        except NotSupported:
+            return None
+
+    def set_input(self, index: int) -> int:
+        """``VIDIOC_S_INPUT``; it may reset format and rate. EINVAL: no such input; EBUSY: streaming."""
+        return calls.s_input(self._node, index)
+
+    # -- memory -------------------------------------------------------------------------------------
+
+    @property
+    def readable(self) -> bool:
+        """Whether read(2) or write(2) moves frames (``V4L2_CAP_READWRITE``)."""
+        return bool(self.caps & Cap.READWRITE)
+
+    def memory_types(self, type: BufType | None = None) -> list[Memory]:
+        """The memory types that a queue takes, asked without allocating or owning anything."""
+        if not self.caps & Cap.STREAMING:
+            return []
+        wanted = type or self.type
+        format = self.get_format(wanted)
+        found: list[Memory] = []
+        for cap, memory in _MEMORY_CAPS:
+            # Count 0 asks only; EINVAL says that this queue does not take this memory type.
+            try:
+                granted = calls.create_bufs(self._node, memory, 0, format)
+            except KernelError as e:
+                if e.errno == errno.ENOTTY:
+                    return self._memory_types_by_reqbufs(wanted)
+                if e.errno == errno.EINVAL:
+                    continue
+                raise
+            if not granted.capabilities or granted.capabilities & cap:
+                found.append(memory)
+        return found
+
+    def _memory_types_by_reqbufs(self, type: BufType) -> list[Memory]:
+        found = []
+        for _, memory in _MEMORY_CAPS:
+            try:
+                calls.reqbufs(self._node, type, memory, 0)
+            except KernelError as e:
+                if e.errno == errno.EINVAL:
+                    continue
+                raise
+            found.append(memory)
+        return found
+
+    # -- life ---------------------------------------------------------------------------------------
+
+    @property
+    def node(self) -> Fd:
+        """The file descriptor, owned by this device: for queues, and for calls of your own."""
+        return self._node
+
+    def fileno(self) -> int:
+        """The fd's number, valid until :meth:`close`."""
+        return self._node.fileno()
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._node.closed
+
+    def close(self) -> None:
+        """Close the node. Idempotent."""
+        self._node.close()
+
+    def __enter__(self) -> Device:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{self.__class__.__name__} {self.path} ({self.driver}: {self.card})>"

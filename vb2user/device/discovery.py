@@ -1,0 +1,155 @@
+"""Layer 4: which video nodes there are, and how to find one by what a user knows of it.
+
+pyudev lists the nodes (udev's own view; it works without a running udevd as well), QUERYCAP says
+what each one does. A node that cannot be opened is listed with the reason, not left out.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vb2user.device.device import Device
+from vb2user.errors import KernelError, NoSuchDevice, UsageError
+from vb2user.uapi.calls import Capability
+from vb2user.uapi.enums import Cap
+
+if TYPE_CHECKING:
+    import pyudev
+
+
+@dataclass(frozen=True)
+class NodeInfo:
+    """A video node as udev and QUERYCAP tell it.
+
+    Attributes:
+        path: e.g. ``/dev/video0``.
+        name: the node's name in sysfs, e.g. ``vivid-000-vid-cap``.
+        links: stable names (``/dev/v4l/by-id/…``), where udev made some.
+        parent: the device that it belongs to, as its sysfs path.
+        driver: the driver, or None where it is not known.
+        capability: QUERYCAP's answer, or None where the node could not be opened.
+        error: why it could not be opened, or None.
+    """
+
+    path: str
+    name: str
+    links: tuple[str, ...]
+    parent: str
+    driver: str | None
+    capability: Capability | None
+    error: str | None
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """What the node is for, in words: capture, output, m2m, metadata, vbi, radio, touch, sdr."""
+        return () if self.capability is None else roles(self.capability.device_caps)
+
+
+_ROLES = (
+    (Cap.VIDEO_M2M | Cap.VIDEO_M2M_MPLANE, "m2m"),
+    (Cap.VIDEO_OUTPUT | Cap.VIDEO_OUTPUT_MPLANE, "output"),
+    (Cap.VIDEO_OVERLAY | Cap.VIDEO_OUTPUT_OVERLAY, "overlay"),
+    (Cap.META_CAPTURE, "metadata capture"),
+    (Cap.META_OUTPUT, "metadata output"),
+    (Cap.VBI_CAPTURE | Cap.SLICED_VBI_CAPTURE, "vbi capture"),
+    (Cap.VBI_OUTPUT | Cap.SLICED_VBI_OUTPUT, "vbi output"),
+    (Cap.SDR_CAPTURE, "sdr capture"),
+    (Cap.SDR_OUTPUT, "sdr output"),
+    (Cap.RADIO, "radio"),
+    (Cap.MODULATOR, "modulator"),
+)
+
+
+def roles(caps: Cap) -> tuple[str, ...]:
+    """What ``device_caps`` say the node is for, in words."""
+    found = []
+    if caps & (Cap.VIDEO_CAPTURE | Cap.VIDEO_CAPTURE_MPLANE):
+        found.append("touch" if caps & Cap.TOUCH else "capture")
+    return (*found, *(word for cap, word in _ROLES if caps & cap))
+
+
+def context() -> pyudev.Context:
+    """A pyudev context."""
+    import pyudev
+
+    return pyudev.Context()
+
+
+def devices() -> list[NodeInfo]:
+    """Every V4L2 node of this machine, ordered by number."""
+    found = [_describe(d) for d in context().list_devices(subsystem="video4linux") if d.device_node]
+    return sorted(found, key=lambda n: (n.path.rstrip("0123456789"), _number(n.path)))
+
+
+def _number(path: str) -> int:
+    digits = path[len(path.rstrip("0123456789")) :]
+    return int(digits) if digits else -1
+
+
+def _describe(device: pyudev.Device) -> NodeInfo:
+    path = str(device.device_node)
+    capability, error = None, None
+    try:
+        with Device(path) as node:
+            capability = node.capability
+    except KernelError as e:
+        error = str(e)
+    driver = capability.driver if capability else _sysfs_driver(device)
+    name = device.attributes.get("name", b"").decode(errors="replace").strip()
+    parent = device.parent.sys_path if device.parent is not None else ""
+    links = tuple(sorted(device.device_links))
+    return NodeInfo(path, name, links, parent, driver, capability, error)
+
+
+def _sysfs_driver(device: pyudev.Device) -> str | None:
+    link = Path(device.sys_path) / "device" / "driver"
+    return link.resolve().name if link.exists() else None
+
+
+def find(
+    *, name: str | None = None, driver: str | None = None, role: str | None = "capture"
+) -> Iterator[NodeInfo]:
+    """The nodes that fit all that is given, in order of their number.
+
+    Args:
+        name: part of the card's or the node's name, in any case.
+        driver: the driver's name, exactly.
+        role: what the node must be for (see :attr:`NodeInfo.roles`); None: anything.
+    """
+    for node in devices():
+        card = node.capability.card if node.capability else ""
+        if name is not None and not any(name.lower() in text.lower() for text in (card, node.name)):
+            continue
+        if driver is not None and node.driver != driver:
+            continue
+        if role is not None and role not in node.roles and not (role == "capture" and "m2m" in node.roles):
+            continue
+        yield node
+
+
+def resolve(
+    path: str | None = None, *, name: str | None = None, driver: str | None = None, role: str = "capture"
+) -> str:
+    """The path of the first node that fits. NoSuchDevice: there is none; the message says what there is."""
+    given = [w for w in (path, name, driver) if w is not None]
+    if path is not None:
+        if len(given) > 1:
+            raise UsageError("open: a path and a name or driver at once", remedy="give one or the other")
+        return path
+    for node in find(name=name, driver=driver, role=role):
+        return node.path
+    wanted = " and ".join(
+        f"{what} {value!r}" for what, value in (("name", name), ("driver", driver)) if value is not None
+    )
+    there = ", ".join(f"{n.path} ({n.driver})" for n in find(role=role)) or "none"
+    raise NoSuchDevice(
+        errno.ENODEV,
+        "open",
+        f"a {role} device with {wanted}" if wanted else f"a {role} device",
+        meaning=f"{role} devices here: {there}",
+        remedy="'vb2user devices' lists all nodes; 'vb2user doctor' says what is missing",
+    )

@@ -1,0 +1,284 @@
+"""Layer 2: DMABUF: the queue imports memory that somebody else allocated.
+
+Mem ops: ``attach_dmabuf`` and ``map_dmabuf`` (QBUF or PREPARE_BUF with an fd not seen before; the
+mapping is kept while the same dma-buf comes again), ``unmap_dmabuf`` and ``detach_dmabuf`` (another
+dma-buf, REQBUFS(0), close).
+
+Sources: https://docs.kernel.org/userspace-api/media/v4l/dmabuf.html and
+https://docs.kernel.org/driver-api/dma-buf.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import mmap as _mmap
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any
+
+from vb2user.errors import ClosedError, KernelError, UsageError
+from vb2user.memory.base import BufferMemory, Memory
+from vb2user.uapi import calls
+from vb2user.uapi.buffer import BufferArg
+from vb2user.uapi.enums import BufType, DmaBufSync
+from vb2user.uapi.enums import Memory as MemoryType
+from vb2user.uapi.kernel import Fd, duplicate
+
+_KEEP_OPEN = "pass the fd of an open dma-buf and keep it open until it was handed over"
+
+
+class DmaBuf:
+    """One dma-buf: an fd that this object owns, and what can be done with it.
+
+    Args:
+        fd: the dma-buf's file descriptor; ownership passes here.
+        name: for error messages, e.g. ``dma-buf from heap system``.
+    """
+
+    def __init__(self, fd: int | Fd, name: str = "dma-buf") -> None:
+        self._fd = fd if isinstance(fd, Fd) else Fd(fd, name)
+        self._map: _mmap.mmap | None = None
+        self._view: memoryview | None = None
+        try:
+            self.size = self._fd.size()
+        except KernelError as e:
+            if e.errno == errno.EBADF:
+                self._fd.forget()  # the number is not ours to close
+                raise UsageError(f"{name}: file descriptor {fd} is not open", remedy=_KEEP_OPEN) from None
+            self.close()
+            raise self._no_dmabuf(name) from None
+        # Every exporter's fdinfo names itself (Linux 5.3); a plain file can be sought, too.
+        info = self._fd.fdinfo()
+        if info and "exp_name" not in info:
+            self.close()
+            raise self._no_dmabuf(name)
+
+    @staticmethod
+    def _no_dmabuf(name: str) -> UsageError:
+        return UsageError(
+            f"{name}: this file descriptor is no dma-buf",
+            remedy="pass an fd from a dma-heap, udmabuf, EXPBUF or DRM",
+        )
+
+    @classmethod
+    def duplicate(cls, fd: int, name: str = "dma-buf") -> DmaBuf:
+        """A DmaBuf over a duplicate (CLOEXEC) of the user's ``fd``, which stays the user's."""
+        try:
+            return cls(duplicate(fd, name), name)
+        except KernelError as e:
+            if e.errno != errno.EBADF:
+                raise
+            raise UsageError(f"{name}: file descriptor {fd} is not open", remedy=_KEEP_OPEN) from None
+
+    @property
+    def name(self) -> str:
+        """What this dma-buf is, for error messages."""
+        return self._fd.name
+
+    def fileno(self) -> int:
+        """The fd. Raises ClosedError after :meth:`close`."""
+        return self._fd.fileno()
+
+    def map(self) -> memoryview:
+        """The whole buffer mapped for the CPU, writable; made once. Bracket each look by :meth:`access`."""
+        if self._view is None:
+            self._map = self._fd.mmap(self.size)
+            self._view = memoryview(self._map)
+        return self._view
+
+    def sync(self, flags: DmaBufSync) -> None:
+        """``DMA_BUF_IOCTL_SYNC``."""
+        calls.dma_buf_sync(self._fd, flags)
+
+    @contextlib.contextmanager
+    def access(self, *, write: bool = False) -> Iterator[memoryview]:
+        """CPU access: SYNC_START, the mapping, SYNC_END on every way out."""
+        view = self.map()
+        direction = DmaBufSync.RW if write else DmaBufSync.READ
+        self.sync(DmaBufSync.START | direction)
+        try:
+            yield view
+        finally:
+            self.sync(DmaBufSync.END | direction)
+
+    def export_sync_file(self, *, write: bool = False) -> Fd:
+        """A sync_file of the fences that a reader (or, with ``write``, a writer) must wait for.
+
+        It becomes readable (poll) when they are signalled. ENOTTY before Linux 6.0.
+        """
+        flags = DmaBufSync.RW if write else DmaBufSync.READ
+        return Fd(calls.dma_buf_export_sync_file(self._fd, flags), f"sync_file of {self.name}")
+
+    def import_sync_file(self, sync_file: Fd | int, *, write: bool = False) -> None:
+        """Add a sync_file's fences to the buffer, as a reader's or a writer's."""
+        fd = sync_file if isinstance(sync_file, int) else sync_file.fileno()
+        calls.dma_buf_import_sync_file(self._fd, fd, DmaBufSync.RW if write else DmaBufSync.READ)
+
+    def set_name(self, name: str) -> None:
+        """``DMA_BUF_SET_NAME``: shown in fdinfo and in ``/sys/kernel/debug/dma_buf/bufinfo``."""
+        calls.dma_buf_set_name(self._fd, name)
+
+    def fdinfo(self) -> dict[str, str]:
+        """``/proc/self/fdinfo/<fd>``: size, count (references), exp_name (exporter), name."""
+        return self._fd.fdinfo()
+
+    @property
+    def exporter(self) -> str | None:
+        """``exp_name``: who made it, e.g. ``system``, ``udmabuf``, ``videobuf2_vmalloc``."""
+        return self.fdinfo().get("exp_name")
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._fd.closed
+
+    def close(self) -> None:
+        """Close the fd and drop the mapping (with its last view). Idempotent."""
+        self._fd.close()
+        view, self._view = self._view, None
+        mapping, self._map = self._map, None
+        if view is not None:
+            with contextlib.suppress(BufferError):
+                view.release()
+        if mapping is not None:
+            with contextlib.suppress(BufferError):
+                mapping.close()
+
+    def __enter__(self) -> DmaBuf:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<DmaBuf {self.name}, {self.size} bytes{', closed' if self.closed else ''}>"
+
+
+class Source(ABC):
+    """Where dma-bufs come from."""
+
+    #: For tables and messages: ``heap system``, ``udmabuf``, ``export of /dev/video2``.
+    name: str
+
+    @abstractmethod
+    def open(self, count: int, lengths: Sequence[int]) -> None:
+        """Make ready for ``count`` buffers with planes of ``lengths`` bytes; what is missing fails here."""
+
+    @abstractmethod
+    def allocate(self, index: int, plane: int, length: int) -> DmaBuf:
+        """A dma-buf of at least ``length`` bytes for plane ``plane`` of buffer ``index``."""
+
+    def close(self) -> None:
+        """Give back what :meth:`open` took; dma-bufs already allocated live on. Idempotent."""
+
+
+class GivenFds(Source):
+    """The user's own dma-buf fds, duplicated here, so that the user may close them when they like.
+
+    Args:
+        fds: for each buffer an fd (or an object with ``fileno()``), or a sequence of one per plane.
+    """
+
+    name = "given fds"
+
+    def __init__(self, fds: Sequence[Any]) -> None:
+        self._fds: list[list[Any]] = [list(f) if isinstance(f, (list, tuple)) else [f] for f in fds]
+
+    def open(self, count: int, lengths: Sequence[int]) -> None:
+        """Check that there are enough."""
+        if len(self._fds) < count:
+            raise UsageError(
+                f"DMABUF: {count} buffers are wanted and {len(self._fds)} dma-bufs were given",
+                remedy=f"give {count}, or ask for buffers={len(self._fds)}",
+            )
+
+    def allocate(self, index: int, plane: int, length: int) -> DmaBuf:
+        """The user's dma-buf for this plane."""
+        what = f"DMABUF buffer {index} plane {plane}"
+        if index >= len(self._fds) or plane >= len(self._fds[index]):
+            raise UsageError(f"{what}: no dma-buf was given for it", remedy="give one for each plane")
+        given = self._fds[index][plane]
+        number = given if isinstance(given, int) else given.fileno()
+        buf = DmaBuf.duplicate(number, what)
+        if buf.size < length:
+            buf.close()
+            raise UsageError(
+                f"{what} has {buf.size} bytes and the format needs {length}",
+                remedy=f"allocate at least {length} bytes (sizeimage)",
+            )
+        return buf
+
+
+class DmaBufBuffer(BufferMemory):
+    """A buffer made of imported dma-bufs, one for each plane."""
+
+    def __init__(self, index: int, bufs: Sequence[DmaBuf], *, map: bool = True) -> None:
+        super().__init__(index, [b.map() for b in bufs] if map else [])
+        self.bufs: tuple[DmaBuf, ...] = tuple(bufs)
+
+    @property
+    def num_planes(self) -> int:
+        """Number of memory planes."""
+        return len(self.bufs)
+
+    def fill(self, arg: BufferArg) -> None:
+        """``m.fd`` and ``length`` of each plane."""
+        super().fill(arg)
+        for plane, buf in enumerate(self.bufs):
+            arg.set_fd(plane, buf.fileno(), buf.size)
+
+    def begin_access(self, *, write: bool = False) -> None:
+        """``DMA_BUF_SYNC_START`` on each plane."""
+        direction = DmaBufSync.RW if write else DmaBufSync.READ
+        for buf in self.bufs:
+            buf.sync(DmaBufSync.START | direction)
+
+    def end_access(self, *, write: bool = False) -> None:
+        """``DMA_BUF_SYNC_END`` on each plane, even where the queue is gone meanwhile."""
+        direction = DmaBufSync.RW if write else DmaBufSync.READ
+        for buf in self.bufs:
+            with contextlib.suppress(ClosedError):
+                buf.sync(DmaBufSync.END | direction)
+
+    def close(self) -> None:
+        """Close each dma-buf."""
+        super().close()
+        for buf in self.bufs:
+            buf.close()
+
+
+class DmaBufMemory(Memory):
+    """DMABUF memory.
+
+    Args:
+        source: where the dma-bufs come from; see :mod:`vb2user.memory.heaps`.
+    """
+
+    kind = MemoryType.DMABUF
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    def prepare(self, count: int, lengths: Sequence[int]) -> None:
+        """Open the source."""
+        self.source.open(count, lengths)
+
+    def attach(self, node: Fd, type: BufType, index: int, lengths: Sequence[int]) -> DmaBufBuffer:
+        """A dma-buf from the source for each plane, mapped for the CPU."""
+        bufs: list[DmaBuf] = []
+        try:
+            for plane, length in enumerate(lengths):
+                bufs.append(self.source.allocate(index, plane, length))
+            return DmaBufBuffer(index, bufs)
+        except BaseException:
+            for buf in bufs:
+                buf.close()
+            raise
+
+    def close(self) -> None:
+        """Close the source."""
+        self.source.close()

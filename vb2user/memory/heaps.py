@@ -1,0 +1,198 @@
+"""Layer 2: where DMA-BUFs come from: dma-heaps, udmabuf, and another V4L2 device's EXPBUF.
+
+Source: https://docs.kernel.org/userspace-api/dma-buf-heaps.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from vb2user.errors import KernelError, MissingPrerequisite, NoSuchDevice, NotSupported, UsageError
+from vb2user.memory.base import page_align
+from vb2user.memory.dmabuf import DmaBuf, Source
+from vb2user.uapi import calls
+from vb2user.uapi.enums import BufType, Cap, Memory
+from vb2user.uapi.kernel import Fd, open_node, sealed_memfd
+
+DMA_HEAP_DIR = Path("/dev/dma_heap")
+UDMABUF = Path("/dev/udmabuf")
+
+
+def heaps() -> list[str]:
+    """Names of the dma-heaps of this machine; empty where the kernel has none."""
+    try:
+        return sorted(p.name for p in DMA_HEAP_DIR.iterdir())
+    except OSError:
+        return []
+
+
+class Heap(Source):
+    """A dma-heap, e.g. ``system`` (scattered pages) or a CMA heap (contiguous ones)."""
+
+    def __init__(self, heap: str = "system") -> None:
+        self.heap = heap
+        self.name = f"heap {heap}"
+        self._fd: Fd | None = None
+
+    def open(self, count: int, lengths: Sequence[int]) -> None:
+        """Open ``/dev/dma_heap/<heap>``. MissingPrerequisite where it is not there."""
+        if self._fd is not None:
+            return
+        try:
+            # The heap's node knows no O_NONBLOCK and needs no write access to allocate.
+            self._fd = open_node(DMA_HEAP_DIR / self.heap, nonblock=False, writable=False)
+        except NoSuchDevice:
+            there = ", ".join(heaps()) or "none (CONFIG_DMABUF_HEAPS is off or older than Linux 5.6)"
+            raise MissingPrerequisite(
+                f"there is no dma-heap {self.heap!r}; this kernel has {there}",
+                remedy="choose one of those, or 'udmabuf', or another device's export",
+            ) from None
+
+    def allocate(self, index: int, plane: int, length: int) -> DmaBuf:
+        """``DMA_HEAP_IOCTL_ALLOC``, page-rounded, CLOEXEC and read-write."""
+        if self._fd is None:
+            self.open(1, [length])
+        assert self._fd is not None
+        return DmaBuf(calls.dma_heap_alloc(self._fd, page_align(length)), f"dma-buf from {self.name}")
+
+    def close(self) -> None:
+        """Close the heap's node."""
+        if self._fd is not None:
+            self._fd.close()
+            self._fd = None
+
+
+class UDmaBuf(Source):
+    """udmabuf: the pages of a sealed memfd as a dma-buf; ordinary memory, no driver involved."""
+
+    name = "udmabuf"
+
+    def __init__(self) -> None:
+        self._fd: Fd | None = None
+
+    def open(self, count: int, lengths: Sequence[int]) -> None:
+        """Open ``/dev/udmabuf``. MissingPrerequisite where it is not there."""
+        if self._fd is not None:
+            return
+        try:
+            self._fd = open_node(UDMABUF, nonblock=False)
+        except NoSuchDevice:
+            raise MissingPrerequisite(
+                f"there is no {UDMABUF}: this kernel was built without CONFIG_UDMABUF",
+                remedy="use a dma-heap or another device's export",
+            ) from None
+
+    def allocate(self, index: int, plane: int, length: int) -> DmaBuf:
+        """A memfd sealed against shrinking, and ``UDMABUF_CREATE`` over all of it."""
+        if self._fd is None:
+            self.open(1, [length])
+        assert self._fd is not None
+        size = page_align(length)
+        # The dma-buf holds the pages: the memfd itself is not needed any more afterwards.
+        with sealed_memfd(size) as memfd:
+            return DmaBuf(calls.udmabuf_create(self._fd, memfd.fileno(), 0, size), "dma-buf from udmabuf")
+
+    def close(self) -> None:
+        """Close ``/dev/udmabuf``."""
+        if self._fd is not None:
+            self._fd.close()
+            self._fd = None
+
+
+_EXPORTING = (
+    (Cap.VIDEO_CAPTURE | Cap.VIDEO_M2M, BufType.VIDEO_CAPTURE),
+    (Cap.VIDEO_CAPTURE_MPLANE | Cap.VIDEO_M2M_MPLANE, BufType.VIDEO_CAPTURE_MPLANE),
+    (Cap.VIDEO_OUTPUT, BufType.VIDEO_OUTPUT),
+    (Cap.VIDEO_OUTPUT_MPLANE, BufType.VIDEO_OUTPUT_MPLANE),
+)
+
+
+class Export(Source):
+    """Another V4L2 device's buffers, exported by EXPBUF: the way to contiguous memory without a heap.
+
+    The exporting node's format is left as it is: CREATE_BUFS allocates buffers of the size that the
+    importer needs. Its queue is ours until :meth:`close`.
+
+    Args:
+        path: the exporting node; not the importing queue itself.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+        self.name = f"export of {self.path}"
+        self._fd: Fd | None = None
+        self._type = BufType.VIDEO_CAPTURE
+        self._buffers: list[int] = []
+
+    def open(self, count: int, lengths: Sequence[int]) -> None:
+        """Allocate the buffers on the exporting node. DeviceBusy where its queue is another's."""
+        if self._fd is not None:
+            return
+        fd = open_node(self.path)
+        try:
+            self._type = self._exporting_type(fd)
+            self._buffers = self._allocate(fd, count * len(lengths), max(lengths))
+        except BaseException:
+            fd.close()
+            raise
+        self._fd = fd
+
+    def _exporting_type(self, fd: Fd) -> BufType:
+        caps = calls.querycap(fd).device_caps
+        for cap, type in _EXPORTING:
+            if caps & cap and caps & Cap.STREAMING:
+                return type
+        raise UsageError(
+            f"{self.path} has no video queue whose buffers could be exported",
+            remedy="'vb2user devices' lists nodes with capture or output",
+        )
+
+    def _allocate(self, fd: Fd, count: int, length: int) -> list[int]:
+        current = calls.g_fmt(fd, self._type)
+        # Plane 0 of each exported buffer serves one plane of ours.
+        planes = (dataclasses.replace(current.planes[0], sizeimage=length), *current.planes[1:])
+        try:
+            granted = calls.create_bufs(fd, Memory.MMAP, count, dataclasses.replace(current, planes=planes))
+        except (NotSupported, KernelError) as e:
+            if e.errno not in (errno.ENOTTY, errno.EINVAL) or current.planes[0].sizeimage < length:
+                raise
+            granted = calls.reqbufs(fd, self._type, Memory.MMAP, count)
+        if granted.count < count:
+            raise MissingPrerequisite(
+                f"{self.path} allocated {granted.count} of the {count} buffers to be exported",
+                remedy="ask for fewer buffers",
+            )
+        return list(range(granted.index, granted.index + count))
+
+    def allocate(self, index: int, plane: int, length: int) -> DmaBuf:
+        """``VIDIOC_EXPBUF``, CLOEXEC and read-write."""
+        if self._fd is None or not self._buffers:
+            raise UsageError(f"{self.name}: open() was not called, or its buffers are used up")
+        fd = calls.expbuf(self._fd, self._type, self._buffers.pop(0))
+        return DmaBuf(fd, f"dma-buf by {self.name}")
+
+    def close(self) -> None:
+        """Free the exporting queue and close its node; exported dma-bufs live on until their close."""
+        fd, self._fd = self._fd, None
+        if fd is None:
+            return
+        # Before Linux 5.0 REQBUFS(0) says EBUSY while exports live; close() frees them all the same.
+        with contextlib.suppress(KernelError):
+            calls.reqbufs(fd, self._type, Memory.MMAP, 0)
+        fd.close()
+
+
+def source(spec: str) -> Source:
+    """The source that the command line names.
+
+    Args:
+        spec: ``udmabuf``; the name of a heap (``system``); a video node's path (its EXPBUF).
+    """
+    if spec == "udmabuf":
+        return UDmaBuf()
+    return Export(spec) if spec.startswith("/dev/video") else Heap(spec)

@@ -1,0 +1,422 @@
+"""Layer 3: one videobuf2 queue as user space drives it. Knows buffers and states, not pictures.
+
+Threads: one thread dequeues; any thread may stop or close. Waiting is poll(2) on the node together
+with an eventfd, never a blocking DQBUF, so that :meth:`Queue.stop` in another thread neither waits
+for the reader nor leaves it behind. Short ioctls run under one lock; the wait runs outside of it.
+
+Source: https://docs.kernel.org/userspace-api/media/v4l/io.html
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import NamedTuple
+
+from vb2user.errors import (
+    ClosedError,
+    KernelError,
+    NotSupported,
+    StateError,
+    StreamStopped,
+    StreamTimeout,
+    UsageError,
+)
+from vb2user.memory.base import BufferMemory, Memory
+from vb2user.memory.dmabuf import DmaBuf
+from vb2user.queue.state import Action, BufferState, after
+from vb2user.uapi import calls
+from vb2user.uapi.buffer import BufferArg, is_output
+from vb2user.uapi.enums import BufCap, BufFlag, BufType
+from vb2user.uapi.kernel import POLLERR, POLLIN, POLLOUT, Fd, eventfd, signal_eventfd
+
+
+class Buffer:
+    """One buffer of a queue: its state, its memory, and the ioctl argument that is used again."""
+
+    __slots__ = ("arg", "index", "memory", "state")
+
+    def __init__(self, index: int, arg: BufferArg, memory: BufferMemory) -> None:
+        self.index = index
+        self.arg = arg
+        self.memory = memory
+        self.state = BufferState.DEQUEUED
+
+    def __repr__(self) -> str:
+        return f"<Buffer {self.index} {self.state.value}>"
+
+
+class Dequeued(NamedTuple):
+    """What DQBUF said of a buffer.
+
+    Attributes:
+        buffer: whose turn it is with the program now.
+        flags: ``V4L2_BUF_FLAG_*`` as a plain int (``BufFlag(flags)`` names them).
+        field: ``enum v4l2_field`` as a plain int.
+        sequence: the driver's frame counter.
+        timestamp_ns: nanoseconds; the clock is in the flags.
+        bytesused: bytes of payload in each plane, ``data_offset`` included.
+        data_offset: bytes before the payload in each plane.
+    """
+
+    buffer: Buffer
+    flags: int
+    field: int
+    sequence: int
+    timestamp_ns: int
+    bytesused: tuple[int, ...]
+    data_offset: tuple[int, ...]
+
+
+class Queue:
+    """A queue of one video node.
+
+    Args:
+        node: the node, opened ``O_NONBLOCK``; it stays the caller's.
+        type: which queue of the node.
+        memory: where buffers get their memory; closed together with the queue.
+        sizes: bytes that each plane must hold (``sizeimage``).
+    """
+
+    def __init__(self, node: Fd, type: BufType, memory: Memory, sizes: Sequence[int]) -> None:
+        self._node = node
+        self.type = type
+        self.memory = memory
+        self.sizes = tuple(sizes)
+        self.buffers: list[Buffer] = []
+        self.capabilities = BufCap(0)
+        self._events = POLLOUT if is_output(type) else POLLIN
+        self._lock = threading.RLock()
+        self._idle = threading.Condition(self._lock)
+        self._waiting = 0
+        self._streaming = False
+        self._allocated = False
+        self._closed = False
+        self._wake: Fd | None = None
+        self._dq = BufferArg(type, memory.kind)
+
+    # -- allocation ---------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The node's name, for messages."""
+        return self._node.name
+
+    @property
+    def streaming(self) -> bool:
+        """Whether STREAMON is in effect."""
+        return self._streaming
+
+    def __len__(self) -> int:
+        return len(self.buffers)
+
+    def allocate(self, count: int) -> int:
+        """REQBUFS(``count``) and memory for each; returns what the driver granted.
+
+        On any failure everything is given back before the error goes out.
+        """
+        if count < 1:
+            raise UsageError(f"{self.name}: {count} buffers make no stream", remedy="ask for at least 1")
+        with self._lock:
+            self._check_open()
+            if self._allocated:
+                raise StateError(f"{self.name}: buffers are allocated already", remedy="free() them first")
+            granted = calls.reqbufs(self._node, self.type, self.memory.kind, count, self.memory.flags)
+            self._allocated = True
+            self.capabilities = granted.capabilities
+            try:
+                self._wake = eventfd(f"wake of {self.name}")
+                self.memory.prepare(granted.count, self.sizes)
+                self._adopt(range(granted.count))
+            except BaseException:
+                self._free()
+                raise
+            return granted.count
+
+    def create(self, count: int, format: calls.Format) -> int:
+        """CREATE_BUFS: ``count`` more buffers, also while streaming; returns how many were granted.
+
+        ENOTTY: a driver without it; ENOBUFS: the queue is full.
+        """
+        with self._lock:
+            self._check_open()
+            granted = calls.create_bufs(self._node, self.memory.kind, count, format, self.memory.flags)
+            self._allocated = True
+            self.capabilities |= granted.capabilities
+            if self._wake is None:
+                self._wake = eventfd(f"wake of {self.name}")
+                self.memory.prepare(granted.count, self.sizes)
+            self._adopt(range(granted.index, granted.index + granted.count))
+            return granted.count
+
+    def _adopt(self, indices: Sequence[int]) -> None:
+        for index in indices:
+            memory = self.memory.attach(self._node, self.type, index, self.sizes)
+            arg = BufferArg(self.type, self.memory.kind, index)
+            self.buffers.append(Buffer(index, arg, memory))
+
+    def remove(self, index: int, count: int = 1) -> bool:
+        """REMOVE_BUFS: free some buffers of the program's; False where kernel or driver lack it."""
+        with self._lock:
+            gone = [self.buffer(i) for i in range(index, index + count)]
+            states = [after(b.state, Action.REMOVE, b.index, self.name) for b in gone]
+            try:
+                calls.remove_bufs(self._node, self.type, index, count)
+            except NotSupported:
+                return False
+            for buffer, state in zip(gone, states, strict=True):
+                buffer.state = state
+                buffer.memory.close()
+                self.buffers.remove(buffer)
+            return True
+
+    def buffer(self, index: int) -> Buffer:
+        """The buffer with this index. UsageError: there is none."""
+        for buffer in self.buffers:
+            if buffer.index == index:
+                return buffer
+        raise UsageError(f"{self.name} has no buffer {index}", remedy=f"it has {len(self.buffers)}")
+
+    def query(self, index: int) -> calls.BufferInfo:
+        """QUERYBUF."""
+        return calls.querybuf(self._node, self.type, self.memory.kind, index)
+
+    def export(self, index: int, plane: int = 0, flags: int = os.O_CLOEXEC | os.O_RDWR) -> DmaBuf:
+        """EXPBUF: plane ``plane`` of an MMAP buffer as a dma-buf of the caller's."""
+        fd = calls.expbuf(self._node, self.type, index, plane, flags)
+        return DmaBuf(fd, f"dma-buf of {self.name} buffer {index} plane {plane}")
+
+    # -- the life of a buffer -----------------------------------------------------------------------
+
+    def enqueue(
+        self, buffer: Buffer, bytesused: Sequence[int] | None = None, timestamp_ns: int | None = None
+    ) -> None:
+        """QBUF: hand a buffer to the driver.
+
+        Args:
+            buffer: one of the program's.
+            bytesused: output queues: bytes of payload in each plane; None: all of it.
+            timestamp_ns: output queues with ``TIMESTAMP_COPY``.
+        """
+        with self._lock:
+            state = after(buffer.state, Action.QBUF, buffer.index, self.name)
+            self._fill(buffer)
+            if bytesused is not None:
+                for plane, count in enumerate(bytesused):
+                    buffer.arg.set_payload(plane, count)
+            if timestamp_ns is not None:
+                buffer.arg.set_timestamp_ns(timestamp_ns)
+            calls.qbuf(self._node, buffer.arg)
+            buffer.state = state
+
+    def prepare(self, buffer: Buffer) -> None:
+        """PREPARE_BUF: the expensive part of QBUF (pinning, cache maintenance) ahead of time."""
+        with self._lock:
+            state = after(buffer.state, Action.PREPARE, buffer.index, self.name)
+            self._fill(buffer)
+            calls.prepare_buf(self._node, buffer.arg)
+            buffer.state = state
+
+    def _fill(self, buffer: Buffer) -> None:
+        # What the kernel wrote last time (flags, a timestamp) must not be read as a wish.
+        buffer.arg.raw.flags = 0
+        buffer.memory.fill(buffer.arg)
+
+    def dequeue(self, timeout: float | None = None) -> Dequeued:
+        """DQBUF: wait for a finished buffer.
+
+        Args:
+            timeout: seconds; 0 looks once; None waits for ever.
+
+        Raises:
+            StreamTimeout: none came in time.
+            StreamStopped: another thread stopped the stream.
+            StateError: not streaming, or every buffer is with the program, so none can come.
+            DeviceGone: ENODEV; KernelError EIO: the driver met a fatal error; EPIPE: stream's end.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            done = self._try_dequeue()
+            if done is not None:
+                return done
+            seen = self._wait(deadline)
+            if seen & POLLERR and not seen & self._events:
+                done = self._try_dequeue()
+                if done is not None:
+                    return done
+                self._explain_pollerr()
+
+    def _try_dequeue(self) -> Dequeued | None:
+        with self._lock:
+            if not self._streaming:
+                raise self._not_streaming()
+            dq = self._dq
+            if not calls.dqbuf(self._node, dq):
+                return None
+            raw = dq.raw
+            index = raw.index
+            buffer = self.buffers[index] if index < len(self.buffers) else self.buffer(index)
+            if buffer.index != index:  # after REMOVE_BUFS the list has gaps
+                buffer = self.buffer(index)
+            buffer.state = after(buffer.state, Action.DQBUF, index, self.name)
+            if dq.planes is None:
+                used: tuple[int, ...] = (raw.bytesused,)
+                offset: tuple[int, ...] = (0,)
+            else:
+                planes = range(raw.length)
+                used = tuple(dq.planes[p].bytesused for p in planes)
+                offset = tuple(dq.planes[p].data_offset for p in planes)
+            return Dequeued(buffer, raw.flags, raw.field, raw.sequence, dq.timestamp_ns, used, offset)
+
+    def _wait(self, deadline: float | None) -> int:
+        with self._lock:
+            if not self._streaming:
+                raise self._not_streaming()
+            assert self._wake is not None
+            wake = self._wake
+            self._waiting += 1
+        try:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            seen, woken = self._node.poll(self._events, left, wake)
+        finally:
+            with self._lock:
+                self._waiting -= 1
+                self._idle.notify_all()
+        if woken:
+            raise StreamStopped(f"{self.name}: the stream was stopped by another thread")
+        if not seen:
+            raise StreamTimeout(
+                f"{self.name}: no buffer became ready within the time-out",
+                remedy="check the input's signal and the frame rate, or wait longer",
+            )
+        return seen
+
+    def _not_streaming(self) -> StateError:
+        if self._closed:
+            return StreamStopped(f"{self.name}: the queue was closed")
+        return StreamStopped(f"{self.name}: the queue is not streaming", remedy="start() it first")
+
+    def _explain_pollerr(self) -> None:
+        """poll(2) said POLLERR and DQBUF says EAGAIN: either stopped meanwhile, or nothing is queued."""
+        if not any(b.state is BufferState.QUEUED for b in self.buffers):
+            raise StateError(
+                f"{self.name}: all {len(self.buffers)} buffers are with the program, so none can be filled",
+                remedy="give buffers back (release frames, drop views, copy what you keep) or ask for more",
+            )
+        raise self._node.error_of(errno.EIO, "poll")
+
+    # -- streaming ----------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """STREAMON. On failure the buffers stay allocated and are the program's again."""
+        with self._lock:
+            self._check_open()
+            if self._streaming:
+                return
+            try:
+                calls.streamon(self._node, self.type)
+            except KernelError:
+                self._take_back()
+                raise
+            self._streaming = True
+
+    def _take_back(self) -> None:
+        # A driver that refuses to start leaves buffers queued; STREAMOFF returns them.
+        try:
+            calls.streamoff(self._node, self.type)
+        except KernelError:
+            return
+        self._all(Action.STREAMOFF)
+
+    def _all(self, action: Action) -> None:
+        for buffer in self.buffers:
+            buffer.state = after(buffer.state, action, buffer.index, self.name)
+
+    def stop(self) -> None:
+        """STREAMOFF, from any thread: every buffer is the program's again. Idempotent.
+
+        A reader that waits is woken with StreamStopped, and has left when this returns.
+        """
+        with self._lock:
+            if not self._streaming:
+                return
+            self._streaming = False
+            try:
+                calls.streamoff(self._node, self.type)
+                self._all(Action.STREAMOFF)
+            finally:
+                self._dismiss_reader()
+
+    def _dismiss_reader(self) -> None:
+        # The reader must have left poll(2) before the buffers go: polling a queue without buffers
+        # makes videobuf2 start file I/O on it.
+        if self._waiting and self._wake is not None:
+            signal_eventfd(self._wake)
+            self._idle.wait_for(lambda: not self._waiting)
+            self._wake.close()
+            self._wake = eventfd(f"wake of {self.name}")
+
+    def free(self) -> None:
+        """Stop, unmap and REQBUFS(0): the queue is as it was before :meth:`allocate`. Idempotent."""
+        with self._lock:
+            try:
+                self.stop()
+            finally:
+                self._free()
+
+    def _free(self) -> None:
+        buffers, self.buffers = self.buffers, []
+        for buffer in buffers:
+            buffer.state = after(buffer.state, Action.FREE, buffer.index, self.name)
+            buffer.memory.close()
+        wake, self._wake = self._wake, None
+        if wake is not None:
+            wake.close()
+        if not self._allocated:
+            return
+        self._allocated = False
+        try:
+            calls.reqbufs(self._node, self.type, self.memory.kind, 0)
+        except (KernelError, ClosedError) as e:
+            # Unplugged or closed: the kernel frees by itself. Anything else is worth hearing.
+            if not isinstance(e, ClosedError) and e.errno != errno.ENODEV:
+                raise
+
+    def close(self) -> None:
+        """Free everything, the strategy's own holdings included. Idempotent; any thread."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            try:
+                self.free()
+            except KernelError as e:
+                if e.errno != errno.ENODEV:
+                    raise
+            finally:
+                self.memory.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError(f"{self.name}: the queue was closed", remedy="make a new one")
+
+    def __enter__(self) -> Queue:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        try:
+            self.close()
+        except KernelError:
+            if error is None:  # an error while cleaning up never hides the first one
+                raise
+
+
+def has_error(done: Dequeued) -> bool:
+    """Whether the driver flagged the buffer ``V4L2_BUF_FLAG_ERROR``: its content is not good."""
+    return bool(done.flags & BufFlag.ERROR)

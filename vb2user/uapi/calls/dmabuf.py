@@ -1,0 +1,98 @@
+"""Layer 1: the ioctls of dma-buf, dma-heap, udmabuf and sync_file, one typed function each.
+
+Source: https://docs.kernel.org/driver-api/dma-buf.html and the headers ``linux/dma-buf.h``,
+``linux/dma-heap.h``, ``linux/udmabuf.h`` and ``linux/sync_file.h``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from dataclasses import dataclass
+
+from vb2user.uapi import dmabuf as d
+from vb2user.uapi.kernel import Fd
+
+
+def dma_heap_alloc(heap: Fd, length: int, fd_flags: int = os.O_CLOEXEC | os.O_RDWR) -> int:
+    """``DMA_HEAP_IOCTL_ALLOC``: a new dma-buf fd of ``length`` bytes, rounded up to pages.
+
+    ENOMEM: the heap cannot give that much; EINVAL: length 0 or bad flags.
+    """
+    arg = d.dma_heap_allocation_data()
+    arg.len, arg.fd_flags = length, fd_flags
+    heap.ioctl(d.DMA_HEAP_IOCTL_ALLOC, "DMA_HEAP_IOCTL_ALLOC", arg)
+    return int(arg.fd)
+
+
+def udmabuf_create(udmabuf: Fd, memfd: int, offset: int, size: int) -> int:
+    """``UDMABUF_CREATE``: a dma-buf over pages of a memfd sealed with ``F_SEAL_SHRINK``, CLOEXEC.
+
+    EINVAL: not sealed, not page-aligned, or larger than the module's ``size_limit_mb``.
+    """
+    arg = d.udmabuf_create()
+    arg.memfd, arg.flags, arg.offset, arg.size = memfd, d.UDMABUF_FLAGS_CLOEXEC, offset, size
+    # The fd is the ioctl's return value, not a field of its struct.
+    return udmabuf.ioctl(d.UDMABUF_CREATE, "UDMABUF_CREATE", arg)
+
+
+def dma_buf_sync(fd: Fd, flags: int) -> None:
+    """``DMA_BUF_IOCTL_SYNC``: begin or end CPU access (``DMA_BUF_SYNC_{READ,WRITE,START,END}``)."""
+    arg = d.dma_buf_sync()
+    arg.flags = flags
+    fd.ioctl(d.DMA_BUF_IOCTL_SYNC, "DMA_BUF_IOCTL_SYNC", arg)
+
+
+def dma_buf_set_name(fd: Fd, name: str) -> None:
+    """``DMA_BUF_SET_NAME``: shown in fdinfo and in debugfs; EINVAL where longer than 31 bytes."""
+    text = ctypes.create_string_buffer(name.encode())
+    fd.ioctl(d.DMA_BUF_SET_NAME_B, "DMA_BUF_SET_NAME", ctypes.addressof(text))
+
+
+def dma_buf_export_sync_file(fd: Fd, flags: int) -> int:
+    """``DMA_BUF_IOCTL_EXPORT_SYNC_FILE`` (Linux 5.20): a sync_file fd of the buffer's fences."""
+    arg = d.dma_buf_export_sync_file()
+    arg.flags, arg.fd = flags, -1
+    fd.ioctl(d.DMA_BUF_IOCTL_EXPORT_SYNC_FILE, "DMA_BUF_IOCTL_EXPORT_SYNC_FILE", arg)
+    return int(arg.fd)
+
+
+def dma_buf_import_sync_file(fd: Fd, sync_file: int, flags: int) -> None:
+    """``DMA_BUF_IOCTL_IMPORT_SYNC_FILE`` (Linux 5.20): add a sync_file's fences to the buffer."""
+    arg = d.dma_buf_import_sync_file()
+    arg.flags, arg.fd = flags, sync_file
+    fd.ioctl(d.DMA_BUF_IOCTL_IMPORT_SYNC_FILE, "DMA_BUF_IOCTL_IMPORT_SYNC_FILE", arg)
+
+
+@dataclass(frozen=True)
+class SyncFileInfo:
+    """``struct sync_file_info`` without its fences.
+
+    Attributes:
+        name: of the sync_file.
+        status: 1 signalled, 0 active, negative errno on error.
+        num_fences: how many fences it holds.
+    """
+
+    name: str
+    status: int
+    num_fences: int
+
+
+def sync_file_info(fd: Fd) -> SyncFileInfo:
+    """``SYNC_IOC_FILE_INFO``. EINVAL, ENOTTY: no sync_file."""
+    from vb2user.uapi.videodev2 import text
+
+    arg = d.sync_file_info()
+    fd.ioctl(d.SYNC_IOC_FILE_INFO, "SYNC_IOC_FILE_INFO", arg)
+    return SyncFileInfo(text(arg.name), arg.status, arg.num_fences)
+
+
+def sync_merge(fd: Fd, other: int, name: str) -> int:
+    """``SYNC_IOC_MERGE``: a new sync_file fd that is signalled when both are."""
+    arg = d.sync_merge_data()
+    raw = name.encode()[:31]
+    ctypes.memmove(arg.name, raw, len(raw))
+    arg.fd2 = other
+    fd.ioctl(d.SYNC_IOC_MERGE, "SYNC_IOC_MERGE", arg)
+    return int(arg.fence)

@@ -1,0 +1,350 @@
+"""Layer 1: capabilities, formats, sizes, rates and inputs, one typed function per ioctl.
+
+One :class:`Format` serves both planar APIs: a single-planar format is one with one plane.
+
+Source: https://docs.kernel.org/userspace-api/media/v4l/user-func.html
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from vb2user.uapi import videodev2 as v
+from vb2user.uapi.buffer import is_multiplanar, is_output
+from vb2user.uapi.enums import (
+    BufType,
+    Cap,
+    Colorspace,
+    Field,
+    FmtFlag,
+    FrmIvalType,
+    FrmSizeType,
+    PixFmtFlag,
+    Quantization,
+    XferFunc,
+    YCbCrEncoding,
+)
+from vb2user.uapi.fourcc import FourCC
+from vb2user.uapi.kernel import Fd
+
+_PIX_TYPES = frozenset({BufType.VIDEO_CAPTURE, BufType.VIDEO_OUTPUT})
+_META_TYPES = frozenset({BufType.META_CAPTURE, BufType.META_OUTPUT})
+
+
+@dataclass(frozen=True)
+class Capability:
+    """``struct v4l2_capability``.
+
+    Attributes:
+        capabilities: what the whole device can do (``V4L2_CAP_*``).
+        device_caps: what this node can do; use this one.
+        version: kernel version triple of the media core.
+    """
+
+    driver: str
+    card: str
+    bus_info: str
+    version: tuple[int, int, int]
+    capabilities: Cap
+    device_caps: Cap
+
+
+@dataclass(frozen=True)
+class PlaneFormat:
+    """``struct v4l2_plane_pix_format``: bytes of a whole plane, and from one row to the next."""
+
+    sizeimage: int
+    bytesperline: int
+
+
+@dataclass(frozen=True)
+class Format:
+    """``struct v4l2_format`` of an image or metadata queue, for both planar APIs.
+
+    Attributes:
+        type: the queue.
+        pixelformat: FourCC of the image, or dataformat of metadata.
+        width, height: pixels (0 for metadata).
+        planes: one for each memory plane.
+    """
+
+    type: BufType
+    pixelformat: FourCC
+    width: int = 0
+    height: int = 0
+    field: Field = Field.ANY
+    colorspace: Colorspace = Colorspace.DEFAULT
+    planes: tuple[PlaneFormat, ...] = (PlaneFormat(0, 0),)
+    flags: PixFmtFlag = PixFmtFlag(0)
+    ycbcr_enc: YCbCrEncoding = YCbCrEncoding.DEFAULT
+    quantization: Quantization = Quantization.DEFAULT
+    xfer_func: XferFunc = XferFunc.DEFAULT
+
+    @property
+    def sizeimage(self) -> int:
+        """Bytes of a frame, all planes together."""
+        return sum(p.sizeimage for p in self.planes)
+
+    @property
+    def bytesperline(self) -> int:
+        """Bytes from one row to the next in the first plane."""
+        return self.planes[0].bytesperline
+
+    def __str__(self) -> str:
+        return f"{self.pixelformat} {self.width}x{self.height}"
+
+
+@dataclass(frozen=True)
+class FormatDescription:
+    """``struct v4l2_fmtdesc``: one pixel format that a queue can do."""
+
+    pixelformat: FourCC
+    description: str
+    flags: FmtFlag
+    mbus_code: int = 0
+
+
+@dataclass(frozen=True)
+class FrameSize:
+    """``struct v4l2_frmsizeenum``: one size (discrete), or a range with steps. Pixels."""
+
+    type: FrmSizeType
+    min_width: int
+    max_width: int
+    step_width: int
+    min_height: int
+    max_height: int
+    step_height: int
+
+    def __str__(self) -> str:
+        if self.type == FrmSizeType.DISCRETE:
+            return f"{self.min_width}x{self.min_height}"
+        text = f"{self.min_width}x{self.min_height} to {self.max_width}x{self.max_height}"
+        if (self.step_width, self.step_height) != (1, 1):
+            text += f" in steps of {self.step_width}x{self.step_height}"
+        return text
+
+
+@dataclass(frozen=True)
+class FrameInterval:
+    """``struct v4l2_frmivalenum``: one time from frame to frame, or a range. Seconds."""
+
+    type: FrmIvalType
+    min: Fraction
+    max: Fraction
+    step: Fraction
+
+    @property
+    def fps(self) -> Fraction:
+        """Frames per second of the shortest interval; 0 where the driver says 0."""
+        return 1 / self.min if self.min else Fraction(0)
+
+
+@dataclass(frozen=True)
+class StreamParm:
+    """``struct v4l2_captureparm`` or ``v4l2_outputparm``.
+
+    Attributes:
+        timeperframe: seconds from frame to frame; 0 where the driver does not say.
+        can_set: ``V4L2_CAP_TIMEPERFRAME``: the interval can be set.
+        buffers: how many buffers read(2) and write(2) use.
+    """
+
+    timeperframe: Fraction
+    can_set: bool
+    buffers: int
+
+
+def querycap(fd: Fd) -> Capability:
+    """``VIDIOC_QUERYCAP``. ENOTTY or EINVAL: this node speaks no V4L2."""
+    arg = v.v4l2_capability()
+    fd.ioctl(v.VIDIOC_QUERYCAP, "VIDIOC_QUERYCAP", arg)
+    caps = Cap(arg.capabilities)
+    # Without DEVICE_CAPS (drivers before 3.4) the node and the device are one.
+    device_caps = Cap(arg.device_caps) if caps & Cap.DEVICE_CAPS else caps
+    version = (arg.version >> 16 & 0xFFFF, arg.version >> 8 & 0xFF, arg.version & 0xFF)
+    return Capability(v.text(arg.driver), v.text(arg.card), v.text(arg.bus_info), version, caps, device_caps)
+
+
+def pack_format(format: Format) -> Any:
+    """The ``struct v4l2_format`` of a :class:`Format`."""
+    arg = v.v4l2_format()
+    arg.type = format.type
+    if is_multiplanar(format.type):
+        mp = arg.fmt.pix_mp
+        mp.num_planes = len(format.planes)
+        for raw, plane in zip(mp.plane_fmt, format.planes, strict=False):
+            raw.sizeimage, raw.bytesperline = plane.sizeimage, plane.bytesperline
+        mp.flags = format.flags
+        _pack_image(mp, format)
+    elif format.type in _PIX_TYPES:
+        pix = arg.fmt.pix
+        pix.sizeimage, pix.bytesperline = format.planes[0].sizeimage, format.planes[0].bytesperline
+        # Only with this in priv does the kernel look at the fields after it.
+        pix.priv = v.V4L2_PIX_FMT_PRIV_MAGIC
+        pix.flags = format.flags
+        _pack_image(pix, format)
+    elif format.type in _META_TYPES:
+        meta = arg.fmt.meta
+        meta.dataformat, meta.buffersize = format.pixelformat, format.planes[0].sizeimage
+        meta.width, meta.height = format.width, format.height
+        meta.bytesperline = format.planes[0].bytesperline
+    else:
+        raise ValueError(f"no image format on a queue of type {format.type!r}")
+    return arg
+
+
+def _pack_image(raw: Any, format: Format) -> None:
+    raw.width, raw.height, raw.pixelformat = format.width, format.height, format.pixelformat
+    raw.field, raw.colorspace = format.field, format.colorspace
+    raw.ycbcr_enc, raw.quantization = format.ycbcr_enc, format.quantization
+    raw.xfer_func = format.xfer_func
+
+
+def unpack_format(arg: Any) -> Format:
+    """The :class:`Format` of a ``struct v4l2_format``."""
+    type = BufType(arg.type)
+    if is_multiplanar(type):
+        mp = arg.fmt.pix_mp
+        planes = tuple(PlaneFormat(p.sizeimage, p.bytesperline) for p in list(mp.plane_fmt)[: mp.num_planes])
+        return _unpack_image(mp, type, planes)
+    if type in _PIX_TYPES:
+        pix = arg.fmt.pix
+        return _unpack_image(pix, type, (PlaneFormat(pix.sizeimage, pix.bytesperline),))
+    if type in _META_TYPES:
+        meta = arg.fmt.meta
+        planes = (PlaneFormat(meta.buffersize, meta.bytesperline),)
+        return Format(type, FourCC(meta.dataformat), meta.width, meta.height, planes=planes)
+    raise ValueError(f"no image format on a queue of type {type!r}")
+
+
+def _unpack_image(raw: Any, type: BufType, planes: tuple[PlaneFormat, ...]) -> Format:
+    return Format(
+        type,
+        FourCC(raw.pixelformat),
+        raw.width,
+        raw.height,
+        Field(raw.field),
+        Colorspace(raw.colorspace),
+        planes,
+        PixFmtFlag(raw.flags),
+        YCbCrEncoding(raw.ycbcr_enc),
+        Quantization(raw.quantization),
+        XferFunc(raw.xfer_func),
+    )
+
+
+def g_fmt(fd: Fd, type: BufType) -> Format:
+    """``VIDIOC_G_FMT``. EINVAL: this node has no such queue."""
+    arg = v.v4l2_format()
+    arg.type = type
+    fd.ioctl(v.VIDIOC_G_FMT, "VIDIOC_G_FMT", arg)
+    return unpack_format(arg)
+
+
+def s_fmt(fd: Fd, format: Format) -> Format:
+    """``VIDIOC_S_FMT``; returns what was granted. EBUSY: buffers are allocated; EINVAL: the type."""
+    arg = pack_format(format)
+    fd.ioctl(v.VIDIOC_S_FMT, "VIDIOC_S_FMT", arg)
+    return unpack_format(arg)
+
+
+def try_fmt(fd: Fd, format: Format) -> Format:
+    """``VIDIOC_TRY_FMT``: what S_FMT would grant, without setting it. EINVAL: the type."""
+    arg = pack_format(format)
+    fd.ioctl(v.VIDIOC_TRY_FMT, "VIDIOC_TRY_FMT", arg)
+    return unpack_format(arg)
+
+
+def enumerate_all(fd: Fd, request: int, name: str, arg: Any) -> Iterator[Any]:
+    """Count ``arg.index`` up until the kernel says EINVAL; ENOTTY and ENODATA mean there is none."""
+    index = 0
+    while True:
+        arg.index = index
+        number = fd.try_ioctl(request, arg)
+        if number in (errno.EINVAL, errno.ENOTTY, errno.ENODATA):
+            return
+        if number:
+            raise fd.error_of(number, name)
+        yield arg
+        index += 1
+
+
+def enum_fmt(fd: Fd, type: BufType) -> Iterator[FormatDescription]:
+    """``VIDIOC_ENUM_FMT``, all of them."""
+    arg = v.v4l2_fmtdesc()
+    arg.type = type
+    for raw in enumerate_all(fd, v.VIDIOC_ENUM_FMT, "VIDIOC_ENUM_FMT", arg):
+        yield FormatDescription(
+            FourCC(raw.pixelformat), v.text(raw.description), FmtFlag(raw.flags), raw.mbus_code
+        )
+
+
+def enum_framesizes(fd: Fd, pixelformat: int) -> Iterator[FrameSize]:
+    """``VIDIOC_ENUM_FRAMESIZES``, all of them."""
+    arg = v.v4l2_frmsizeenum()
+    arg.pixel_format = pixelformat
+    for raw in enumerate_all(fd, v.VIDIOC_ENUM_FRAMESIZES, "VIDIOC_ENUM_FRAMESIZES", arg):
+        type = FrmSizeType(raw.type)
+        if type == FrmSizeType.DISCRETE:
+            w, h = raw.discrete.width, raw.discrete.height
+            yield FrameSize(type, w, w, 1, h, h, 1)
+            continue
+        s = raw.stepwise
+        yield FrameSize(
+            type, s.min_width, s.max_width, s.step_width, s.min_height, s.max_height, s.step_height
+        )
+        return  # a range is the only entry there is
+
+
+def enum_frameintervals(fd: Fd, pixelformat: int, width: int, height: int) -> Iterator[FrameInterval]:
+    """``VIDIOC_ENUM_FRAMEINTERVALS``, all of them."""
+    arg = v.v4l2_frmivalenum()
+    arg.pixel_format, arg.width, arg.height = pixelformat, width, height
+    for raw in enumerate_all(fd, v.VIDIOC_ENUM_FRAMEINTERVALS, "VIDIOC_ENUM_FRAMEINTERVALS", arg):
+        type = FrmIvalType(raw.type)
+        if type == FrmIvalType.DISCRETE:
+            one = _fraction(raw.discrete)
+            yield FrameInterval(type, one, one, Fraction(0))
+            continue
+        s = raw.stepwise
+        yield FrameInterval(type, _fraction(s.min), _fraction(s.max), _fraction(s.step))
+        return
+
+
+def _fraction(raw: Any) -> Fraction:
+    return Fraction(raw.numerator, raw.denominator) if raw.denominator else Fraction(0)
+
+
+def _parm(raw: Any, type: BufType) -> Any:
+    return raw.parm.output if is_output(type) else raw.parm.capture
+
+
+def _unpack_parm(arg: Any, type: BufType) -> StreamParm:
+    raw = _parm(arg, type)
+    buffers = raw.writebuffers if hasattr(raw, "writebuffers") else raw.readbuffers
+    can_set = bool(raw.capability & v.V4L2_CAP_TIMEPERFRAME)
+    return StreamParm(_fraction(raw.timeperframe), can_set, buffers)
+
+
+def g_parm(fd: Fd, type: BufType) -> StreamParm:
+    """``VIDIOC_G_PARM``. ENOTTY or EINVAL: the driver has no frame rate to tell."""
+    arg = v.v4l2_streamparm()
+    arg.type = type
+    fd.ioctl(v.VIDIOC_G_PARM, "VIDIOC_G_PARM", arg)
+    return _unpack_parm(arg, type)
+
+
+def s_parm(fd: Fd, type: BufType, timeperframe: Fraction) -> StreamParm:
+    """``VIDIOC_S_PARM``; ``timeperframe`` in seconds; returns what was granted."""
+    arg = v.v4l2_streamparm()
+    arg.type = type
+    raw = _parm(arg, type)
+    raw.timeperframe.numerator = timeperframe.numerator
+    raw.timeperframe.denominator = timeperframe.denominator
+    fd.ioctl(v.VIDIOC_S_PARM, "VIDIOC_S_PARM", arg)
+    return _unpack_parm(arg, type)

@@ -1,0 +1,406 @@
+"""Layer 1: the one seam between this library and the kernel.
+
+Everything that the library asks of the kernel goes through :class:`Fd`, and :class:`Fd` reaches the
+kernel through :data:`system` alone. Unit tests may put a fake in its place; nothing else may.
+
+An :class:`Fd` owns one file descriptor:
+
+* it is opened ``O_CLOEXEC`` always and ``O_NONBLOCK`` as asked;
+* ``close()`` is idempotent, and the number is never used again: a call in flight in another thread
+  keeps the descriptor open until it returns, and later calls get :class:`~vb2user.errors.ClosedError`;
+* a request interrupted by a signal (EINTR) is retried after Python's own signal handlers ran;
+* every other errno becomes a :class:`~vb2user.errors.KernelError` which says what that number means
+  for that request (see :mod:`vb2user.uapi.errnos`).
+
+This module knows no struct of V4L2: requests are numbers with names.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import mmap as _mmap
+import os
+import select
+import stat
+import sys
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from vb2user.errors import ClosedError, KernelError, NoSuchDevice, kernel_error
+from vb2user.uapi.errnos import explain
+
+POLLIN = select.POLLIN
+POLLOUT = select.POLLOUT
+POLLPRI = select.POLLPRI
+POLLERR = select.POLLERR
+POLLHUP = select.POLLHUP
+
+# <linux/fcntl.h>; the fcntl module of some Python builds lacks them.
+F_ADD_SEALS = 1033
+F_SEAL_SHRINK = 0x0002
+
+
+class System:
+    """The system calls this library makes, one method each, errors as :class:`OSError`."""
+
+    def open(self, path: str, flags: int) -> int:
+        """open(2)."""
+        return os.open(path, flags)
+
+    def close(self, fd: int) -> None:
+        """close(2)."""
+        os.close(fd)
+
+    def ioctl(self, fd: int, request: int, arg: Any) -> int:
+        """ioctl(2); ``arg`` is a writable buffer (a ctypes struct) or an integer."""
+        if isinstance(arg, int):
+            return int(fcntl.ioctl(fd, request, arg))
+        return int(fcntl.ioctl(fd, request, arg, True))
+
+    def mmap(self, fd: int, length: int, offset: int, writable: bool) -> _mmap.mmap:
+        """mmap(2), ``MAP_SHARED``."""
+        prot = _mmap.PROT_READ | (_mmap.PROT_WRITE if writable else 0)
+        if sys.version_info >= (3, 13):
+            # Before 3.13 Python keeps a duplicate of the fd in every mapping.
+            return _mmap.mmap(fd, length, _mmap.MAP_SHARED, prot, offset=offset, trackfd=False)
+        return _mmap.mmap(fd, length, _mmap.MAP_SHARED, prot, offset=offset)
+
+    def poll(self, wanted: dict[int, int], timeout_ms: int | None) -> dict[int, int]:
+        """poll(2): events by fd; ``timeout_ms`` None waits for ever."""
+        poller = select.poll()
+        for fd, events in wanted.items():
+            poller.register(fd, events)
+        return dict(poller.poll(timeout_ms))
+
+    def readv(self, fd: int, buffer: memoryview) -> int:
+        """read(2) into ``buffer``."""
+        return os.readv(fd, [buffer])
+
+    def write(self, fd: int, buffer: memoryview) -> int:
+        """write(2)."""
+        return os.write(fd, buffer)
+
+    def fstat(self, fd: int) -> os.stat_result:
+        """fstat(2)."""
+        return os.fstat(fd)
+
+    def lseek(self, fd: int, offset: int, whence: int) -> int:
+        """lseek(2)."""
+        return os.lseek(fd, offset, whence)
+
+    def dup(self, fd: int) -> int:
+        """``fcntl(F_DUPFD_CLOEXEC)``."""
+        return os.dup(fd)
+
+    def memfd(self, size: int) -> int:
+        """memfd_create(2), CLOEXEC, of ``size`` bytes, sealed against shrinking."""
+        fd = os.memfd_create("vb2user", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        try:
+            os.ftruncate(fd, size)
+            fcntl.fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+
+
+system: System = System()
+
+
+class Fd:
+    """An owned file descriptor, named for error messages.
+
+    Args:
+        fd: the open descriptor; ownership passes to this object.
+        name: what it is, as the user knows it (``/dev/video0``, ``dma-buf from heap system``).
+    """
+
+    __slots__ = ("__weakref__", "_closed", "_fd", "_lock", "_system", "_users", "name")
+
+    def __init__(self, fd: int, name: str) -> None:
+        self._fd = fd
+        self.name = name
+        self._system = system
+        self._closed = False
+        self._users = 0
+        self._lock = threading.Lock()
+
+    # -- life ---------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close the descriptor, at once or when the call in flight in another thread returns."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            if self._users:
+                return
+        self._system.close(self._fd)
+
+    def forget(self) -> None:
+        """Give up ownership without closing: the number turned out not to be ours."""
+        with self._lock:
+            self._closed = True
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._closed
+
+    def fileno(self) -> int:
+        """The descriptor's number, valid until :meth:`close`."""
+        if self._closed:
+            raise ClosedError(f"{self.name} is closed", remedy="open it again")
+        return self._fd
+
+    def __enter__(self) -> Fd:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # The last resort: the regular way is close(). A half-built object has no _lock.
+        if getattr(self, "_lock", None) is not None:
+            self.close()
+
+    def __repr__(self) -> str:
+        return f"<Fd {self.name} {'closed' if self._closed else self._fd}>"
+
+    def _enter(self) -> int:
+        with self._lock:
+            if self._closed:
+                raise ClosedError(f"{self.name} is closed", remedy="open it again")
+            self._users += 1
+            return self._fd
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            last = self._closed and not self._users
+        if last:
+            self._system.close(self._fd)
+
+    # -- calls --------------------------------------------------------------------------------------
+
+    def ioctl(self, request: int, name: str, arg: Any, *, buffer: int | None = None) -> int:
+        """Run one ioctl; ``arg`` is updated in place. Raises KernelError naming ``name``."""
+        fd = self._enter()
+        try:
+            while True:
+                try:
+                    return self._system.ioctl(fd, request, arg)
+                except OSError as e:
+                    if e.errno != errno.EINTR:
+                        raise self._error(e, name, buffer) from None
+        finally:
+            self._leave()
+
+    def try_ioctl(self, request: int, arg: Any) -> int:
+        """Run one ioctl and return 0, or the errno instead of raising: for calls that may say no.
+
+        EAGAIN of a DQBUF and EINVAL at the end of an enumeration are answers, not errors.
+        """
+        fd = self._enter()
+        try:
+            while True:
+                try:
+                    self._system.ioctl(fd, request, arg)
+                    return 0
+                except OSError as e:
+                    if e.errno != errno.EINTR:
+                        return e.errno or errno.EIO
+        finally:
+            self._leave()
+
+    def mmap(self, length: int, offset: int = 0, *, writable: bool = True) -> _mmap.mmap:
+        """Map ``length`` bytes, shared. The mapping is the caller's, and outlives this fd's close."""
+        fd = self._enter()
+        try:
+            return self._system.mmap(fd, length, offset, writable)
+        except OSError as e:
+            raise self._error(e, "mmap", None) from None
+        finally:
+            self._leave()
+
+    def poll(self, events: int, timeout: float | None, wake: Fd | None = None) -> tuple[int, bool]:
+        """Wait for ``events``; a readable ``wake`` ends the wait too.
+
+        Args:
+            events: POLLIN, POLLOUT, POLLPRI.
+            timeout: seconds, or None for ever.
+            wake: usually an eventfd by which another thread ends the wait.
+
+        Returns:
+            The events seen (0 on timeout), and whether ``wake`` fired.
+        """
+        fd = self._enter()
+        try:
+            wake_fd = wake._enter() if wake is not None else -1
+            try:
+                wanted = {fd: events} if wake is None else {fd: events, wake_fd: POLLIN}
+                deadline = None if timeout is None else time.monotonic() + timeout
+                while True:
+                    # PEP 475: select.poll retries EINTR by itself, with the rest of the time.
+                    left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                    seen = self._system.poll(wanted, None if left is None else int(left * 1000 + 0.999))
+                    if seen or deadline is None or time.monotonic() >= deadline:
+                        return seen.get(fd, 0), wake_fd in seen
+            finally:
+                if wake is not None:
+                    wake._leave()
+        except OSError as e:
+            raise self._error(e, "poll", None) from None
+        finally:
+            self._leave()
+
+    def read_into(self, buffer: memoryview) -> int | None:
+        """read(2) into ``buffer``: number of bytes, or None where nothing is ready (EAGAIN)."""
+        fd = self._enter()
+        try:
+            return self._system.readv(fd, buffer)
+        except BlockingIOError:
+            return None
+        except OSError as e:
+            raise self._error(e, "read", None) from None
+        finally:
+            self._leave()
+
+    def write(self, buffer: memoryview) -> int | None:
+        """write(2) of ``buffer``: number of bytes, or None where the device is not ready (EAGAIN)."""
+        fd = self._enter()
+        try:
+            return self._system.write(fd, buffer)
+        except BlockingIOError:
+            return None
+        except OSError as e:
+            raise self._error(e, "write", None) from None
+        finally:
+            self._leave()
+
+    def size(self) -> int:
+        """Bytes of the object, by seeking to its end: the one way a dma-buf tells its size.
+
+        Raises KernelError: EBADF where the number is not open, ESPIPE where it cannot be sought.
+        """
+        fd = self._enter()
+        try:
+            size = self._system.lseek(fd, 0, os.SEEK_END)
+            self._system.lseek(fd, 0, os.SEEK_SET)
+            return size
+        except OSError as e:
+            raise self._error(e, "lseek", None) from None
+        finally:
+            self._leave()
+
+    def fdinfo(self) -> dict[str, str]:
+        """``/proc/self/fdinfo/<fd>`` as pairs; empty where /proc cannot be read."""
+        try:
+            text = Path(f"/proc/self/fdinfo/{self.fileno()}").read_text(errors="replace")
+        except OSError:
+            return {}
+        pairs = (line.split(":", 1) for line in text.splitlines() if ":" in line)
+        return {key.strip(): value.strip() for key, value in pairs}
+
+    def _error(self, error: OSError, request: str, buffer: int | None) -> KernelError:
+        return self.error_of(error.errno or errno.EIO, request, buffer=buffer)
+
+    def error_of(self, number: int, request: str, *, buffer: int | None = None) -> KernelError:
+        """The error that says ``request`` on this object failed with errno ``number``."""
+        meaning, remedy = explain(request, number)
+        return kernel_error(number, request, self.name, buffer=buffer, meaning=meaning, remedy=remedy)
+
+
+def open_node(
+    path: str | os.PathLike[str], *, nonblock: bool = True, writable: bool = True, char: bool = True
+) -> Fd:
+    """Open a device node, ``O_CLOEXEC`` always.
+
+    Args:
+        path: e.g. ``/dev/video0``.
+        nonblock: ``O_NONBLOCK``; waiting is then done by poll(2), which another thread can end.
+        writable: ``O_RDWR``, which V4L2 wants even for capture; else ``O_RDONLY``.
+        char: refuse what is no character device.
+
+    Raises:
+        NoSuchDevice: there is no such path, or it is no character device.
+        PermissionDenied: EACCES or EPERM.
+        DeviceBusy: EBUSY: the driver allows one opener only.
+        DeviceGone: ENODEV or ENXIO: the node has lost its device.
+    """
+    name = os.fspath(path)
+    flags = (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC
+    if nonblock:
+        flags |= os.O_NONBLOCK
+    while True:
+        try:
+            fd = system.open(name, flags)
+            break
+        except InterruptedError:
+            continue
+        except OSError as e:
+            number = errno.ENODEV if e.errno == errno.ENXIO else e.errno or errno.EIO
+            if number in (errno.ENOTDIR, errno.EISDIR):
+                raise _no_node(name, number) from None
+            meaning, remedy = explain("open", number)
+            raise kernel_error(number, "open", name, meaning=meaning, remedy=remedy) from None
+    handle = Fd(fd, name)
+    if char and not stat.S_ISCHR(system.fstat(fd).st_mode):
+        handle.close()
+        raise _no_node(name, errno.ENOTTY)
+    return handle
+
+
+def reopen(node: Fd) -> Fd:
+    """Another, independent file handle on the same device node, with the same flags as open_node()."""
+    path = f"/proc/self/fd/{node.fileno()}"
+    try:
+        return Fd(system.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK), node.name)
+    except OSError as e:
+        raise node.error_of(e.errno or errno.EIO, "open") from None
+
+
+def _no_node(name: str, number: int) -> NoSuchDevice:
+    return NoSuchDevice(
+        number,
+        "open",
+        name,
+        meaning="this path is no device node",
+        remedy="'vb2user devices' lists the nodes there are",
+    )
+
+
+def duplicate(fd: int, name: str) -> Fd:
+    """An own duplicate, CLOEXEC, of somebody else's ``fd``. KernelError EBADF: it is not open."""
+    try:
+        return Fd(system.dup(fd), name)
+    except OSError as e:
+        meaning, remedy = explain("dup", e.errno or errno.EBADF)
+        raise kernel_error(e.errno or errno.EBADF, "dup", name, meaning=meaning, remedy=remedy) from None
+
+
+def sealed_memfd(size: int) -> Fd:
+    """Anonymous memory behind an fd, as udmabuf wants it: CLOEXEC and ``F_SEAL_SHRINK``."""
+    try:
+        return Fd(system.memfd(size), "memfd")
+    except OSError as e:
+        meaning, remedy = explain("memfd_create", e.errno or errno.ENOMEM)
+        raise kernel_error(
+            e.errno or errno.ENOMEM, "memfd_create", "memfd", meaning=meaning, remedy=remedy
+        ) from None
+
+
+def eventfd(name: str = "eventfd") -> Fd:
+    """An eventfd (``EFD_CLOEXEC | EFD_NONBLOCK``): one thread ends another's wait with it."""
+    return Fd(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK), name)
+
+
+def signal_eventfd(fd: Fd) -> None:
+    """Make ``fd`` readable."""
+    os.eventfd_write(fd.fileno(), 1)
