@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vb2user.capture.layout import Layout
-from vb2user.capture.pixfmt import FORMATS, fourcc_code
+from vb2user.capture.pixfmt import FORMATS
 from vb2user.errors import UsageError
 from vb2user.harness.channels import Encoding, channels
 from vb2user.harness.pattern import OSD_AREA, can_check, check_colour_bars, fingerprint
+from vb2user.uapi.fourcc import FourCC
 
 av = pytest.importorskip("av")
 
@@ -55,7 +56,7 @@ def frame_of(code: str, rgb: np.ndarray | None = None, colorspace: str = "ITU601
     """The component views of a picture converted by FFmpeg, as copies of its planes."""
     picture = av.VideoFrame.from_ndarray(rgb_bars() if rgb is None else rgb, format="rgb24")
     frame = picture.reformat(format=FFMPEG[code], dst_colorspace=colorspace)
-    fmt = FORMATS[fourcc_code(code)]
+    fmt = FORMATS[FourCC(code)]
     layout = Layout.of(fmt.fourcc, frame.width, frame.height, [(0, 0)] * fmt.planes)
     arrays = []
     for part, plane in zip(layout.components, frame.planes, strict=True):
@@ -65,7 +66,7 @@ def frame_of(code: str, rgb: np.ndarray | None = None, colorspace: str = "ITU601
 
 
 def judge(code: str, arrays: list[np.ndarray], **fields: int | bool) -> tuple[bool, str]:
-    verdict = check_colour_bars(arrays, fourcc_code(code), **{"colorspace": SRGB, "osd": False, **fields})
+    verdict = check_colour_bars(arrays, FourCC(code), **{"colorspace": SRGB, "osd": False, **fields})
     assert bool(verdict) == verdict.ok
     return verdict.ok, verdict.why
 
@@ -239,13 +240,13 @@ def test_nothing_to_see_is_not_a_pass() -> None:
 
 def test_formats_without_channels() -> None:
     for code in ("MJPG", "HSV3", "PAL8", "Z16 ", "pRAA", "NV15", "Y41P", "M420", "????"):
-        assert not can_check(fourcc_code(code)), code
+        assert not can_check(FourCC(code)), code
     for code in ("YUYV", "NM12", "GREY", "RGBP", "AR15-BE", "BGRH", "AR30", "RG12", "Y210", "YUVO", "RX15"):
-        assert can_check(fourcc_code(code)), code
+        assert can_check(FourCC(code)), code
     with pytest.raises(UsageError, match="no samples"):
-        check_colour_bars([np.zeros(10, "u1")], fourcc_code("MJPG"))
+        check_colour_bars([np.zeros(10, "u1")], FourCC("MJPG"))
     with pytest.raises(UsageError, match="no channels"):
-        check_colour_bars([np.zeros((4, 4, 3), "u1")], fourcc_code("HSV3"))
+        check_colour_bars([np.zeros((4, 4, 3), "u1")], FourCC("HSV3"))
     with pytest.raises(UsageError, match="linear"):
         _ = Encoding.of(False, ycbcr_enc=7).weights
 
@@ -265,8 +266,8 @@ def test_formats_without_channels() -> None:
     ],
 )
 def test_bit_fields(code: str, value: int, expected: dict[str, int]) -> None:
-    dtype = FORMATS[fourcc_code(code)].parts[0].dtype
-    found = channels(fourcc_code(code), [np.full((1, 1), value, dtype)])
+    dtype = FORMATS[FourCC(code)].parts[0].dtype
+    found = channels(FourCC(code), [np.full((1, 1), value, dtype)])
     if code == "BGRH":
         expected = {**expected, "R": (value >> 14 & 0x3F) << 2}
     assert {n: int(c.to_8_bits()[0, 0]) for n, c in found.items()} == expected

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vb2user.capture.pixfmt import FORMATS, PixelFormat, fourcc_text
+from vb2user.capture.pixfmt import FORMATS, FormatInfo
 from vb2user.errors import UsageError
+from vb2user.uapi.fourcc import FourCC
 
 Array = npt.NDArray[Any]
 
@@ -84,13 +85,11 @@ class Channel:
         return value >> (self.bits - 8) if self.bits >= 8 else value << (8 - self.bits)
 
 
-def format_of(fourcc: int) -> PixelFormat:
+def format_of(fourcc: int) -> FormatInfo:
     """The table's row for ``fourcc``, or a UsageError."""
     found = FORMATS.get(int(fourcc))
     if found is None:
-        raise UsageError(
-            f"'{fourcc_text(int(fourcc))}' has no samples to look at: compressed, tiled or unknown"
-        )
+        raise UsageError(f"'{FourCC(fourcc)}' has no samples to look at: compressed, tiled or unknown")
     return found
 
 
@@ -113,12 +112,12 @@ def channels(fourcc: int, arrays: Sequence[Array]) -> dict[str, Channel]:
     wanted = "RGB" if "R" in found else "YUV" if "U" in found else "Y"
     if not all(c in found for c in wanted):
         raise UsageError(
-            f"{fmt.name} ('{fmt.text}') has no channels Y, U, V or R, G, B that numpy can address"
+            f"{fmt.name} ('{fmt.fourcc}') has no channels Y, U, V or R, G, B that numpy can address"
         )
     return {c: found[c] for c in wanted}
 
 
-def _split(fmt: PixelFormat, name: str, array: Array) -> Iterator[tuple[str, Channel]]:
+def _split(fmt: FormatInfo, name: str, array: Array) -> Iterator[tuple[str, Channel]]:
     bits, shift = _depth(fmt, array)
     if fmt.name == "Y41P":
         return
@@ -141,7 +140,7 @@ def _split(fmt: PixelFormat, name: str, array: Array) -> Iterator[tuple[str, Cha
         yield from _fields(name, array)
 
 
-def _depth(fmt: PixelFormat, array: Array) -> tuple[int, int]:
+def _depth(fmt: FormatInfo, array: Array) -> tuple[int, int]:
     """Significant bits of a sample, and how far they are shifted up."""
     if array.dtype.itemsize == 1:
         return 8, 0

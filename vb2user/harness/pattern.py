@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vb2user.capture.pixfmt import fourcc_text
 from vb2user.errors import UsageError
 from vb2user.harness.channels import Channel, Encoding, channels, format_of
+from vb2user.uapi.fourcc import FourCC
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -89,7 +89,7 @@ def check_colour_bars(
         UsageError: a format that has no Y, U, V or R, G, B to compare (compressed, bit-packed, HSV).
     """
     found = channels(fourcc, arrays)
-    title = f"'{fourcc_text(int(fourcc))}'"
+    title = f"'{FourCC(fourcc)}'"
     constant = _constant(arrays)
     if constant is not None:
         return Verdict(False, f"every byte of the frame is 0x{constant:02x}: nobody drew a picture ({title})")
