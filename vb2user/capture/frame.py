@@ -2,14 +2,15 @@
 
 The theory. A frame's memory is the driver's buffer itself. The driver may write into it again from
 the moment it is queued, so it is queued only when nobody can see it any more: when the frame was
-released *and* the last numpy view made from it is gone. Every view derives from a root array made
-here; numpy keeps the root alive as long as any view of it lives, and a weak reference to the root
-tells when that ends. After its release a frame gives out no more views: touching it raises.
+released *and* the last numpy view made from it is gone. Every view derives from a root array, one
+for each plane and delivery, made by numpy.frombuffer over the mapping: numpy keeps the root alive as
+long as any view of it lives, the root keeps the mapping (through the buffer protocol, so that it
+cannot be unmapped under a view), and a weak reference to the root tells when the last look ends.
+After its release a frame gives out no more views: touching it raises.
 """
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -44,13 +45,12 @@ class Frame:
 
     __slots__ = (
         "__weakref__",
+        "_array",
         "_begin",
         "_components",
-        "_cut_array",
         "_layout",
         "_memory",
         "_offsets",
-        "_planes",
         "_release",
         "_roots",
         "field",
@@ -76,7 +76,7 @@ class Frame:
         bytesused: tuple[int, ...],
         data_offset: tuple[int, ...],
         begin: Callable[[], None],
-        release: Callable[[list[weakref.ref[Any]]], None],
+        release: Callable[[list[Array]], None],
     ) -> None:
         self.format = format
         self.index = index
@@ -88,12 +88,11 @@ class Frame:
         self._layout = layout
         self._memory: tuple[memoryview, ...] | None = memory
         self._offsets = data_offset
-        self._begin: Callable[[], None] | None = begin
-        self._release: Callable[[list[weakref.ref[Any]]], None] | None = release
-        self._roots: list[weakref.ref[Any]] = []
-        self._cut_array: Array | None = None
+        self._begin = begin
+        self._release: Callable[[list[Array]], None] | None = release
+        self._roots: list[Array] = []
+        self._array: Array | None = None
         self._components: tuple[Array, ...] | None = None
-        self._planes: tuple[Array, ...] | None = None
 
     # -- what the driver said -----------------------------------------------------------------------
 
@@ -144,59 +143,49 @@ class Frame:
             CorruptFrame: fewer bytes than the picture needs.
             ClosedError: the frame was released.
         """
-        memory = self._look()
-        if self._cut_array is None:
-            self._cut_array = self._track(self._layout.array(memory, self.plane_bytesused, self._offsets))
-        return self._cut_array
+        roots = self._look()
+        if self._array is None:
+            self._array = self._layout.array(roots, self.plane_bytesused, self._offsets)
+        return self._array
 
     @property
     def components(self) -> tuple[Array, ...]:
         """One zero-copy, read-only view per component (Y, U and V of a planar format), any strides."""
-        memory = self._look()
+        roots = self._look()
         if self._components is None:
-            views = self._layout.arrays(memory, self.plane_bytesused, self._offsets)
-            self._components = tuple(self._track(v) for v in views)
+            self._components = self._layout.arrays(roots, self.plane_bytesused, self._offsets)
         return self._components
 
     @property
     def planes(self) -> tuple[Array, ...]:
         """The payload of each memory plane as flat, zero-copy, read-only uint8."""
-        import numpy as np
-
-        memory = self._look()
-        if self._planes is None:
-            views = []
-            for view, used, offset in zip(memory, self.plane_bytesused, self._offsets, strict=True):
-                if not offset <= used <= view.nbytes:
-                    raise CorruptFrame(
-                        f"buffer {self.index}: payload {offset} to {used} in a plane of {view.nbytes} bytes"
-                    )
-                views.append(self._track(np.ndarray((used - offset,), np.uint8, buffer=view, offset=offset)))
-            self._planes = tuple(views)
-        return self._planes
+        roots = self._look()
+        for root, used, offset in zip(roots, self.plane_bytesused, self._offsets, strict=True):
+            if not offset <= used <= root.nbytes:
+                raise CorruptFrame(
+                    f"buffer {self.index}: payload {offset} to {used} in a plane of {root.nbytes} bytes"
+                )
+        spans = zip(roots, self.plane_bytesused, self._offsets, strict=True)
+        return tuple(root[offset:used] for root, used, offset in spans)
 
     def copy(self) -> Array:
         """The picture as an array of your own, writable, not tied to the stream."""
         own: Array = self.array.copy()
         return own
 
-    def _look(self) -> tuple[memoryview, ...]:
+    def _look(self) -> list[Array]:
         if self._memory is None:
             raise ClosedError(
                 f"frame {self.sequence} was released: its buffer may be the driver's again",
                 remedy="look at it before the next turn of the loop, or keep frame.array or frame.copy()",
             )
-        if self._begin is not None:
-            self._begin()
-            self._begin = None
-        return self._memory
+        if not self._roots:
+            import numpy as np
 
-    def _track(self, view: Array) -> Array:
-        root = view
-        while hasattr(root.base, "base"):
-            root = root.base  # type: ignore[assignment]
-        self._roots.append(weakref.ref(root))
-        return view
+            self._begin()
+            # Not numpy.ndarray(buffer=...): that holds no export of the mapping's buffer.
+            self._roots = [np.frombuffer(view, np.uint8) for view in self._memory]
+        return self._roots
 
     # -- the lease ----------------------------------------------------------------------------------
 
@@ -211,8 +200,7 @@ class Frame:
         if release is None:
             return
         self._memory = None
-        self._begin = None
-        self._cut_array = self._components = self._planes = None
+        self._array = self._components = None
         roots, self._roots = self._roots, []
         release(roots)
 

@@ -158,7 +158,7 @@ class Layout:
 
     def array(
         self,
-        buffers: Sequence[memoryview],
+        buffers: Sequence[memoryview | Array],
         bytesused: Sequence[int],
         data_offset: Sequence[int] = (),
     ) -> Array:
@@ -169,7 +169,8 @@ class Layout:
         width). Bit-packed ones: (height, bytes of a line). Compressed: (bytesused,) of ``uint8``.
 
         Args:
-            buffers: one per memory plane, from its first byte.
+            buffers: one per memory plane, from its first byte. numpy takes no export of a
+                memoryview's buffer here: pass arrays by ``numpy.frombuffer`` where memory may be unmapped.
             bytesused: per memory plane, ``data_offset`` included, as the kernel counts.
             data_offset: per memory plane; none means 0.
 
@@ -187,7 +188,7 @@ class Layout:
 
     def arrays(
         self,
-        buffers: Sequence[memoryview],
+        buffers: Sequence[memoryview | Array],
         bytesused: Sequence[int],
         data_offset: Sequence[int] = (),
     ) -> tuple[Array, ...]:
@@ -246,7 +247,9 @@ class Layout:
         whole = (total // spans[0], first.shape[1])
         return Component("+".join(c.name for c in parts), 0, 0, whole, first.strides, first.dtype), None
 
-    def _check(self, buffers: Sequence[memoryview], bytesused: Sequence[int], offsets: Sequence[int]) -> None:
+    def _check(
+        self, buffers: Sequence[memoryview | Array], bytesused: Sequence[int], offsets: Sequence[int]
+    ) -> None:
         """Refuse whatever would make a view read beyond the buffer or beyond the frame."""
         if len(buffers) != len(self.planes) or len(bytesused) != len(self.planes):
             raise UsageError(
@@ -334,7 +337,7 @@ def _component(part: Part, plane: int, offset: int, width: int, height: int, str
     return Component(part.name, plane, offset, shape, strides, part.dtype)
 
 
-def _lay(view: Component, buffers: Sequence[memoryview], data_offset: Sequence[int]) -> Array:
+def _lay(view: Component, buffers: Sequence[memoryview | Array], data_offset: Sequence[int]) -> Array:
     import numpy as np
 
     start = data_offset[view.plane] if data_offset else 0
@@ -344,7 +347,7 @@ def _lay(view: Component, buffers: Sequence[memoryview], data_offset: Sequence[i
     return array
 
 
-def _bytes(buffer: memoryview, used: int, start: int) -> Array:
+def _bytes(buffer: memoryview | Array, used: int, start: int) -> Array:
     import numpy as np
 
     # An empty buffer can't be an ndarray's base at an offset of its own length, so it is sliced first.

@@ -114,7 +114,7 @@ class Sink:
         for index, (view, size) in enumerate(zip(planes, wanted, strict=True)):
             if view.nbytes > size or not view.nbytes:
                 raise UsageError(
-                    f"{self._name}: plane {index} has {view.nbytes} bytes and the format {self.format} {size}",
+                    f"{self._name}: plane {index} has {view.nbytes} bytes and {self.format} takes {size}",
                     remedy="write whole frames in the format that is set",
                 )
 

@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from vb2user.capture.engine import Delivery, Engine
 from vb2user.capture.frame import Frame
@@ -21,6 +21,11 @@ from vb2user.capture.layout import Layout
 from vb2user.errors import CorruptFrame, KernelError, StreamStopped, UsageError, Vb2Error
 from vb2user.uapi import calls
 from vb2user.uapi.enums import BufFlag
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Array = npt.NDArray[Any]
 
 OnError = Literal["skip", "yield", "raise"]
 _ERROR = int(BufFlag.ERROR)
@@ -66,17 +71,11 @@ class _Lease:
         self._engine.begin(self._index)
         self._looked = True
 
-    def release(self, roots: list[weakref.ref[Any]]) -> None:
-        # The frame let go; whoever still looks does so by one of these.
-        self._views = 1
-        for root in roots:
-            alive = root()
-            if alive is None:
-                continue
-            with self._lock:
-                self._views += 1
-            self._watched.append(weakref.ref(alive, self._view_gone))
-            del alive
+    def release(self, roots: list[Array]) -> None:
+        """The frame lets go; what still looks at the buffer does so by one of ``roots``."""
+        self._views = 1 + len(roots)
+        self._watched = [weakref.ref(root, self._view_gone) for root in roots]
+        roots.clear()
         self._view_gone(None)
 
     def _view_gone(self, _: object) -> None:
@@ -161,6 +160,9 @@ class Stream:
         """Allocate, queue and start. Idempotent. On failure nothing stays allocated."""
         if self._engine is not None:
             return self
+        # Before the driver runs: importing it later would cost the first frames.
+        import numpy  # noqa: F401
+
         engine = self._make()
         try:
             self.buffers = engine.start(self.buffers)

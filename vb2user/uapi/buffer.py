@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ctypes
 
-from vb2user.uapi import videodev2 as v
+import vb2user.uapi.videodev2 as v
 from vb2user.uapi.enums import BufFlag, BufType, Memory
 
 MULTIPLANAR = frozenset({BufType.VIDEO_CAPTURE_MPLANE, BufType.VIDEO_OUTPUT_MPLANE})
