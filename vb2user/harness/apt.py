@@ -19,8 +19,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import MissingPrerequisite, Vb2Error
-from . import programs
+from vb2user.errors import MissingPrerequisite, Vb2Error
+from vb2user.harness import programs
 
 _DEBIAN_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 #: Lists younger than this many seconds are not fetched again.

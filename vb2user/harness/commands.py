@@ -7,19 +7,190 @@ Documents and tables go to standard output, talk to standard error.
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from vb2user.harness.kernels import Kernel
+    from vb2user.harness.vivid import Config, Instance
+    from vb2user.harness.vm import Options
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 
 
 def _say(text: str) -> None:
     click.echo(f"vb2user: {text}", err=True)
+
+
+def _document(document: Any) -> None:
+    click.echo(json.dumps(document, indent=1))
+
+
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=title or None, title_justify="left", box=None, pad_edge=False, show_header=bool(columns)
+    )
+    for column in columns or [""] * len(rows[0]):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell, _COLOURS.get(cell, "")) for cell in row))
+    Console().print(table)
+
+
+_COLOURS = {"found": "green", "missing": "red", "not here": "yellow", "yes": "green"}
+
+
+# --- doctor ---------------------------------------------------------------------------------------
+
+
+@click.command()
+@click.option("--probe-kvm", is_flag=True, help="Boot a cached kernel under KVM if that was never tried.")
+@_JSON
+def doctor(probe_kvm: bool, as_json: bool) -> None:
+    """What on this machine is missing, and the command that mends it.
+
+    Ends with 0 if capturing works in at least one way, with a device here or in a virtual machine; else
+    with 3.
+    """
+    from vb2user.harness.doctor import examine
+
+    report = examine(probe_kvm=probe_kvm)
+    if as_json:
+        _document(report.to_json())
+    else:
+        titles = {"common": "Both ways", "here": "This machine", "vm": "Virtual machines"}
+        for section, title in titles.items():
+            checks = [c for c in report.checks if c.section == section]
+            states = ["found" if c.found else "missing" if c.needed else "not here" for c in checks]
+            rows = [(c.name, state, c.detail) for c, state in zip(checks, states, strict=True)]
+            complete = "complete" if report.complete(section) else "incomplete"
+            _table(f"{title}: {complete}", (), rows)
+            # Outside the table, where no cell's width breaks a command that is to be copied.
+            for check in checks:
+                if not check.found and check.remedy:
+                    click.echo(f"  {check.name}: {check.remedy}")
+            click.echo()
+        verdict = "capturing works" if report.healthy else "capturing works neither here nor in a machine"
+        _say(verdict)
+    sys.exit(0 if report.healthy else 3)
+
+
+# --- harness --------------------------------------------------------------------------------------
+
+
+@click.group()
+def harness() -> None:
+    """The kernel's virtual video driver vivid, here or in a guest."""
+
+
+@harness.command("up")
+@click.option(
+    "--preset",
+    type=click.Choice(["capture", "tests"]),
+    help="capture: one capture device; tests: what the pytest fixtures use.",
+)
+@click.option(
+    "-n", "--instances", type=click.IntRange(1, 64), help="Instances; by default as many as are described."
+)
+@click.option(
+    "--nodes", multiple=True, metavar="TYPE,…", help="Node types; once for all or once per instance."
+)
+@click.option("--allocator", multiple=True, metavar="NAME", help="vmalloc or dma-contig; likewise.")
+@click.option(
+    "--multiplanar", multiple=True, type=click.BOOL, metavar="BOOL", help="The multi-planar API; likewise."
+)
+@click.option("--cache-hints", multiple=True, type=click.BOOL, metavar="BOOL", help="Cache hints; likewise.")
+@click.option("--param", multiple=True, metavar="NAME=VALUE", help="A further module parameter.")
+@_JSON
+def harness_up(preset: str | None, as_json: bool, **described: Any) -> None:
+    """Load vivid with what is asked and wait until its nodes are ready."""
+    from vb2user.harness.vivid import PRESETS, Vivid
+
+    asked = any(described.values())
+    if preset and asked:
+        raise click.UsageError("--preset says it all; give it alone")
+    config = PRESETS[preset] if preset else _vivid_config(**described)
+    _show_instances(Vivid(config).up(), as_json)
+
+
+def _vivid_config(
+    instances: int | None,
+    nodes: tuple[str, ...],
+    allocator: tuple[str, ...],
+    multiplanar: tuple[bool, ...],
+    cache_hints: tuple[bool, ...],
+    param: tuple[str, ...],
+) -> Config:
+    from vb2user.errors import UsageError
+    from vb2user.harness.vivid import Config, InstanceConfig
+
+    count = instances or max(1, *map(len, (nodes, allocator, multiplanar, cache_hints)))
+
+    def each(option: str, given: tuple[Any, ...], default: Any) -> list[Any]:
+        if len(given) not in (0, 1, count):
+            raise UsageError(f"{option} was given {len(given)} times for {count} instances")
+        return list(given or (default,)) * (1 if len(given) == count else count)
+
+    made = zip(
+        each("--nodes", nodes, "video-cap,video-out"),
+        each("--allocator", allocator, "vmalloc"),
+        each("--multiplanar", multiplanar, False),
+        each("--cache-hints", cache_hints, False),
+        strict=True,
+    )
+    pairs = dict(p.partition("=")[::2] for p in param)
+    return Config(tuple(InstanceConfig(tuple(n.split(",")), a, m, c) for n, a, m, c in made), pairs)
+
+
+@harness.command("down")
+def harness_down() -> None:
+    """Unload vivid."""
+    from vb2user.harness.vivid import Vivid
+
+    Vivid().down()
+
+
+@harness.command("status")
+@_JSON
+def harness_status(as_json: bool) -> None:
+    """What vivid has; ends with 1 if it is not loaded."""
+    from vb2user.harness import vivid
+
+    _show_instances(vivid.instances(), as_json)
+    sys.exit(0 if vivid.loaded() else 1)
+
+
+def _show_instances(found: list[Instance], as_json: bool) -> None:
+    from vb2user.harness import vivid
+
+    if as_json:
+        document = {"loaded": vivid.loaded(), "instances": [i.to_json() for i in found]}
+        _document(document)
+        return
+    if not found:
+        _say("vivid is not loaded")
+        return
+    rows = []
+    for one in found:
+        api = "multi-planar" if one.multiplanar else "single-planar"
+        nodes = {**one.nodes, **({"media": one.media} if one.media else {})}
+        rows += [(str(one.index), one.allocator, api, role, path) for role, path in nodes.items()]
+    _table("", ("instance", "allocator", "API", "role", "node"), rows)
+
+
+# --- vm -------------------------------------------------------------------------------------------
 
 
 @click.group()
@@ -27,19 +198,26 @@ def vm() -> None:
     """Virtual machines with stock kernels."""
 
 
-@vm.command("run", context_settings={"ignore_unknown_options": True})
-@click.option(
-    "--kernel", "-k", "spec", envvar="VB2USER_KERNEL", metavar="K", help="host, a path, a version or a suite."
-)
+def _kernel_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    text = "host, a path, a version (6.1, 6.12, a release) or a suite (sid, trixie-backports)."
+    return click.option("--kernel", "-k", "spec", envvar="VB2USER_KERNEL", metavar="K", help=text)(function)
+
+
+@vm.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@_kernel_option
 @click.option("--cpus", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--memory", default="2G", show_default=True, help="As QEMU takes it.")
 @click.option("--boot-timeout", type=click.FloatRange(1), default=120.0, show_default=True, metavar="SECONDS")
 @click.option("--timeout", type=click.FloatRange(1), default=600.0, show_default=True, metavar="SECONDS")
-@click.option("--results", type=click.Path(path_type=Path), default=Path("build/vm"), show_default=True)
 @click.option(
-    "--kvm/--no-kvm", default=None, help="Hardware virtualisation; by default where it really works."
+    "--results",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("build/vm"),
+    show_default=True,
+    help="The one folder whose contents come back; VB2USER_RESULTS in the guest.",
 )
-@click.option("--vivid/--no-vivid", default=None, help="A vivid capture device before the command (default).")
+@click.option("--kvm/--no-kvm", default=None, help="Hardware virtualisation [default: where it works].")
+@click.option("--vivid/--no-vivid", default=None, help="vivid's /dev/video0 first [default: if it can be].")
 @click.option("--append", multiple=True, metavar="PARAM", help="A further kernel parameter.")
 @click.option("--env", multiple=True, metavar="NAME", help="A further environment variable to pass on.")
 @click.option("--stdin", is_flag=True, help="Pass standard input on; else the command reads /dev/null.")
@@ -52,52 +230,104 @@ def vm_run(
     command: tuple[str, ...],
     **options: Any,
 ) -> None:
-    """Run COMMAND in a stock kernel; ends with its exit status."""
-    from . import kernels
-    from .vm import Options
+    """Run COMMAND as root in a stock kernel; ends with COMMAND's exit status.
 
-    kernel = kernels.get(spec or kernels.DEFAULT, say=_say)
-    chosen = Options(results=results, vivid_required=bool(vivid), kvm=bool(kvm), **options)
-    if vivid is False:
-        chosen = replace(chosen, vivid=None)
-    sys.exit(_run(kernel, command, chosen))
-
-
-def _run(kernel: Any, command: tuple[str, ...], options: Any) -> int:
-    from .vm import MachineLost, run
+    The guest sees this machine's files; what it writes is dropped, but for the results folder. Exit
+    status 3 and a word on standard error mean that the machine was lost or could not be made.
+    """
+    from vb2user.harness import kernels
+    from vb2user.harness.vm import Options
 
     with _terminated():
         try:
-            return run(kernel, command, options)
-        except MachineLost as error:
-            if error.console:
-                click.echo(f"--- console ---\n{error.console}\n---", err=True)
-            raise
-        except KeyboardInterrupt:
-            return 130
+            kernel = kernels.get(spec or kernels.DEFAULT, say=_say)
+            chosen = Options(results=results, vivid_required=bool(vivid), **options)
+            if vivid is False:
+                chosen = replace(chosen, vivid=None)
+            status = _run(kernel, command, chosen, kvm)
+        except _Stopped as stopped:
+            status = 128 + stopped.number
         except BrokenPipeError:
-            return 141
+            status = 128 + signal.SIGPIPE
+    sys.exit(status)
+
+
+def _run(kernel: Kernel, command: tuple[str, ...], options: Options, wanted: bool | None) -> int:
+    from vb2user.harness import kvm
+    from vb2user.harness.vm import MachineLost, run
+
+    use = wanted
+    if use is None:
+        tried = kvm.known().works is not None
+        answer = kvm.probe(kernel.image)
+        use = bool(answer.works)
+        if not tried and not use:
+            _say(f"emulating, which is slow: KVM is not usable ({answer.why})")
+    try:
+        try:
+            return run(kernel, command, replace(options, kvm=use))
+        except MachineLost as error:
+            # A machine lost under KVM before it was up says more of KVM than of the command.
+            if not use or wanted or error.booted:
+                raise
+            kvm.remember(False, f"a machine was lost under KVM: {error}"[:300])
+            _say("the machine did not come up under KVM; emulating from now on")
+            return run(kernel, command, options)
+    except MachineLost as error:
+        if error.console:
+            click.echo(f"--- end of the console ---\n{error.console}\n---", err=True)
+        raise
+
+
+class _Stopped(BaseException):
+    """A signal asked this process to end."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
 
 
 @contextlib.contextmanager
 def _terminated() -> Iterator[None]:
-    """SIGTERM unwinds like SIGINT, so that no machine is left running."""
+    """Signals unwind the stack, so that no machine is left running."""
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raise _Stopped(number)
 
-    before = signal.signal(signal.SIGTERM, stop)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [(number, signal.signal(number, stop)) for number in numbers]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
-@click.group()
-def harness() -> None:
-    """vivid, here or in a guest."""
+@vm.command("fetch")
+@click.argument("spec", metavar="K", default="")
+@click.option("--renew", is_flag=True, help="Look for a newer one even if one is cached.")
+def vm_fetch(spec: str, renew: bool) -> None:
+    """Have kernel K in the cache; prints its release."""
+    from vb2user.harness import kernels
+
+    click.echo(kernels.get(spec or kernels.DEFAULT, say=_say, renew=renew).release)
 
 
-@click.command()
-def doctor() -> None:
-    """What on this machine is missing, and the command that mends it."""
+@vm.command("kernels")
+@click.option("--refresh", is_flag=True, help="Ask the archives first (takes a while).")
+@click.option("--all", "everything", is_flag=True, help="Every release, not only the newest of each series.")
+@_JSON
+def vm_kernels(refresh: bool, everything: bool, as_json: bool) -> None:
+    """Which kernels are cached and which can be had."""
+    from vb2user.harness import kernels
+
+    listing = kernels.listing(refresh=refresh, say=_say)
+    if as_json:
+        _document(listing)
+        return
+    rows = [(k["release"], "yes", k["origin"], " ".join(k["names"])) for k in listing["cached"]]
+    there = {(k["suite"], k["release"] if everything else k["series"]): k for k in listing["available"]}
+    have = {k["release"] for k in listing["cached"]}
+    rows += [(k["release"], "", k["suite"], "") for k in there.values() if k["release"] not in have]
+    _table("", ("release", "cached", "from", "asked for as"), rows)
+    if listing["unlisted"]:
+        _say(f"not looked into: {', '.join(listing['unlisted'])} (--refresh does)")

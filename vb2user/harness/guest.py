@@ -20,9 +20,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..errors import Vb2Error
-from . import programs
-from .channel import PORT, Kind, Unpacker, pack, pack_json, shell_status
+from vb2user.errors import Vb2Error
+from vb2user.harness import programs
+from vb2user.harness.wire import PORT, Kind, Unpacker, pack, pack_json, shell_status
 
 _CHUNK = 1 << 16
 #: Standard input that the command has not read yet: beyond this the channel is left unread.
@@ -47,11 +47,18 @@ class Agent:
     def __init__(self, port: int) -> None:
         self._port = port
         self._unpacker = Unpacker()
+        self._room = select.poll()
+        self._room.register(port, select.POLLOUT)
 
     def send(self, frame: bytes) -> None:
+        """Write one frame. A write to a port whose host is gone would block for ever, so ask first."""
         view = memoryview(frame)
         while view:
-            view = view[os.write(self._port, view) :]
+            for _, event in self._room.poll():
+                if event & select.POLLHUP:
+                    raise HostGone
+                if event & select.POLLOUT:
+                    view = view[os.write(self._port, view) :]
 
     def _read(self) -> list[tuple[Kind, bytes]]:
         data = os.read(self._port, _CHUNK)
@@ -113,7 +120,8 @@ class Agent:
 
     def _pump(self, process: subprocess.Popen[bytes], rest: list[tuple[Kind, bytes]]) -> int:
         """Move bytes both ways until the command ends and its pipes are empty."""
-        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
         outputs = {process.stdout.fileno(): Kind.STDOUT, process.stderr.fileno(): Kind.STDERR}
         stdin = _Stdin(process)
         for kind, payload in rest:
@@ -200,7 +208,7 @@ def prepare(start: dict[str, Any], note: Callable[[str], None]) -> None:
     vivid = start.get("vivid")
     if vivid is None:
         return
-    from .vivid import Config, Vivid
+    from vb2user.harness.vivid import Config, Vivid
 
     try:
         Vivid(Config.from_json(vivid["config"])).up()

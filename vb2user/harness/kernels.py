@@ -31,8 +31,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import MissingPrerequisite, UsageError, Vb2Error
-from . import apt, programs
+from vb2user.errors import MissingPrerequisite, UsageError, Vb2Error
+from vb2user.harness import apt, programs
 
 #: What ``vm run`` boots when nobody says otherwise: the oldest series in reach that has DMA heaps.
 DEFAULT = "6.12"
@@ -66,11 +66,30 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Available:
-    """A kernel that apt could fetch: its package, version, and the group of suites that has it."""
+    """A kernel that apt could fetch.
+
+    Attributes:
+        package: the image's package, or a meta package that leads to it.
+        version: its version.
+        universe: the group of suites that has it.
+        meta: does it only lead to another image package?
+    """
 
     package: str
     version: str
     universe: apt.Universe
+    meta: bool
+
+    @property
+    def release(self) -> str:
+        """The release that the package is named after."""
+        return self.package.removeprefix("linux-image-")
+
+    @property
+    def series(self) -> str:
+        """``6.12`` of 6.12.117+deb12-amd64."""
+        found = re.match(r"\d+\.\d+", self.release)
+        return found[0] if found else ""
 
 
 def kernels_dir() -> Path:
@@ -247,13 +266,17 @@ def available(universe: apt.Universe) -> list[Available]:
     flavours = "|".join(_flavours(universe))
     shown = universe.show(universe.names(rf"^linux-image-([0-9].*-)?({flavours})$"))
     found = [
-        Available(name, stanza["version"], universe)
+        Available(name, stanza["version"], universe, _leads_on(stanza))
         for name, stanza in shown.items()
         # The cloud flavours have no media drivers, the real-time ones are not what runs elsewhere.
         if not re.search(r"-(cloud|rt)-", name)
     ]
     order = functools.cmp_to_key(apt.compare_versions)
     return sorted(found, key=lambda a: (order(a.version), len(a.package)))
+
+
+def _leads_on(stanza: dict[str, str]) -> bool:
+    return any(re.match(r"linux-image-\d", name) for name in apt.depends(stanza))
 
 
 def _choose(spec: str, say: Say) -> Available:
@@ -270,18 +293,18 @@ def _choose(spec: str, say: Say) -> Available:
             problems.append(str(error))
             continue
         if is_version(spec):
-            fitting = [a for a in have if matches(spec, a.package.removeprefix("linux-image-"))]
+            fitting = [a for a in have if matches(spec, a.release)]
         else:
             # The suite's own choice is what its meta package names.
             meta = [f"linux-image-{flavour}" for flavour in _flavours(universe)]
             fitting = [a for a in have if a.package in meta] or have
         if fitting:
             return fitting[-1]
-        seen += [a.package.removeprefix("linux-image-") for a in have]
+        seen += [a.series for a in have if a.series]
     if problems:
         raise apt.AptError(f"no kernel {spec!r} found: {'; '.join(problems)}")
-    series = sorted({".".join(s.split("-")[0].split(".")[:2]) for s in seen if is_version(s)}, key=_natural)
-    raise UsageError(f"no suite in reach has a kernel {spec!r}; they have {', '.join(series) or 'none'}")
+    series = ", ".join(sorted(set(seen), key=_natural))
+    raise UsageError(f"no suite in reach has a kernel {spec!r}; they have {series or 'none'}")
 
 
 _PART = re.compile(r"linux-(image|modules|modules-extra|binary|base)-\d")
@@ -397,3 +420,51 @@ def normalise(tree: Path) -> str:
 def _move(source: str, target: str) -> str:
     Path(source).rename(target)
     return target
+
+
+def listing(*, refresh: bool = False, say: Say = lambda _: None) -> dict[str, Any]:
+    """What is cached and what can be had, as one JSON document.
+
+    Without ``refresh`` only lists that are here already are read, so it is quick and asks no network.
+    """
+    aliases = names()
+    here = [
+        {
+            "release": k.release,
+            "origin": k.origin,
+            "image": str(k.image),
+            "names": sorted(n for n, r in aliases.items() if r == k.release),
+        }
+        for k in cached()
+    ]
+    there: list[dict[str, str]] = []
+    unlisted = []
+    for universe in _all_universes():
+        if refresh:
+            say(f"fetching the package lists of {universe.name}")
+            try:
+                universe.update(force=True)
+            except apt.AptError as error:
+                say(str(error))
+        if not universe.listed:
+            unlisted.append(universe.name)
+            continue
+        for one in available(universe):
+            if not one.meta and all(a["release"] != one.release for a in there):
+                facts = {"release": one.release, "series": one.series, "version": one.version}
+                there.append(facts | {"suite": universe.name})
+    return {"cached": here, "available": there, "unlisted": unlisted}
+
+
+def _all_universes() -> list[apt.Universe]:
+    """Every group of suites that a name could lead to: the usual ones, and those asked for before."""
+    try:
+        found = _universes("0.0")
+        root = programs.cache_dir() / "apt"
+        asked = [p.name for p in sorted(root.glob("*")) if (p / "updated").exists()]
+        for name in asked:
+            if all(u.name != name for u in found):
+                found += _universes(name)
+    except MissingPrerequisite:
+        return []
+    return found

@@ -13,7 +13,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from ..errors import MissingPrerequisite
+from vb2user.errors import MissingPrerequisite
 
 #: Program to the Debian/Ubuntu package that holds it.
 PACKAGES = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import re
 import subprocess
 import time
@@ -18,8 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ..errors import MissingPrerequisite, UsageError, Vb2Error
-from . import programs
+from vb2user.errors import MissingPrerequisite, UsageError, Vb2Error
+from vb2user.harness import programs
 
 _CLASS = Path("/sys/class/video4linux")
 _MODULE = Path("/sys/module/vivid")
@@ -124,6 +125,17 @@ class Config:
         return cls(instances, document["params"])
 
 
+def _tests() -> Config:
+    nodes = ("video-cap", "video-out")
+    kinds = ((name, planar) for planar in (False, True) for name in ALLOCATORS)
+    return Config(tuple(InstanceConfig(nodes, name, planar, True) for name, planar in kinds))
+
+
+#: ``capture``: one plain capture device. ``tests``: each allocator in each planar API, in the order
+#: vmalloc, dma-contig, then both multi-planar; what the pytest fixtures stand on.
+PRESETS = {"capture": Config((InstanceConfig(("video-cap",)),)), "tests": _tests()}
+
+
 @dataclass(frozen=True)
 class Instance:
     """One vivid instance as it is.
@@ -152,11 +164,32 @@ class Instance:
         """Path of the video output node."""
         return self._node("video-out")
 
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON document."""
+        return asdict(self)
+
     def _node(self, role: str) -> str:
         try:
             return self.nodes[role]
         except KeyError:
             raise UsageError(f"vivid instance {self.index} was loaded without {role}") from None
+
+
+def module_state(name: str) -> str | None:
+    """How the running kernel has a module: ``loaded``, ``built in``, ``loadable``, or None: not at all."""
+    folder = Path("/lib/modules") / platform.release()
+    if Path("/sys/module", name).exists():
+        return "loaded" if Path("/sys/module", name, "initstate").exists() else "built in"
+    try:
+        if f"/{name}.ko" in (folder / "modules.builtin").read_text():
+            return "built in"
+    except OSError:
+        pass
+    modprobe = programs.find("modprobe")
+    if modprobe is None or not folder.is_dir():
+        return None
+    done = subprocess.run([modprobe, "-n", "-q", name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return "loadable" if done.returncode == 0 else None
 
 
 def loaded() -> bool:
@@ -243,7 +276,7 @@ def holders(paths: Iterable[str]) -> list[str]:
         with contextlib.suppress(OSError):
             for fd in (process / "fd").iterdir():
                 with contextlib.suppress(OSError):
-                    held.add(os.readlink(fd))
+                    held.add(str(fd.readlink()))
         with contextlib.suppress(OSError):
             held.update(line.split(maxsplit=5)[-1] for line in (process / "maps").read_text().splitlines())
         if taken := sorted(held & wanted):
@@ -282,6 +315,8 @@ class Vivid:
             return instances()
         _require_root("load")
         modprobe = programs.require("modprobe")
+        if module_state("vivid") is None:
+            raise _no_module()
         if not Path("/run/udev/control").exists():
             raise MissingPrerequisite(
                 "udev is not running, so nobody would tell when the nodes are ready",
@@ -356,12 +391,16 @@ def _last(text: str) -> str:
     return lines[-1] if lines else "no reason given"
 
 
+def _no_module() -> MissingPrerequisite:
+    return MissingPrerequisite(
+        f"kernel {platform.release()} has no module vivid here",
+        remedy="use: vb2user vm run; or on Ubuntu: sudo apt-get install linux-modules-extra-$(uname -r)",
+    )
+
+
 def _refused(stderr: str) -> Vb2Error:
     if "not found" in stderr:
-        return MissingPrerequisite(
-            f"kernel {os.uname().release} has no module vivid here",
-            remedy="use: vb2user vm run; or on Ubuntu: sudo apt-get install linux-modules-extra-$(uname -r)",
-        )
+        return _no_module()
     return VividError(f"vivid could not be loaded: {_last(stderr)}")
 
 

@@ -2,7 +2,7 @@
 
 The guest's root is this machine's, shared copy-on-write, so the checkout and its virtual environment
 are there as they are; only the results folder is written through. Output, exit status and input go
-over a channel of their own (:mod:`.channel`), never over the console, which is kept for the case that
+over a channel of their own (:mod:`.wire`), never over the console, which is kept for the case that
 the machine is lost. A lost machine (panic, QEMU gone, deadline) is an error of its own, never taken for
 a failed command.
 """
@@ -15,7 +15,6 @@ import os
 import re
 import selectors
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
@@ -23,14 +22,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar
+from typing import IO, Any, BinaryIO, ClassVar
 
-from ..errors import MissingPrerequisite, UsageError, Vb2Error
-from . import programs, vivid
-from .channel import PORT, Garbled, Kind, Unpacker, pack, pack_json
-from .kernels import Kernel
+from vb2user.errors import MissingPrerequisite, UsageError, Vb2Error
+from vb2user.harness import programs, vivid
+from vb2user.harness.kernels import Kernel
+from vb2user.harness.wire import PORT, Garbled, Kind, Unpacker, pack, pack_json
 
 #: Folders that virtme-ng itself overlays, so that the guest may write there and nothing comes back.
 _OVERLAYS = ("/etc", "/lib", "/home", "/opt", "/srv", "/usr", "/var", "/tmp")
@@ -82,9 +81,7 @@ class Options:
     kvm: bool = False
     append: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
-    vivid: vivid.Config | None = field(
-        default_factory=lambda: vivid.Config((vivid.InstanceConfig(("video-cap",)),))
-    )
+    vivid: vivid.Config | None = vivid.PRESETS["capture"]
     vivid_required: bool = False
     stdin: bool = False
 
@@ -151,7 +148,7 @@ class _Machine:
         wanted = options.vivid
         document: dict[str, Any] = {
             "argv": command,
-            "cwd": os.getcwd(),
+            "cwd": str(Path.cwd()),
             "env": guest_environment(os.environ, self._results, options.env),
             "stdin": options.stdin,
             "vivid": wanted and {"config": wanted.to_json(), "required": options.vivid_required},
@@ -164,6 +161,9 @@ class _Machine:
         panic = re.findall(r"Kernel panic - not syncing: (.*)", text)
         if panic:
             why = f"the kernel panicked: {panic[-1].strip()}"
+        elif not self._booted and "Linux version" not in text:
+            # No kernel spoke: what virtme-run or QEMU said last is the reason.
+            why = ": ".join([why, *(line.strip() for line in text.strip().splitlines()[-1:])])
         when = "" if self._booted else " before the guest came up"
         tail = "\n".join(text.splitlines()[-_TAIL:])
         log = self._results / "console.log"
@@ -208,35 +208,41 @@ class _Conversation:
     def hold(self, server: socket.socket, process: subprocess.Popen[bytes]) -> int:
         """Talk until the exit status is here."""
         assert process.stdout is not None
-        options = self._machine.options
         started = time.monotonic()
         ended = os.pidfd_open(process.pid)
         try:
             self._watch(server, lambda: self._accept(server))
-            self._watch(process.stdout, lambda: self._hear(process.stdout))
+            console = process.stdout
+            self._watch(console, lambda: self._hear(console))
             self._watch(ended, self._machine_ended)
-            while self._status is None:
-                limit = options.timeout
-                what = f"not done within {options.timeout:g} s (--timeout)"
-                if not self._greeted and options.boot_timeout < limit:
-                    limit = options.boot_timeout
-                    what = f"not up within {options.boot_timeout:g} s (--boot-timeout)"
+            while not self._over():
+                what, limit = self._limit()
                 left = started + limit - time.monotonic()
                 if left <= 0:
                     raise self._machine.lost(what)
                 for key, _ in self._selector.select(left):
                     key.data()
-                    if self._status is not None:
-                        break
-                if self._gone and self._status is None:
+                if self._gone and not self._over():
                     self._drain(process)
-                    raise self._machine.lost("QEMU ended without an exit status of the command")
+                    break
+            if self._status is None:
+                raise self._machine.lost("QEMU ended without an exit status of the command")
             return self._status
         finally:
             os.close(ended)
             self._selector.close()
             if self._link is not None:
                 self._link.close()
+
+    def _over(self) -> bool:
+        return self._status is not None
+
+    def _limit(self) -> tuple[str, float]:
+        """The deadline in force, in words and in seconds from the start."""
+        boot, whole = self._machine.options.boot_timeout, self._machine.options.timeout
+        if not self._greeted and boot < whole:
+            return f"not up within {boot:g} s (--boot-timeout)", boot
+        return f"not done within {whole:g} s (--timeout)", whole
 
     def _watch(self, what: Any, call: Callable[[], None]) -> None:
         self._selector.register(what, selectors.EVENT_READ, call)
@@ -299,7 +305,7 @@ class _Conversation:
                 self._send(pack(Kind.STDIN, data))
             self._send(pack(Kind.STDIN))
 
-    def _hear(self, console: Any) -> None:
+    def _hear(self, console: IO[bytes]) -> None:
         data = os.read(console.fileno(), _CHUNK)
         if not data:
             self._selector.unregister(console)
@@ -382,7 +388,7 @@ def virtme_command(kernel: Kernel, options: Options, results: Path, channel: Pat
         raise UsageError(f"{results}: virtme-ng shares no folder with such a name", remedy="use --results")
     agent = shlex.join([sys.executable, "-m", "vb2user.harness.guest"])
     package = Path(__file__).resolve().parents[2]
-    folders = (os.getcwd(), sys.prefix, sys.base_prefix, str(package), str(Path.home()))
+    folders = (str(Path.cwd()), sys.prefix, sys.base_prefix, str(package), str(Path.home()))
     argv = [programs.require("virtme-run"), "--kimg", str(kernel.image), "--mods=auto", "--force-9p"]
     argv += ["--cpus", str(options.cpus), "--memory", options.memory, "--show-boot-console"]
     argv += [] if options.kvm else ["--disable-kvm"]
@@ -426,10 +432,3 @@ def end_group(process: subprocess.Popen[bytes], grace: float = 2.0) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(wait)
     # virtme-run may be gone before QEMU, its child: SIGKILL went to the whole group either way.
-
-
-def disk_free(path: Path) -> int:
-    """Bytes free where ``path`` is or will be."""
-    while not path.exists():
-        path = path.parent
-    return shutil.disk_usage(path).free

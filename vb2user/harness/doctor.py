@@ -1,0 +1,223 @@
+"""Beside the layers: what this machine has for capturing, what it lacks, and the command that mends it.
+
+There are two ways to capture: with a device *here*, or from vivid in a *virtual machine*. Something that
+both ways need is in the section ``common``. The machine is healthy if everything needed in ``common``
+is found and at least one of the two ways is complete.
+
+Looks only: it opens no queue, loads no module and fetches nothing.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vb2user.errors import Vb2Error
+from vb2user.harness import apt, kernels, kvm, programs
+from vb2user.harness.vivid import module_state
+
+_GROUP_REMEDY = 'run: sudo usermod -aG video "$USER", then log in again'
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at.
+
+    Attributes:
+        section: ``common``, ``here`` or ``vm``.
+        name: what it is.
+        found: is it there and usable?
+        needed: does its section fail without it?
+        detail: what was seen.
+        remedy: the command that mends it, or None.
+    """
+
+    section: str
+    name: str
+    found: bool
+    needed: bool
+    detail: str
+    remedy: str | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """Every check, and the verdicts."""
+
+    checks: tuple[Check, ...]
+
+    def complete(self, section: str) -> bool:
+        """Is everything needed in ``section`` found?"""
+        return all(c.found for c in self.checks if c.section == section and c.needed)
+
+    @property
+    def healthy(self) -> bool:
+        """Does at least one way of capturing work?"""
+        return self.complete("common") and (self.complete("here") or self.complete("vm"))
+
+    def to_json(self) -> dict[str, Any]:
+        """As one JSON document."""
+        return {
+            "ok": self.healthy,
+            "here": self.complete("common") and self.complete("here"),
+            "vm": self.complete("common") and self.complete("vm"),
+            "kernel": platform.release(),
+            "checks": [asdict(c) for c in self.checks],
+        }
+
+
+def examine(*, probe_kvm: bool = False) -> Report:
+    """Look at everything.
+
+    Args:
+        probe_kvm: boot a cached kernel under KVM if nobody knows yet whether that works.
+    """
+    return Report((*_common(), *_here(), *_machines(probe_kvm)))
+
+
+def _common() -> Iterator[Check]:
+    version = platform.python_version()
+    yield Check(
+        "common", "Python", sys.version_info >= (3, 10), True, version, "install Python 3.10 or newer"
+    )
+    for package in ("v4l2-python3", "pyudev", "numpy", "click", "rich"):
+        yield _package("common", package, True, package)
+
+
+def _package(section: str, package: str, needed: bool, install: str) -> Check:
+    try:
+        return Check(section, package, True, needed, importlib.metadata.version(package))
+    except importlib.metadata.PackageNotFoundError:
+        return Check(section, package, False, needed, "not installed", f"run: pip install {install}")
+
+
+def _here() -> Iterator[Check]:
+    v4l2 = module_state("videodev")
+    extra = "use: vb2user vm run"
+    if apt.os_release().get("ID") == "ubuntu":
+        extra = "run: sudo apt-get install linux-modules-extra-$(uname -r)"
+    yield Check("here", "V4L2 in the kernel", v4l2 is not None, True, v4l2 or "no module videodev", extra)
+    state = module_state("vivid")
+    yield Check("here", "vivid", state is not None, False, state or "no module vivid", extra)
+    nodes = list(_nodes())
+    usable = any(c.found for c in nodes)
+    could_load = state is not None and os.geteuid() == 0
+    detail = "a usable one is here" if usable else "vivid can be loaded" if could_load else "none"
+    remedy = "plug in a camera, or use: vb2user vm run" if state is None else "run: sudo vb2user harness up"
+    yield Check("here", "video node", usable or could_load, True, detail, remedy)
+    yield from nodes
+    udev = Path("/run/udev/control").exists()
+    yield Check(
+        "here",
+        "udev",
+        udev,
+        False,
+        "running" if udev else "not running",
+        "run: sudo systemctl start systemd-udevd",
+    )
+    yield from _heaps()
+    yield from _debugging()
+
+
+def _nodes() -> Iterator[Check]:
+    for folder in sorted(Path("/sys/class/video4linux").glob("*"), key=lambda p: (len(p.name), p.name)):
+        path = f"/dev/{folder.name}"
+        try:
+            name = (folder / "name").read_text().strip()
+        except OSError:
+            continue
+        yield _openable(path, False, name, _GROUP_REMEDY)
+
+
+def _openable(path: str, needed: bool, what: str, remedy: str) -> Check:
+    if not Path(path).exists():
+        return Check("here", path, False, needed, f"{what}: no device node", remedy)
+    allowed = os.access(path, os.R_OK | os.W_OK)
+    detail = what if allowed else f"{what}: this user may not open it"
+    return Check("here", path, allowed, needed, detail, remedy)
+
+
+def _udev_rule(match: str, file: str, trigger: str) -> str:
+    rule = f'{match}, GROUP="video", MODE="0660"'
+    return (
+        f"run: echo '{rule}' | sudo tee /etc/udev/rules.d/{file} && "
+        f"sudo udevadm control --reload && sudo udevadm trigger {trigger}"
+    )
+
+
+def _heaps() -> Iterator[Check]:
+    remedy = _udev_rule('SUBSYSTEM=="dma_heap"', "70-vb2user-dma-heap.rules", "-s dma_heap")
+    heaps = sorted(Path("/dev/dma_heap").glob("*"))
+    if not heaps:
+        yield Check(
+            "here", "/dev/dma_heap", False, False, "this kernel offers no DMA heap", "use: vb2user vm run"
+        )
+    for heap in heaps:
+        yield _openable(str(heap), False, "DMA heap", remedy)
+    if Path("/dev/udmabuf").exists():
+        remedy = _udev_rule('KERNEL=="udmabuf"', "70-vb2user-udmabuf.rules", "/dev/udmabuf")
+    elif module_state("udmabuf") is not None:
+        remedy = "run: sudo modprobe udmabuf"
+    else:
+        remedy = "use: vb2user vm run"
+    yield _openable("/dev/udmabuf", False, "dma-bufs from memfds", remedy)
+
+
+def _debugging() -> Iterator[Check]:
+    for name, where in (("tracefs", "/sys/kernel/tracing"), ("debugfs", "/sys/kernel/debug")):
+        readable = os.access(where, os.R_OK | os.X_OK) and any(Path(where).iterdir())
+        mounted = os.path.ismount(where)
+        detail = where if readable else f"{where}: {'only for root' if mounted else 'not mounted'}"
+        remedy = "run as root" if mounted else f"run: sudo mount -t {name} {name} {where}"
+        yield Check("here", name, readable, False, detail, remedy)
+
+
+def _machines(probe_kvm: bool) -> Iterator[Check]:
+    for name in (programs.qemu_name(), "busybox", "depmod", "file", "udevadm"):
+        path = programs.find(name)
+        yield Check(
+            "vm", name, path is not None, True, path or "not installed", f"run: {programs.remedy(name)}"
+        )
+    yield _package("vm", "virtme-ng", True, "'vb2user[vm]'")
+    have = kernels.cached()
+    yield from _fetching(bool(have))
+    releases = ", ".join(k.release for k in have)
+    fetch = f"run: vb2user vm fetch {kernels.DEFAULT}"
+    yield Check("vm", "cached kernels", bool(have), False, releases or "none yet", fetch)
+    answer = kvm.known()
+    if probe_kvm and answer.works is None and have:
+        answer = kvm.probe(have[-1].image)
+    words = {True: "works", False: "not usable, machines are emulated", None: "not known"}
+    detail = f"{words[answer.works]}: {answer.why}"
+    yield Check("vm", "KVM", bool(answer.works), False, detail, answer.remedy)
+
+
+def _fetching(cached: bool) -> Iterator[Check]:
+    """What fetching a kernel needs; nothing of it is needed where one is cached."""
+    for name in ("apt-get", "dpkg-deb"):
+        path = programs.find(name)
+        remedy = "put a kernel's packages on a Debian or Ubuntu machine, or use --kernel PATH"
+        yield Check("vm", name, path is not None, not cached, path or "not installed", remedy)
+    release = apt.os_release()
+    sources = apt.machine_sources()
+    own = apt.own_sources(sources, release.get("VERSION_CODENAME", ""))
+    try:
+        archive = apt.debian_archive(sources, release)
+        detail = "Debian's suites can be reached" if archive else "only this machine's own suites"
+        found = bool(archive or own)
+    except Vb2Error as error:
+        archive, found, detail = None, bool(own), str(error)
+    yield Check(
+        "vm",
+        "Debian archive",
+        found,
+        not cached,
+        detail if found else "none among apt's sources",
+        None if archive else "set VB2USER_DEBIAN_MIRROR and run: sudo apt-get install debian-archive-keyring",
+    )
