@@ -61,6 +61,10 @@ class Engine(ABC):
     def give_back(self, index: int) -> None:
         """The buffer is free to be filled again. Does nothing on a stopped stream."""
 
+    def exporter(self) -> str | None:
+        """``exp_name`` of the dma-buf behind the buffers, or None where there is none."""
+        return None
+
     @abstractmethod
     def close(self) -> None:
         """Stop and free everything. Idempotent, from any thread."""
@@ -119,6 +123,10 @@ class QueueEngine(Engine):
         buffer = self._buffer(index)
         if buffer.state is BufferState.DEQUEUED:
             self._queue.enqueue(buffer)
+
+    def exporter(self) -> str | None:
+        """See :meth:`vb2user.queue.queue.Queue.exporter`."""
+        return self._queue.exporter()
 
     def close(self) -> None:
         """STREAMOFF, unmap, REQBUFS(0)."""

@@ -156,6 +156,13 @@ class Stream:
             raise StreamStopped(f"{self.name}: the stream is not started", remedy="start() it first")
         return self._engine
 
+    def exporter(self) -> str | None:
+        """Who made the dma-buf behind the buffers: a heap's name, ``udmabuf``, ``videobuf2_vmalloc``, …
+
+        For MMAP it names the driver's allocator; None for USERPTR and read(2).
+        """
+        return self.engine.exporter()
+
     def start(self) -> Stream:
         """Allocate, queue and start. Idempotent. On failure nothing stays allocated."""
         if self._engine is not None:

@@ -9,8 +9,11 @@ import dataclasses
 import errno
 import os
 from fractions import Fraction
+from typing import TypeVar
 
 from vb2user.errors import KernelError, NoSuchDevice, NotSupported, UsageError
+from vb2user.memory.mmap import Mmap
+from vb2user.queue.queue import Queue
 from vb2user.uapi import calls
 from vb2user.uapi.buffer import is_multiplanar
 from vb2user.uapi.enums import BufCap, BufType, Cap, Field, Memory
@@ -32,6 +35,16 @@ _MEMORY_CAPS = (
     (BufCap.SUPPORTS_USERPTR, Memory.USERPTR),
     (BufCap.SUPPORTS_DMABUF, Memory.DMABUF),
 )
+
+#: Exporter names of videobuf2's three allocators.
+ALLOCATORS = {
+    "videobuf2_vmalloc": "vmalloc",
+    "videobuf2_dma_contig": "dma-contig",
+    "videobuf2_dma_sg": "dma-sg",
+}
+
+
+_Self = TypeVar("_Self", bound="Device")  # typing.Self is of Python 3.11
 
 
 class Device:
@@ -266,6 +279,17 @@ class Device:
             found.append(memory)
         return found
 
+    def allocator(self, type: BufType | None = None) -> str | None:
+        """Which of videobuf2's allocators a queue uses: ``vmalloc``, ``dma-contig`` or ``dma-sg``.
+
+        One MMAP buffer is allocated and exported, and its exporter read from fdinfo; all is given
+        back. None where the driver does not export. DeviceBusy: the queue is another's.
+        """
+        wanted = type or self.type
+        with Queue(self._node, wanted, Mmap(), [0]) as queue:
+            queue.allocate(1)
+            return ALLOCATORS.get(queue.exporter() or "")
+
     # -- life ---------------------------------------------------------------------------------------
 
     @property
@@ -286,7 +310,7 @@ class Device:
         """Close the node. Idempotent."""
         self._node.close()
 
-    def __enter__(self) -> Device:
+    def __enter__(self: _Self) -> _Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -85,6 +85,19 @@ def devices() -> list[NodeInfo]:
     return sorted(found, key=lambda n: (n.path.rstrip("0123456789"), _number(n.path)))
 
 
+def watch() -> Iterator[tuple[str, str]]:
+    """What comes and goes, for ever: ``("add" | "remove" | "change", path)``, as udev says it."""
+    import pyudev
+
+    monitor = pyudev.Monitor.from_netlink(context())
+    monitor.filter_by("video4linux")
+    monitor.start()
+    while True:
+        device = monitor.poll()
+        if device is not None and device.device_node:
+            yield str(device.action), str(device.device_node)
+
+
 def _number(path: str) -> int:
     digits = path[len(path.rstrip("0123456789")) :]
     return int(digits) if digits else -1

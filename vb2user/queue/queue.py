@@ -27,11 +27,12 @@ from vb2user.errors import (
     UsageError,
 )
 from vb2user.memory.base import BufferMemory, Memory
-from vb2user.memory.dmabuf import DmaBuf
+from vb2user.memory.dmabuf import DmaBuf, DmaBufBuffer
 from vb2user.queue.state import Action, BufferState, after
 from vb2user.uapi import calls
 from vb2user.uapi.buffer import BufferArg, is_output
 from vb2user.uapi.enums import BufCap, BufFlag, BufType
+from vb2user.uapi.enums import Memory as MemoryType
 from vb2user.uapi.kernel import POLLERR, POLLIN, POLLOUT, Fd, eventfd, signal_eventfd
 
 
@@ -189,6 +190,27 @@ class Queue:
         """EXPBUF: plane ``plane`` of an MMAP buffer as a dma-buf of the caller's."""
         fd = calls.expbuf(self._node, self.type, index, plane, flags)
         return DmaBuf(fd, f"dma-buf of {self.name} buffer {index} plane {plane}")
+
+    def exporter(self) -> str | None:
+        """``exp_name`` of buffer 0's memory: who made the dma-buf that it is, or can be exported as.
+
+        For MMAP it names the driver's allocator: ``videobuf2_vmalloc``, ``videobuf2_dma_contig`` or
+        ``videobuf2_dma_sg``. None where there is no dma-buf to ask.
+        """
+        if not self.buffers:
+            return None
+        first = self.buffers[0].memory
+        if isinstance(first, DmaBufBuffer):
+            return first.bufs[0].exporter
+        if self.memory.kind != MemoryType.MMAP:
+            return None
+        try:
+            with self.export(self.buffers[0].index) as exported:
+                return exported.exporter
+        except KernelError as e:
+            if e.errno in (errno.ENOTTY, errno.EINVAL):
+                return None
+            raise
 
     # -- the life of a buffer -----------------------------------------------------------------------
 

@@ -1,0 +1,72 @@
+"""Layer 6: ``vb2user devices``: what is plugged in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from vb2user.cli.output import document, json_option, table, talk
+from vb2user.device.discovery import NodeInfo
+
+
+@click.command()
+@click.option("--watch", is_flag=True, help="Go on, and say what comes and goes, until interrupted.")
+@json_option
+def devices(watch: bool, as_json: bool) -> None:
+    """What is plugged in: every V4L2 node, its driver and what it is for.
+
+    With --watch --json each change is one line of JSON.
+    """
+    from vb2user.device import discovery
+
+    if watch:
+        _watch(as_json)
+        return
+    nodes = discovery.devices()
+    if as_json:
+        document({"devices": [to_json(n) for n in nodes]})
+        return
+    if not nodes:
+        talk("there are no video nodes here; 'vb2user doctor' says what is missing")
+        return
+    rows = [
+        (n.path, n.capability.card if n.capability else n.name, n.driver or "", _what(n), _link(n))
+        for n in nodes
+    ]
+    table("", ("node", "name", "driver", "what for", "stable name"), rows)
+
+
+def _what(node: NodeInfo) -> str:
+    return node.error or ", ".join(node.roles)
+
+
+def _link(node: NodeInfo) -> str:
+    return next((link for link in node.links if "/by-id/" in link), node.links[0] if node.links else "")
+
+
+def to_json(node: NodeInfo) -> dict[str, Any]:
+    """A node as ``devices --json`` prints it."""
+    cap = node.capability
+    return {
+        "path": node.path,
+        "name": node.name,
+        "driver": node.driver,
+        "card": cap.card if cap else None,
+        "bus_info": cap.bus_info if cap else None,
+        "roles": list(node.roles),
+        "links": list(node.links),
+        "error": node.error,
+    }
+
+
+def _watch(as_json: bool) -> None:
+    import json
+
+    from vb2user.device.discovery import watch
+
+    for action, path in watch():
+        if as_json:
+            click.echo(json.dumps({"action": action, "path": path}))
+        else:
+            click.echo(f"{action:8} {path}")

@@ -1,0 +1,122 @@
+"""Layer 6: ``vb2user info``: formats, sizes, rates, inputs, memory types and allocator of a node."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from vb2user.capture.camera import Camera
+from vb2user.capture.camera import open as open_camera
+from vb2user.cli.output import document, json_option, table
+from vb2user.device.discovery import roles
+from vb2user.errors import DeviceBusy, KernelError
+from vb2user.uapi import calls
+from vb2user.uapi.enums import BufType, FrmSizeType
+
+
+@click.command()
+@click.argument("device", metavar="DEV")
+@json_option
+def info(device: str, as_json: bool) -> None:
+    """Everything about the node DEV: formats, sizes, rates, inputs, controls, memory types, allocator."""
+    with open_camera(device) as cam:
+        found = describe(cam)
+    if as_json:
+        document(found)
+    else:
+        show(found)
+
+
+def describe(cam: Camera) -> dict[str, Any]:
+    """What ``info --json`` prints."""
+    queues = [t for t in (cam.capture_type, cam.output_type) if t is not None]
+    return {
+        "path": cam.path,
+        "driver": cam.driver,
+        "card": cam.card,
+        "bus_info": cam.bus_info,
+        "version": ".".join(map(str, cam.capability.version)),
+        "roles": list(roles(cam.caps)),
+        "capabilities": [flag.name for flag in type(cam.caps) if flag in cam.caps and flag.name],
+        "read_write": cam.readable,
+        "inputs": [{"index": i.index, "name": i.name, "current": i.index == cam.input} for i in cam.inputs],
+        "queues": [_queue(cam, t) for t in queues],
+    }
+
+
+def _queue(cam: Camera, type: BufType) -> dict[str, Any]:
+    format = cam.get_format(type)
+    try:
+        allocator, busy = cam.allocator(type), None
+    except DeviceBusy as e:
+        allocator, busy = None, str(e)
+    except KernelError:
+        allocator, busy = None, None
+    fps = cam.fps if type == cam.type else None
+    return {
+        "type": type.name,
+        "memory": [m.name.lower() for m in cam.memory_types(type)],
+        "allocator": allocator,
+        "busy": busy,
+        "format": {
+            "pixelformat": str(format.pixelformat),
+            "width": format.width,
+            "height": format.height,
+            "field": format.field.name,
+            "colorspace": format.colorspace.name,
+            "planes": [{"sizeimage": p.sizeimage, "bytesperline": p.bytesperline} for p in format.planes],
+        },
+        "fps": None if fps is None else float(fps),
+        "formats": [_format(cam, f) for f in cam.formats(type)],
+    }
+
+
+def _format(cam: Camera, f: calls.FormatDescription) -> dict[str, Any]:
+    return {
+        "pixelformat": str(f.pixelformat),
+        "description": f.description,
+        "flags": [flag.name for flag in type(f.flags) if flag in f.flags and flag.name],
+        "sizes": [_size(cam, f, s) for s in cam.frame_sizes(f.pixelformat)],
+    }
+
+
+def _size(cam: Camera, f: calls.FormatDescription, s: calls.FrameSize) -> dict[str, Any]:
+    made: dict[str, Any] = {"size": str(s)}
+    if s.type == FrmSizeType.DISCRETE:
+        intervals = cam.frame_intervals(f.pixelformat, s.min_width, s.min_height)
+        made["fps"] = [round(float(i.fps), 3) for i in intervals]
+    return made
+
+
+def show(found: dict[str, Any]) -> None:
+    """The same for people."""
+    rows = [
+        ("driver", f"{found['driver']} {found['version']}"),
+        ("name", found["card"]),
+        ("bus", found["bus_info"]),
+        ("what for", ", ".join(found["roles"])),
+        ("read/write", "yes" if found["read_write"] else "no"),
+    ]
+    rows += [
+        ("input" + (" *" if i["current"] else ""), f"{i['index']}: {i['name']}") for i in found["inputs"]
+    ]
+    table(found["path"], ("", ""), rows)
+    for queue in found["queues"]:
+        f = queue["format"]
+        fps = f" at {queue['fps']:g} fps" if queue["fps"] else ""
+        size = " + ".join(str(p["sizeimage"]) for p in f["planes"])
+        rows = [
+            ("now", f"{f['pixelformat']} {f['width']}x{f['height']}{fps}, {size} bytes, {f['field']}"),
+            ("memory", ", ".join(queue["memory"]) or "none (no streaming)"),
+            ("allocator", queue["allocator"] or queue["busy"] or "not known (no export)"),
+        ]
+        table(queue["type"], ("", ""), rows)
+        formats = []
+        for one in queue["formats"]:
+            sizes = [
+                s["size"] + (f" @ {', '.join(f'{r:g}' for r in s['fps'])}" if s.get("fps") else "")
+                for s in one["sizes"]
+            ]
+            formats.append((one["pixelformat"], one["description"], "; ".join(sizes)))
+        table("", ("format", "description", "sizes @ frames per second"), formats)

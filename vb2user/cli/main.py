@@ -1,0 +1,87 @@
+"""Layer 6: the command ``vb2user``.
+
+Every command is loaded when it is called, and those that stand beside the layers (``doctor``, ``vm``,
+``harness``) are found through the entry points ``vb2user.commands``: nothing here imports them.
+
+Exit status: 0 done, 1 the thing asked about is not so, 2 wrong usage, 3 no such device, no permission
+or a missing prerequisite, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from importlib import import_module
+from importlib.metadata import entry_points
+from types import FrameType
+
+import click
+
+from vb2user.errors import Vb2Error
+
+_OWN = {
+    "capture": "vb2user.cli.capture:capture",
+    "devices": "vb2user.cli.devices:devices",
+    "info": "vb2user.cli.info:info",
+}
+_GROUP = "vb2user.commands"
+
+
+class _Commands(click.Group):
+    """The layers' own commands, and whatever the entry points add."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*_OWN, *(e.name for e in entry_points(group=_GROUP))})
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name in _OWN:
+            module, attribute = _OWN[name].split(":")
+            found = getattr(import_module(module), attribute)
+        else:
+            plugins = [e for e in entry_points(group=_GROUP) if e.name == name]
+            if not plugins:
+                return None
+            found = plugins[0].load()
+        assert isinstance(found, click.Command), name
+        return found
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="vb2user")
+def cli() -> None:
+    """The kernel's struct vb2_mem_ops, made visible and usable, on real V4L2 devices.
+
+    Exit status: 0 done, 1 what was asked about is not so, 2 wrong usage, 3 no such device, no
+    permission or a missing prerequisite.
+    """
+
+
+def _terminate(number: int, _: FrameType | None) -> None:
+    # As SIGINT does: unwind, so that every stream gives its buffers back.
+    raise SystemExit(128 + number)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        # The name is given: under "python -m vb2user" it would be __main__.py.
+        status = cli.main(prog_name="vb2user", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as e:
+        status = e.exit_code
+    except click.ClickException as e:
+        e.show()
+        status = e.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("vb2user: interrupted", err=True)
+        status = 130
+    except Vb2Error as e:
+        click.echo(f"vb2user: {e}", err=True)
+        status = e.exit_status
+    except BrokenPipeError:
+        # Whoever read our output left; nothing may try to write the rest of it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 128 + signal.SIGPIPE
+    sys.exit(status if isinstance(status, int) else 0)
