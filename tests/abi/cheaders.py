@@ -41,6 +41,7 @@ GENMASK = "#define GENMASK(high, low) ((2U << (high)) - (1U << (low)))\n"
 K = cindex.TypeKind
 LEAVES = {
     K.CHAR_S: "char",
+    K.CHAR_U: "char",
     K.SCHAR: "s8",
     K.UCHAR: "u8",
     K.SHORT: "s16",

@@ -63,6 +63,8 @@ class Declared:
     guards: dict[str, str] = field(default_factory=dict)
     functions: dict[str, str] = field(default_factory=dict)
     enumerators: dict[str, str] = field(default_factory=dict)
+    enums: dict[str, list[str]] = field(default_factory=dict)
+    """Tag to enumerators, for those that have a tag."""
     records: dict[str, str] = field(default_factory=dict)
     members: dict[str, tuple[str, list[Member]]] = field(default_factory=dict)
     """Tag to "struct" or "union", and the members."""
@@ -140,6 +142,16 @@ class Compiler:
         order = "<" if sys.byteorder == "little" else ">"
         return list(struct.unpack(f"{order}{len(expressions)}Q", data))
 
+    def execute(self, expressions: list[str]) -> list[int]:
+        """What expressions are worth when a program of this ABI runs them."""
+        prints = "".join(f'    printf("%lld\\n", (long long)({expression}));\n' for expression in expressions)
+        source = f"{self.source()}#include <stdio.h>\nint main(void)\n{{\n{prints}    return 0;\n}}\n"
+        with tempfile.TemporaryDirectory() as directory:
+            program = Path(directory, "abi")
+            self.run(source, "-o", str(program))
+            output = subprocess.run([program], check=True, capture_output=True, text=True).stdout
+        return [int(line) for line in output.split()]
+
 
 class _Reader:
     """Reads enums, structs, unions and inline functions out of preprocessed code."""
@@ -169,7 +181,7 @@ class _Reader:
             elif token == "enum":
                 tag = self.take() if self.peek() != "{" else ""
                 if self.peek() == "{":
-                    self.enumerators()
+                    self.enumerators(tag)
             elif token in ("inline", "__inline__"):
                 while self.peek() != "(":
                     name = self.take()
@@ -187,12 +199,14 @@ class _Reader:
             depth += (token == opening) - (token == closing)
         return self.tokens[start : self.at - 1]
 
-    def enumerators(self) -> None:
+    def enumerators(self, tag: str) -> None:
         previous, depth = ",", 0
         for token in self.skip("{", "}"):
             depth += (token == "(") - (token == ")")
             if previous == "," and not depth:
                 self.found.enumerators[token] = self.header
+                if tag:
+                    self.found.enums.setdefault(tag, []).append(token)
             previous = token
 
     def members(self) -> list[Member]:
@@ -206,10 +220,9 @@ class _Reader:
                 if token == "__attribute__":
                     self.skip("(", ")")
                 elif token in ("struct", "union", "enum"):
-                    if self.peek() != "{":
-                        self.take()
+                    tag = self.take() if self.peek() != "{" else ""
                     if self.peek() == "{" and token == "enum":
-                        self.enumerators()
+                        self.enumerators(tag)
                     elif self.peek() == "{":
                         inner = self.members()
                     tokens.append(token)

@@ -111,7 +111,7 @@ def _kind(type_: Any) -> str:
     return "signed" if code.islower() else "unsigned"
 
 
-def _only_uapi() -> None:
+def only_uapi() -> None:
     """Make vb2user.uapi importable without the package around it, which wants more than ctypes."""
     root = Path(__file__).resolve().parent.parent.parent
     for name in ("vb2user", "vb2user.uapi"):
@@ -125,5 +125,5 @@ if __name__ == "__main__":
         import ilp32
 
         ilp32.emulate()
-    _only_uapi()
+    only_uapi()
     json.dump(answer(json.load(sys.stdin)), sys.stdout)

@@ -1,15 +1,95 @@
 """Layer 1: the function-like macros of videodev2.h, v4l2-controls.h and media.h, as functions.
 
-``videodev2`` and ``media`` export them. Knows only numbers, and structs by their members. The golden test
+``videodev2`` and ``media`` export them. Knows structs only by their members. The golden test
 compares each with what the C preprocessor makes of the same arguments.
 """
 
 from __future__ import annotations
 
+from ._generated.controls import (
+    V4L2_H264_PPS_FLAG_WEIGHTED_PRED,
+    V4L2_H264_SLICE_TYPE_B,
+    V4L2_H264_SLICE_TYPE_P,
+    V4L2_H264_SLICE_TYPE_SP,
+    V4L2_VP8_FRAME_FLAG_KEY_FRAME,
+)
+from ._generated.taken import (
+    V4L2_BUF_TYPE_SDR_OUTPUT,
+    V4L2_BUF_TYPE_SLICED_VBI_OUTPUT,
+    V4L2_BUF_TYPE_VBI_OUTPUT,
+    V4L2_BUF_TYPE_VIDEO_CAPTURE,
+    V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE,
+    V4L2_BUF_TYPE_VIDEO_OUTPUT,
+    V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE,
+    V4L2_BUF_TYPE_VIDEO_OUTPUT_OVERLAY,
+    V4L2_COLORSPACE_BT2020,
+    V4L2_COLORSPACE_DCI_P3,
+    V4L2_COLORSPACE_JPEG,
+    V4L2_COLORSPACE_RAW,
+    V4L2_COLORSPACE_REC709,
+    V4L2_COLORSPACE_SMPTE170M,
+    V4L2_COLORSPACE_SMPTE240M,
+    V4L2_COLORSPACE_SRGB,
+    V4L2_FIELD_ALTERNATE,
+    V4L2_FIELD_BOTTOM,
+    V4L2_FIELD_INTERLACED,
+    V4L2_FIELD_INTERLACED_BT,
+    V4L2_FIELD_INTERLACED_TB,
+    V4L2_FIELD_SEQ_BT,
+    V4L2_FIELD_SEQ_TB,
+    V4L2_FIELD_TOP,
+)
+from ._generated.videodev2 import (
+    V4L2_BUF_TYPE_META_OUTPUT,
+    V4L2_COLORSPACE_OPRGB,
+    V4L2_QUANTIZATION_FULL_RANGE,
+    V4L2_QUANTIZATION_LIM_RANGE,
+    V4L2_XFER_FUNC_709,
+    V4L2_XFER_FUNC_DCI_P3,
+    V4L2_XFER_FUNC_NONE,
+    V4L2_XFER_FUNC_OPRGB,
+    V4L2_XFER_FUNC_SMPTE240M,
+    V4L2_XFER_FUNC_SRGB,
+    V4L2_YCBCR_ENC_601,
+    V4L2_YCBCR_ENC_709,
+    V4L2_YCBCR_ENC_BT2020,
+    V4L2_YCBCR_ENC_SMPTE240M,
+)
+
 # As typing.TYPE_CHECKING, without the time that importing typing takes.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+_INTERLACED = (V4L2_FIELD_INTERLACED, V4L2_FIELD_INTERLACED_TB, V4L2_FIELD_INTERLACED_BT)
+_SEQUENTIAL = (V4L2_FIELD_SEQ_TB, V4L2_FIELD_SEQ_BT)
+_BOTH = _INTERLACED + _SEQUENTIAL
+_OUTPUT = (
+    V4L2_BUF_TYPE_VIDEO_OUTPUT,
+    V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE,
+    V4L2_BUF_TYPE_VIDEO_OUTPUT_OVERLAY,
+    V4L2_BUF_TYPE_VBI_OUTPUT,
+    V4L2_BUF_TYPE_SLICED_VBI_OUTPUT,
+    V4L2_BUF_TYPE_SDR_OUTPUT,
+    V4L2_BUF_TYPE_META_OUTPUT,
+)
+# By colour space, where it is not that of Rec. 709.
+_XFER_FUNCS = {
+    V4L2_COLORSPACE_OPRGB: V4L2_XFER_FUNC_OPRGB,
+    V4L2_COLORSPACE_SMPTE240M: V4L2_XFER_FUNC_SMPTE240M,
+    V4L2_COLORSPACE_DCI_P3: V4L2_XFER_FUNC_DCI_P3,
+    V4L2_COLORSPACE_RAW: V4L2_XFER_FUNC_NONE,
+    V4L2_COLORSPACE_SRGB: V4L2_XFER_FUNC_SRGB,
+    V4L2_COLORSPACE_JPEG: V4L2_XFER_FUNC_SRGB,
+}
+# By colour space, where it is not that of BT.601.
+_YCBCR_ENCS = {
+    V4L2_COLORSPACE_REC709: V4L2_YCBCR_ENC_709,
+    V4L2_COLORSPACE_DCI_P3: V4L2_YCBCR_ENC_709,
+    V4L2_COLORSPACE_BT2020: V4L2_YCBCR_ENC_BT2020,
+    V4L2_COLORSPACE_SMPTE240M: V4L2_YCBCR_ENC_SMPTE240M,
+}
+_WEIGHTED_SLICES = (V4L2_H264_SLICE_TYPE_P, V4L2_H264_SLICE_TYPE_SP)
 
 
 def v4l2_fourcc(a: str, b: str, c: str, d: str) -> int:
@@ -24,47 +104,47 @@ def v4l2_fourcc_be(a: str, b: str, c: str, d: str) -> int:
 
 def V4L2_FIELD_HAS_TOP(field: int) -> bool:
     """Whether a buffer of this ``enum v4l2_field`` holds a top field."""
-    return field in (2, 4, 5, 6, 8, 9)
+    return field == V4L2_FIELD_TOP or field in _BOTH
 
 
 def V4L2_FIELD_HAS_BOTTOM(field: int) -> bool:
     """Whether a buffer of this ``enum v4l2_field`` holds a bottom field."""
-    return field in (3, 4, 5, 6, 8, 9)
+    return field == V4L2_FIELD_BOTTOM or field in _BOTH
 
 
 def V4L2_FIELD_HAS_BOTH(field: int) -> bool:
     """Whether a buffer of this ``enum v4l2_field`` holds both fields."""
-    return field in (4, 5, 6, 8, 9)
+    return field in _BOTH
 
 
 def V4L2_FIELD_HAS_T_OR_B(field: int) -> bool:
     """Whether a buffer of this ``enum v4l2_field`` holds one of the two fields."""
-    return field in (2, 3, 7)
+    return field in (V4L2_FIELD_BOTTOM, V4L2_FIELD_TOP, V4L2_FIELD_ALTERNATE)
 
 
 def V4L2_FIELD_IS_INTERLACED(field: int) -> bool:
     """Whether the lines of two fields alternate within a buffer."""
-    return field in (4, 8, 9)
+    return field in _INTERLACED
 
 
 def V4L2_FIELD_IS_SEQUENTIAL(field: int) -> bool:
     """Whether the two fields follow each other within a buffer."""
-    return field in (5, 6)
+    return field in _SEQUENTIAL
 
 
 def V4L2_TYPE_IS_VALID(type: int) -> bool:
     """Whether this is one of ``enum v4l2_buf_type`` (the deprecated PRIVATE aside)."""
-    return 1 <= type <= 14
+    return V4L2_BUF_TYPE_VIDEO_CAPTURE <= type <= V4L2_BUF_TYPE_META_OUTPUT
 
 
 def V4L2_TYPE_IS_MULTIPLANAR(type: int) -> bool:
     """Whether buffers of this type have ``v4l2_plane`` arrays."""
-    return type in (9, 10)
+    return type in (V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE, V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE)
 
 
 def V4L2_TYPE_IS_OUTPUT(type: int) -> bool:
     """Whether the program fills the buffers of this type."""
-    return type in (2, 5, 7, 8, 10, 12, 14)
+    return type in _OUTPUT
 
 
 def V4L2_TYPE_IS_CAPTURE(type: int) -> bool:
@@ -74,26 +154,26 @@ def V4L2_TYPE_IS_CAPTURE(type: int) -> bool:
 
 def V4L2_MAP_COLORSPACE_DEFAULT(is_sdtv: bool, is_hdtv: bool) -> int:
     """The colour space that DEFAULT stands for."""
-    # SMPTE170M for SDTV, REC709 for HDTV, else SRGB.
-    return 1 if is_sdtv else 3 if is_hdtv else 8
+    if is_sdtv:
+        return V4L2_COLORSPACE_SMPTE170M
+    return V4L2_COLORSPACE_REC709 if is_hdtv else V4L2_COLORSPACE_SRGB
 
 
 def V4L2_MAP_XFER_FUNC_DEFAULT(colsp: int) -> int:
     """The transfer function that DEFAULT stands for in a colour space."""
-    # OPRGB, SMPTE240M, DCI_P3, RAW, SRGB and JPEG have their own; all others that of Rec. 709.
-    return {9: 3, 2: 4, 12: 6, 11: 5, 8: 2, 7: 2}.get(colsp, 1)
+    return _XFER_FUNCS.get(colsp, V4L2_XFER_FUNC_709)
 
 
 def V4L2_MAP_YCBCR_ENC_DEFAULT(colsp: int) -> int:
     """The Y'CbCr encoding that DEFAULT stands for in a colour space."""
-    # REC709 and DCI_P3 that of Rec. 709, BT2020 and SMPTE240M their own, all others that of BT.601.
-    return {3: 2, 12: 2, 10: 6, 2: 8}.get(colsp, 1)
+    return _YCBCR_ENCS.get(colsp, V4L2_YCBCR_ENC_601)
 
 
 def V4L2_MAP_QUANTIZATION_DEFAULT(is_rgb_or_hsv: bool, colsp: int, ycbcr_enc: int) -> int:
     """The quantization that DEFAULT stands for: full range for RGB, HSV and JPEG, else limited."""
     del ycbcr_enc  # the header's macro takes and ignores it too
-    return 1 if is_rgb_or_hsv or colsp == 7 else 2
+    full = is_rgb_or_hsv or colsp == V4L2_COLORSPACE_JPEG
+    return V4L2_QUANTIZATION_FULL_RANGE if full else V4L2_QUANTIZATION_LIM_RANGE
 
 
 def V4L2_DV_BT_BLANKING_WIDTH(bt: Any) -> int:
@@ -146,13 +226,14 @@ def V4L2_H264_SPS_HAS_CHROMA_FORMAT(sps: Any) -> bool:
 
 def V4L2_H264_CTRL_PRED_WEIGHTS_REQUIRED(pps: Any, slice: Any) -> bool:
     """Whether a slice needs the control PRED_WEIGHTS."""
-    weighted = bool(pps.flags & 0x0004) and slice.slice_type in (0, 3)
-    return weighted or (pps.weighted_bipred_idc == 1 and slice.slice_type == 1)
+    if pps.flags & V4L2_H264_PPS_FLAG_WEIGHTED_PRED and slice.slice_type in _WEIGHTED_SLICES:
+        return True
+    return bool(pps.weighted_bipred_idc == 1 and slice.slice_type == V4L2_H264_SLICE_TYPE_B)
 
 
 def V4L2_VP8_FRAME_IS_KEY_FRAME(hdr: Any) -> bool:
     """Whether a ``v4l2_ctrl_vp8_frame`` is a key frame."""
-    return bool(hdr.flags & 1)
+    return bool(hdr.flags & V4L2_VP8_FRAME_FLAG_KEY_FRAME)
 
 
 def V4L2_VP9_SEGMENT_FEATURE_ENABLED(id: int) -> int:
