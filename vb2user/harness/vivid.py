@@ -42,7 +42,7 @@ NODE_TYPES = {
 }
 
 #: What the end of a vivid node's name in sysfs says, where that differs from the node type.
-_ROLES = {"vid-cap": "video-cap", "vid-out": "video-out"}
+_ROLES = {"vid-cap": "video-cap", "vid-out": "video-out", "rad-rx": "radio-rx", "rad-tx": "radio-tx"}
 
 ALLOCATORS = {"vmalloc": 0, "dma-contig": 1}
 

@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import re
+import select
 import selectors
 import shlex
 import signal
@@ -135,15 +136,17 @@ class _Machine:
             server.bind(_short(address))
             server.listen(1)
             log = stack.enter_context((self._results / "console.log").open("wb"))
+            # Both are made before the boot, so that wrong usage costs no waiting.
+            start = self._start_frame(command)
             argv = virtme_command(self._kernel, self._options, self._results, address)
             process = stack.enter_context(_group(argv, self._work))
-            talk = _Conversation(self, command, stdout, stderr, log)
+            talk = _Conversation(self, start, stdout, stderr, log)
             try:
                 return talk.hold(server, process)
             except Garbled as error:
                 raise self.lost(f"the channel is garbled: {error}") from None
 
-    def start_frame(self, command: list[str]) -> bytes:
+    def _start_frame(self, command: list[str]) -> bytes:
         options = self._options
         wanted = options.vivid
         document: dict[str, Any] = {
@@ -191,10 +194,10 @@ class _Conversation:
     """Waits for whatever comes next: frames, console, input, the machine's end, a deadline."""
 
     def __init__(
-        self, machine: _Machine, command: list[str], stdout: BinaryIO, stderr: BinaryIO, log: BinaryIO
+        self, machine: _Machine, start: bytes, stdout: BinaryIO, stderr: BinaryIO, log: BinaryIO
     ) -> None:
         self._machine = machine
-        self._command = command
+        self._start = start
         self._stdout = stdout
         self._stderr = stderr
         self._log = log
@@ -275,7 +278,7 @@ class _Conversation:
         elif kind is Kind.HELLO:
             self._greeted = True
             self._machine.booted()
-            self._send(self._machine.start_frame(self._command))
+            self._send(self._start)
         elif kind is Kind.RUNNING and self._machine.options.stdin:
             self._watch_stdin()
         elif kind is Kind.EXIT:
@@ -421,7 +424,16 @@ def _group(argv: list[str], work: Path) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         end_group(process)
         if process.stdout is not None:
+            _until_closed(process.stdout.fileno())
             process.stdout.close()
+
+
+def _until_closed(fd: int, deadline: float = 5.0) -> None:
+    """Read until nobody holds the other end: QEMU, which is not our child, is gone then as well."""
+    end = time.monotonic() + deadline
+    while (left := end - time.monotonic()) > 0:
+        if not select.select([fd], [], [], left)[0] or not os.read(fd, _CHUNK):
+            return
 
 
 def end_group(process: subprocess.Popen[bytes], grace: float = 2.0) -> None:

@@ -1,0 +1,194 @@
+"""vm.run against a guest that is a script: bytes, exit status, deadlines, lost machines; no QEMU."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import select
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from vb2user.errors import MissingPrerequisite, UsageError
+from vb2user.harness import commands, kernels, kvm, vm
+from vb2user.harness.kernels import Kernel
+from vb2user.harness.vm import MachineLost, Options
+
+FAKE = Path(__file__).with_name("fake_guest.py")
+KERNEL = Kernel("0.0", Path("/nowhere/vmlinuz"), "a test")
+Run = Callable[..., "tuple[int, bytes, bytes]"]
+
+
+@pytest.fixture
+def pids(tmp_path: Path) -> Path:
+    return tmp_path / "pids"
+
+
+@pytest.fixture
+def run(tmp_path: Path, pids: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    def call(way: str, **options: object) -> tuple[int, bytes, bytes]:
+        def command(kernel: Kernel, options: Options, results: Path, channel: Path) -> list[str]:
+            return [sys.executable, str(FAKE), str(channel), way, str(pids)]
+
+        monkeypatch.setattr(vm, "virtme_command", command)
+        out, err = io.BytesIO(), io.BytesIO()
+        chosen = Options(**({"results": tmp_path / "results", "timeout": 30.0} | options))  # type: ignore[arg-type]
+        return vm.run(KERNEL, ["true"], chosen, stdout=out, stderr=err), out.getvalue(), err.getvalue()
+
+    return call
+
+
+def gone(pid: int) -> bool:
+    """Has the process ended, or does it within five seconds?"""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([fd], [], [], 5.0)[0])
+    finally:
+        os.close(fd)
+
+
+def test_every_byte_arrives_apart(run: Run) -> None:
+    status, out, err = run("talks")
+    assert status == 0
+    assert out == err == b"".join(bytes([b]) * 300 for b in range(256))
+
+
+def test_the_exit_status_is_the_commands(run: Run) -> None:
+    assert run("7")[0] == 7
+
+
+def test_nothing_is_left_running(run: Run, pids: Path) -> None:
+    run("talks")
+    assert all(gone(int(pid)) for pid in pids.read_text().split())
+
+
+def test_the_command_gets_its_environment(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("VB2USER_HW", "1")
+    monkeypatch.setenv("SECRET_OF_THE_HOST", "x")
+    monkeypatch.setenv("WANTED", "y")
+    _, out, _ = run("environment", env=("WANTED",), vivid=None)
+    start = json.loads(out)
+    env = start["env"]
+    assert start["argv"] == ["true"]
+    assert start["cwd"] == str(Path.cwd())
+    assert start["vivid"] is None
+    assert env["VB2USER_HW"] == "1"
+    assert env["WANTED"] == "y"
+    assert "SECRET_OF_THE_HOST" not in env
+    assert env["VB2USER_RESULTS"] == str(tmp_path / "results")
+    assert env["PATH"].split(":")[0] == str(Path(sys.executable).parent)
+
+
+def test_standard_input_is_passed_on(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    text = os.urandom(200_000)
+    file = tmp_path / "in"
+    file.write_bytes(text)
+    with file.open() as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert run("echoes", stdin=True)[1] == text
+
+
+@pytest.mark.parametrize(
+    ("way", "options", "said", "booted"),
+    [
+        ("hangs-at-boot", {"boot_timeout": 0.5}, "before the guest came up: not up within 0.5 s", False),
+        ("hangs-at-boot", {"timeout": 0.5}, "not done within 0.5 s", False),
+        ("hangs", {"timeout": 1.0}, "was lost: not done within 1 s", True),
+        ("panics", {}, "the kernel panicked: nothing works", True),
+        ("mute", {}, "without an exit status of the command: virtme-run: no busybox was found", False),
+        ("garbles", {}, "the channel is garbled", True),
+    ],
+)
+def test_lost_machines(
+    run: Run, pids: Path, way: str, options: dict[str, float], said: str, booted: bool
+) -> None:
+    started = time.monotonic()
+    with pytest.raises(MachineLost, match=said) as caught:
+        run(way, **options)
+    assert caught.value.exit_status == 3
+    assert caught.value.booted is booted
+    assert caught.value.console
+    assert time.monotonic() - started < 20
+    assert all(gone(int(pid)) for pid in pids.read_text().split())
+
+
+def test_a_guest_that_cannot_be_prepared(run: Run, pids: Path) -> None:
+    with pytest.raises(MissingPrerequisite, match="in the guest: no module vivid; look for one"):
+        run("refuses")
+    assert all(gone(int(pid)) for pid in pids.read_text().split())
+
+
+def test_wrong_usage_boots_nothing(run: Run, pids: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="NOT_SET_ANYWHERE"):
+        run("talks", env=("NOT_SET_ANYWHERE",))
+    with pytest.raises(UsageError, match="no command"):
+        vm.run(KERNEL, [], Options(results=tmp_path))
+    assert not pids.exists()
+
+
+def test_folders_that_the_guest_replaces(tmp_path: Path) -> None:
+    assert "/work" not in vm.overlays("/nonexistent/folder")
+    assert "/etc" in vm.overlays("/")
+    with pytest.raises(UsageError, match="/run"):
+        vm.overlays("/run/user/1000/project")
+
+
+def test_the_command_line_of_virtme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vb2user.harness.programs.require", lambda name: f"/bin/{name}")
+    options = Options(cpus=3, append=("a=b",), kvm=False)
+    argv = vm.virtme_command(KERNEL, options, tmp_path, tmp_path / "a,b")
+    assert argv[0] == "/bin/virtme-run"
+    assert "--disable-kvm" in argv
+    assert "--disable-kvm" not in vm.virtme_command(KERNEL, Options(kvm=True), tmp_path, tmp_path / "c")
+    assert argv[argv.index("--cpus") + 1] == "3"
+    assert argv[argv.index("--kopt") + 1] == "a=b"
+    assert argv[argv.index("--rwdir") + 1] == str(tmp_path)
+    assert f"socket,id=vb2user,path={tmp_path}/a,,b" in argv
+    with pytest.raises(UsageError, match="--results"):
+        vm.virtme_command(KERNEL, options, tmp_path / "a:b", tmp_path / "c")
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> list[Options]:
+    """The command with its kernel and its machine replaced; what it was run with is noted."""
+    seen: list[Options] = []
+
+    def run(kernel: Kernel, command: list[str], options: Options) -> int:
+        seen.append(options)
+        if options.kvm:
+            raise MachineLost("it span for ever")
+        return 42
+
+    monkeypatch.setattr(kernels, "get", lambda spec, **_: KERNEL)
+    monkeypatch.setattr(vm, "run", run)
+    return seen
+
+
+def test_kvm_that_lies_is_found_out(
+    machine: list[Options], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    kept: list[bool] = []
+    monkeypatch.setattr(kvm, "known", lambda: kvm.Answer(True, "it booted once"))
+    monkeypatch.setattr(kvm, "remember", lambda works, why: kept.append(works))
+    done = CliRunner().invoke(commands.vm, ["run", "--", "true"])
+    assert done.exit_code == 42
+    assert [o.kvm for o in machine] == [True, False]
+    assert kept == [False]
+    insisted = CliRunner().invoke(commands.vm, ["run", "--kvm", "--", "true"])
+    assert isinstance(insisted.exception, MachineLost)
+
+
+def test_options_after_the_command_are_its_own(machine: list[Options]) -> None:
+    args = ["run", "--no-kvm", "--no-vivid", "--cpus", "1", "prog", "--cpus", "5", "--json", "-k", "x"]
+    done = CliRunner().invoke(commands.vm, args)
+    assert done.exit_code == 42
+    assert machine[0].cpus == 1
+    assert machine[0].vivid is None

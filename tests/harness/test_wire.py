@@ -1,0 +1,93 @@
+"""The frames between host and guest, and the agent's own half of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vb2user.harness.guest import Agent, HostGone
+from vb2user.harness.wire import Garbled, Kind, Unpacker, pack, pack_json, shell_status
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 6, 1000])
+def test_frames_survive_any_cutting(size: int) -> None:
+    frames = [(Kind.STDOUT, b"\x00\xff" * 50), (Kind.STDERR, b""), (Kind.EXIT, b"{}")]
+    data = b"".join(pack(kind, payload) for kind, payload in frames)
+    unpacker = Unpacker()
+    found = [f for i in range(0, len(data), size) for f in unpacker.feed(data[i : i + size])]
+    assert found == frames
+
+
+@pytest.mark.parametrize("noise", [b"login: ", b"\x04\xff\xff\xff\xff"])
+def test_noise_is_no_frame(noise: bytes) -> None:
+    with pytest.raises(Garbled):
+        list(Unpacker().feed(noise))
+
+
+def test_an_end_as_shells_tell_it() -> None:
+    assert shell_status(0) == 0
+    assert shell_status(7) == 7
+    assert shell_status(-signal.SIGKILL) == 137
+
+
+def converse(argv: list[str], *, stdin: bytes | None = None, cwd: str = "/") -> dict[Kind, bytes]:
+    """Run the agent over a socket pair, in a process of its own; what it sent, joined by kind."""
+    host, guest = socket.socketpair()
+    code = f"from vb2user.harness.guest import Agent; Agent({guest.fileno()}).run()"
+    start = {"argv": argv, "cwd": cwd, "env": dict(os.environ), "stdin": stdin is not None, "vivid": None}
+    # debugfs, tracefs and udev are the guest's business, not this machine's.
+    code = "import vb2user.harness.guest as g; g.prepare = lambda *_: None; " + code
+    with subprocess.Popen([sys.executable, "-c", code], pass_fds=[guest.fileno()]) as process:
+        guest.close()
+        host.sendall(pack_json(Kind.START, start))
+        if stdin is not None:
+            host.sendall(pack(Kind.STDIN, stdin) + pack(Kind.STDIN))
+        unpacker, found = Unpacker(), dict.fromkeys(Kind, b"")
+        while data := host.recv(1 << 16):
+            for kind, payload in unpacker.feed(data):
+                found[kind] += payload
+        assert process.wait(20) == 0
+    host.close()
+    return found
+
+
+def test_the_agent_keeps_the_streams_apart() -> None:
+    found = converse(["sh", "-c", "printf 'a\\0b'; printf c >&2; exit 9"])
+    assert (found[Kind.STDOUT], found[Kind.STDERR]) == (b"a\0b", b"c")
+    assert found[Kind.EXIT] == b'{"status": 9}'
+
+
+def test_the_agent_passes_input_on() -> None:
+    text = os.urandom(3_000_000)
+    assert converse(["cat"], stdin=text)[Kind.STDOUT] == text
+    # A command that does not read its input must not stop the conversation.
+    assert converse(["true"], stdin=text[:100_000])[Kind.EXIT] == b'{"status": 0}'
+
+
+def test_the_agent_tells_of_signals_and_of_missing_programs(tmp_path: Path) -> None:
+    assert converse(["sh", "-c", "kill -9 $$"])[Kind.EXIT] == b'{"status": 137}'
+    missing = converse(["no-such-program"])
+    assert missing[Kind.EXIT] == b'{"status": 127}'
+    assert b"no-such-program" in missing[Kind.STDERR]
+    assert converse([str(tmp_path)])[Kind.EXIT] == b'{"status": 126}'
+    assert converse(["true"], cwd="/no/such/folder")[Kind.STDERR].startswith(b"vb2user vm: /no/such/folder")
+
+
+def test_a_daemon_left_behind_does_not_hold_the_run() -> None:
+    found = converse(["sh", "-c", "sleep 30 & echo done"])
+    assert found[Kind.STDOUT] == b"done\n"
+    assert found[Kind.EXIT] == b'{"status": 0}'
+
+
+def test_the_agent_notices_that_the_host_is_gone() -> None:
+    host, guest = socket.socketpair()
+    host.close()
+    with pytest.raises((HostGone, OSError)):
+        Agent(guest.fileno()).run()
+    guest.close()

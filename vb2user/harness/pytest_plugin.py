@@ -1,0 +1,179 @@
+"""Beside the layers: fixtures for any project's tests that want a V4L2 device. Only this module knows pytest.
+
+It is loaded into every pytest run of an environment that has vb2user, so it does nothing until one of
+its fixtures is asked for, and importing it imports nothing heavy.
+
+==================  =======  =====================================================================
+fixture             scope    what it is
+==================  =======  =====================================================================
+vivid_vmalloc       session  :class:`VividDevice` whose queues live in vmalloc memory
+vivid_dma_contig    session  :class:`VividDevice` whose queues live in DMA-contiguous memory
+vivid               session  each of the two in turn
+vivid_factory       test     loads vivid otherwise for one test, and puts back what was there
+==================  =======  =====================================================================
+
+The module vivid is one per kernel, so one load serves all of them (``vb2user harness up --preset
+tests``). It is loaded when first needed and unloaded at the end, unless somebody else had loaded it.
+
+A missing prerequisite skips the test with the reason; with ``VB2USER_HW=1`` in the environment it is an
+error, so that a run which was meant to touch the kernel cannot pass by skipping.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+
+if TYPE_CHECKING:
+    from vb2user.errors import Vb2Error
+    from vb2user.harness.vivid import Config, Instance
+
+#: Loads vivid with a configuration for one test; returns its instances.
+VividFactory = Callable[["Config"], "list[Instance]"]
+
+
+@dataclass(frozen=True)
+class VividDevice:
+    """A vivid instance of the preset ``tests``.
+
+    Paths are looked up when they are asked for: a test with ``vivid_factory`` may have reloaded the
+    module meanwhile, and node numbers are nobody's promise.
+
+    Attributes:
+        allocator: ``vmalloc`` or ``dma-contig``.
+        index: its number among vivid's instances.
+        multiplanar: does it speak the multi-planar API?
+    """
+
+    allocator: str
+    index: int
+    multiplanar: bool = False
+
+    @property
+    def capture(self) -> str:
+        """Path of the capture node."""
+        return self._instance.capture
+
+    @property
+    def output(self) -> str:
+        """Path of the output node."""
+        return self._instance.output
+
+    @property
+    def media(self) -> str | None:
+        """Path of the media controller."""
+        return self._instance.media
+
+    @property
+    def mplane(self) -> VividDevice:
+        """Its sibling with the same allocator and the multi-planar API."""
+        return self if self.multiplanar else VividDevice(self.allocator, self.index + 2, True)
+
+    @property
+    def _instance(self) -> Instance:
+        from vb2user.errors import MissingPrerequisite
+        from vb2user.harness.vivid import instances
+
+        for instance in instances():
+            if instance.index == self.index:
+                return instance
+        raise MissingPrerequisite(f"vivid has no instance {self.index} any more")
+
+
+class _Loader:
+    """What vivid is loaded with during the session, and whether it is ours to unload."""
+
+    def __init__(self) -> None:
+        self._owned = False
+        # In a virtual machine of ours, vivid was loaded for whatever command came: it may go.
+        self._may_take_over = os.environ.get("VB2USER_VM") == "1"
+
+    def use(self, config: Config) -> list[Instance]:
+        """Have vivid loaded with ``config``."""
+        from vb2user.harness.vivid import Vivid, differences, loaded
+
+        if loaded() and differences(config) and (self._owned or self._may_take_over):
+            Vivid().down()
+        was_loaded = loaded()
+        found = Vivid(config).up()
+        self._owned = self._owned or not was_loaded
+        return found
+
+    def close(self) -> None:
+        """Unload it if it is ours."""
+        from vb2user.harness.vivid import Vivid
+
+        if self._owned:
+            self._owned = False
+            Vivid().down()
+
+
+def _unavailable(error: Vb2Error) -> NoReturn:
+    if os.environ.get("VB2USER_HW") == "1":
+        pytest.fail(f"VB2USER_HW=1, but {error}", pytrace=False)
+    pytest.skip(str(error))
+
+
+def _use(loader: _Loader, config: Config) -> list[Instance]:
+    from vb2user.errors import Vb2Error
+
+    try:
+        return loader.use(config)
+    except Vb2Error as error:
+        _unavailable(error)
+
+
+@pytest.fixture(scope="session")
+def _vivid_loader() -> Iterator[_Loader]:
+    loader = _Loader()
+    yield loader
+    loader.close()
+
+
+@pytest.fixture(scope="session")
+def _vivid_session(_vivid_loader: _Loader) -> None:
+    from vb2user.harness.vivid import PRESETS
+
+    _use(_vivid_loader, PRESETS["tests"])
+
+
+@pytest.fixture(scope="session")
+def vivid_vmalloc(_vivid_session: None) -> VividDevice:
+    """A vivid whose queues live in vmalloc memory: MMAP, USERPTR, DMABUF, read and write."""
+    return VividDevice("vmalloc", 0)
+
+
+@pytest.fixture(scope="session")
+def vivid_dma_contig(_vivid_session: None) -> VividDevice:
+    """A vivid whose queues live in DMA-contiguous memory: MMAP, DMABUF, read and write."""
+    return VividDevice("dma-contig", 1)
+
+
+@pytest.fixture(scope="session", params=["vmalloc", "dma-contig"])
+def vivid(request: pytest.FixtureRequest, _vivid_session: None) -> VividDevice:
+    """A vivid per allocator, in turn."""
+    return VividDevice(request.param, 0 if request.param == "vmalloc" else 1)
+
+
+@pytest.fixture
+def vivid_factory(_vivid_loader: _Loader) -> Iterator[VividFactory]:
+    """Loads vivid with a :class:`vb2user.harness.vivid.Config` of the test's own.
+
+    Afterwards the preset is loaded again, for the fixtures of the session may still be in use.
+    """
+    from vb2user.harness.vivid import PRESETS
+
+    used = False
+
+    def load(config: Config) -> list[Instance]:
+        nonlocal used
+        used = True
+        return _use(_vivid_loader, config)
+
+    yield load
+    if used:
+        _vivid_loader.use(PRESETS["tests"])
