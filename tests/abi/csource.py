@@ -159,7 +159,7 @@ class _Reader:
     def __init__(self, header: str, code: str, found: Declared) -> None:
         self.header = header
         self.found = found
-        self.tokens = re.findall(r"\w+|'[^']*'|\"[^\"]*\"|\S", re.sub(r"__extension__", "", code))
+        self.tokens: list[str] = re.findall(r"\w+|'[^']*'|\"[^\"]*\"|\S", re.sub(r"__extension__", "", code))
         self.at = 0
 
     def peek(self, ahead: int = 0) -> str:

@@ -234,6 +234,8 @@ def emit_formats(headers: Headers, preamble: Preamble) -> str:
     table = ["", "", "# By the header's own names.", "NAMES = {"]
     for prefix, short in FORMATS:
         for constant in ordered(headers):
+            if not isinstance(constant.value, int):
+                continue
             if constant.name.startswith(prefix) and constant.body.startswith("v4l2_fourcc"):
                 name = identifier(short + constant.name.removeprefix(prefix))
                 lines.append(f"    {name} = FourCC(0x{constant.value:08X})")

@@ -202,7 +202,7 @@ class Taken:
             "",
         ]
         for name in sorted(self.typedefs):
-            lines.append(f"    {name} = _{self.headers.typedefs[name].name}\n")
+            lines.append("    " + name + " = " + spell(self.headers.typedefs[name], "") + "\n")
         for name in self.headers.records:
             if name in self.records:
                 lines.append(f"    class {name}(_Structure): ...\n")

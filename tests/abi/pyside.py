@@ -62,7 +62,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 
 def _members(record: Any) -> list[str]:
     """The names of a record's members, those of its anonymous ones among them."""
-    names = []
+    names: list[str] = []
     anonymous = getattr(record, "_anonymous_", ())
     for name, type_, *_ in record._fields_:
         names += _members(type_) if name in anonymous else [name]
