@@ -79,9 +79,13 @@ class Channel:
     bits: int
     shift: int = 0
 
+    def values(self) -> npt.NDArray[np.int32]:
+        """The samples as numbers from 0 to 2**bits - 1."""
+        return (self.samples >> self.shift).astype(np.int32) & ((1 << self.bits) - 1)
+
     def to_8_bits(self) -> npt.NDArray[np.int32]:
-        """The samples on the scale of 0 to 255; fewer bits than 8 leave the low bits 0."""
-        value = (self.samples >> self.shift).astype(np.int32) & ((1 << self.bits) - 1)
+        """The samples on the scale of 0 to 255; with fewer than 8 bits, the low ones are 0."""
+        value = self.values()
         return value >> (self.bits - 8) if self.bits >= 8 else value << (8 - self.bits)
 
 
