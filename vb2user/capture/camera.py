@@ -78,6 +78,7 @@ class Camera(Device):
         timeout: float | None = None,
         count: int | None = None,
         on_error: OnError = "skip",
+        writable: bool = False,
     ) -> Stream:
         """A stream of frames in the format that is set now.
 
@@ -91,6 +92,7 @@ class Camera(Device):
             timeout: seconds to wait for each frame; None: for ever.
             count: end after so many frames.
             on_error: ``skip``, ``yield`` or ``raise`` frames that the driver flagged ERROR.
+            writable: views may be written to, e.g. to draw into the picture before it goes on.
 
         Returns:
             A :class:`~vb2user.capture.stream.Stream`: iterate over it, or use it as a context manager.
@@ -110,9 +112,9 @@ class Camera(Device):
             if memory == "read":
                 if heap is not None or fds is not None or user_buffers is not None:
                     raise UsageError("memory='read' takes no heap, fds or user_buffers")
-                return ReadEngine(self.node, format)
+                return ReadEngine(self.node, format, writable=writable)
             strategy = memory_strategy(memory, source=heap, fds=fds, user_buffers=user_buffers)
-            return QueueEngine(self.node, format, strategy)
+            return QueueEngine(self.node, format, strategy, writable=writable)
 
         return Stream(
             self.path, format, make, buffers=buffers, timeout=timeout, count=count, on_error=on_error

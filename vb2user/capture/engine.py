@@ -35,7 +35,14 @@ class Delivery(NamedTuple):
 
 
 class Engine(ABC):
-    """Where frames come from."""
+    """Where frames come from.
+
+    Args:
+        writable: hand out memory that the program may write to (its own until it gives it back).
+    """
+
+    def __init__(self, *, writable: bool = False) -> None:
+        self._writable = writable
 
     @abstractmethod
     def start(self, count: int) -> int:
@@ -47,7 +54,7 @@ class Engine(ABC):
 
     @abstractmethod
     def memory(self, index: int) -> tuple[memoryview, ...]:
-        """The read-only bytes of each plane of a buffer; the same objects every time."""
+        """The bytes of each plane of a buffer, read-only unless asked; the same objects every time."""
 
     @abstractmethod
     def begin(self, index: int) -> None:
@@ -73,7 +80,8 @@ class Engine(ABC):
 class QueueEngine(Engine):
     """Frames out of a videobuf2 queue."""
 
-    def __init__(self, node: Fd, format: calls.Format, memory: Memory) -> None:
+    def __init__(self, node: Fd, format: calls.Format, memory: Memory, *, writable: bool = False) -> None:
+        super().__init__(writable=writable)
         self._queue = Queue(node, format.type, memory, [p.sizeimage for p in format.planes])
         self._views: dict[int, tuple[memoryview, ...]] = {}
 
@@ -86,7 +94,8 @@ class QueueEngine(Engine):
         """REQBUFS, memory, QBUF of every buffer, STREAMON."""
         granted = self._queue.allocate(count)
         for buffer in self._queue.buffers:
-            self._views[buffer.index] = tuple(p.toreadonly() for p in buffer.memory.planes)
+            planes = buffer.memory.planes
+            self._views[buffer.index] = planes if self._writable else tuple(p.toreadonly() for p in planes)
             self._queue.enqueue(buffer)
         self._queue.start()
         return granted
@@ -99,7 +108,7 @@ class QueueEngine(Engine):
         )
 
     def memory(self, index: int) -> tuple[memoryview, ...]:
-        """Read-only views of the buffer's planes."""
+        """The buffer's planes."""
         try:
             return self._views[index]
         except KeyError:
@@ -107,11 +116,11 @@ class QueueEngine(Engine):
 
     def begin(self, index: int) -> None:
         """``DMA_BUF_IOCTL_SYNC`` START for DMABUF; nothing for the others."""
-        self._buffer(index).memory.begin_access()
+        self._buffer(index).memory.begin_access(write=self._writable)
 
     def end(self, index: int) -> None:
         """``DMA_BUF_IOCTL_SYNC`` END for DMABUF."""
-        self._buffer(index).memory.end_access()
+        self._buffer(index).memory.end_access(write=self._writable)
 
     def _buffer(self, index: int) -> Buffer:
         return self._queue.buffer(index)
@@ -141,7 +150,8 @@ class ReadEngine(Engine):
     CLOCK_MONOTONIC when read(2) returned. Frames that the driver dropped in between cannot be seen.
     """
 
-    def __init__(self, node: Fd, format: calls.Format) -> None:
+    def __init__(self, node: Fd, format: calls.Format, *, writable: bool = False) -> None:
+        super().__init__(writable=writable)
         if len(format.planes) != 1:
             raise UsageError(
                 f"{node.name}: read(2) has no multi-planar frames, and {format.pixelformat} has "
@@ -166,7 +176,8 @@ class ReadEngine(Engine):
             raise UsageError(f"{self._node.name}: {count} buffers make no stream", remedy="ask for more")
         for index in range(count):
             self._maps.append(mmap.mmap(-1, page_align(self._format.sizeimage)))
-            self._views.append((memoryview(self._maps[index]).toreadonly(),))
+            view = memoryview(self._maps[index])
+            self._views.append((view if self._writable else view.toreadonly(),))
             self._free.append(index)
         return count
 
@@ -193,7 +204,7 @@ class ReadEngine(Engine):
             return Delivery(index, flags, field, sequence, time.monotonic_ns(), (used,), (0,))
 
     def memory(self, index: int) -> tuple[memoryview, ...]:
-        """Read-only view of the buffer."""
+        """The buffer."""
         return self._views[index]
 
     def begin(self, index: int) -> None:

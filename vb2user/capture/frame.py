@@ -131,7 +131,7 @@ class Frame:
 
     @property
     def array(self) -> Array:
-        """The picture as one zero-copy, read-only numpy view.
+        """The picture as one zero-copy numpy view, read-only unless the stream is ``writable``.
 
         Shape and dtype by format: packed formats ``(height, width, n)`` or ``(height, width)``, e.g.
         YUYV ``(h, w, 2)`` uint8, RGB24 ``(h, w, 3)``, GREY ``(h, w)``, Y16 ``(h, w)`` little-endian
@@ -150,7 +150,7 @@ class Frame:
 
     @property
     def components(self) -> tuple[Array, ...]:
-        """One zero-copy, read-only view per component (Y, U and V of a planar format), any strides."""
+        """One zero-copy view per component (Y, U and V of a planar format), any strides."""
         roots = self._look()
         if self._components is None:
             self._components = self._layout.arrays(roots, self.plane_bytesused, self._offsets)
@@ -158,7 +158,7 @@ class Frame:
 
     @property
     def planes(self) -> tuple[Array, ...]:
-        """The payload of each memory plane as flat, zero-copy, read-only uint8."""
+        """The payload of each memory plane as flat, zero-copy uint8."""
         roots = self._look()
         for root, used, offset in zip(roots, self.plane_bytesused, self._offsets, strict=True):
             if not offset <= used <= root.nbytes:
