@@ -118,4 +118,10 @@ _SPECIFIC: dict[tuple[str, int], _Entry] = {
 
 def explain(request: str, number: int) -> tuple[str | None, str | None]:
     """The meaning of ``number`` for ``request`` and the remedy, each None where not known."""
-    return _SPECIFIC.get((request, number)) or _GENERIC.get(number) or (None, None)
+    found = _SPECIFIC.get((request, number))
+    if found is None:
+        # Most programs never need it, so it is not read before the first error that is not above.
+        from vb2user.uapi._errnos_rare import RARE
+
+        found = RARE.get((request, number))
+    return found or _GENERIC.get(number) or (None, None)
