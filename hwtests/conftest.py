@@ -1,1 +1,89 @@
-"""Tests against a real kernel; as root, e.g. ``vb2user vm run --kernel 6.12 -- pytest hwtests``."""
+"""Tests against a real kernel; as root, e.g. ``vb2user vm run --kernel 6.12 -- pytest hwtests``.
+
+vivid comes from the fixtures that the package itself installs (``vivid_vmalloc``, ``vivid_dma_contig``).
+"""
+
+from __future__ import annotations
+
+import gc
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import vb2user
+from vb2user.harness.pytest_plugin import VividDevice
+from vb2user.memory.heaps import UDMABUF, heaps
+
+BUFINFO = Path("/sys/kernel/debug/dma_buf/bufinfo")
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a process holds: fds, mappings, and dma-bufs alive in the whole kernel."""
+
+    fds: int
+    maps: int
+    dma_bufs: int
+
+    @classmethod
+    def now(cls) -> Resources:
+        """Count them."""
+        gc.collect()
+        objects = re.search(r"Total (\d+) objects", BUFINFO.read_text())
+        assert objects, "the kernel's bufinfo reads differently: mend this pattern"
+        maps = Path("/proc/self/maps").read_text().splitlines()
+        devices = [m for m in maps if "/dev/video" in m or "dmabuf" in m or "/dev/zero" in m]
+        return cls(len(list(Path("/proc/self/fd").iterdir())), len(devices), int(objects[1]))
+
+
+@pytest.fixture
+def balanced() -> Iterator[None]:
+    """The test holds at its end what it held at its beginning."""
+    before = Resources.now()
+    yield
+    assert Resources.now() == before
+
+
+@pytest.fixture(params=["vmalloc", "dma-contig"])
+def allocator(request: pytest.FixtureRequest) -> str:
+    """Each allocator in turn."""
+    return str(request.param)
+
+
+@pytest.fixture(params=["single", "mplane"])
+def device(
+    request: pytest.FixtureRequest,
+    allocator: str,
+    vivid_vmalloc: VividDevice,
+    vivid_dma_contig: VividDevice,
+) -> VividDevice:
+    """A vivid for each allocator and each planar API."""
+    found = vivid_vmalloc if allocator == "vmalloc" else vivid_dma_contig
+    return found.mplane if request.param == "mplane" else found
+
+
+def still(cam: vb2user.Camera, pixelformat: str = "YUYV", fps: int = 30) -> None:
+    """A picture that does not change: webcam input, no text overlay, 640x360."""
+    cam.set_input(0)
+    granted = cam.set_format(pixelformat, 640, 360)
+    assert (str(granted.pixelformat), granted.width, granted.height) == (pixelformat, 640, 360)
+    cam.set_fps(fps)
+    cam.set_control("OSD Text Mode", 2)
+
+
+@pytest.fixture
+def cam(device: VividDevice) -> Iterator[vb2user.Camera]:
+    """The capture node, with a still picture."""
+    with vb2user.open(device.capture) as opened:
+        still(opened)
+        yield opened
+
+
+def missing_source(source: str | None) -> bool:
+    """Whether this kernel lacks a source of dma-bufs."""
+    if source == "udmabuf":
+        return not UDMABUF.exists()
+    return source is not None and not source.startswith("/dev/video") and source not in heaps()

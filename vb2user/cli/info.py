@@ -41,8 +41,29 @@ def describe(cam: Camera) -> dict[str, Any]:
         "capabilities": [flag.name for flag in type(cam.caps) if flag in cam.caps and flag.name],
         "read_write": cam.readable,
         "inputs": [{"index": i.index, "name": i.name, "current": i.index == cam.input} for i in cam.inputs],
+        "controls": _controls(cam),
         "queues": [_queue(cam, t) for t in queues],
     }
+
+
+def _controls(cam: Camera) -> list[dict[str, Any]]:
+    from vb2user.device.controls import slug
+    from vb2user.uapi.enums import CtrlType
+
+    return [
+        {
+            "id": int(c.id),
+            "name": slug(c.name),
+            "title": c.name,
+            "type": c.type.name,
+            "minimum": c.minimum,
+            "maximum": c.maximum,
+            "step": c.step,
+            "default": c.default_value,
+        }
+        for c in cam.list_controls()
+        if c.type != CtrlType.CTRL_CLASS
+    ]
 
 
 def _queue(cam: Camera, type: BufType) -> dict[str, Any]:
@@ -102,6 +123,12 @@ def show(found: dict[str, Any]) -> None:
         ("input" + (" *" if i["current"] else ""), f"{i['index']}: {i['name']}") for i in found["inputs"]
     ]
     table(found["path"], ("", ""), rows)
+    controls = [
+        (c["name"], c["type"], f"{c['minimum']} to {c['maximum']}", str(c["step"]), str(c["default"]))
+        for c in found["controls"]
+    ]
+    if controls:
+        table("", ("control", "type", "range", "step", "default"), controls)
     for queue in found["queues"]:
         f = queue["format"]
         fps = f" at {queue['fps']:g} fps" if queue["fps"] else ""

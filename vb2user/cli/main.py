@@ -15,6 +15,7 @@ import sys
 from importlib import import_module
 from importlib.metadata import entry_points
 from types import FrameType
+from typing import NoReturn
 
 import click
 
@@ -64,10 +65,15 @@ def _terminate(number: int, _: FrameType | None) -> None:
 
 def main() -> None:
     """Run the command line and exit."""
+    run_click(cli, "vb2user")
+
+
+def run_click(command: click.Command, name: str) -> NoReturn:
+    """Run a click command by the contract of this command line: one line per error, exit statuses."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
         # The name is given: under "python -m vb2user" it would be __main__.py.
-        status = cli.main(prog_name="vb2user", standalone_mode=False)
+        status = command.main(prog_name=name, standalone_mode=False)
         sys.stdout.flush()
     except click.exceptions.Exit as e:
         status = e.exit_code

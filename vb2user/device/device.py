@@ -9,7 +9,7 @@ import dataclasses
 import errno
 import os
 from fractions import Fraction
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from vb2user.errors import KernelError, NoSuchDevice, NotSupported, UsageError
 from vb2user.memory.mmap import Mmap
@@ -19,6 +19,9 @@ from vb2user.uapi.buffer import is_multiplanar
 from vb2user.uapi.enums import BufCap, BufType, Cap, Field, Memory
 from vb2user.uapi.fourcc import FourCC
 from vb2user.uapi.kernel import Fd, open_node
+
+if TYPE_CHECKING:
+    from vb2user.uapi.calls.controls import ControlInfo, ControlValue
 
 _CAPTURE = (
     (Cap.VIDEO_CAPTURE_MPLANE | Cap.VIDEO_M2M_MPLANE, BufType.VIDEO_CAPTURE_MPLANE),
@@ -238,6 +241,31 @@ class Device:
     def set_input(self, index: int) -> int:
         """``VIDIOC_S_INPUT``; it may reset format and rate. EINVAL: no such input; EBUSY: streaming."""
         return calls.s_input(self._node, index)
+
+    # -- controls -----------------------------------------------------------------------------------
+
+    # Loaded on use: most programs that capture set no control.
+
+    def list_controls(self) -> list[ControlInfo]:
+        """Every control of this node, compound ones included."""
+        from vb2user.uapi.calls.controls import list_controls
+
+        return list(list_controls(self._node))
+
+    def get_control(self, which: int | str) -> ControlValue:
+        """``VIDIOC_G_EXT_CTRLS``: a control's value, by its id or name (``"brightness"``)."""
+        from vb2user.device.controls import get_control
+
+        return get_control(self._node, which)
+
+    def set_control(self, which: int | str, value: ControlValue) -> ControlValue:
+        """``VIDIOC_S_EXT_CTRLS``: set a control by its id or name; returns what the driver took.
+
+        UsageError: there is no such control; KernelError: ERANGE, EINVAL, EBUSY, EACCES as it says.
+        """
+        from vb2user.device.controls import set_control
+
+        return set_control(self._node, which, value)
 
     # -- memory -------------------------------------------------------------------------------------
 
