@@ -207,7 +207,7 @@ def _kernel_option(function: Callable[..., Any]) -> Callable[..., Any]:
 @_kernel_option
 @click.option("--cpus", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--memory", default="2G", show_default=True, help="As QEMU takes it.")
-@click.option("--boot-timeout", type=click.FloatRange(1), default=120.0, show_default=True, metavar="SECONDS")
+@click.option("--boot-timeout", type=click.FloatRange(1), default=180.0, show_default=True, metavar="SECONDS")
 @click.option("--timeout", type=click.FloatRange(1), default=600.0, show_default=True, metavar="SECONDS")
 @click.option(
     "--results",

@@ -89,6 +89,7 @@ class _Loader:
 
     def __init__(self) -> None:
         self._owned = False
+        self.session_in_use = False
         # In a virtual machine of ours, vivid was loaded for whatever command came: it may go.
         self._may_take_over = os.environ.get("VB2USER_VM") == "1"
 
@@ -139,6 +140,7 @@ def _vivid_session(_vivid_loader: _Loader) -> None:
     from vb2user.harness.vivid import PRESETS
 
     _use(_vivid_loader, PRESETS["tests"])
+    _vivid_loader.session_in_use = True
 
 
 @pytest.fixture(scope="session")
@@ -163,17 +165,10 @@ def vivid(request: pytest.FixtureRequest, _vivid_session: None) -> VividDevice:
 def vivid_factory(_vivid_loader: _Loader) -> Iterator[VividFactory]:
     """Loads vivid with a :class:`vb2user.harness.vivid.Config` of the test's own.
 
-    Afterwards the preset is loaded again, for the fixtures of the session may still be in use.
+    Afterwards the preset is loaded again, if fixtures of the session stand on it.
     """
     from vb2user.harness.vivid import PRESETS
 
-    used = False
-
-    def load(config: Config) -> list[Instance]:
-        nonlocal used
-        used = True
-        return _use(_vivid_loader, config)
-
-    yield load
-    if used:
+    yield lambda config: _use(_vivid_loader, config)
+    if _vivid_loader.session_in_use:
         _vivid_loader.use(PRESETS["tests"])

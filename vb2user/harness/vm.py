@@ -76,7 +76,7 @@ class Options:
 
     cpus: int = 2
     memory: str = "2G"
-    boot_timeout: float = 120.0
+    boot_timeout: float = 180.0
     timeout: float = 600.0
     results: Path = Path("build/vm")
     kvm: bool = False

@@ -1,0 +1,122 @@
+"""The doctor's verdicts and documents, and the answer about KVM."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from vb2user.harness import commands, doctor, kvm, programs
+from vb2user.harness.doctor import Check, Report
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("VB2USER_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def report(common: bool, here: bool, vm: bool) -> Report:
+    found = {"common": common, "here": here, "vm": vm}
+    needed = [Check(s, "needed", f, True, "", "mend it") for s, f in found.items()]
+    return Report((*needed, *(Check(s, "nice to have", False, False, "") for s in found)))
+
+
+@pytest.mark.parametrize(
+    ("common", "here", "vm", "healthy"),
+    [
+        (True, True, True, True),
+        (True, False, True, True),
+        (True, True, False, True),
+        (True, False, False, False),
+        (False, True, True, False),
+    ],
+)
+def test_one_way_of_capturing_is_enough(common: bool, here: bool, vm: bool, healthy: bool) -> None:
+    assert report(common, here, vm).healthy is healthy
+
+
+@pytest.mark.parametrize("healthy", [True, False])
+def test_one_document_and_the_exit_status(healthy: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "examine", lambda **_: report(True, False, healthy))
+    done = CliRunner().invoke(commands.doctor, ["--json"])
+    assert done.exit_code == (0 if healthy else 3)
+    document = json.loads(done.stdout)
+    assert document["ok"] is healthy
+    assert len(document["checks"]) == 6
+    words = CliRunner().invoke(commands.doctor)
+    assert words.exit_code == done.exit_code
+    assert "needed: mend it" in words.stdout
+
+
+def test_a_real_look_at_this_machine() -> None:
+    found = doctor.examine()
+    assert {c.section for c in found.checks} == {"common", "here", "vm"}
+    assert found.complete("common")
+    missing = [c for c in found.checks if not c.found and c.needed]
+    assert all(c.remedy for c in missing)
+
+
+def test_programs_are_found_beside_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    tool = tmp_path / "virtme-run"
+    tool.write_text("")
+    tool.chmod(0o755)
+    assert programs.find("virtme-run") == str(tool)
+    with pytest.raises(
+        programs.MissingPrerequisite, match="no-such-tool is not installed; run: sudo apt-get"
+    ):
+        programs.require("no-such-tool")
+    assert "/usr/sbin" in programs.search_path()
+
+
+@pytest.fixture
+def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    node = tmp_path / "kvm"
+    node.touch()
+    monkeypatch.setattr(kvm, "DEVICE", node)
+    return node
+
+
+def qemu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> Path:
+    calls = tmp_path / "calls"
+    program = tmp_path / "qemu"
+    program.write_text(f'#!/bin/sh\necho x >>"{calls}"\n{script}\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(programs, "find", lambda name: str(program))
+    monkeypatch.setattr(programs, "require", lambda name: str(program))
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("script", "works", "why"),
+    [
+        ("echo 'Kernel panic - not syncing: VFS: Unable to mount root fs'", True, "booted under KVM"),
+        ("echo 'error: failed to set MSR 0x10a'; kill -ABRT $$", False, "MSR 0x10a"),
+        ("exec sleep 100", False, "did not boot under KVM within 1 s"),
+        ("exit 0", False, "no word"),
+    ],
+)
+def test_kvm_is_tried_once(
+    script: str, works: bool, why: str, device: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = qemu(tmp_path, monkeypatch, script)
+    assert kvm.known().works is None
+    answer = kvm.probe(Path("/vmlinuz"), deadline=1)
+    assert answer.works is works
+    assert why in answer.why
+    assert kvm.known() == answer == kvm.probe(Path("/vmlinuz"))
+    assert calls.read_text() == "x\n"
+    # Another machine's answer is nobody's here.
+    monkeypatch.setattr(kvm, "machine_key", lambda: "another boot")
+    assert kvm.known().works is None
+
+
+def test_no_kvm_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kvm, "DEVICE", tmp_path / "absent")
+    answer = kvm.probe(Path("/vmlinuz"))
+    assert answer.works is False
+    assert answer.remedy is not None

@@ -1,0 +1,89 @@
+"""The pytest plugin as a downstream project meets it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+USES_IT = """
+    def test_frames(vivid_vmalloc): assert vivid_vmalloc.capture
+    def test_each(vivid): assert vivid.capture
+    def test_own(vivid_factory):
+        from vb2user.harness.vivid import PRESETS
+        vivid_factory(PRESETS["capture"])
+"""
+
+
+def no_vivid(pytester: pytest.Pytester) -> None:
+    """Tests of a project that asks for devices, in a place where there can be none."""
+    pytester.makepyfile(USES_IT)
+    pytester.makeconftest("""
+        from vb2user.errors import MissingPrerequisite
+        from vb2user.harness import vivid
+        def up(self): raise MissingPrerequisite("no module vivid", remedy="look for one")
+        vivid.Vivid.up = up
+        vivid.loaded = lambda: False
+    """)
+
+
+def test_missing_means_skipped(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VB2USER_HW", raising=False)
+    no_vivid(pytester)
+    done = pytester.runpytest_subprocess("-rs", "-W", "error")
+    done.assert_outcomes(skipped=4)
+    done.stdout.fnmatch_lines(["*no module vivid; look for one*"])
+
+
+def test_missing_is_an_error_in_a_hardware_run(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VB2USER_HW", "1")
+    no_vivid(pytester)
+    done = pytester.runpytest_subprocess("-W", "error")
+    done.assert_outcomes(errors=3, failed=1)
+    done.stdout.fnmatch_lines(["*VB2USER_HW=1, but no module vivid; look for one*"])
+    assert "Traceback" not in done.stdout.str()
+
+
+def test_one_load_serves_the_session(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VB2USER_HW", "1")
+    monkeypatch.delenv("VB2USER_VM", raising=False)
+    pytester.makepyfile(USES_IT)
+    pytester.makeconftest("""
+        from vb2user.harness import vivid as v
+        now, log = [None], []
+        def up(self):
+            if now[0] is None: log.append(f"up {len(self.config.instances)}")
+            now[0] = self.config
+            return v.instances()
+        def down(self):
+            log.append("down"); now[0] = None
+        v.Vivid.up, v.Vivid.down = up, down
+        v.loaded = lambda: now[0] is not None
+        v.differences = lambda wanted: [] if now[0] == wanted else ["otherwise"]
+        v.instances = lambda: [
+            v.Instance(i, {"video-cap": f"/dev/video{i}"}, c.allocator, c.multiplanar)
+            for i, c in enumerate(now[0].instances)]
+        def pytest_unconfigure(): print("LOG", *log, sep=",")
+    """)
+    done = pytester.runpytest_subprocess("-W", "error")
+    done.assert_outcomes(passed=4)
+    # pytest may reorder by scope, but the reload for one test is put back, and all is unloaded once.
+    done.stdout.fnmatch_lines(["LOG,up 4,down,up 1,down,up 4,down"])
+
+
+def test_the_plugin_is_light_and_silent() -> None:
+    code = (
+        "import sys, vb2user.harness.pytest_plugin; "
+        "heavy = {'numpy', 'pyudev', 'rich', 'click'} & set(sys.modules); "
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    code = code.replace("pytest_plugin", "commands").replace(", 'click'", "")
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
