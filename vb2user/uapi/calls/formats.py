@@ -7,7 +7,6 @@ Source: https://docs.kernel.org/userspace-api/media/v4l/user-func.html
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,6 +14,7 @@ from typing import Any
 
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.buffer import is_multiplanar, is_output
+from vb2user.uapi.calls._util import enumerate_all, fraction
 from vb2user.uapi.enums import (
     BufType,
     Cap,
@@ -260,20 +260,6 @@ def try_fmt(fd: Fd, format: Format) -> Format:
     return unpack_format(arg)
 
 
-def enumerate_all(fd: Fd, request: int, name: str, arg: Any) -> Iterator[Any]:
-    """Count ``arg.index`` up until the kernel says EINVAL; ENOTTY and ENODATA mean there is none."""
-    index = 0
-    while True:
-        arg.index = index
-        number = fd.try_ioctl(request, arg)
-        if number in (errno.EINVAL, errno.ENOTTY, errno.ENODATA):
-            return
-        if number:
-            raise fd.error_of(number, name)
-        yield arg
-        index += 1
-
-
 def enum_fmt(fd: Fd, type: BufType) -> Iterator[FormatDescription]:
     """``VIDIOC_ENUM_FMT``, all of them."""
     arg = v.v4l2_fmtdesc()
@@ -308,16 +294,12 @@ def enum_frameintervals(fd: Fd, pixelformat: int, width: int, height: int) -> It
     for raw in enumerate_all(fd, v.VIDIOC_ENUM_FRAMEINTERVALS, "VIDIOC_ENUM_FRAMEINTERVALS", arg):
         type = FrmIvalType(raw.type)
         if type == FrmIvalType.DISCRETE:
-            one = _fraction(raw.discrete)
+            one = fraction(raw.discrete)
             yield FrameInterval(type, one, one, Fraction(0))
             continue
         s = raw.stepwise
-        yield FrameInterval(type, _fraction(s.min), _fraction(s.max), _fraction(s.step))
+        yield FrameInterval(type, fraction(s.min), fraction(s.max), fraction(s.step))
         return
-
-
-def _fraction(raw: Any) -> Fraction:
-    return Fraction(raw.numerator, raw.denominator) if raw.denominator else Fraction(0)
 
 
 def _parm(raw: Any, type: BufType) -> Any:
@@ -328,7 +310,7 @@ def _unpack_parm(arg: Any, type: BufType) -> StreamParm:
     raw = _parm(arg, type)
     buffers = raw.writebuffers if hasattr(raw, "writebuffers") else raw.readbuffers
     can_set = bool(raw.capability & v.V4L2_CAP_TIMEPERFRAME)
-    return StreamParm(_fraction(raw.timeperframe), can_set, buffers)
+    return StreamParm(fraction(raw.timeperframe), can_set, buffers)
 
 
 def g_parm(fd: Fd, type: BufType) -> StreamParm:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vb2user.uapi import videodev2 as v
-from vb2user.uapi.calls.formats import enumerate_all
+from vb2user.uapi.calls._util import enumerate_all
 from vb2user.uapi.enums import InputCap, InputStatus, InputType, OutputCap, OutputType, StdID
 from vb2user.uapi.kernel import Fd
 
