@@ -36,6 +36,15 @@ def udmabuf_create(udmabuf: Fd, memfd: int, offset: int, size: int) -> int:
     return udmabuf.ioctl(d.UDMABUF_CREATE, "UDMABUF_CREATE", arg)
 
 
+def udmabuf_create_list(udmabuf: Fd, items: list[tuple[int, int, int]]) -> int:
+    """``UDMABUF_CREATE_LIST``: a dma-buf over pieces of memfds, CLOEXEC: ``(memfd, offset, size)`` each.
+
+    EINVAL: as :func:`udmabuf_create`, or more pieces than the module's ``list_limit``.
+    """
+    arg = d.udmabuf_list(items, d.UDMABUF_FLAGS_CLOEXEC)
+    return udmabuf.ioctl(d.UDMABUF_CREATE_LIST, "UDMABUF_CREATE_LIST", arg)
+
+
 def dma_buf_sync(fd: Fd, flags: int) -> None:
     """``DMA_BUF_IOCTL_SYNC``: begin or end CPU access (``DMA_BUF_SYNC_{READ,WRITE,START,END}``)."""
     arg = d.dma_buf_sync()
@@ -91,8 +100,17 @@ def sync_file_info(fd: Fd) -> SyncFileInfo:
 def sync_merge(fd: Fd, other: int, name: str) -> int:
     """``SYNC_IOC_MERGE``: a new sync_file fd that is signalled when both are."""
     arg = d.sync_merge_data()
-    raw = name.encode()[:31]
-    ctypes.memmove(arg.name, raw, len(raw))
-    arg.fd2 = other
+    # To read a char array field makes bytes of it, so it is assigned and never written in place.
+    arg.name, arg.fd2 = name.encode()[:31], other
     fd.ioctl(d.SYNC_IOC_MERGE, "SYNC_IOC_MERGE", arg)
     return int(arg.fence)
+
+
+def sync_set_deadline(fd: Fd, deadline_ns: int) -> None:
+    """``SYNC_IOC_SET_DEADLINE`` (Linux 6.4): when the fences are wanted, CLOCK_MONOTONIC nanoseconds: a hint.
+
+    ENOTTY: an older kernel.
+    """
+    arg = d.sync_set_deadline()
+    arg.deadline_ns = deadline_ns
+    fd.ioctl(d.SYNC_IOC_SET_DEADLINE, "SYNC_IOC_SET_DEADLINE", arg)
