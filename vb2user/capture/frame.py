@@ -40,7 +40,8 @@ class Frame:
         flags: ``V4L2_BUF_FLAG_*``.
         field: which field(s) of an interlaced picture it holds.
         index: which of the stream's buffers it lies in.
-        plane_bytesused: payload bytes of each memory plane.
+        plane_bytesused: bytes used of each memory plane, those before the payload (``data_offset``)
+            included, as the kernel counts them.
     """
 
     __slots__ = (
@@ -114,7 +115,7 @@ class Frame:
 
     @property
     def bytesused(self) -> int:
-        """Payload bytes, all planes together."""
+        """Bytes used, all planes together."""
         return sum(self.plane_bytesused)
 
     @property
@@ -203,6 +204,11 @@ class Frame:
         self._array = self._components = None
         roots, self._roots = self._roots, []
         release(roots)
+
+    def __del__(self) -> None:
+        # Dropped without release(): views may live on, and the lease waits for them.
+        if hasattr(self, "_release"):
+            self.release()
 
     def __enter__(self) -> Frame:
         return self

@@ -187,6 +187,10 @@ class GivenFds(Source):
 
     def __init__(self, fds: Sequence[Any]) -> None:
         self._fds: list[list[Any]] = [list(f) if isinstance(f, (list, tuple)) else [f] for f in fds]
+        # At once: later, a number that was closed may stand for something else that was opened.
+        for index, planes in enumerate(self._fds):
+            for plane in range(len(planes)):
+                self._duplicate(index, plane).close()
 
     def open(self, count: int, lengths: Sequence[int]) -> None:
         """Check that there are enough."""
@@ -198,19 +202,24 @@ class GivenFds(Source):
 
     def allocate(self, index: int, plane: int, length: int) -> DmaBuf:
         """The user's dma-buf for this plane."""
-        what = f"DMABUF buffer {index} plane {plane}"
         if index >= len(self._fds) or plane >= len(self._fds[index]):
-            raise UsageError(f"{what}: no dma-buf was given for it", remedy="give one for each plane")
-        given = self._fds[index][plane]
-        number = given if isinstance(given, int) else given.fileno()
-        buf = DmaBuf.duplicate(number, what)
+            raise UsageError(
+                f"DMABUF buffer {index} plane {plane}: no dma-buf was given for it",
+                remedy="give one for each plane",
+            )
+        buf = self._duplicate(index, plane)
         if buf.size < length:
             buf.close()
             raise UsageError(
-                f"{what} has {buf.size} bytes and the format needs {length}",
+                f"{buf.name} has {buf.size} bytes and the format needs {length}",
                 remedy=f"allocate at least {length} bytes (sizeimage)",
             )
         return buf
+
+    def _duplicate(self, index: int, plane: int) -> DmaBuf:
+        given = self._fds[index][plane]
+        number = given if isinstance(given, int) else given.fileno()
+        return DmaBuf.duplicate(number, f"DMABUF buffer {index} plane {plane}")
 
 
 class DmaBufBuffer(BufferMemory):

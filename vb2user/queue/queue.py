@@ -270,7 +270,8 @@ class Queue:
                 done = self._try_dequeue()
                 if done is not None:
                     return done
-                self._explain_pollerr()
+                # Not streaming, or a fatal error: DQBUF itself says which, unless it just ended.
+                raise self._node.error_of(errno.EIO, "poll")
 
     def _try_dequeue(self) -> Dequeued | None:
         with self._lock:
@@ -298,6 +299,12 @@ class Queue:
         with self._lock:
             if not self._streaming:
                 raise self._not_streaming()
+            if not any(b.state is BufferState.QUEUED for b in self.buffers):
+                # poll(2) would wait for ever: videobuf2 sees a queue that streams.
+                raise StateError(
+                    f"{self.name}: all {len(self.buffers)} buffers are with the program: none can be filled",
+                    remedy="release frames and drop their views, copy what you keep, or ask for more buffers",
+                )
             assert self._wake is not None
             wake = self._wake
             self._waiting += 1
@@ -321,15 +328,6 @@ class Queue:
         if self._closed:
             return StreamStopped(f"{self.name}: the queue was closed")
         return StreamStopped(f"{self.name}: the queue is not streaming", remedy="start() it first")
-
-    def _explain_pollerr(self) -> None:
-        """poll(2) said POLLERR and DQBUF says EAGAIN: either stopped meanwhile, or nothing is queued."""
-        if not any(b.state is BufferState.QUEUED for b in self.buffers):
-            raise StateError(
-                f"{self.name}: all {len(self.buffers)} buffers are with the program, so none can be filled",
-                remedy="give buffers back (release frames, drop views, copy what you keep) or ask for more",
-            )
-        raise self._node.error_of(errno.EIO, "poll")
 
     # -- streaming ----------------------------------------------------------------------------------
 

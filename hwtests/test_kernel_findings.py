@@ -1,0 +1,41 @@
+"""What the kernel itself gets wrong, pinned down: found while testing, and not to be mistaken for ours."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+
+import pytest
+from conftest import Resources, missing_source, still
+
+import vb2user
+from vb2user.harness.pytest_plugin import VividDevice
+
+
+@pytest.mark.parametrize("source", ["system", "udmabuf"])
+def test_refused_import_of_two_planes_may_leak_one_dma_buf(
+    vivid_dma_contig: VividDevice, source: str, record_property: Callable[[str, object], None]
+) -> None:
+    """QBUF of a two-plane buffer whose memory dma-contig cannot map: EFAULT, as it should be.
+
+    On 6.12 one of the two dma-bufs then never dies: videobuf2 took a reference for each plane before
+    it mapped the first, and on this way out it forgets one. Our fds and mappings are all gone.
+    """
+    before = Resources.now()
+    with vb2user.open(vivid_dma_contig.mplane.capture) as cam:
+        still(cam, "NM12")
+        stream = cam.stream(memory="dmabuf", heap=source)
+        if missing_source(source):
+            with pytest.raises(vb2user.MissingPrerequisite):
+                stream.start()
+        else:
+            with pytest.raises(vb2user.KernelError) as caught:
+                stream.start()
+            assert caught.value.errno == errno.EFAULT
+            del caught
+        del stream
+    after = Resources.now()
+    assert (after.fds, after.maps) == (before.fds, before.maps)
+    leaked = after.dma_bufs - before.dma_bufs
+    record_property("leaked dma-bufs", leaked)
+    assert leaked in (0, 1)
