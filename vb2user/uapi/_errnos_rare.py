@@ -208,7 +208,7 @@ _BY_REQUEST: dict[str, dict[int, _Entry]] = {
     },
     "UDMABUF_CREATE_LIST": {
         errno.EINVAL: (
-            "every memfd must be page-aligned and sealed with F_SEAL_SHRINK, and all within the module's limits",
+            "every memfd must be page-aligned and sealed with F_SEAL_SHRINK, all within the module's limits",
             "see /sys/module/udmabuf/parameters/",
         ),
     },
