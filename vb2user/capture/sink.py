@@ -119,13 +119,16 @@ class Sink:
                 )
 
     def flush(self) -> None:
-        """Wait until the driver has taken every frame written so far."""
+        """Wait until the driver has given back every buffer but the last.
+
+        An output shows a picture until the next one comes, so many drivers keep the last buffer.
+        """
         queue = self._queue
         if queue is None:
             return
         if len(self._idle) < len(queue):
             queue.start()
-        while len(self._idle) < len(queue):
+        while len(self._idle) < len(queue) - 1:
             self._idle.append(queue.dequeue(self._timeout).buffer)
 
     def close(self) -> None:
