@@ -1,0 +1,52 @@
+# Two commands do everything on a fresh machine: "make demo" and "make test".
+# Each installs what it needs first (.ci/setup), and says plainly what it lacks and cannot install.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Inside the guest a missing prerequisite is an error, not a skip; so it is for the ABI comparison.
+HW := VB2USER_HW=1
+RUN := $(BIN)/vb2user vm run --no-vivid --timeout 1500
+
+.PHONY: help setup demo test unit lint types abi hw hw-6.12 hw-6.1 uapi clean
+
+help:
+	@echo "make demo   capture through every memory type on a real kernel; results in build/demo/"
+	@echo "make test   lint, types, unit tests, ABI comparison, hardware tests in kernels 6.12 and 6.1"
+	@echo "make lint | types | unit | hw-6.12 | hw-6.1   parts of make test"
+	@echo "make uapi   write the bindings anew from the headers in tests/abi/headers"
+
+# The stamp is older than what it was made from when something has to be installed again.
+$(VENV)/.ready: pyproject.toml .ci/setup
+	PYTHON="$(PYTHON)" bash .ci/setup "$(VENV)"
+
+setup: $(VENV)/.ready
+
+demo: setup
+	$(BIN)/python -m vb2user.harness.demo --out build/demo
+
+test: lint types unit hw
+	@echo "all of make test passed"
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+unit: setup
+	VB2USER_CI=1 $(BIN)/python -m pytest tests -q
+
+hw: hw-6.12 hw-6.1
+
+hw-6.12 hw-6.1: hw-%: setup
+	mkdir -p build/hw-$*
+	$(HW) $(RUN) --kernel $* --results build/hw-$* -- \
+		python -m pytest hwtests -q -p no:cacheprovider --junit-xml=build/hw-$*/junit.xml
+
+uapi: setup
+	$(BIN)/python tests/abi/generate.py
+
+clean:
+	rm -rf build dist $(VENV) .mypy_cache .ruff_cache .pytest_cache
