@@ -250,7 +250,12 @@ class Controls(FakeNode):
                 head.error_idx = head.count if setting else index
                 raise
             new.append((raw, c, value))
-        for raw, c, value in new:
+        for index, (raw, c, value) in enumerate(new):
+            # The framework looks at a string only now, when those before it are set.
+            text = value if isinstance(value, bytes) and c.type == CtrlType.STRING else None
+            if text is not None and not c.minimum <= len(text) - 1 <= c.maximum:
+                head.error_idx = index
+                raise refuse(errno.ERANGE)
             if isinstance(value, int):
                 if c.type != CtrlType.BITMASK:
                     value = min(max(value, c.minimum), c.maximum)
@@ -273,9 +278,6 @@ class Controls(FakeNode):
         if c.flags & CtrlFlag.GRABBED:
             raise refuse(errno.EBUSY)
         if isinstance(value, int) and c.is_menu and not c.minimum <= value <= c.maximum:
-            raise refuse(errno.ERANGE)
-        text = value if isinstance(value, bytes) and c.type == CtrlType.STRING else None
-        if text is not None and not c.minimum <= len(text) - 1 <= c.maximum:
             raise refuse(errno.ERANGE)
 
     @staticmethod

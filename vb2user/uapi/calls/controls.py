@@ -49,10 +49,12 @@ class ControlError(KernelError):
     Attributes:
         control: id of the control.
         control_name: its name, as the driver or else the header has it.
+        partial: it failed while the values were being set, so those before it may be set already.
     """
 
     control: int = 0
     control_name: str = ""
+    partial: bool = False
 
 
 @dataclass(frozen=True)
@@ -271,7 +273,10 @@ def s_ext_ctrls(
     which: int = CtrlWhich.CUR_VAL,
     request_fd: int | None = None,
 ) -> tuple[ControlValue, ...]:
-    """``VIDIOC_S_EXT_CTRLS``: set several controls, all or none; returns what the driver took.
+    """``VIDIOC_S_EXT_CTRLS``: set several controls; returns what the driver took.
+
+    All are checked first, and where that fails none is set; but strings are checked, and the hardware
+    fails, only when their turn comes: see :attr:`ControlError.partial`.
 
     Args:
         fd: the node.
@@ -287,6 +292,7 @@ def s_ext_ctrls(
     number = fd.try_ioctl(v.VIDIOC_S_EXT_CTRLS, args.head)
     if number:
         culprit = None if number in _NOT_A_CONTROLS else args.named()
+        partial = culprit is not None
         if culprit is None and number not in _NOT_A_CONTROLS:
             # Nothing was set, and S_EXT_CTRLS names none then; TRY_EXT_CTRLS does.
             try:
@@ -295,7 +301,10 @@ def s_ext_ctrls(
                 culprit = next((info for info, _ in values if info.id == e.control), None)
             except KernelError:
                 pass
-        raise _ext_error(fd, number, "VIDIOC_S_EXT_CTRLS", culprit, request_fd)
+        error = _ext_error(fd, number, "VIDIOC_S_EXT_CTRLS", culprit, request_fd)
+        if isinstance(error, ControlError):
+            error.partial = partial
+        raise error
     return args.values()
 
 
