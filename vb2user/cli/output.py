@@ -19,22 +19,32 @@ def talk(text: str) -> None:
     click.echo(f"vb2user: {text}", err=True)
 
 
+#: Cells that are one of these words are coloured, on a terminal that has colours.
+_COLOURS = {"found": "green", "missing": "red", "not here": "yellow", "same": "green", "WRONG": "red"}
+
+
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on standard output; plain where that is no terminal."""
+    """A table on standard output; plain, and as wide as it needs to be, where that is no terminal."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     made = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    made.show_header = any(columns)
     for column in columns:
         made.add_column(column, overflow="fold")
     for row in rows:
-        made.add_row(*(Text(cell) for cell in row))
+        made.add_row(*(Text(cell, _COLOURS.get(cell, "")) for cell in row))
     console = Console()
-    # A file or a pipe has no width: what is folded there could not be searched.
-    width = console.width if console.is_terminal else 10_000
-    console.print(made, width=min(width, 10_000), soft_wrap=False)
+    if console.is_terminal:
+        console.print(made)
+        return
+    # A pipe has no width, and what is folded there cannot be searched.
+    wide = Console(width=1000)
+    with wide.capture() as captured:
+        wide.print(made)
+    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")

@@ -7,10 +7,9 @@ Documents and tables go to standard output, talk to standard error.
 from __future__ import annotations
 
 import contextlib
-import json
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -18,46 +17,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vb2user.cli.output import document, json_option, table, talk
+
 if TYPE_CHECKING:
     from vb2user.harness.kernels import Kernel
     from vb2user.harness.vivid import Config, Instance
     from vb2user.harness.vm import Options
-
-_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-
-
-def _say(text: str) -> None:
-    click.echo(f"vb2user: {text}", err=True)
-
-
-def _document(document: Any) -> None:
-    click.echo(json.dumps(document, indent=1))
-
-
-def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(
-        title=title or None, title_justify="left", box=None, pad_edge=False, show_header=bool(columns)
-    )
-    for column in columns or [""] * len(rows[0]):
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell, _COLOURS.get(cell, "")) for cell in row))
-    Console().print(table)
-
-
-_COLOURS = {"found": "green", "missing": "red", "not here": "yellow", "yes": "green"}
-
 
 # --- doctor ---------------------------------------------------------------------------------------
 
 
 @click.command()
 @click.option("--probe-kvm", is_flag=True, help="Boot a cached kernel under KVM if that was never tried.")
-@_JSON
+@json_option
 def doctor(probe_kvm: bool, as_json: bool) -> None:
     """What on this machine is missing, and the command that mends it.
 
@@ -68,7 +40,7 @@ def doctor(probe_kvm: bool, as_json: bool) -> None:
 
     report = examine(probe_kvm=probe_kvm)
     if as_json:
-        _document(report.to_json())
+        document(report.to_json())
     else:
         titles = {"common": "Both ways", "here": "This machine", "vm": "Virtual machines"}
         for section, title in titles.items():
@@ -76,14 +48,14 @@ def doctor(probe_kvm: bool, as_json: bool) -> None:
             states = ["found" if c.found else "missing" if c.needed else "not here" for c in checks]
             rows = [(c.name, state, c.detail) for c, state in zip(checks, states, strict=True)]
             complete = "complete" if report.complete(section) else "incomplete"
-            _table(f"{title}: {complete}", (), rows)
+            table(f"{title}: {complete}", (), rows)
             # Outside the table, where no cell's width breaks a command that is to be copied.
             for check in checks:
                 if not check.found and check.remedy:
                     click.echo(f"  {check.name}: {check.remedy}")
             click.echo()
         verdict = "capturing works" if report.healthy else "capturing works neither here nor in a machine"
-        _say(verdict)
+        talk(verdict)
     sys.exit(0 if report.healthy else 3)
 
 
@@ -113,7 +85,7 @@ def harness() -> None:
 )
 @click.option("--cache-hints", multiple=True, type=click.BOOL, metavar="BOOL", help="Cache hints; likewise.")
 @click.option("--param", multiple=True, metavar="NAME=VALUE", help="A further module parameter.")
-@_JSON
+@json_option
 def harness_up(preset: str | None, as_json: bool, **described: Any) -> None:
     """Load vivid with what is asked and wait until its nodes are ready."""
     from vb2user.harness.vivid import PRESETS, Vivid
@@ -163,7 +135,7 @@ def harness_down() -> None:
 
 
 @harness.command("status")
-@_JSON
+@json_option
 def harness_status(as_json: bool) -> None:
     """What vivid has; ends with 1 if it is not loaded."""
     from vb2user.harness import vivid
@@ -176,18 +148,17 @@ def _show_instances(found: list[Instance], as_json: bool) -> None:
     from vb2user.harness import vivid
 
     if as_json:
-        document = {"loaded": vivid.loaded(), "instances": [i.to_json() for i in found]}
-        _document(document)
+        document({"loaded": vivid.loaded(), "instances": [i.to_json() for i in found]})
         return
     if not found:
-        _say("vivid is not loaded")
+        talk("vivid is not loaded")
         return
     rows = []
     for one in found:
         api = "multi-planar" if one.multiplanar else "single-planar"
         nodes = {**one.nodes, **({"media": one.media} if one.media else {})}
         rows += [(str(one.index), one.allocator, api, role, path) for role, path in nodes.items()]
-    _table("", ("instance", "allocator", "API", "role", "node"), rows)
+    table("", ("instance", "allocator", "API", "role", "node"), rows)
 
 
 # --- vm -------------------------------------------------------------------------------------------
@@ -240,7 +211,7 @@ def vm_run(
 
     with _terminated():
         try:
-            kernel = kernels.get(spec or kernels.DEFAULT, say=_say)
+            kernel = kernels.get(spec or kernels.DEFAULT, say=talk)
             chosen = Options(results=results, vivid_required=bool(vivid), **options)
             if vivid is False:
                 chosen = replace(chosen, vivid=None)
@@ -262,7 +233,7 @@ def _run(kernel: Kernel, command: tuple[str, ...], options: Options, wanted: boo
         answer = kvm.probe(kernel.image)
         use = bool(answer.works)
         if not tried and not use:
-            _say(f"emulating, which is slow: KVM is not usable ({answer.why})")
+            talk(f"emulating, which is slow: KVM is not usable ({answer.why})")
     try:
         try:
             return run(kernel, command, replace(options, kvm=use))
@@ -271,7 +242,7 @@ def _run(kernel: Kernel, command: tuple[str, ...], options: Options, wanted: boo
             if not use or wanted or error.booted:
                 raise
             kvm.remember(False, f"a machine was lost under KVM: {error}"[:300])
-            _say("the machine did not come up under KVM; emulating from now on")
+            talk("the machine did not come up under KVM; emulating from now on")
             return run(kernel, command, options)
     except MachineLost as error:
         if error.console:
@@ -309,25 +280,25 @@ def vm_fetch(spec: str, renew: bool) -> None:
     """Have kernel K in the cache; prints its release."""
     from vb2user.harness import kernels
 
-    click.echo(kernels.get(spec or kernels.DEFAULT, say=_say, renew=renew).release)
+    click.echo(kernels.get(spec or kernels.DEFAULT, say=talk, renew=renew).release)
 
 
 @vm.command("kernels")
 @click.option("--refresh", is_flag=True, help="Ask the archives first (takes a while).")
 @click.option("--all", "everything", is_flag=True, help="Every release, not only the newest of each series.")
-@_JSON
+@json_option
 def vm_kernels(refresh: bool, everything: bool, as_json: bool) -> None:
     """Which kernels are cached and which can be had."""
     from vb2user.harness import kernels
 
-    listing = kernels.listing(refresh=refresh, say=_say)
+    listing = kernels.listing(refresh=refresh, say=talk)
     if as_json:
-        _document(listing)
+        document(listing)
         return
     rows = [(k["release"], "yes", k["origin"], " ".join(k["names"])) for k in listing["cached"]]
     there = {(k["suite"], k["release"] if everything else k["series"]): k for k in listing["available"]}
     have = {k["release"] for k in listing["cached"]}
     rows += [(k["release"], "", k["suite"], "") for k in there.values() if k["release"] not in have]
-    _table("", ("release", "cached", "from", "asked for as"), rows)
+    table("", ("release", "cached", "from", "asked for as"), rows)
     if listing["unlisted"]:
-        _say(f"not looked into: {', '.join(listing['unlisted'])} (--refresh does)")
+        talk(f"not looked into: {', '.join(listing['unlisted'])} (--refresh does)")
