@@ -19,7 +19,7 @@ from vb2user.queue.queue import Buffer, Queue
 from vb2user.queue.state import BufferState
 from vb2user.uapi import calls
 from vb2user.uapi.enums import BufFlag, Field
-from vb2user.uapi.kernel import Fd, eventfd, reopen, signal_eventfd
+from vb2user.uapi.kernel import Fd, anonymous, eventfd
 
 
 class Delivery(NamedTuple):
@@ -159,7 +159,7 @@ class ReadEngine(Engine):
                 remedy="choose a format with one plane, or memory='mmap'",
             )
         # File I/O ends only with close(2) of the handle that began it: hence a handle of its own.
-        self._node = reopen(node)
+        self._node = node.reopen()
         self._format = format
         self._wake = eventfd(f"wake of {node.name}")
         self._io = FileIO(self._node, self._wake)
@@ -175,7 +175,7 @@ class ReadEngine(Engine):
         if count < 1:
             raise UsageError(f"{self._node.name}: {count} buffers make no stream", remedy="ask for more")
         for index in range(count):
-            self._maps.append(mmap.mmap(-1, page_align(self._format.sizeimage)))
+            self._maps.append(anonymous(page_align(max(self._format.sizeimage, 1)), self._node.name))
             view = memoryview(self._maps[index])
             self._views.append((view if self._writable else view.toreadonly(),))
             self._free.append(index)
@@ -223,7 +223,7 @@ class ReadEngine(Engine):
         if self._closed:
             return
         self._closed = True
-        signal_eventfd(self._wake)
+        self._wake.signal()
         with self._reading:
             self._wake.close()
             self._node.close()

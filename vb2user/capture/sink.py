@@ -11,7 +11,7 @@ from vb2user.memory.base import Memory
 from vb2user.memory.fileio import FileIO
 from vb2user.queue.queue import Buffer, Queue
 from vb2user.uapi import calls
-from vb2user.uapi.kernel import Fd, reopen
+from vb2user.uapi.kernel import Fd
 
 
 def _planes_of(data: Any) -> list[memoryview]:
@@ -63,7 +63,7 @@ class Sink:
         if self._memory is None:
             if len(self.format.planes) != 1:
                 raise UsageError(f"{self._name}: write(2) has no multi-planar frames", remedy="memory='mmap'")
-            self._handle = reopen(self._node)  # file I/O ends only with its handle
+            self._handle = self._node.reopen()  # file I/O ends only with its handle
             return self
         queue = Queue(self._node, self.format.type, self._memory, [p.sizeimage for p in self.format.planes])
         try:

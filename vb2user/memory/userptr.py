@@ -19,7 +19,7 @@ from vb2user.memory.base import BufferMemory, Memory, page_align
 from vb2user.uapi.buffer import BufferArg
 from vb2user.uapi.enums import BufType
 from vb2user.uapi.enums import Memory as MemoryType
-from vb2user.uapi.kernel import Fd
+from vb2user.uapi.kernel import Fd, anonymous
 
 #: What is asked of the user's own memory unless they say otherwise: the largest pixel word. numpy
 #: arrays, bytearrays and shared memory have it. The vmalloc allocator takes any address; dma-contig
@@ -133,7 +133,7 @@ class UserPtr(Memory):
         owned: list[_mmap.mmap] = []
         try:
             for length in lengths:
-                owned.append(_mmap.mmap(-1, page_align(max(length, 1))))
+                owned.append(anonymous(page_align(max(length, 1)), node.name))
         except BaseException:
             for mapping in owned:
                 mapping.close()

@@ -96,6 +96,22 @@ class System:
         """``fcntl(F_DUPFD_CLOEXEC)``."""
         return os.dup(fd)
 
+    def eventfd(self) -> int:
+        """eventfd(2), ``EFD_CLOEXEC | EFD_NONBLOCK``."""
+        return os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+
+    def eventfd_write(self, fd: int) -> None:
+        """Add 1 to an eventfd."""
+        os.eventfd_write(fd, 1)
+
+    def fdinfo(self, fd: int) -> str:
+        """The text of ``/proc/self/fdinfo/<fd>``."""
+        return Path(f"/proc/self/fdinfo/{fd}").read_text(errors="replace")
+
+    def anonymous(self, length: int) -> _mmap.mmap:
+        """mmap(2), ``MAP_SHARED | MAP_ANONYMOUS``."""
+        return _mmap.mmap(-1, length)
+
     def memfd(self, size: int) -> int:
         """memfd_create(2), CLOEXEC, of ``size`` bytes, sealed against shrinking."""
         fd = os.memfd_create("vb2user", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -301,12 +317,36 @@ class Fd:
 
     def fdinfo(self) -> dict[str, str]:
         """``/proc/self/fdinfo/<fd>`` as pairs; empty where /proc cannot be read."""
+        fd = self._enter()
         try:
-            text = Path(f"/proc/self/fdinfo/{self.fileno()}").read_text(errors="replace")
+            text = self._system.fdinfo(fd)
         except OSError:
             return {}
+        finally:
+            self._leave()
         pairs = (line.split(":", 1) for line in text.splitlines() if ":" in line)
         return {key.strip(): value.strip() for key, value in pairs}
+
+    def signal(self) -> None:
+        """Make an eventfd readable: ends every :meth:`poll` that has it as ``wake``."""
+        fd = self._enter()
+        try:
+            self._system.eventfd_write(fd)
+        except OSError as e:
+            raise self._error(e, "eventfd_write", None) from None
+        finally:
+            self._leave()
+
+    def reopen(self) -> Fd:
+        """Another, independent file handle on the same node: O_RDWR, O_CLOEXEC and O_NONBLOCK."""
+        fd = self._enter()
+        try:
+            flags = os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK
+            return Fd(self._system.open(f"/proc/self/fd/{fd}", flags), self.name)
+        except OSError as e:
+            raise self._error(e, "open", None) from None
+        finally:
+            self._leave()
 
     def _error(self, error: OSError, request: str, buffer: int | None) -> KernelError:
         return self.error_of(error.errno or errno.EIO, request, buffer=buffer)
@@ -348,22 +388,12 @@ def open_node(
             number = errno.ENODEV if e.errno == errno.ENXIO else e.errno or errno.EIO
             if number in (errno.ENOTDIR, errno.EISDIR):
                 raise _no_node(name, number) from None
-            meaning, remedy = explain("open", number)
-            raise kernel_error(number, "open", name, meaning=meaning, remedy=remedy) from None
+            raise _failed(OSError(number, ""), "open", name) from None
     handle = Fd(fd, name)
     if char and not stat.S_ISCHR(system.fstat(fd).st_mode):
         handle.close()
         raise _no_node(name, errno.ENOTTY)
     return handle
-
-
-def reopen(node: Fd) -> Fd:
-    """Another, independent file handle on the same device node, with the same flags as open_node()."""
-    path = f"/proc/self/fd/{node.fileno()}"
-    try:
-        return Fd(system.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK), node.name)
-    except OSError as e:
-        raise node.error_of(e.errno or errno.EIO, "open") from None
 
 
 def _no_node(name: str, number: int) -> NoSuchDevice:
@@ -381,8 +411,9 @@ def duplicate(fd: int, name: str) -> Fd:
     try:
         return Fd(system.dup(fd), name)
     except OSError as e:
-        meaning, remedy = explain("dup", e.errno or errno.EBADF)
-        raise kernel_error(e.errno or errno.EBADF, "dup", name, meaning=meaning, remedy=remedy) from None
+        raise _failed(e, "dup", name) from None
+    except OverflowError:  # no int of C's
+        raise _failed(OSError(errno.EBADF, ""), "dup", name) from None
 
 
 def sealed_memfd(size: int) -> Fd:
@@ -390,17 +421,26 @@ def sealed_memfd(size: int) -> Fd:
     try:
         return Fd(system.memfd(size), "memfd")
     except OSError as e:
-        meaning, remedy = explain("memfd_create", e.errno or errno.ENOMEM)
-        raise kernel_error(
-            e.errno or errno.ENOMEM, "memfd_create", "memfd", meaning=meaning, remedy=remedy
-        ) from None
+        raise _failed(e, "memfd_create", "memfd") from None
 
 
 def eventfd(name: str = "eventfd") -> Fd:
-    """An eventfd (``EFD_CLOEXEC | EFD_NONBLOCK``): one thread ends another's wait with it."""
-    return Fd(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK), name)
+    """An eventfd (``EFD_CLOEXEC | EFD_NONBLOCK``): one thread ends another's wait by :meth:`Fd.signal`."""
+    try:
+        return Fd(system.eventfd(), name)
+    except OSError as e:
+        raise _failed(e, "eventfd", name) from None
 
 
-def signal_eventfd(fd: Fd) -> None:
-    """Make ``fd`` readable."""
-    os.eventfd_write(fd.fileno(), 1)
+def anonymous(length: int, name: str) -> _mmap.mmap:
+    """Page-aligned memory of our own. KernelError ENOMEM: no memory, address space or map left."""
+    try:
+        return system.anonymous(length)
+    except OSError as e:
+        raise _failed(e, "mmap", name) from None
+
+
+def _failed(error: OSError, request: str, name: str) -> KernelError:
+    number = error.errno or errno.EIO
+    meaning, remedy = explain(request, number)
+    return kernel_error(number, request, name, meaning=meaning, remedy=remedy)
