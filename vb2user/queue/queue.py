@@ -9,11 +9,12 @@ Source: https://docs.kernel.org/userspace-api/media/v4l/io.html
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import NamedTuple
 
@@ -33,7 +34,7 @@ from vb2user.uapi import calls
 from vb2user.uapi.buffer import BufferArg, is_output
 from vb2user.uapi.enums import BufCap, BufFlag, BufType
 from vb2user.uapi.enums import Memory as MemoryType
-from vb2user.uapi.kernel import POLLERR, POLLIN, POLLOUT, Fd, eventfd, signal_eventfd
+from vb2user.uapi.kernel import POLLERR, POLLIN, POLLOUT, Fd, eventfd
 
 
 class Buffer:
@@ -134,24 +135,36 @@ class Queue:
                 self.memory.prepare(granted.count, self.sizes)
                 self._adopt(range(granted.count))
             except BaseException:
-                self._free()
+                self._free_after_error()
                 raise
             return granted.count
 
     def create(self, count: int, format: calls.Format) -> int:
         """CREATE_BUFS: ``count`` more buffers, also while streaming; returns how many were granted.
 
-        ENOTTY: a driver without it; ENOBUFS: the queue is full.
+        On failure the queue has the buffers that it had before. (A kernel without REMOVE_BUFS keeps the
+        others, unused, until all are freed.) ENOTTY: a driver without it; ENOBUFS: the queue is full.
         """
+        if count < 1:
+            raise UsageError(f"{self.name}: {count} more buffers", remedy="ask for at least 1")
         with self._lock:
             self._check_open()
             granted = calls.create_bufs(self._node, self.memory.kind, count, format, self.memory.flags)
-            self._allocated = True
+            first, self._allocated = not self._allocated, True
             self.capabilities |= granted.capabilities
-            if self._wake is None:
-                self._wake = eventfd(f"wake of {self.name}")
-                self.memory.prepare(granted.count, self.sizes)
-            self._adopt(range(granted.index, granted.index + granted.count))
+            new = range(granted.index, granted.index + granted.count)
+            try:
+                if self._wake is None:
+                    self._wake = eventfd(f"wake of {self.name}")
+                if first:
+                    self.memory.prepare(granted.count, self.sizes)
+                self._adopt(new)
+            except BaseException:
+                if first:
+                    self._free_after_error()
+                else:
+                    self._disown(new)
+                raise
             return granted.count
 
     def _adopt(self, indices: Sequence[int]) -> None:
@@ -159,6 +172,13 @@ class Queue:
             memory = self.memory.attach(self._node, self.type, index, self.sizes)
             arg = BufferArg(self.type, self.memory.kind, index)
             self.buffers.append(Buffer(index, arg, memory))
+
+    def _disown(self, indices: range) -> None:
+        for buffer in [b for b in self.buffers if b.index in indices]:
+            buffer.memory.close()
+            self.buffers.remove(buffer)
+        with contextlib.suppress(KernelError):
+            calls.remove_bufs(self._node, self.type, indices.start, len(indices))
 
     def remove(self, index: int, count: int = 1) -> bool:
         """REMOVE_BUFS: free some buffers of the program's; False where kernel or driver lack it."""
@@ -366,16 +386,28 @@ class Queue:
                 return
             self._streaming = False
             try:
-                calls.streamoff(self._node, self.type)
+                with self._gone_is_done():
+                    calls.streamoff(self._node, self.type)
                 self._all(Action.STREAMOFF)
             finally:
                 self._dismiss_reader()
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _gone_is_done() -> Iterator[None]:
+        # Unplugged, or the node was closed: the kernel has taken everything back by itself. Any other
+        # error while giving back is worth hearing.
+        try:
+            yield
+        except (ClosedError, KernelError) as e:
+            if isinstance(e, KernelError) and e.errno != errno.ENODEV:
+                raise
 
     def _dismiss_reader(self) -> None:
         # The reader must have left poll(2) before the buffers go: polling a queue without buffers
         # makes videobuf2 start file I/O on it.
         if self._waiting and self._wake is not None:
-            signal_eventfd(self._wake)
+            self._wake.signal()
             self._idle.wait_for(lambda: not self._waiting)
             self._wake.close()
             self._wake = eventfd(f"wake of {self.name}")
@@ -385,8 +417,14 @@ class Queue:
         with self._lock:
             try:
                 self.stop()
-            finally:
-                self._free()
+            except BaseException:
+                self._free_after_error()
+                raise
+            self._free()
+
+    def _free_after_error(self) -> None:
+        with contextlib.suppress(KernelError):  # the error that is on its way out comes first
+            self._free()
 
     def _free(self) -> None:
         buffers, self.buffers = self.buffers, []
@@ -399,12 +437,8 @@ class Queue:
         if not self._allocated:
             return
         self._allocated = False
-        try:
+        with self._gone_is_done():
             calls.reqbufs(self._node, self.type, self.memory.kind, 0)
-        except (KernelError, ClosedError) as e:
-            # Unplugged or closed: the kernel frees by itself. Anything else is worth hearing.
-            if not isinstance(e, ClosedError) and e.errno != errno.ENODEV:
-                raise
 
     def close(self) -> None:
         """Free everything, the strategy's own holdings included. Idempotent; any thread."""
@@ -414,9 +448,6 @@ class Queue:
             self._closed = True
             try:
                 self.free()
-            except KernelError as e:
-                if e.errno != errno.ENODEV:
-                    raise
             finally:
                 self.memory.close()
 
