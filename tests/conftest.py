@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from fakes import FakeSystem
+from fakes_vb2 import FakeVideo, Vb2System
 
 from vb2user.uapi import kernel
 
@@ -14,3 +17,19 @@ def fake_system(monkeypatch: pytest.MonkeyPatch) -> FakeSystem:
     system = FakeSystem()
     monkeypatch.setattr(kernel, "system", system)
     return system
+
+
+@pytest.fixture
+def vb2(monkeypatch: pytest.MonkeyPatch) -> Iterator[Vb2System]:
+    """A kernel with videobuf2 and no nodes yet; at the end of the test nothing may be left in it."""
+    system = Vb2System()
+    monkeypatch.setattr(kernel, "system", system)
+    yield system
+    assert not system.leaks()
+
+
+@pytest.fixture
+def node(vb2: Vb2System) -> FakeVideo:
+    """``/dev/video0``: a capture node, GREY 64x32."""
+    vb2.nodes["/dev/video0"] = made = FakeVideo(vb2)
+    return made
