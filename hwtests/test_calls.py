@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from vb2user.uapi.enums import (
     MediaInterfaceType,
     MediaLinkFlag,
     MediaPadFlag,
+    Memory,
     Priority,
     SelectionFlag,
     SelectionTarget,
@@ -81,7 +82,7 @@ def controller(node: Fd) -> Iterator[Fd]:
     pytest.fail(f"no media controller of {wanted}")
 
 
-@contextmanager
+@contextlib.contextmanager
 def default_after(node: Fd, info: controls.ControlInfo) -> Iterator[None]:
     """A control has its default again afterwards."""
     (default,) = controls.g_ext_ctrls(node, [info], CtrlWhich.DEF_VAL)
@@ -91,7 +92,7 @@ def default_after(node: Fd, info: controls.ControlInfo) -> Iterator[None]:
         controls.s_ext_ctrls(node, [(info, default)])
 
 
-@contextmanager
+@contextlib.contextmanager
 def fails(number: int) -> Iterator[None]:
     """The kernel refuses with this errno."""
     with pytest.raises(KernelError) as caught:
@@ -358,10 +359,8 @@ def test_fences_are_merged_under_a_name(node: Fd) -> None:
                 assert calls.sync_file_info(fence).status == 1
                 with Fd(calls.sync_merge(fence, fence.fileno(), "x" * 40), "both") as both:
                     assert calls.sync_file_info(both).name == "x" * 31
-                try:
+                with contextlib.suppress(NotSupported):  # before 6.4
                     sync_set_deadline(fence, 1)
-                except NotSupported as e:
-                    assert "6.4" in str(e)
     finally:
         calls.reqbufs(node, CAPTURE, Memory.MMAP, 0)
 
