@@ -49,6 +49,11 @@ NAMES = {
 }
 
 
+def put_text(array: Any, text: str) -> None:
+    """Fill a character array of a struct."""
+    array[: len(text) + 1] = text.encode() + b"\0"
+
+
 class PlaneMemory:
     """Memory that lives as long as somebody refers to it."""
 
@@ -469,7 +474,12 @@ class FakeVideo(Controls, FakeNode):
 
     @answers(v.VIDIOC_QUERYCAP)
     def _querycap(self, file: FakeFile, arg: Any) -> None:
-        arg.driver, arg.card, arg.bus_info = self.driver.encode(), self.card.encode(), b"platform:fake"
+        for array, value in (
+            (arg.driver, self.driver),
+            (arg.card, self.card),
+            (arg.bus_info, "platform:fake"),
+        ):
+            put_text(array, value)
         arg.version = 0x060C00
         caps = _KINDS[self.type] | Cap.STREAMING | (Cap.READWRITE if self.read_write else 0)
         arg.capabilities, arg.device_caps = caps | Cap.DEVICE_CAPS, caps
@@ -510,7 +520,8 @@ class FakeVideo(Controls, FakeNode):
         codes = self._codes()
         if arg.type != self.type or arg.index >= len(codes):
             raise refuse(errno.EINVAL)
-        arg.pixelformat, arg.description = codes[arg.index], str(codes[arg.index]).encode()
+        arg.pixelformat = codes[arg.index]
+        put_text(arg.description, f"Format {codes[arg.index]}")
 
     @answers(v.VIDIOC_ENUM_FRAMESIZES)
     def _enum_sizes(self, file: FakeFile, arg: Any) -> None:
@@ -537,7 +548,8 @@ class FakeVideo(Controls, FakeNode):
     def _enum_input(self, file: FakeFile, arg: Any) -> None:
         if is_output(self.type) or arg.index > 1:
             raise refuse(errno.EINVAL)
-        arg.name, arg.type = f"Input {arg.index}".encode(), 2
+        arg.type = 2
+        put_text(arg.name, f"Input {arg.index}")
 
     @answers(v.VIDIOC_G_INPUT, v.VIDIOC_S_INPUT)
     def _input(self, file: FakeFile, arg: Any) -> None:
@@ -569,8 +581,11 @@ class FakeVideo(Controls, FakeNode):
         return tuple(p.sizeimage for p in self.format.planes)
 
     def _add(self, count: int, sizes: tuple[int, ...]) -> list[int]:
-        free = [i for i in range(self.max_buffers) if i not in self.buffers]
-        indices = free[:count]
+        # In one piece, at the first place that is large enough.
+        count = min(count, self.max_buffers - len(self.buffers))
+        starts = range(self.max_buffers - count + 1)
+        first = next(i for i in starts if not any(j in self.buffers for j in range(i, i + count)))
+        indices = list(range(first, first + count))
         for index in indices:
             own = [PlaneMemory(s) if self.memory == Memory.MMAP else None for s in sizes]
             self.buffers[index] = KernelBuffer(index, sizes, own)
