@@ -63,7 +63,6 @@ class _Lease:
         self._engine = engine
         self._index = index
         self._looked = False
-        self._watched: list[weakref.ref[Any]] = []
         self._views = 0
         self._lock = threading.Lock()
 
@@ -74,11 +73,13 @@ class _Lease:
     def release(self, roots: list[Array]) -> None:
         """The frame lets go; what still looks at the buffer does so by one of ``roots``."""
         self._views = 1 + len(roots)
-        self._watched = [weakref.ref(root, self._view_gone) for root in roots]
-        roots.clear()
-        self._view_gone(None)
+        while roots:
+            # Not weakref.ref: the lease would be held by its own weak references only, a circle that the
+            # garbage collector takes away, and the buffer would never go back.
+            weakref.finalize(roots.pop(), self._view_gone).atexit = False
+        self._view_gone()
 
-    def _view_gone(self, _: object) -> None:
+    def _view_gone(self) -> None:
         with self._lock:
             self._views -= 1
             if self._views:
