@@ -43,6 +43,8 @@ POLLHUP = select.POLLHUP
 F_ADD_SEALS = 1033
 F_SEAL_SHRINK = 0x0002
 
+_LONGEST = 1_000_000.0  # seconds
+
 
 class System:
     """The system calls this library makes, one method each, errors as :class:`OSError`."""
@@ -265,7 +267,9 @@ class Fd:
                 while True:
                     # PEP 475: select.poll retries EINTR by itself, with the rest of the time.
                     left = None if deadline is None else max(0.0, deadline - time.monotonic())
-                    seen = self._system.poll(wanted, None if left is None else int(left * 1000 + 0.999))
+                    # poll(2) takes an int of C's: what is longer is waited for in pieces.
+                    wait = None if left is None else int(min(left, _LONGEST) * 1000 + 0.999)
+                    seen = self._system.poll(wanted, wait)
                     if seen or deadline is None or time.monotonic() >= deadline:
                         return seen.get(fd, 0), wake_fd in seen
             finally:
