@@ -96,6 +96,8 @@ def test_with(stream: Stream, node: FakeVideo) -> None:
 def test_a_dropped_frame_goes_back(stream: Stream, node: FakeVideo) -> None:
     frame = stream.next_frame()
     del frame
+    # At the stream's next turn, and not in the midst of whatever the program does.
+    stream.next_frame().release()
     assert free(stream, node) == 3
 
 
@@ -133,7 +135,24 @@ def test_a_view_in_a_circle_goes_with_the_garbage(stream: Stream, node: FakeVide
     assert free(stream, node) == 2
     del circle
     gc.collect()
+    stream.next_frame().release()
     assert free(stream, node) == 3
+
+
+def test_no_python_code_runs_when_a_frame_or_a_view_dies(stream: Stream) -> None:
+    """A signal that came while it ran would be printed and forgotten: Ctrl-C would be lost."""
+    import sys
+
+    kept = stream.next_frame().array
+    frame = stream.next_frame()
+    called: list[str] = []
+    sys.setprofile(lambda f, event, _: called.append(f.f_code.co_name) if event == "call" else None)
+    try:
+        del frame
+        del kept
+    finally:
+        sys.setprofile(None)
+    assert called == []
 
 
 def test_all_held(stream: Stream, node: FakeVideo) -> None:
@@ -206,24 +225,29 @@ def test_dmabuf_is_bracketed_by_sync(vb2: Vb2System, cam: Camera) -> None:
         frame.release()
         assert buf.syncs == [start]
         del kept
+        stream.next_frame().release()
         assert buf.syncs == [start, end]
         stream.next_frame().release()
         assert buf.syncs == [start, end]
         kept = stream.next_frame().array
         stream.close()
-        assert buf.syncs == [start, end, start]
+        assert buf.syncs == [start, end, start, end]
     del kept
 
 
 def frame_of(node: FakeVideo, **changes: Any) -> Frame:
+    from unittest.mock import create_autospec
+
+    from vb2user.capture.engine import Engine
     from vb2user.capture.layout import Layout
+    from vb2user.capture.lease import Leases
 
     f = node.format
     given: dict[str, Any] = {
         "format": f, "layout": Layout.of(f.pixelformat, f.width, f.height, [(f.bytesperline, f.sizeimage)]),
         "memory": (memoryview(bytearray(f.sizeimage)),), "index": 2, "sequence": 5, "timestamp_ns": 1,
         "flags": 0, "field": 1, "bytesused": (f.sizeimage,), "data_offset": (0,),
-        "begin": lambda: None, "release": lambda roots: roots.clear(),
+        "lease": Leases(create_autospec(Engine, instance=True)).lend(2),
     }  # fmt: skip
     return Frame(**(given | changes))
 

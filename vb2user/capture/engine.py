@@ -12,7 +12,7 @@ import time
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
-from vb2user.errors import ClosedError, StateError, StreamStopped, UsageError
+from vb2user.errors import StateError, StreamStopped, UsageError, Vb2Error
 from vb2user.memory.base import Memory, page_align
 from vb2user.memory.fileio import FileIO
 from vb2user.queue.queue import Buffer, Queue
@@ -54,7 +54,10 @@ class Engine(ABC):
 
     @abstractmethod
     def memory(self, index: int) -> tuple[memoryview, ...]:
-        """The bytes of each plane of a buffer, read-only unless asked; the same objects every time."""
+        """The bytes of each plane of a buffer, read-only unless asked; the same objects every time.
+
+        StreamStopped: closed meanwhile.
+        """
 
     @abstractmethod
     def begin(self, index: int) -> None:
@@ -112,7 +115,7 @@ class QueueEngine(Engine):
         try:
             return self._views[index]
         except KeyError:
-            raise ClosedError(f"{self._queue.name}: the stream was closed") from None
+            raise StreamStopped(f"{self._queue.name}: the stream was closed") from None
 
     def begin(self, index: int) -> None:
         """``DMA_BUF_IOCTL_SYNC`` START for DMABUF; nothing for the others."""
@@ -130,8 +133,13 @@ class QueueEngine(Engine):
         if not self._queue.streaming:
             return
         buffer = self._buffer(index)
-        if buffer.state is BufferState.DEQUEUED:
+        if buffer.state is not BufferState.DEQUEUED:
+            return
+        try:
             self._queue.enqueue(buffer)
+        except Vb2Error:
+            if self._queue.streaming:
+                raise  # else another thread stopped the stream meanwhile, and all is well
 
     def exporter(self) -> str | None:
         """See :meth:`vb2user.queue.queue.Queue.exporter`."""
@@ -160,8 +168,12 @@ class ReadEngine(Engine):
             )
         # File I/O ends only with close(2) of the handle that began it: hence a handle of its own.
         self._node = node.reopen()
+        try:
+            self._wake = eventfd(f"wake of {node.name}")
+        except BaseException:
+            self._node.close()
+            raise
         self._format = format
-        self._wake = eventfd(f"wake of {node.name}")
         self._io = FileIO(self._node, self._wake)
         self._maps: list[mmap.mmap] = []
         self._views: list[tuple[memoryview, ...]] = []
@@ -205,7 +217,10 @@ class ReadEngine(Engine):
 
     def memory(self, index: int) -> tuple[memoryview, ...]:
         """The buffer."""
-        return self._views[index]
+        try:
+            return self._views[index]
+        except IndexError:
+            raise StreamStopped(f"{self._node.name}: the stream was closed") from None
 
     def begin(self, index: int) -> None:
         """Nothing: these are our own pages."""

@@ -11,7 +11,6 @@ After its release a frame gives out no more views: touching it raises.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from vb2user.capture.layout import Layout
+    from vb2user.capture.lease import Lease
 
     Array = npt.NDArray[Any]
 
@@ -47,13 +47,11 @@ class Frame:
     __slots__ = (
         "__weakref__",
         "_array",
-        "_begin",
         "_components",
         "_layout",
+        "_lease",
         "_memory",
         "_offsets",
-        "_release",
-        "_roots",
         "field",
         "flags",
         "format",
@@ -76,8 +74,7 @@ class Frame:
         field: int,
         bytesused: tuple[int, ...],
         data_offset: tuple[int, ...],
-        begin: Callable[[], None],
-        release: Callable[[list[Array]], None],
+        lease: Lease,
     ) -> None:
         self.format = format
         self.index = index
@@ -89,9 +86,7 @@ class Frame:
         self._layout = layout
         self._memory: tuple[memoryview, ...] | None = memory
         self._offsets = data_offset
-        self._begin = begin
-        self._release: Callable[[list[Array]], None] | None = release
-        self._roots: list[Array] = []
+        self._lease = lease
         self._array: Array | None = None
         self._components: tuple[Array, ...] | None = None
 
@@ -180,13 +175,14 @@ class Frame:
                 f"frame {self.sequence} was released: its buffer may be the driver's again",
                 remedy="look at it before the next turn of the loop, or keep frame.array or frame.copy()",
             )
-        if not self._roots:
+        roots = self._lease.roots
+        if not roots:
             import numpy as np
 
-            self._begin()
+            self._lease.begin()
             # Not numpy.ndarray(buffer=...): that holds no export of the mapping's buffer.
-            self._roots = [np.frombuffer(view, np.uint8) for view in self._memory]
-        return self._roots
+            roots += [np.frombuffer(view, np.uint8) for view in self._memory]
+        return roots
 
     # -- the lease ----------------------------------------------------------------------------------
 
@@ -196,19 +192,13 @@ class Frame:
         return self._memory is None
 
     def release(self) -> None:
-        """Give the buffer back, at once or when the last view of it is gone. Idempotent."""
-        release, self._release = self._release, None
-        if release is None:
-            return
+        """Give the buffer back, at once or when the last view of it is gone. Idempotent.
+
+        A frame that is dropped is released by the stream's next turn.
+        """
         self._memory = None
         self._array = self._components = None
-        roots, self._roots = self._roots, []
-        release(roots)
-
-    def __del__(self) -> None:
-        # Dropped without release(): views may live on, and the lease waits for them.
-        if hasattr(self, "_release"):
-            self.release()
+        self._lease.release()
 
     def __enter__(self) -> Frame:
         return self

@@ -8,24 +8,19 @@ block, and loops inside of it only borrow the stream.
 from __future__ import annotations
 
 import contextlib
-import threading
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from vb2user.capture.engine import Delivery, Engine
 from vb2user.capture.frame import Frame
 from vb2user.capture.layout import Layout
-from vb2user.errors import CorruptFrame, KernelError, StreamStopped, UsageError, Vb2Error
+from vb2user.capture.lease import Leases
+from vb2user.errors import CorruptFrame, KernelError, StreamStopped, UsageError
 from vb2user.uapi import calls
 from vb2user.uapi.enums import BufFlag
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    Array = npt.NDArray[Any]
 
 OnError = Literal["skip", "yield", "raise"]
 _ERROR = int(BufFlag.ERROR)
@@ -54,43 +49,6 @@ class StreamStats:
         """Frames per second by the timestamps; 0 before the second frame."""
         span = self.last_ns - self.first_ns
         return (self.frames - 1) * 1e9 / span if self.frames > 1 and span > 0 else 0.0
-
-
-class _Lease:
-    """The way back of one buffer: to the driver when the last view of it is gone."""
-
-    def __init__(self, engine: Engine, index: int) -> None:
-        self._engine = engine
-        self._index = index
-        self._looked = False
-        self._views = 0
-        self._lock = threading.Lock()
-
-    def begin(self) -> None:
-        self._engine.begin(self._index)
-        self._looked = True
-
-    def release(self, roots: list[Array]) -> None:
-        """The frame lets go; what still looks at the buffer does so by one of ``roots``."""
-        self._views = 1 + len(roots)
-        while roots:
-            # Not weakref.ref: the lease would be held by its own weak references only, a circle that the
-            # garbage collector takes away, and the buffer would never go back.
-            weakref.finalize(roots.pop(), self._view_gone).atexit = False
-        self._view_gone()
-
-    def _view_gone(self) -> None:
-        with self._lock:
-            self._views -= 1
-            if self._views:
-                return
-        # Called while a view dies, perhaps by the garbage collector: an error has nowhere to go, and
-        # the next dequeue meets it again.
-        with contextlib.suppress(Vb2Error):
-            if self._looked:
-                self._engine.end(self._index)
-        with contextlib.suppress(Vb2Error):
-            self._engine.give_back(self._index)
 
 
 class Stream:
@@ -139,6 +97,7 @@ class Stream:
             [(p.bytesperline, p.sizeimage) for p in format.planes],
         )
         self._engine: Engine | None = None
+        self._leases: Leases | None = None
         self._frame: weakref.ref[Frame] | None = None
         self._last: int | None = None
         self._finalizer: weakref.finalize[..., Stream] | None = None
@@ -178,10 +137,11 @@ class Stream:
             _close_quietly(engine)
             raise
         self._engine = engine
+        self._leases = Leases(engine)
         self._last = None
         self.stats = StreamStats()
         # Not __del__: a finalizer runs at interpreter exit as well, and sees no half-built object.
-        self._finalizer = weakref.finalize(self, _close_quietly, engine)
+        self._finalizer = weakref.finalize(self, _close_forgotten, engine, self._leases)
         return self
 
     def close(self) -> None:
@@ -190,12 +150,19 @@ class Stream:
         Views that the program still holds stay valid and no longer change.
         """
         engine, self._engine = self._engine, None
-        if engine is None:
+        leases, self._leases = self._leases, None
+        if engine is None or leases is None:
             return
         if self._finalizer is not None:
             self._finalizer.detach()
-        self._release_last()
-        engine.close()
+        frame = self._frame() if self._frame is not None else None
+        try:
+            leases.finish()
+            engine.close()
+        finally:
+            leases.close()
+            if frame is not None:
+                frame.release()
 
     def __enter__(self) -> Stream:
         return self.start()
@@ -224,19 +191,14 @@ class Stream:
                     return  # closed by another thread: the loop simply ends
                 yield frame
                 del frame
-        except GeneratorExit:
-            raise
         except BaseException:
+            # After a break, too: a generator that is thrown away has nobody to tell.
             if own:
-                self._close_after_error()
+                _close_quietly(self)
             raise
         finally:
             if own:
                 self.close()
-
-    def _close_after_error(self) -> None:
-        with contextlib.suppress(KernelError):  # the error that is on its way out comes first
-            self.close()
 
     def next_frame(self, timeout: float | None = None) -> Frame:
         """Wait for the next frame; the one before it is released.
@@ -250,8 +212,10 @@ class Stream:
             StreamStopped: another thread closed the stream.
             DeviceGone: unplugged.
         """
-        engine = self.engine
+        engine, leases = self.engine, self._leases
+        assert leases is not None
         self._release_last()
+        leases.reap()
         wait = self._timeout if timeout is None else timeout
         while True:
             d = engine.next(wait)
@@ -267,7 +231,7 @@ class Stream:
                         f"{self.name}: the driver flagged frame {d.sequence} (buffer {d.slot}) as ERROR",
                         remedy="its content is not good; on_error='skip' leaves such frames out",
                     )
-            return self._frame_of(engine, d)
+            return self._frame_of(engine, leases, d)
 
     def _account(self, d: Delivery) -> None:
         if self._last is not None:
@@ -277,8 +241,8 @@ class Stream:
                 self.stats.drops += gap
         self._last = d.sequence
 
-    def _frame_of(self, engine: Engine, d: Delivery) -> Frame:
-        lease = _Lease(engine, d.slot)
+    def _frame_of(self, engine: Engine, leases: Leases, d: Delivery) -> Frame:
+        lease = leases.lend(d.slot)
         frame = Frame(
             format=self.format,
             layout=self._layout,
@@ -290,9 +254,9 @@ class Stream:
             field=d.field,
             bytesused=d.bytesused,
             data_offset=d.data_offset,
-            begin=lease.begin,
-            release=lease.release,
+            lease=lease,
         )
+        lease.watch(frame)
         self._frame = weakref.ref(frame)
         stats = self.stats
         if not stats.frames:
@@ -312,7 +276,13 @@ class Stream:
         return f"<Stream {self.name} {self.format}, {self.buffers} buffers, {state}>"
 
 
-def _close_quietly(engine: Engine) -> None:
+def _close_forgotten(engine: Engine, leases: Leases) -> None:
+    """What is left to do for a stream that nobody closed."""
+    _close_quietly(engine)
+    leases.close()
+
+
+def _close_quietly(taken: Engine | Stream) -> None:
     """Close where nobody can be told, or where another error is already on its way."""
     with contextlib.suppress(KernelError):
-        engine.close()
+        taken.close()

@@ -1,0 +1,147 @@
+"""Layer 5: which buffers are out with the program, and how each comes back to the driver.
+
+A buffer is out from its delivery until its frame was released (or dropped) and the last view of it is
+gone. Both ends are noticed by weak references whose callback is ``deque.append``: a C function. Were it
+a Python function, a signal that comes while it runs would raise KeyboardInterrupt inside of it, where
+Python can only print and forget it, and Ctrl-C would be lost. What was noticed is acted upon in
+:meth:`Leases.reap`, which the stream calls in the ordinary course of things.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from vb2user.capture.engine import Engine
+from vb2user.errors import Vb2Error
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Array = npt.NDArray[Any]
+
+
+class _Ref(weakref.ref[Any]):
+    """A weak reference that knows whose it is."""
+
+    __slots__ = ("lease",)
+    lease: Lease
+
+
+class Lease:
+    """One buffer that is out.
+
+    Attributes:
+        slot: the buffer's index.
+        roots: the arrays that every view of this delivery derives from; the frame fills it.
+    """
+
+    __slots__ = ("_frame", "_leases", "_looked", "_released", "_watched", "roots", "slot")
+
+    def __init__(self, leases: Leases, slot: int) -> None:
+        self._leases = leases
+        self.slot = slot
+        self.roots: list[Array] = []
+        self._looked = False
+        self._released = False
+        # By identity: a weak reference without a hash of its own has none once its target is gone.
+        self._watched: dict[int, _Ref] = {}
+        self._frame: _Ref | None = None
+
+    def watch(self, frame: object) -> None:
+        """A frame that is dropped counts as released."""
+        self._frame = self._ref(frame)
+
+    def begin(self) -> None:
+        """The CPU is about to look."""
+        self._leases.engine.begin(self.slot)
+        self._looked = True
+
+    def release(self) -> None:
+        """The frame lets go; what still looks at the buffer does so by one of the roots. Idempotent.
+
+        KernelError: the driver did not take the buffer back.
+        """
+        if self._released:
+            return
+        self._released = True
+        self._frame = None
+        watched = [self._ref(root) for root in self.roots]
+        self.roots.clear()
+        # Those that died with the line above are noticed too, and then no longer watched for.
+        self._watched = {id(ref): ref for ref in watched if ref() is not None}
+        if not self._watched:
+            self._return()
+
+    def noticed(self, ref: _Ref) -> None:
+        """A frame or a root is gone."""
+        if ref is self._frame:
+            self.release()
+        elif self._watched.pop(id(ref), None) is not None and not self._watched:
+            self._return()
+
+    def finish(self) -> None:
+        """The end of looking, where the engine wants to know of it."""
+        if self._looked:
+            self._looked = False
+            self._leases.engine.end(self.slot)
+
+    def forget(self) -> None:
+        """The stream is over: nothing goes back any more; views live on by themselves."""
+        self._released = True
+        self._frame = None
+        self._watched.clear()
+        self.roots.clear()
+
+    def _ref(self, target: object) -> _Ref:
+        ref = _Ref(target, self._leases.gone.append)
+        ref.lease = self
+        return ref
+
+    def _return(self) -> None:
+        self._leases.out.pop(self.slot, None)
+        engine = self._leases.engine
+        try:
+            self.finish()
+        finally:
+            engine.give_back(self.slot)
+
+
+class Leases:
+    """All buffers of one running stream that are out.
+
+    Attributes:
+        engine: where they go back to.
+        out: the leases by buffer; it keeps them, and so their weak references, alive.
+        gone: what was noticed and not yet acted upon.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.out: dict[int, Lease] = {}
+        self.gone: deque[Any] = deque()
+
+    def lend(self, slot: int) -> Lease:
+        """A buffer goes out."""
+        lease = self.out[slot] = Lease(self, slot)
+        return lease
+
+    def finish(self) -> None:
+        """The stream ends: so does all looking, as far as the engine is concerned."""
+        for lease in self.out.values():
+            with contextlib.suppress(Vb2Error):
+                lease.finish()
+
+    def close(self) -> None:
+        """The stream is over. Breaks every circle, so that mappings go with their last view."""
+        while self.out:
+            self.out.popitem()[1].forget()
+        self.gone.clear()
+
+    def reap(self) -> None:
+        """Take back what nobody looks at any more. KernelError: the driver did not take it."""
+        while self.gone:
+            ref = self.gone.popleft()
+            ref.lease.noticed(ref)
