@@ -84,7 +84,8 @@ def test_devices(path: str) -> None:
     done = run("devices", "--json")
     assert done.returncode == 0, done.stderr
     (found,) = [d for d in json.loads(done.stdout)["devices"] if d["path"] == path]
-    assert (found["driver"], found["roles"]) == ("vivid", ["capture"])
+    assert found["driver"] == "vivid"
+    assert "capture" in found["roles"]  # and overlay, on kernels that still have it
     assert path in run("devices").stdout
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import vb2user
+
 from vb2user.errors import UsageError
 from vb2user.harness import vivid as module
 from vb2user.harness.pytest_plugin import VividDevice, VividFactory
@@ -134,3 +136,15 @@ def test_the_command() -> None:
     assert json.loads(status.stdout)["loaded"] is True
     assert vb2user("down").returncode == 0
     assert not module.loaded()
+
+
+def test_the_media_controller_is_the_instances_own(
+    vivid_vmalloc: VividDevice, vivid_dma_contig: VividDevice
+) -> None:
+    from vb2user.uapi.calls.media import media_device_info
+    from vb2user.uapi.kernel import open_node
+
+    for device in (vivid_vmalloc, vivid_dma_contig, vivid_vmalloc.mplane, vivid_dma_contig.mplane):
+        assert device.media is not None
+        with open_node(device.media) as media, vb2user.open(device.capture) as cam:
+            assert media_device_info(media).bus_info == cam.bus_info

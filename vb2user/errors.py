@@ -158,6 +158,9 @@ def kernel_error(
 ) -> KernelError:
     """The most specific :class:`KernelError` for ``errno``."""
     cls = _BY_ERRNO.get(errno, KernelError)
+    if errno in (_errno.ENOENT, _errno.EACCES) and request != "open":
+        # Of an ioctl they speak of its argument (no such request, a read-only control), not of the node.
+        cls = KernelError
     return cls(errno, request, device, buffer=buffer, meaning=meaning, remedy=remedy)
 
 

@@ -209,7 +209,7 @@ def loaded_parameters() -> dict[str, str]:
 def instances() -> list[Instance]:
     """The instances of the loaded module, from sysfs."""
     nodes: dict[int, dict[str, str]] = {}
-    media: dict[int, str] = {}
+    controllers: set[str] = set()
     for folder in sorted(_CLASS.glob("*"), key=lambda p: (len(p.name), p.name)):
         try:
             match = re.fullmatch(r"vivid-(\d+)-(\S+)", (folder / "name").read_text().strip())
@@ -219,8 +219,8 @@ def instances() -> list[Instance]:
             continue
         index = int(match[1])
         nodes.setdefault(index, {})[_ROLES.get(match[2], match[2])] = f"/dev/{folder.name}"
-        for node in (folder / "device").glob("media*"):
-            media[index] = f"/dev/{node.name}"
+        controllers |= {f"/dev/{node.name}" for node in (folder / "device").glob("media*")}
+    media = _media_by_instance(controllers)
     params = loaded_parameters()
     names = {number: name for name, number in ALLOCATORS.items()}
     return [
@@ -233,6 +233,23 @@ def instances() -> list[Instance]:
         )
         for index, found in sorted(nodes.items())
     ]
+
+
+def _media_by_instance(paths: Iterable[str]) -> dict[int, str]:
+    """vivid's media controllers by instance. All hang on one device in sysfs: only they know whose they are."""
+    from vb2user.uapi.calls.media import media_device_info
+    from vb2user.uapi.kernel import open_node
+
+    found = {}
+    for path in paths:
+        try:
+            with open_node(path) as node:
+                match = re.fullmatch(r"platform:vivid-(\d+)", media_device_info(node).bus_info)
+        except Vb2Error:
+            continue  # not ours to open, or gone meanwhile: an instance without a media controller
+        if match:
+            found[int(match[1])] = path
+    return found
 
 
 def _numbers(text: str, index: int) -> int:

@@ -19,10 +19,6 @@ _GENERIC: dict[int, _Entry] = {
     errno.ENOMEM: ("not enough memory of the kind the driver needs", "ask for fewer or smaller buffers"),
     errno.ENOSPC: ("no bandwidth left on the bus for this format", "a smaller size or a lower rate"),
     errno.EPERM: ("this process lacks the right", "run as root, or ask for less"),
-    errno.EACCES: (
-        "this user may not",
-        "join the group of the node (mostly 'video'): sudo usermod -aG video $USER, then log in again",
-    ),
     errno.EFAULT: ("a memory address is not accessible to the kernel", None),
     errno.EBUSY: ("the device is in use", "'fuser -v <node>' shows by whom"),
     errno.EMFILE: ("this process has too many files open", "close some, or raise 'ulimit -n'"),
@@ -33,6 +29,10 @@ _BUSY_QUEUE = "another file handle owns the queue, or buffers of it are still in
 _WHO = "close the other program ('fuser -v <node>' shows it), or wait for it"
 
 _SPECIFIC: dict[tuple[str, int], _Entry] = {
+    ("open", errno.EACCES): (
+        "this user may not",
+        "join the group of the node (mostly 'video'): sudo usermod -aG video $USER, then log in again",
+    ),
     ("open", errno.ENOENT): ("there is no such node", "'vb2user devices' lists the nodes there are"),
     ("open", errno.EBUSY): ("the driver lets only one program open it", _WHO),
     ("VIDIOC_QUERYCAP", errno.ENOTTY): (
