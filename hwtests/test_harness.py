@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 import vb2user
-
 from vb2user.errors import UsageError
 from vb2user.harness import vivid as module
 from vb2user.harness.pytest_plugin import VividDevice, VividFactory

@@ -1,0 +1,1 @@
+"""Layer 4: one video node: formats, controls, inputs, discovery."""

@@ -1,0 +1,1 @@
+"""Beside the layers: kernels, virtual machines, vivid, the pytest plugin, doctor, the demonstration."""

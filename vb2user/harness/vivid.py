@@ -236,7 +236,7 @@ def instances() -> list[Instance]:
 
 
 def _media_by_instance(paths: Iterable[str]) -> dict[int, str]:
-    """vivid's media controllers by instance. All hang on one device in sysfs: only they know whose they are."""
+    """vivid's media controllers by instance, as they say: in sysfs all of them hang on one device."""
     from vb2user.uapi.calls.media import media_device_info
     from vb2user.uapi.kernel import open_node
 

@@ -1,0 +1,1 @@
+"""Layer 3: buffers and their states."""

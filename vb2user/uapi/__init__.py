@@ -1,0 +1,1 @@
+"""Layer 1: what the kernel says: structs, numbers, and one typed function per ioctl."""
