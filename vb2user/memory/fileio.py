@@ -7,7 +7,9 @@ Source: https://docs.kernel.org/userspace-api/media/v4l/rw.html
 
 from __future__ import annotations
 
+import errno
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 from vb2user.errors import StateError, StreamTimeout, UsageError
@@ -43,24 +45,28 @@ class FileIO:
         """
         if buffer.readonly:
             raise UsageError("read: the buffer is read-only", remedy="pass a bytearray or a writable array")
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            # The attempt comes first: it is what makes the driver start.
-            count = self._node.read_into(buffer)
-            if count is not None:
-                return count
-            self._wait(POLLIN, deadline)
+        # The attempt comes first: it is what makes the driver start.
+        return self._move(lambda: self._node.read_into(buffer), "read", POLLIN, timeout)
 
     def write(self, buffer: memoryview, timeout: float | None = None) -> int:
         """write(2) one frame; returns the bytes taken. Errors as :meth:`read_into`."""
+        return self._move(lambda: self._node.write(buffer), "write", POLLOUT, timeout)
+
+    def _move(
+        self, attempt: Callable[[], int | None], request: str, events: int, timeout: float | None
+    ) -> int:
         deadline = None if timeout is None else time.monotonic() + timeout
+        failed = False
         while True:
-            count = self._node.write(buffer)
+            count = attempt()
             if count is not None:
                 return count
-            self._wait(POLLOUT, deadline)
+            if failed:
+                # poll(2) says error and the call itself knows of none: to go on would spin.
+                raise self._node.error_of(errno.EIO, request)
+            failed = self._wait(events, deadline)
 
-    def _wait(self, events: int, deadline: float | None) -> None:
+    def _wait(self, events: int, deadline: float | None) -> bool:
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
         seen, woken = self._node.poll(events, left, self._wake)
         if woken:
@@ -70,9 +76,7 @@ class FileIO:
                 f"{self._node.name}: no frame came within the time-out",
                 remedy="check the input's signal, or wait longer",
             )
-        if seen & POLLERR and not seen & events:
-            # The next read or write says what is wrong; EAGAIN here would spin.
-            raise self._node.error_of(5, "read" if events == POLLIN else "write")
+        return bool(seen & POLLERR and not seen & events)
 
     def __enter__(self) -> FileIO:
         return self

@@ -348,7 +348,7 @@ class Fd:
             flags = os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK
             return Fd(self._system.open(f"/proc/self/fd/{fd}", flags), self.name)
         except OSError as e:
-            raise self._error(e, "open", None) from None
+            raise self.error_of(_open_errno(e), "open") from None
         finally:
             self._leave()
 
@@ -389,7 +389,7 @@ def open_node(
         except InterruptedError:
             continue
         except OSError as e:
-            number = errno.ENODEV if e.errno == errno.ENXIO else e.errno or errno.EIO
+            number = _open_errno(e)
             if number in (errno.ENOTDIR, errno.EISDIR):
                 raise _no_node(name, number) from None
             raise _failed(OSError(number, ""), "open", name) from None
@@ -398,6 +398,11 @@ def open_node(
         handle.close()
         raise _no_node(name, errno.ENOTTY)
     return handle
+
+
+def _open_errno(error: OSError) -> int:
+    # ENXIO: the node is there, and its device is not.
+    return errno.ENODEV if error.errno == errno.ENXIO else error.errno or errno.EIO
 
 
 def _no_node(name: str, number: int) -> NoSuchDevice:
