@@ -25,7 +25,7 @@ import threading
 import time
 import weakref
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -153,6 +153,7 @@ class Vb2System(FakeSystem):
         self.maps: list[tuple[weakref.ref[mmap.mmap], PlaneMemory]] = []
         self._by_name: dict[str, deque[int]] = {}
         self._by_number: dict[int, int] = {}
+        self._before: dict[int, Callable[[], object]] = {}
 
     # -- faults -------------------------------------------------------------------------------------
 
@@ -164,9 +165,14 @@ class Vb2System(FakeSystem):
         """Let the call that will be ``calls[index]`` fail, whichever it is."""
         self._by_number[index] = number
 
+    def before(self, index: int, action: Callable[[], object]) -> None:
+        """Do something just before the call that will be ``calls[index]``."""
+        self._before[index] = action
+
     def _call(self, name: str) -> None:
         index = len(self.calls)
         self.calls.append(name)
+        self._before.pop(index, lambda: None)()
         waiting = self._by_name.get(name)
         number = self._by_number.pop(index, 0) or (waiting.popleft() if waiting else 0)
         if number:
@@ -235,6 +241,8 @@ class Vb2System(FakeSystem):
 
     def poll(self, wanted: dict[int, int], timeout_ms: int | None) -> dict[int, int]:
         """Really waits, but on a condition that every change of the fakes notifies."""
+        if timeout_ms is not None and timeout_ms > 0x7FFFFFFF:
+            raise OverflowError("timeout is too large")  # as select.poll does: it is an int of C's
         deadline = None if timeout_ms is None else time.monotonic() + timeout_ms / 1000
         with self.changed:
             self._call("poll")
@@ -469,6 +477,7 @@ class FakeVideo(Controls, FakeNode):
     def close(self, file: FakeFile) -> None:
         if file is self.owner:
             self._free()
+            self.frames_read = 0
 
     # -- what it is ---------------------------------------------------------------------------------
 
