@@ -1,0 +1,52 @@
+"""What an errno means: every entry of the tables is fit to stand in a sentence."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from vb2user.uapi import _errnos_rare, errnos
+from vb2user.uapi import dmabuf as d
+from vb2user.uapi import media as m
+from vb2user.uapi import subdev as s
+from vb2user.uapi import videodev2 as v
+from vb2user.uapi.errnos import explain
+
+TABLE = errnos._SPECIFIC | _errnos_rare.RARE | {("", n): e for n, e in errnos._GENERIC.items()}
+SYSTEM_CALLS = {"", "open", "mmap", "read", "write"}
+
+
+@pytest.mark.parametrize("entry", TABLE, ids=lambda e: f"{e[0] or 'any'}-{errno.errorcode[e[1]]}")
+def test_every_entry(entry: tuple[str, int]) -> None:
+    meaning, remedy = TABLE[entry]
+    assert explain(*entry) == (meaning, remedy)
+    for text in (meaning, remedy):
+        if text is None:
+            continue
+        # It stands in the middle of a line, after a colon or a semicolon.
+        assert text == text.strip()
+        assert text
+        assert text[-1] not in ".:;,!"
+        assert "\n" not in text
+        assert "  " not in text
+        assert text.count("'") % 2 == 0 or "'s" in text
+        first = text.split()[0].strip("'")
+        assert first[0].islower() or first[0] == "/" or not first.isalpha() or first.isupper(), text
+
+
+def test_every_request_exists() -> None:
+    names = {n for module in (v, d, m, s) for n in dir(module)} | SYSTEM_CALLS
+    unknown = {request for request, _ in TABLE} - names
+    # The header gives the names with the type of their argument.
+    assert {u for u in unknown if f"{u}_B" not in names} == set()
+
+
+def test_none_says_the_same_twice() -> None:
+    assert not errnos._SPECIFIC.keys() & _errnos_rare.RARE.keys()
+
+
+def test_the_specific_wins() -> None:
+    assert explain("VIDIOC_REQBUFS", errno.EBUSY) != explain("VIDIOC_NONE", errno.EBUSY)
+    assert explain("VIDIOC_NONE", errno.EBUSY) == errnos._GENERIC[errno.EBUSY]
+    assert explain("VIDIOC_NONE", errno.EXDEV) == (None, None)
