@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from vb2user.errors import KernelError, StreamStopped, UsageError
 from vb2user.memory.base import Memory
 from vb2user.memory.fileio import FileIO
+from vb2user.memory.userptr import as_bytes
 from vb2user.queue.queue import Buffer, Queue
 from vb2user.uapi import calls
 from vb2user.uapi.kernel import Fd
@@ -16,13 +18,7 @@ from vb2user.uapi.kernel import Fd
 
 def _planes_of(data: Any) -> list[memoryview]:
     many = data if isinstance(data, (list, tuple)) else [data]
-    views = []
-    for plane in many:
-        view = memoryview(plane)
-        if not view.c_contiguous:
-            raise UsageError("sink: a plane is not contiguous", remedy="pass numpy.ascontiguousarray(...)")
-        views.append(view.cast("B"))
-    return views
+    return [as_bytes(plane, f"sink: plane {index}", writable=False) for index, plane in enumerate(many)]
 
 
 class Sink:
@@ -85,7 +81,7 @@ class Sink:
         planes = _planes_of(data)
         self._check(planes)
         if self._handle is not None:
-            FileIO(self._handle).write(planes[0], self._timeout)
+            self._write_all(FileIO(self._handle), planes[0])
             self.frames += 1
             return
         queue = self._queue
@@ -104,6 +100,14 @@ class Sink:
         queue.enqueue(buffer, [view.nbytes for view in planes])
         self._idle.pop(0)
         self.frames += 1
+
+    def _write_all(self, io: FileIO, rest: memoryview) -> None:
+        # write(2) may take a part only, and the driver goes on with the next part where this one ended.
+        while rest.nbytes:
+            taken = io.write(rest, self._timeout)
+            if not taken:
+                raise self._node.error_of(errno.EIO, "write")
+            rest = rest[taken:]
 
     def _check(self, planes: Sequence[memoryview]) -> None:
         wanted = [p.sizeimage for p in self.format.planes]

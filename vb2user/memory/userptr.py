@@ -32,8 +32,8 @@ def address_of(view: memoryview) -> int:
     return ctypes.addressof(ctypes.c_char.from_buffer(view))
 
 
-def as_bytes(buffer: Any, what: str = "buffer") -> memoryview:
-    """A flat, writable, byte-wise view of any object with the buffer protocol.
+def as_bytes(buffer: Any, what: str = "buffer", *, writable: bool = True) -> memoryview:
+    """A flat, byte-wise view of any object with the buffer protocol, writable unless asked otherwise.
 
     Raises UsageError for what is read-only, not contiguous, or no buffer.
     """
@@ -44,7 +44,7 @@ def as_bytes(buffer: Any, what: str = "buffer") -> memoryview:
             f"{what}: {type(buffer).__name__} has no buffer",
             remedy="pass a numpy array, a bytearray, an mmap or shared memory",
         ) from None
-    if view.readonly:
+    if writable and view.readonly:
         raise UsageError(
             f"{what}: {type(buffer).__name__} is read-only",
             remedy="the driver writes into it: pass a writable one",
