@@ -143,7 +143,12 @@ class Export(Source):
         self._fd = fd
 
     def _exporting_type(self, fd: Fd) -> BufType:
-        caps = calls.querycap(fd).device_caps
+        try:
+            caps = calls.querycap(fd).device_caps
+        except KernelError as e:
+            if e.errno in (errno.ENOTTY, errno.EINVAL):
+                raise NoSuchDevice(e.errno, e.request, e.device, meaning=e.meaning, remedy=e.remedy) from None
+            raise
         for cap, type in _EXPORTING:
             if caps & cap and caps & Cap.STREAMING:
                 return type
@@ -191,8 +196,11 @@ def source(spec: str) -> Source:
     """The source that the command line names.
 
     Args:
-        spec: ``udmabuf``; the name of a heap (``system``); a video node's path (its EXPBUF).
+        spec: ``udmabuf``; the name of a heap (``system``); the path of either; or else the path of a video
+            node, stable names like ``/dev/v4l/by-id/…`` included (its EXPBUF).
     """
-    if spec == "udmabuf":
+    if spec in ("udmabuf", str(UDMABUF)):
         return UDmaBuf()
-    return Export(spec) if spec.startswith("/dev/video") else Heap(spec)
+    if "/" not in spec or Path(spec).parent == DMA_HEAP_DIR:
+        return Heap(Path(spec).name)
+    return Export(spec)
