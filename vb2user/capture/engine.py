@@ -181,6 +181,7 @@ class ReadEngine(Engine):
         self._sequence = 0
         self._closed = False
         self._reading = threading.Lock()
+        self._closing = threading.Lock()
 
     def start(self, count: int) -> int:
         """Allocate; the driver itself starts at the first read(2)."""
@@ -235,9 +236,10 @@ class ReadEngine(Engine):
 
     def close(self) -> None:
         """End the wait of a reader, and file I/O by closing its handle."""
-        if self._closed:
-            return
-        self._closed = True
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
         self._wake.signal()
         with self._reading:
             self._wake.close()
