@@ -794,7 +794,7 @@ class FakeVideo(Controls, FakeNode):
     def _streamoff(self, file: FakeFile, arg: Any) -> None:
         if arg.value != self.type:
             raise refuse(errno.EINVAL)
-        if self.owner not in (None, file):
+        if self.owner is not None and self.owner is not file:
             raise refuse(errno.EBUSY)
         self._cancel()
 
@@ -805,7 +805,7 @@ class FakeVideo(Controls, FakeNode):
             raise refuse(errno.ENODEV)
         if not self.read_write:
             raise refuse(errno.EINVAL)
-        if self.owner not in (None, file):
+        if self.owner is not None and self.owner is not file:
             raise refuse(errno.EBUSY)
         if not file.state.get("file_io"):
             # The first call makes the driver start: nothing is ready yet.

@@ -1,0 +1,184 @@
+"""vb2user.open(), and how stream() and sink() choose their memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from fakes_vb2 import FakeHeap, FakeUDmaBuf, FakeVideo, Vb2System
+
+import vb2user
+from vb2user.capture.camera import Camera, memory_strategy
+from vb2user.errors import (
+    KernelError,
+    MissingPrerequisite,
+    NoSuchDevice,
+    PermissionDenied,
+    UsageError,
+    Vb2Error,
+)
+from vb2user.memory.dmabuf import DmaBufMemory
+from vb2user.memory.heaps import Export, Heap, UDmaBuf
+from vb2user.memory.mmap import Mmap
+from vb2user.memory.userptr import UserPtr
+from vb2user.uapi.enums import BufType, Memory
+
+
+@pytest.fixture
+def cam(vb2: Vb2System, node: FakeVideo) -> Any:
+    vb2.nodes["/dev/video1"] = FakeVideo(vb2, BufType.VIDEO_OUTPUT)
+    vb2.nodes["/dev/dma_heap/system"] = FakeHeap(vb2)
+    vb2.nodes["/dev/udmabuf"] = FakeUDmaBuf(vb2)
+    with vb2user.open("/dev/video0") as opened:
+        yield opened
+
+
+def test_strategies() -> None:
+    assert isinstance(memory_strategy("mmap"), Mmap)
+    assert isinstance(memory_strategy("MMAP"), Mmap)
+    assert isinstance(memory_strategy("userptr"), UserPtr)
+    own = Mmap()
+    assert memory_strategy(own) is own
+    for spec, cls in (
+        (None, Heap),
+        ("system", Heap),
+        ("/dev/dma_heap/reserved", Heap),
+        ("udmabuf", UDmaBuf),
+        ("/dev/udmabuf", UDmaBuf),
+        ("/dev/video2", Export),
+        ("/dev/v4l/by-id/usb-camera-index0", Export),
+        ("./video", Export),
+    ):
+        strategy = memory_strategy("dmabuf", source=spec)
+        assert isinstance(strategy, DmaBufMemory)
+        assert isinstance(strategy.source, cls)
+    source = Heap("other")
+    assert memory_strategy("dmabuf", source=source).source is source  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("memory", "given", "says"),
+    [
+        ("mmap", {"source": "system"}, "takes no heap and no fds"),
+        ("userptr", {"fds": [3]}, "takes no heap and no fds"),
+        ("mmap", {"user_buffers": [bytearray(1)]}, "takes no user_buffers"),
+        ("dmabuf", {"user_buffers": [bytearray(1)]}, "takes no user_buffers"),
+        ("overlay", {}, "no memory type 'overlay'; use one of mmap, userptr, dmabuf, read"),
+        ("", {}, "no memory type"),
+    ],
+)
+def test_what_does_not_go_together(memory: str, given: dict[str, Any], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        memory_strategy(memory, **given)
+
+
+def test_read_takes_nothing(cam: Camera) -> None:
+    for given in ({"heap": "system"}, {"fds": [1]}, {"user_buffers": [bytearray(9)]}):
+        with pytest.raises(UsageError, match="takes no heap"):
+            cam.stream(memory="read", **given).start()  # type: ignore[arg-type]
+
+
+def test_memory_of_ones_own(cam: Camera, node: FakeVideo) -> None:
+    own = [np.full(node.format.sizeimage, 255, np.uint8) for _ in range(2)]
+    with cam.stream(memory="userptr", user_buffers=own, buffers=2) as stream:
+        frame = stream.next_frame()
+        assert not own[frame.index].any()  # the driver wrote into it: no copy
+        assert np.shares_memory(frame.array, own[frame.index])
+        del frame
+    own[0].resize(10)  # and nobody holds it any more
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ([bytearray(64 * 32)], "2 buffers are wanted and 1 were given"),
+        ([bytearray(64 * 32 - 1)] * 2, f"has {64 * 32 - 1} bytes and the format needs {64 * 32}"),
+        ([bytes(64 * 32)] * 2, "is read-only"),
+        ([[bytearray(64 * 32)] * 2] * 2, "has 1 planes and 2 were given"),
+        ([memoryview(bytearray(64 * 32 + 64))[3:]] * 2, "no multiple of 8"),
+        (["x", "y"], "has no buffer"),
+    ],
+)
+def test_memory_that_will_not_do(vb2: Vb2System, cam: Camera, given: list[Any], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        cam.stream(memory="userptr", user_buffers=given, buffers=2).start()
+    assert vb2.leaks() == {"FakeVideo": 1}
+
+
+def test_an_output_does_not_capture(cam: Camera) -> None:
+    with vb2user.open("/dev/video1") as out, pytest.raises(NoSuchDevice, match="captures nothing") as caught:
+        out.stream()
+    assert caught.value.exit_status == 3
+    with pytest.raises(NoSuchDevice, match="no output on this node"):
+        cam.sink()
+
+
+def test_a_driver_that_lacks_the_memory_type(vb2: Vb2System, cam: Camera, node: FakeVideo) -> None:
+    node.memories.discard(Memory.USERPTR)
+    with pytest.raises(KernelError, match=r"does not do this memory type.*vb2user info"):
+        cam.stream(memory="userptr").start()
+    node.contig = True
+    with pytest.raises(KernelError, match="scattered"):
+        cam.stream(memory="dmabuf", heap="system").start()
+    assert vb2.leaks() == {"FakeVideo": 1}
+
+
+def test_an_import_of_an_export(vb2: Vb2System, cam: Camera, node: FakeVideo) -> None:
+    node.contig = True
+    other: Any = vb2.nodes["/dev/video1"]
+    other.contig = True
+    with cam.stream(memory="dmabuf", heap="/dev/video1", buffers=2) as stream:
+        assert stream.exporter() == "videobuf2_dma_contig"
+        assert (stream.next_frame().array == 0).all()
+        assert vb2.leaks()["FakeVideo"] == 2
+    assert vb2.leaks() == {"FakeVideo": 1}
+
+
+@pytest.mark.parametrize("heap", ["nowhere", "udmabuf", "/dev/video7"])
+def test_a_heap_that_is_not_there(vb2: Vb2System, cam: Camera, heap: str) -> None:
+    vb2.nodes.pop("/dev/udmabuf")
+    with pytest.raises((MissingPrerequisite, NoSuchDevice)) as caught:
+        cam.stream(memory="dmabuf", heap=heap).start()
+    assert caught.value.exit_status == 3
+    assert caught.value.remedy
+    assert vb2.leaks() == {"FakeVideo": 1}
+
+
+def test_open_by_path(vb2: Vb2System, cam: Camera) -> None:
+    assert (cam.path, cam.driver, cam.card) == ("/dev/video0", "fake", "A fake video node")
+    with pytest.raises(NoSuchDevice, match="there is no such node"):
+        vb2user.open("/dev/video9")
+    with pytest.raises(UsageError, match="one or the other"):
+        vb2user.open("/dev/video0", driver="vivid")
+    vb2.fail("open", 13)
+    with pytest.raises(PermissionDenied, match="group"):
+        vb2user.open("/dev/video0")
+
+
+def test_what_speaks_no_v4l2(vb2: Vb2System) -> None:
+    vb2.nodes["/dev/udmabuf"] = FakeUDmaBuf(vb2)
+    with pytest.raises(NoSuchDevice, match="speaks no V4L2"):
+        vb2user.open("/dev/udmabuf")
+    assert not vb2.leaks()
+
+
+def test_all_errors_are_ours(vb2: Vb2System, cam: Camera) -> None:
+    """Whatever is asked for, what goes out is one of ours and nothing stays."""
+    wishes: list[dict[str, Any]] = [
+        {"memory": "dmabuf", "fds": [10**6] * 4},
+        {"memory": "dmabuf", "fds": [-1] * 4},
+        {"memory": "dmabuf", "fds": []},
+        {"memory": "dmabuf", "fds": [1 << 40] * 4},
+        {"memory": "dmabuf", "heap": "../../dev/null"},
+        {"memory": "dmabuf", "heap": "/dev/udmabuf", "buffers": 1000},
+        {"memory": "dmabuf", "heap": "/dev/dma_heap/nowhere"},
+        {"memory": "userptr", "user_buffers": []},
+        {"memory": "userptr", "user_buffers": [np.zeros((32, 64), "S3")[:, ::2]] * 4},
+    ]
+    for wish in wishes:
+        try:
+            cam.stream(**wish).start().close()
+        except Vb2Error as e:
+            assert e.remedy  # noqa: PT017
+        assert vb2.leaks() == {"FakeVideo": 1}, wish
