@@ -186,40 +186,47 @@ class GivenFds(Source):
     name = "given fds"
 
     def __init__(self, fds: Sequence[Any]) -> None:
-        self._fds: list[list[Any]] = [list(f) if isinstance(f, (list, tuple)) else [f] for f in fds]
-        # At once: later, a number that was closed may stand for something else that was opened.
-        for index, planes in enumerate(self._fds):
-            for plane in range(len(planes)):
-                self._duplicate(index, plane).close()
+        self._bufs: list[list[DmaBuf]] = []
+        try:
+            # At once: later, a number that was closed may stand for something else that was opened.
+            for index, given in enumerate(fds):
+                self._bufs.append([])
+                for plane, fd in enumerate(given if isinstance(given, (list, tuple)) else [given]):
+                    number = fd if isinstance(fd, int) else fd.fileno()
+                    name = f"DMABUF buffer {index} plane {plane}"
+                    self._bufs[index].append(DmaBuf.duplicate(number, name))
+        except BaseException:
+            self.close()
+            raise
 
     def open(self, count: int, lengths: Sequence[int]) -> None:
         """Check that there are enough."""
-        if len(self._fds) < count:
+        if len(self._bufs) < count:
             raise UsageError(
-                f"DMABUF: {count} buffers are wanted and {len(self._fds)} dma-bufs were given",
-                remedy=f"give {count}, or ask for buffers={len(self._fds)}",
+                f"DMABUF: {count} buffers are wanted and {len(self._bufs)} dma-bufs were given",
+                remedy=f"give {count}, or ask for buffers={len(self._bufs)}",
             )
 
     def allocate(self, index: int, plane: int, length: int) -> DmaBuf:
         """The user's dma-buf for this plane."""
-        if index >= len(self._fds) or plane >= len(self._fds[index]):
+        if index >= len(self._bufs) or plane >= len(self._bufs[index]):
             raise UsageError(
                 f"DMABUF buffer {index} plane {plane}: no dma-buf was given for it",
                 remedy="give one for each plane",
             )
-        buf = self._duplicate(index, plane)
-        if buf.size < length:
-            buf.close()
+        given = self._bufs[index][plane]
+        if given.size < length:
             raise UsageError(
-                f"{buf.name} has {buf.size} bytes and the format needs {length}",
+                f"{given.name} has {given.size} bytes and the format needs {length}",
                 remedy=f"allocate at least {length} bytes (sizeimage)",
             )
-        return buf
+        return DmaBuf.duplicate(given.fileno(), given.name)
 
-    def _duplicate(self, index: int, plane: int) -> DmaBuf:
-        given = self._fds[index][plane]
-        number = given if isinstance(given, int) else given.fileno()
-        return DmaBuf.duplicate(number, f"DMABUF buffer {index} plane {plane}")
+    def close(self) -> None:
+        """Close the duplicates; the user's own fds stay the user's."""
+        for planes in self._bufs:
+            for buf in planes:
+                buf.close()
 
 
 class DmaBufBuffer(BufferMemory):
