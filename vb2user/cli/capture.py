@@ -17,7 +17,7 @@ from vb2user.capture.camera import open as open_camera
 from vb2user.capture.frame import Frame
 from vb2user.capture.stream import Stream
 from vb2user.cli.output import document, json_option, table, talk
-from vb2user.errors import UsageError
+from vb2user.errors import UsageError, Vb2Error
 from vb2user.uapi import calls
 from vb2user.uapi.fourcc import FourCC
 
@@ -149,8 +149,13 @@ def _output(name: str | None) -> Iterator[IO[bytes] | None]:
             raise UsageError(
                 f"{name}: cannot be written: {e.strerror}", remedy="choose another file"
             ) from None
-        with file:
-            yield file
+        try:
+            with file:
+                yield file
+        except OSError as e:  # closing writes, too
+            if isinstance(e, (Vb2Error, BrokenPipeError)):
+                raise
+            raise _cannot_write(name, e) from None
 
 
 def run(cam: Camera, wish: _Wish, sink: IO[bytes] | None) -> dict[str, Any]:
@@ -192,7 +197,11 @@ def _write(sink: IO[bytes], frame: Frame) -> None:
     except BrokenPipeError:
         raise
     except OSError as e:
-        raise UsageError(f"{sink.name}: writing failed: {e.strerror}", remedy="make room") from None
+        raise _cannot_write(sink.name, e) from None
+
+
+def _cannot_write(name: str, error: OSError) -> UsageError:
+    return UsageError(f"{name}: writing failed: {error.strerror}", remedy="make room, or choose another file")
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ Every command is loaded when it is called, and those that stand beside the layer
 ``harness``) are found through the entry points ``vb2user.commands``: nothing here imports them.
 
 Exit status: 0 done, 1 the thing asked about is not so, 2 wrong usage, 3 no such device, no permission
-or a missing prerequisite, 130 interrupted.
+or a missing prerequisite, 130 interrupted, 141 the reader of our output left, 143 terminated.
 """
 
 from __future__ import annotations
@@ -71,10 +71,14 @@ def main() -> None:
 def run_click(command: click.Command, name: str) -> NoReturn:
     """Run a click command by the contract of this command line: one line per error, exit statuses."""
     signal.signal(signal.SIGTERM, _terminate)
+    status: object
     try:
-        # The name is given: under "python -m vb2user" it would be __main__.py.
-        status = command.main(prog_name=name, standalone_mode=False)
-        sys.stdout.flush()
+        try:
+            status = _invoke(command, name)
+        except SystemExit as e:
+            status = e.code
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.exceptions.Exit as e:
         status = e.exit_code
     except click.ClickException as e:
@@ -87,7 +91,31 @@ def run_click(command: click.Command, name: str) -> NoReturn:
         click.echo(f"vb2user: {e}", err=True)
         status = e.exit_status
     except BrokenPipeError:
-        # Whoever read our output left; nothing may try to write the rest of it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 128 + signal.SIGPIPE
+    except OSError as e:
+        where = f"{e.filename}: " if e.filename else ""
+        click.echo(f"vb2user: {where}{e.strerror or e}", err=True)
+        status = 1
+    _give_up_on_stdout()
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _invoke(command: click.Command, name: str) -> object:
+    # The name is given: under "python -m vb2user" it would be __main__.py.
+    if f"_{name}_COMPLETE".upper() in os.environ:
+        return command.main(prog_name=name)
+    # Not main(): it takes every EPIPE, a device's too, for a pipe whose reader left, and ends with 1.
+    with command.make_context(name, sys.argv[1:]) as context:
+        return command.invoke(context)
+
+
+def _give_up_on_stdout() -> None:
+    """What cannot be written by now (the reader left, the disk is full) is not tried again at exit."""
+    if sys.stdout is None:  # started without one
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
