@@ -80,6 +80,8 @@ class Stream:
             raise UsageError(
                 f"{name}: {buffers} buffers make no stream", remedy="ask for at least 1, better 4"
             )
+        if timeout is not None and not timeout >= 0:  # not a number is neither
+            raise UsageError(f"{name}: a time-out of {timeout} seconds", remedy="give 0 or more, or None")
         if on_error not in ("skip", "yield", "raise"):
             raise UsageError(f"{name}: on_error={on_error!r}", remedy="use 'skip', 'yield' or 'raise'")
         self.name = name

@@ -219,10 +219,16 @@ class Device:
 
         ENOTTY or EINVAL: this node's rate cannot be set.
         """
-        if fps <= 0:
-            raise UsageError(f"{self.path}: {fps} frames per second", remedy="give a positive number")
-        interval = 1 / Fraction(fps).limit_denominator(1_000_000)
-        parm = calls.s_parm(self._node, self.type, interval)
+        try:
+            rate = Fraction(fps).limit_denominator(1_000_000)
+        except (ValueError, OverflowError):  # not a number, infinite
+            rate = Fraction(0)
+        # The struct has 32 bits for each half of the fraction.
+        if rate <= 0 or rate.numerator > 0xFFFFFFFF:
+            raise UsageError(
+                f"{self.path}: {fps} frames per second", remedy="give a number above 0 that a camera can do"
+            )
+        parm = calls.s_parm(self._node, self.type, 1 / rate)
         return 1 / parm.timeperframe if parm.timeperframe else Fraction(0)
 
     @property
@@ -240,6 +246,8 @@ class Device:
 
     def set_input(self, index: int) -> int:
         """``VIDIOC_S_INPUT``; it may reset format and rate. EINVAL: no such input; EBUSY: streaming."""
+        if not 0 <= index <= 0x7FFFFFFF:
+            raise UsageError(f"{self.path} has no input {index}", remedy="'vb2user info' lists the inputs")
         return calls.s_input(self._node, index)
 
     # -- controls -----------------------------------------------------------------------------------

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from vb2user.errors import UsageError
+
 # As typing.TYPE_CHECKING, without the time that importing typing takes.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +17,13 @@ if TYPE_CHECKING:
 _BIG_ENDIAN = 1 << 31
 _BE_SUFFIX = "-BE"
 _PREFIXES = ("V4L2_PIX_FMT_", "V4L2_META_FMT_", "V4L2_SDR_FMT_", "V4L2_TCH_FMT_")
+
+
+def _unknown(text: str) -> UsageError:
+    return UsageError(
+        f"no four-character code and no name of a format: {text!r}",
+        remedy="'vb2user info <node>' lists a node's formats",
+    )
 
 
 class FourCC(int):
@@ -32,7 +41,7 @@ class FourCC(int):
         if isinstance(value, str):
             return cls.parse(value)
         if not 0 <= value <= 0xFFFFFFFF:
-            raise ValueError(f"no four-character code: {value}")
+            raise UsageError(f"no four-character code: {value}")
         return super().__new__(cls, value)
 
     @classmethod
@@ -45,11 +54,14 @@ class FourCC(int):
         (``yuyv``). Four characters that nothing knows are taken as they are: they may be a vendor's.
 
         Raises:
-            ValueError: the text is none of these.
+            UsageError, a ValueError: the text is none of these.
         """
         stripped = text.strip()
         if stripped[:2].lower() == "0x":
-            return cls(int(stripped, 16))
+            try:
+                return cls(int(stripped, 16))
+            except ValueError:
+                raise _unknown(text) from None
         literal = cls._literal(text if len(text) == 4 else stripped)
         if literal is not None and literal.names:
             return literal
@@ -60,7 +72,7 @@ class FourCC(int):
         if known is not None:
             return known
         if literal is None:
-            raise ValueError(f"no four-character code and no name of a format: {text!r}")
+            raise _unknown(text)
         return literal
 
     @classmethod
