@@ -635,7 +635,8 @@ class FakeVideo(Controls, FakeNode):
     def _create(self, file: FakeFile, arg: Any) -> None:
         arg.capabilities = self._caps()
         arg.index = len(self.buffers)
-        self._check(file, arg.format.type, arg.memory)
+        # To ask, with count 0, is allowed while the queue is another's.
+        self._check(file if arg.count or self.owner is None else self.owner, arg.format.type, arg.memory)
         if not arg.count:
             return
         if self.memory not in (None, arg.memory):
