@@ -6,7 +6,8 @@ what was looked at is overwritten before the driver gets the buffer back, so tha
 wrote cannot pass as the one before it.
 
 What this allocator or kernel cannot do is a cell with a reason, and only these are: the queue does not
-offer the memory type; the kernel has no such heap; a dma-contig device was handed scattered pages.
+offer the memory type; the kernel has no such heap, or not for this user; there is no second device to
+export from; a dma-contig device was handed scattered pages.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 from vb2user.capture.camera import Camera
 from vb2user.capture.frame import Frame
-from vb2user.errors import KernelError, MissingPrerequisite, Vb2Error
+from vb2user.errors import KernelError, MissingPrerequisite, PermissionDenied, Vb2Error
 from vb2user.harness.pattern import check_colour_bars, fingerprint
 from vb2user.uapi.calls import Format
 from vb2user.uapi.enums import Memory
@@ -103,8 +104,9 @@ def run_cell(
                 source = exporter
             if cell.reason is None:
                 _capture(cam, cell, memory, source, count, bars, shots)
-    except MissingPrerequisite as e:
-        cell.reason = e.message
+    except (MissingPrerequisite, PermissionDenied) as e:
+        # A heap that is not here, or not for this user: capturing itself was open to them.
+        cell.reason = str(e)
     except KernelError as e:
         if path.startswith("dmabuf") and allocator == "dma-contig" and e.errno == errno.EFAULT:
             cell.reason = (

@@ -107,6 +107,7 @@ def _run(devices: Devices, out: Path, count: int) -> int:
     report = {"kernel": platform.release(), "cells": [c.to_json() for c in cells]}
     (out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
     _table(cells)
+    talk(f"contact sheets and report.json are in {out}")
     ran = [c for c in cells if c.reason is None]
     return 0 if ran and all(c.good for c in cells) else 1
 
