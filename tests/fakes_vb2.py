@@ -154,6 +154,7 @@ class Vb2System(FakeSystem):
         self._by_name: dict[str, deque[int]] = {}
         self._by_number: dict[int, int] = {}
         self._before: dict[int, Callable[[], object]] = {}
+        self._after: dict[int, Callable[[], object]] = {}
 
     # -- faults -------------------------------------------------------------------------------------
 
@@ -168,6 +169,10 @@ class Vb2System(FakeSystem):
     def before(self, index: int, action: Callable[[], object]) -> None:
         """Do something just before the call that will be ``calls[index]``."""
         self._before[index] = action
+
+    def after(self, index: int, action: Callable[[], object]) -> None:
+        """Do something just after the call that will be ``calls[index]``: an ioctl that succeeds."""
+        self._after[index] = action
 
     def _call(self, name: str) -> None:
         index = len(self.calls)
@@ -213,9 +218,12 @@ class Vb2System(FakeSystem):
 
     def ioctl(self, fd: int, request: int, arg: Any) -> int:
         with self.changed:
+            index = len(self.calls)
             self._call(NAMES.get(request, hex(request)))
             try:
-                return super().ioctl(fd, request, arg)
+                value = super().ioctl(fd, request, arg)
+                self._after.pop(index, lambda: None)()
+                return value
             finally:
                 self.changed.notify_all()
 

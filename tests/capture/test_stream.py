@@ -451,3 +451,32 @@ def test_any_ioctl_may_be_interrupted(vb2: Vb2System, cam: Camera, way: dict[str
         if name.startswith(("VIDIOC_", "DMA_", "UDMABUF_")):
             vb2.fail_at(len(vb2.calls) + index, errno.EINTR)
             session(cam, way)
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_ctrl_c_in_any_ioctl(vb2: Vb2System, cam: Camera, way: dict[str, Any], moment: str) -> None:
+    """A signal ends an ioctl before the kernel did anything, or is noticed when the kernel has done it."""
+    session(cam, way)
+    begin = len(vb2.calls)
+    session(cam, way)
+    for index, name in enumerate(vb2.calls[begin:]):
+        gives_an_fd = name in ("DMA_HEAP_IOCTL_ALLOC", "UDMABUF_CREATE", "VIDIOC_EXPBUF")
+        if not name.startswith(("VIDIOC_", "DMA_", "UDMABUF_")) or (gives_an_fd and moment == "after"):
+            continue
+        at = len(vb2.calls) + index
+        getattr(vb2, moment)(at, interrupt)
+        try:
+            session(cam, way)
+        except KeyboardInterrupt as e:
+            e.__context__ = e.__traceback__ = None  # their frames hold views
+        else:
+            assert at in vb2._after  # it failed (EAGAIN), or belongs to another round
+            vb2._after.clear()
+        if vb2.leaks() != {"FakeVideo": 1}:
+            gc.collect()
+        assert vb2.leaks() == {"FakeVideo": 1}, name
+        assert not any(n.streaming for n in vb2.nodes.values() if isinstance(n, FakeVideo)), name

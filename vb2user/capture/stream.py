@@ -158,13 +158,12 @@ class Stream:
         if self._finalizer is not None:
             self._finalizer.detach()
         frame = self._frame() if self._frame is not None else None
-        try:
-            leases.finish()
-            engine.close()
-        finally:
-            leases.close()
+        with contextlib.ExitStack() as last:  # each of them, Ctrl-C in any of the others or not
             if frame is not None:
-                frame.release()
+                last.callback(frame.release)
+            last.callback(leases.close)
+            last.callback(engine.close)
+            leases.finish()
 
     def __enter__(self) -> Stream:
         return self.start()

@@ -26,6 +26,7 @@ from vb2user.errors import (
     StreamStopped,
     StreamTimeout,
     UsageError,
+    Vb2Error,
 )
 from vb2user.memory.base import BufferMemory, Memory
 from vb2user.memory.dmabuf import DmaBuf, DmaBufBuffer
@@ -127,8 +128,8 @@ class Queue:
             self._check_open()
             if self._allocated:
                 raise StateError(f"{self.name}: buffers are allocated already", remedy="free() them first")
-            granted = calls.reqbufs(self._node, self.type, self.memory.kind, count, self.memory.flags)
-            self._allocated = True
+            with self._free_unless_refused():
+                granted = calls.reqbufs(self._node, self.type, self.memory.kind, count, self.memory.flags)
             self.capabilities = granted.capabilities
             try:
                 self._wake = eventfd(f"wake of {self.name}")
@@ -149,8 +150,9 @@ class Queue:
             raise UsageError(f"{self.name}: {count} more buffers", remedy="ask for at least 1")
         with self._lock:
             self._check_open()
-            granted = calls.create_bufs(self._node, self.memory.kind, count, format, self.memory.flags)
-            first, self._allocated = not self._allocated, True
+            first = not self._allocated
+            with self._free_unless_refused() if first else contextlib.nullcontext():
+                granted = calls.create_bufs(self._node, self.memory.kind, count, format, self.memory.flags)
             self.capabilities |= granted.capabilities
             new = range(granted.index, granted.index + granted.count)
             try:
@@ -166,6 +168,19 @@ class Queue:
                     self._disown(new)
                 raise
             return granted.count
+
+    @contextlib.contextmanager
+    def _free_unless_refused(self) -> Iterator[None]:
+        # Ctrl-C arrives when the kernel has done what it was asked for, and nobody has seen its answer.
+        self._allocated = True
+        try:
+            yield
+        except KernelError:
+            self._allocated = False
+            raise
+        except BaseException:
+            self._free_after_error()
+            raise
 
     def _adopt(self, indices: Sequence[int]) -> None:
         for index in indices:
@@ -359,10 +374,11 @@ class Queue:
                 return
             try:
                 calls.streamon(self._node, self.type)
-            except KernelError:
+                self._streaming = True
+            except BaseException:  # Ctrl-C too: it arrives when the kernel has done it
+                self._streaming = False
                 self._take_back()
                 raise
-            self._streaming = True
 
     def _take_back(self) -> None:
         # A driver that refuses to start leaves buffers queued; STREAMOFF returns them.
@@ -389,6 +405,11 @@ class Queue:
                 with self._gone_is_done():
                     calls.streamoff(self._node, self.type)
                 self._all(Action.STREAMOFF)
+            except Vb2Error:
+                raise
+            except BaseException:
+                self._streaming = True  # Ctrl-C may have come before the kernel did it: ask once more
+                raise
             finally:
                 self._dismiss_reader()
 
@@ -417,28 +438,31 @@ class Queue:
         with self._lock:
             try:
                 self.stop()
+                self._free()
             except BaseException:
                 self._free_after_error()
                 raise
-            self._free()
 
     def _free_after_error(self) -> None:
         with contextlib.suppress(KernelError):  # the error that is on its way out comes first
+            self.stop()
+        with contextlib.suppress(KernelError):
             self._free()
 
     def _free(self) -> None:
         buffers, self.buffers = self.buffers, []
-        for buffer in buffers:
-            buffer.state = after(buffer.state, Action.FREE, buffer.index, self.name)
-            buffer.memory.close()
-        wake, self._wake = self._wake, None
-        if wake is not None:
-            wake.close()
-        if not self._allocated:
-            return
-        self._allocated = False
-        with self._gone_is_done():
-            calls.reqbufs(self._node, self.type, self.memory.kind, 0)
+        try:
+            for buffer in buffers:
+                buffer.state = after(buffer.state, Action.FREE, buffer.index, self.name)
+                buffer.memory.close()
+            wake, self._wake = self._wake, None
+            if wake is not None:
+                wake.close()
+        finally:
+            if self._allocated:
+                with self._gone_is_done():
+                    calls.reqbufs(self._node, self.type, self.memory.kind, 0)
+                self._allocated = False
 
     def close(self) -> None:
         """Free everything, the strategy's own holdings included. Idempotent; any thread."""
