@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -33,3 +34,9 @@ def node(vb2: Vb2System) -> FakeVideo:
     """``/dev/video0``: a capture node, GREY 64x32."""
     vb2.nodes["/dev/video0"] = made = FakeVideo(vb2)
     return made
+
+
+def pytest_collection_finish() -> None:
+    """Many tests here collect garbage to see what is left: let them look at their own only."""
+    gc.collect()
+    gc.freeze()
