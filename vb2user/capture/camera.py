@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,6 +69,19 @@ def memory_strategy(
 class Camera(Device):
     """A V4L2 device that hands out frames (and takes them, where it is an output)."""
 
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__(path)
+        self._made: weakref.WeakSet[Stream | Sink] = weakref.WeakSet()
+
+    def close(self) -> None:
+        """Close the streams and sinks that are still open, and the node. Idempotent; any thread."""
+        # A mapping keeps the node's file open as well: were buffers left to close(2), the device would
+        # stream on, and be busy for everybody, as long as one view of a frame lives.
+        with contextlib.ExitStack() as last:
+            last.callback(super().close)
+            for made in list(self._made):
+                last.callback(made.close)
+
     def stream(
         self,
         *,
@@ -116,9 +131,11 @@ class Camera(Device):
             strategy = memory_strategy(memory, source=heap, fds=fds, user_buffers=user_buffers)
             return QueueEngine(self.node, format, strategy, writable=writable)
 
-        return Stream(
+        made = Stream(
             self.path, format, make, buffers=buffers, timeout=timeout, count=count, on_error=on_error
         )
+        self._made.add(made)
+        return made
 
     def sink(
         self,
@@ -147,4 +164,6 @@ class Camera(Device):
         strategy = None
         if memory not in ("read", "write"):
             strategy = memory_strategy(memory, source=heap, fds=fds, user_buffers=user_buffers)
-        return Sink(self.node, format, strategy, buffers=buffers, timeout=timeout)
+        made = Sink(self.node, format, strategy, buffers=buffers, timeout=timeout)
+        self._made.add(made)
+        return made

@@ -349,8 +349,12 @@ class Device:
     def __enter__(self: _Self) -> _Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, error: object, tb: object) -> None:
+        try:
+            self.close()
+        except KernelError:
+            if error is None:  # an error while cleaning up never hides the first one
+                raise
 
     def __repr__(self) -> str:
         return f"<{self.__class__.__name__} {self.path} ({self.driver}: {self.card})>"
