@@ -595,3 +595,18 @@ def test_no_more_files(vb2: Vb2System, queue: Queue, name: str) -> None:
     with pytest.raises(Vb2Error, match="too many files open"):
         queue.allocate(1)
     assert vb2.leaks() == {"FakeVideo": 1}
+
+
+@pytest.mark.parametrize("type", [BufType.VIDEO_OUTPUT, BufType.VIDEO_OUTPUT_MPLANE])
+def test_an_output_forgets_what_was_sent_before(vb2: Vb2System, type: BufType) -> None:
+    """Without payload and time a buffer is sent whole and without time, not with those of the last turn."""
+    vb2.nodes["/dev/video1"] = node = FakeVideo(vb2, type)
+    with open_node("/dev/video1") as fd, Queue(fd, type, Mmap(), [1]) as queue:
+        queue.allocate(1)
+        queue.enqueue(queue.buffers[0], [100], timestamp_ns=5_000_000)
+        assert node.buffers[0].timestamp_ns == 5_000_000
+        queue.start()
+        queue.enqueue(queue.dequeue(WAIT).buffer)
+        assert node.buffers[0].timestamp_ns == 0
+        queue.dequeue(WAIT)
+        assert [len(planes[0]) for planes in node.shown] == [100, node.buffers[0].sizes[0]]

@@ -262,11 +262,11 @@ class Queue:
         with self._lock:
             state = after(buffer.state, Action.QBUF, buffer.index, self.name)
             self._fill(buffer)
-            if bytesused is not None:
-                for plane, count in enumerate(bytesused):
-                    buffer.arg.set_payload(plane, count)
-            if timestamp_ns is not None:
-                buffer.arg.set_timestamp_ns(timestamp_ns)
+            if self._events == POLLOUT:
+                # Always: else the payload and the time that it had when it was queued last are sent again.
+                for plane in range(buffer.memory.num_planes):
+                    buffer.arg.set_payload(plane, 0 if bytesused is None else bytesused[plane])
+                buffer.arg.set_timestamp_ns(timestamp_ns or 0)
             calls.qbuf(self._node, buffer.arg)
             buffer.state = state
 
