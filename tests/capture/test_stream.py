@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import threading
@@ -16,6 +17,7 @@ from vb2user.capture.camera import Camera
 from vb2user.capture.frame import Frame
 from vb2user.capture.stream import Stream, StreamStats
 from vb2user.errors import (
+    ClosedError,
     CorruptFrame,
     DeviceGone,
     KernelError,
@@ -165,6 +167,15 @@ def test_timeouts(cam: Camera, node: FakeVideo) -> None:
             stream.next_frame()
     with cam.stream(timeout=1e9) as stream, pytest.raises(StreamTimeout):
         stream.next_frame(timeout=0)
+
+
+def test_bad_frames_do_not_prolong_a_timeout(cam: Camera, node: FakeVideo) -> None:
+    node.errors.extend([True] * 3)
+    with cam.stream(timeout=0) as stream:
+        with pytest.raises(StreamTimeout, match="no good frame"):
+            stream.next_frame()
+        assert stream.stats.errors == 1
+        assert stream.next_frame(timeout=WAIT).sequence == 3
 
 
 @pytest.mark.parametrize("timeout", [1e9, 1e30, float("inf")])
@@ -375,6 +386,31 @@ def test_closed_by_another_thread_between_two_calls(cam: Camera, memory: str) ->
 
     engine.next = next_and_close
     assert list(stream) == []
+
+
+@pytest.mark.parametrize("moment", ["begin", "end", "give_back"])
+def test_closed_by_another_thread_while_a_buffer_goes_back(
+    cam: Camera, way: dict[str, Any], moment: str
+) -> None:
+    stream = cam.stream(**way).start()
+    engine: Any = stream.engine
+    real: Callable[[int], None] = getattr(engine, moment)
+
+    def close_first(slot: int) -> None:
+        closer = threading.Thread(target=stream.close)
+        closer.start()
+        closer.join(WAIT)
+        real(slot)
+
+    frame = stream.next_frame()
+    if moment != "begin":
+        assert frame.array.any() == 0
+    setattr(engine, moment, close_first)
+    if moment == "begin":
+        with contextlib.suppress(StreamStopped, ClosedError):
+            assert frame.array.any() == 0
+    else:
+        assert list(stream) == []
 
 
 def test_an_error_while_closing_is_told(vb2: Vb2System, cam: Camera, node: FakeVideo) -> None:

@@ -6,6 +6,7 @@ what a user sees is :mod:`vb2user.capture.stream`'s matter.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import threading
 import time
@@ -61,7 +62,7 @@ class Engine(ABC):
 
     @abstractmethod
     def begin(self, index: int) -> None:
-        """Before the CPU looks."""
+        """Before the CPU looks. StreamStopped: closed meanwhile."""
 
     @abstractmethod
     def end(self, index: int) -> None:
@@ -115,28 +116,34 @@ class QueueEngine(Engine):
         try:
             return self._views[index]
         except KeyError:
-            raise StreamStopped(f"{self._queue.name}: the stream was closed") from None
+            raise self._closed() from None
 
     def begin(self, index: int) -> None:
         """``DMA_BUF_IOCTL_SYNC`` START for DMABUF; nothing for the others."""
         self._buffer(index).memory.begin_access(write=self._writable)
 
     def end(self, index: int) -> None:
-        """``DMA_BUF_IOCTL_SYNC`` END for DMABUF."""
-        self._buffer(index).memory.end_access(write=self._writable)
+        """``DMA_BUF_IOCTL_SYNC`` END for DMABUF; nothing to end once the stream was closed."""
+        with contextlib.suppress(StreamStopped):
+            self._buffer(index).memory.end_access(write=self._writable)
 
     def _buffer(self, index: int) -> Buffer:
-        return self._queue.buffer(index)
+        try:
+            return self._queue.buffer(index)
+        except UsageError:
+            raise self._closed() from None
+
+    def _closed(self) -> StreamStopped:
+        return StreamStopped(f"{self._queue.name}: the stream was closed")
 
     def give_back(self, index: int) -> None:
         """QBUF, unless the stream ended meanwhile."""
         if not self._queue.streaming:
             return
-        buffer = self._buffer(index)
-        if buffer.state is not BufferState.DEQUEUED:
-            return
         try:
-            self._queue.enqueue(buffer)
+            buffer = self._buffer(index)
+            if buffer.state is BufferState.DEQUEUED:
+                self._queue.enqueue(buffer)
         except Vb2Error:
             if self._queue.streaming:
                 raise  # else another thread stopped the stream meanwhile, and all is well

@@ -170,7 +170,8 @@ class Frame:
         return own
 
     def _look(self) -> list[Array]:
-        if self._memory is None:
+        memory = self._memory  # once: another thread may close the stream meanwhile
+        if memory is None:
             raise ClosedError(
                 f"frame {self.sequence} was released: its buffer may be the driver's again",
                 remedy="look at it before the next turn of the loop, or keep frame.array or frame.copy()",
@@ -181,7 +182,7 @@ class Frame:
 
             self._lease.begin()
             # Not numpy.ndarray(buffer=...): that holds no export of the mapping's buffer.
-            roots += [np.frombuffer(view, np.uint8) for view in self._memory]
+            roots += [np.frombuffer(view, np.uint8) for view in memory]
         return roots
 
     # -- the lease ----------------------------------------------------------------------------------

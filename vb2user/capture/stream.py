@@ -8,6 +8,7 @@ block, and loops inside of it only borrow the stream.
 from __future__ import annotations
 
 import contextlib
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from vb2user.capture.engine import Delivery, Engine
 from vb2user.capture.frame import Frame
 from vb2user.capture.layout import Layout
 from vb2user.capture.lease import Leases
-from vb2user.errors import CorruptFrame, KernelError, StreamStopped, UsageError
+from vb2user.errors import CorruptFrame, KernelError, StreamStopped, StreamTimeout, UsageError
 from vb2user.uapi import calls
 from vb2user.uapi.enums import BufFlag
 
@@ -208,7 +209,7 @@ class Stream:
             timeout: seconds, in place of the stream's own.
 
         Raises:
-            StreamTimeout: none came in time.
+            StreamTimeout: none came in time, or none that was good.
             CorruptFrame: flagged ERROR, with ``on_error="raise"``.
             StreamStopped: another thread closed the stream.
             DeviceGone: unplugged.
@@ -218,6 +219,7 @@ class Stream:
         self._release_last()
         leases.reap()
         wait = self._timeout if timeout is None else timeout
+        deadline = None if wait is None else time.monotonic() + wait
         while True:
             d = engine.next(wait)
             self._account(d)
@@ -225,6 +227,8 @@ class Stream:
                 self.stats.errors += 1
                 if self._on_error == "skip":
                     engine.give_back(d.slot)
+                    if deadline is not None:
+                        wait = self._left(deadline)
                     continue
                 if self._on_error == "raise":
                     engine.give_back(d.slot)
@@ -233,6 +237,16 @@ class Stream:
                         remedy="its content is not good; on_error='skip' leaves such frames out",
                     )
             return self._frame_of(engine, leases, d)
+
+    def _left(self, deadline: float) -> float:
+        # A device may flag every frame: what is skipped must not begin the time-out anew each time.
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise StreamTimeout(
+                f"{self.name}: no good frame within the time-out: the driver flagged the last one as ERROR",
+                remedy="check signal, cable and bandwidth; on_error='yield' hands such frames out",
+            )
+        return left
 
     def _account(self, d: Delivery) -> None:
         if self._last is not None:
