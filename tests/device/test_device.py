@@ -246,6 +246,7 @@ def test_resolve(nodes: list[NodeInfo]) -> None:
     with pytest.raises(NoSuchDevice, match=r"name 'D435'.*/dev/video0 \(uvcvideo\)") as caught:
         resolve(name="D435")
     assert caught.value.exit_status == 3
+    assert "not opened: /dev/video5 (permission denied)" in str(caught.value)
     with pytest.raises(UsageError, match="one or the other"):
         resolve("/dev/video0", name="x")
 

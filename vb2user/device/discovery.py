@@ -159,6 +159,10 @@ def resolve(
         f"{what} {value!r}" for what, value in (("name", name), ("driver", driver)) if value is not None
     )
     there = ", ".join(f"{n.path} ({n.driver})" for n in find(role=role)) or "none"
+    # Nobody knows what they are: one of them may be what is looked for, and only a right be missing.
+    shut = [n for n in find(role=None) if n.error is not None]
+    if shut:
+        there += f"; not opened: {', '.join(n.path for n in shut)} ({shut[0].error})"
     raise NoSuchDevice(
         errno.ENODEV,
         "open",
