@@ -248,7 +248,7 @@ def test_export_of_a_busy_node(vb2: Vb2System, node: FakeVideo) -> None:
 
 def test_export_grants_too_few(vb2: Vb2System, node: FakeVideo) -> None:
     node.max_buffers = 2
-    with pytest.raises(MissingPrerequisite, match="allocated 2 of the 3 buffers"):
+    with pytest.raises(UsageError, match="allocated 2 of the 3 buffers"):
         Export("/dev/video0").open(3, [node.format.sizeimage])
     assert not vb2.leaks()
 

@@ -108,7 +108,9 @@ def run_cell(
         # A heap that is not here, or not for this user: capturing itself was open to them.
         cell.reason = str(e)
     except KernelError as e:
-        if path.startswith("dmabuf") and allocator == "dma-contig" and e.errno == errno.EFAULT:
+        # What vivid's other dma-contig device exports is in one piece; of another device's nobody knows.
+        scattered = memory == "dmabuf" and not (bars and source == exporter)
+        if scattered and allocator == "dma-contig" and e.errno == errno.EFAULT:
             cell.reason = (
                 f"{e.request}: EFAULT: dma-contig takes only memory in one piece, "
                 f"and that of {source} is scattered"

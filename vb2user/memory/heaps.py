@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from vb2user.errors import KernelError, MissingPrerequisite, NoSuchDevice, NotSupported, UsageError
+from vb2user.errors import KernelError, MissingPrerequisite, NoSuchDevice, UsageError
 from vb2user.memory.base import page_align
 from vb2user.memory.dmabuf import DmaBuf, Source
 from vb2user.uapi import calls
@@ -163,12 +163,12 @@ class Export(Source):
         planes = (dataclasses.replace(current.planes[0], sizeimage=length), *current.planes[1:])
         try:
             granted = calls.create_bufs(fd, Memory.MMAP, count, dataclasses.replace(current, planes=planes))
-        except (NotSupported, KernelError) as e:
+        except KernelError as e:
             if e.errno not in (errno.ENOTTY, errno.EINVAL) or current.planes[0].sizeimage < length:
                 raise
             granted = calls.reqbufs(fd, self._type, Memory.MMAP, count)
         if granted.count < count:
-            raise MissingPrerequisite(
+            raise UsageError(
                 f"{self.path} allocated {granted.count} of the {count} buffers to be exported",
                 remedy="ask for fewer buffers",
             )

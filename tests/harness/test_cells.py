@@ -1,0 +1,63 @@
+"""What a cell of the demonstration may excuse, and what it may not."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+from fakes_vb2 import FakeHeap, FakeUDmaBuf, FakeVideo, Vb2System
+
+from vb2user.harness.cells import PATHS, Cell, run_cell
+
+
+def run(path: str, *, bars: bool = True) -> Cell:
+    return run_cell("/dev/video0", path, "dma-contig", "/dev/video1", count=3, bars=bars)
+
+
+@pytest.fixture
+def contig(vb2: Vb2System, node: FakeVideo) -> FakeVideo:
+    """A dma-contig node whose neighbour exports scattered memory."""
+    node.contig = True
+    vb2.nodes["/dev/video1"] = FakeVideo(vb2)
+    vb2.nodes["/dev/dma_heap/system"] = FakeHeap(vb2)
+    vb2.nodes["/dev/udmabuf"] = FakeUDmaBuf(vb2)
+    return node
+
+
+@pytest.mark.parametrize("path", ["userptr", "dmabuf:system", "dmabuf:udmabuf"])
+def test_what_dma_contig_cannot(contig: FakeVideo, path: str) -> None:
+    cell = run(path)
+    assert cell.good
+    assert cell.reason is not None
+    assert cell.content_ok is None
+
+
+def test_an_export_that_is_refused_is_a_fault_of_vivid(contig: FakeVideo) -> None:
+    cell = run("dmabuf:export")
+    assert not cell.good
+    assert cell.reason is None
+    assert "EFAULT" in str(cell.fault)
+    # Of a real device's neighbour nobody knows how its memory lies.
+    assert run("dmabuf:export", bars=False).reason is not None
+
+
+def test_too_few_exported_is_a_fault(contig: FakeVideo, vb2: Vb2System) -> None:
+    other = vb2.nodes["/dev/video1"]
+    assert isinstance(other, FakeVideo)
+    other.contig, other.max_buffers = True, 2
+    assert "allocated 2 of the 4" in str(run("dmabuf:export").fault)
+
+
+def test_no_heap_is_a_reason(contig: FakeVideo, vb2: Vb2System) -> None:
+    del vb2.nodes["/dev/dma_heap/system"], vb2.nodes["/dev/udmabuf"]
+    for path in ("dmabuf:system", "dmabuf:udmabuf"):
+        assert "there is no" in str(run(path).reason)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_an_error_is_a_fault(vb2: Vb2System, node: FakeVideo, contig: FakeVideo, path: str) -> None:
+    node.contig = False
+    vb2.fail("read" if path == "read" else "VIDIOC_STREAMON", errno.EIO)
+    cell = run(path)
+    assert "EIO" in str(cell.fault)
+    assert not cell.good
