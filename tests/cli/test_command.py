@@ -231,6 +231,7 @@ REFUSED = {
     "a number that is none": (("/dev/video0", "--format", "0xZZ"), 2, "no four-character code"),
     "an empty format": (("/dev/video0", "--format", ""), 2, "format"),
     "a size that is changed": (("/dev/video0", "--size", "63x31"), 2, "use --size 56x24"),
+    "a size in small print": (("/dev/video0", "--size", "64²x32"), 2, "size"),
     "a size out of this world": (("/dev/video0", "--size", "4294967360x32"), 2, "size"),
     "a rate that is changed": (("/dev/video0", "--fps", "500"), 2, "use --fps 60"),
     "a rate of nearly nothing": (("/dev/video0", "--fps", "1e-12"), 2, "frames per second"),
@@ -294,6 +295,16 @@ def test_info_of_a_busy_node(run: Run, system: Vb2System) -> None:
     with vb2user.open("/dev/video0") as cam, cam.stream():
         told = json.loads(run("info", "/dev/video0", "--json").out)
         assert "another file handle" in told["queues"][0]["busy"]
+
+
+def test_info_of_a_node_that_tells_nothing_while_busy(run: Run, system: Vb2System) -> None:
+    """Where a driver has a CREATE_BUFS of its own, it may be EBUSY even for one that asks only."""
+    system.fail("VIDIOC_CREATE_BUFS", errno.EBUSY, times=2)
+    queue = json.loads(run("info", "/dev/video0", "--json").out)["queues"][0]
+    assert (queue["memory"], queue["allocator"]) == (None, None)
+    assert "EBUSY" in queue["busy"]
+    outcome = run("info", "/dev/video0")
+    assert (outcome.status, outcome.err) == (0, "")
 
 
 def test_no_devices(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

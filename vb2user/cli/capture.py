@@ -44,7 +44,7 @@ class _Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generi
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, int]:
         width, _, height = str(value).lower().partition("x")
-        if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
+        if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
             self.fail(f"{value!r} is no size: write it as 640x480", param, ctx)
         return int(width), int(height)
 
@@ -170,23 +170,23 @@ def run(cam: Camera, wish: _Wish, sink: IO[bytes] | None) -> dict[str, Any]:
     )
     begun = time.monotonic()
     errors = size = 0
-    with stream, _progress(wish.count) as step:
-        if stream.buffers != wish.buffers and wish.buffers > stream.buffers:
-            raise UsageError(
-                f"{cam.path}: the driver granted {stream.buffers} buffers of {wish.buffers}",
-                remedy=f"use --buffers {stream.buffers}",
-            )
-        exporter = stream.exporter()
-        try:
+    try:
+        with stream, _progress(wish.count) as step:
+            if stream.buffers < wish.buffers:
+                raise UsageError(
+                    f"{cam.path}: the driver granted {stream.buffers} buffers of {wish.buffers}",
+                    remedy=f"use --buffers {stream.buffers}",
+                )
+            exporter = stream.exporter()
             for frame in stream:
                 step()
                 size += frame.bytesused
                 errors += not frame.ok
                 if sink is not None:
                     _write(sink, frame)
-        except KeyboardInterrupt:
-            talk(f"interrupted after {stream.stats.frames} of {wish.count} frames; everything was given back")
-            sys.exit(130)
+    except KeyboardInterrupt:
+        talk(f"interrupted after {stream.stats.frames} of {wish.count} frames; everything was given back")
+        sys.exit(130)
     return _result(cam, wish, stream, exporter, time.monotonic() - begun) | {"bytes": size}
 
 

@@ -68,16 +68,16 @@ def _controls(cam: Camera) -> list[dict[str, Any]]:
 
 def _queue(cam: Camera, type: BufType) -> dict[str, Any]:
     format = cam.get_format(type)
+    memory, allocator, busy = None, None, None
     try:
-        allocator, busy = cam.allocator(type), None
-    except DeviceBusy as e:
-        allocator, busy = None, str(e)
-    except KernelError:
-        allocator, busy = None, None
+        memory = [m.name.lower() for m in cam.memory_types(type)]
+        allocator = _allocator(cam, type)
+    except DeviceBusy as e:  # some drivers do not even tell their memory types then
+        busy = str(e)
     fps = cam.fps if type == cam.type else None
     return {
         "type": type.name,
-        "memory": [m.name.lower() for m in cam.memory_types(type)],
+        "memory": memory,
         "allocator": allocator,
         "busy": busy,
         "format": {
@@ -91,6 +91,15 @@ def _queue(cam: Camera, type: BufType) -> dict[str, Any]:
         "fps": None if fps is None else float(fps),
         "formats": [_format(cam, f) for f in cam.formats(type)],
     }
+
+
+def _allocator(cam: Camera, type: BufType) -> str | None:
+    try:
+        return cam.allocator(type)
+    except DeviceBusy:
+        raise
+    except KernelError:
+        return None
 
 
 def _format(cam: Camera, f: calls.FormatDescription) -> dict[str, Any]:
@@ -108,6 +117,10 @@ def _size(cam: Camera, f: calls.FormatDescription, s: calls.FrameSize) -> dict[s
         intervals = cam.frame_intervals(f.pixelformat, s.min_width, s.min_height)
         made["fps"] = [round(float(i.fps), 3) for i in intervals]
     return made
+
+
+def _memory(types: list[str] | None) -> str:
+    return "not known" if types is None else ", ".join(types) or "none (no streaming)"
 
 
 def show(found: dict[str, Any]) -> None:
@@ -135,7 +148,7 @@ def show(found: dict[str, Any]) -> None:
         size = " + ".join(str(p["sizeimage"]) for p in f["planes"])
         rows = [
             ("now", f"{f['pixelformat']} {f['width']}x{f['height']}{fps}, {size} bytes, {f['field']}"),
-            ("memory", ", ".join(queue["memory"]) or "none (no streaming)"),
+            ("memory", _memory(queue["memory"])),
             ("allocator", queue["allocator"] or queue["busy"] or "not known (no export)"),
         ]
         table(queue["type"], ("", ""), rows)
