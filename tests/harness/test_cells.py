@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 import pytest
 from fakes_vb2 import FakeHeap, FakeUDmaBuf, FakeVideo, Vb2System
 
+from vb2user.harness import demo
 from vb2user.harness.cells import PATHS, Cell, run_cell
+from vb2user.uapi.enums import BufType
 
 
 def run(path: str, *, bars: bool = True) -> Cell:
@@ -61,3 +64,19 @@ def test_an_error_is_a_fault(vb2: Vb2System, node: FakeVideo, contig: FakeVideo,
     cell = run(path)
     assert "EIO" in str(cell.fault)
     assert not cell.good
+
+
+@pytest.mark.parametrize(
+    ("pixelformat", "sheet"), [("YUYV", True), ("NV12", True), ("NM12", True), ("MJPG", False)]
+)
+def test_the_sheet_of_any_camera(
+    vb2: Vb2System, capsys: pytest.CaptureFixture[str], tmp_path: Path, pixelformat: str, sheet: bool
+) -> None:
+    """Whatever a camera is set to: a contact sheet, or a line that says why there is none."""
+    type = BufType.VIDEO_CAPTURE_MPLANE if pixelformat == "NM12" else BufType.VIDEO_CAPTURE
+    node = vb2.nodes["/dev/video0"] = FakeVideo(vb2, type, pixelformat=pixelformat)
+    cell = run("mmap", bars=False)
+    assert (cell.frames, len(cell.shots)) == (3, 3)
+    demo._sheet(cell, node.format, tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == (["dma-contig-mmap.png"] if sheet else [])
+    assert ("no contact sheet of mmap" in capsys.readouterr().err) is not sheet

@@ -51,7 +51,7 @@ class Cell:
         reason: why this path cannot be had here; None where the cell ran.
         fault: what went wrong in a cell that ran; None where all is well.
         prints: each different picture by its fingerprint, with a copy of its components.
-        shots: pictures kept for the contact sheet, with their captions.
+        shots: pictures kept for the contact sheet, as copies of their components, with their captions.
     """
 
     path: str
@@ -65,7 +65,7 @@ class Cell:
     reason: str | None = None
     fault: str | None = None
     prints: dict[str, list[Any]] = field(default_factory=dict)
-    shots: list[tuple[Any, str]] = field(default_factory=list)
+    shots: list[tuple[list[Any], str]] = field(default_factory=list)
 
     @property
     def good(self) -> bool:
@@ -149,7 +149,8 @@ def _capture(
         cell.exporter = stream.exporter()
         for number, frame in enumerate(stream):
             if number in keep:
-                cell.shots.append((frame.copy(), f"{frame.sequence}  {frame.timestamp:.3f} s"))
+                caption = f"{frame.sequence}  {frame.timestamp:.3f} s"
+                cell.shots.append(([c.copy() for c in frame.components], caption))
             if bars:
                 _remember(frame, cell.prints)
             else:

@@ -21,7 +21,7 @@ from vb2user.capture.camera import Camera
 from vb2user.cli.main import run_click
 from vb2user.cli.output import table, talk
 from vb2user.device.discovery import find
-from vb2user.errors import KernelError, MissingPrerequisite, Vb2Error
+from vb2user.errors import CorruptFrame, KernelError, MissingPrerequisite, UsageError, Vb2Error
 from vb2user.harness.cells import Cell, cells_of, compare, run_cell
 from vb2user.harness.vivid import Config, InstanceConfig, Vivid, module_state
 from vb2user.uapi.calls import Format
@@ -126,10 +126,14 @@ def _sheet(cell: Cell, format: Format, out: Path) -> None:
         return
     from vb2user.harness.sheet import Shot, contact_sheet, to_rgb
 
-    shots = [
-        Shot(to_rgb([a], format.pixelformat, colorspace=format.colorspace), caption)
-        for a, caption in cell.shots
-    ]
+    try:
+        shots = [
+            Shot(to_rgb(components, format.pixelformat, colorspace=format.colorspace), caption)
+            for components, caption in cell.shots
+        ]
+    except (UsageError, CorruptFrame) as e:  # a camera may send what has no pixels to show, e.g. H264
+        talk(f"no contact sheet of {cell.path} on {cell.allocator}: {e}")
+        return
     name = f"{cell.allocator}-{cell.path.replace(':', '-')}"
     contact_sheet(
         shots,
