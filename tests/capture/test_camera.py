@@ -92,8 +92,11 @@ def test_memory_of_ones_own(cam: Camera, node: FakeVideo) -> None:
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ([bytearray(64 * 32)], "2 buffers are wanted and 1 were given"),
-        ([bytearray(64 * 32 - 1)] * 2, f"has {64 * 32 - 1} bytes and the format needs {64 * 32}"),
+        ([bytearray(64 * 32)], "1 buffers were given and the queue has 2"),
+        (
+            [bytearray(64 * 32 - 1), bytearray(64 * 32 - 1)],
+            f"has {64 * 32 - 1} bytes and the format needs {64 * 32}",
+        ),
         ([bytes(64 * 32)] * 2, "is read-only"),
         ([[bytearray(64 * 32)] * 2] * 2, "has 1 planes and 2 were given"),
         ([memoryview(bytearray(64 * 32 + 64))[3:]] * 2, "no multiple of 8"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from pathlib import Path
@@ -16,11 +17,12 @@ from vb2user.errors import (
     KernelError,
     MissingPrerequisite,
     NoSuchDevice,
+    PermissionDenied,
     UsageError,
 )
 from vb2user.memory import heaps
 from vb2user.memory.base import page_align
-from vb2user.memory.dmabuf import DmaBuf, DmaBufMemory, GivenFds
+from vb2user.memory.dmabuf import DmaBuf, DmaBufMemory, GivenFds, Source
 from vb2user.memory.heaps import Export, Heap, UDmaBuf
 from vb2user.uapi.enums import BufType, DmaBufSync
 from vb2user.uapi.kernel import Fd, open_node
@@ -135,7 +137,7 @@ def test_a_bad_fd_among_good_ones(vb2: Vb2System, bad: int) -> None:
 def test_not_enough(vb2: Vb2System) -> None:
     fd = made(vb2)
     source = GivenFds([fd])
-    with pytest.raises(UsageError, match="3 buffers are wanted and 1 dma-bufs were given; give 3"):
+    with pytest.raises(UsageError, match="1 dma-bufs were given and the queue has 3 buffers; give 3"):
         source.open(3, [4096])
     for index, plane in ((1, 0), (0, 1)):
         with pytest.raises(UsageError, match=f"buffer {index} plane {plane}: no dma-buf was given"):
@@ -296,3 +298,22 @@ def test_a_later_plane_fails(vb2: Vb2System, node: FakeVideo, call: str, skip: i
 @pytest.mark.parametrize(("length", "pages"), [(0, 0), (1, 1), (4096, 1), (4097, 2)])
 def test_page_align(length: int, pages: int) -> None:
     assert page_align(length) == pages * os.sysconf("SC_PAGESIZE")
+
+
+@pytest.mark.parametrize("source", [Heap("system"), UDmaBuf()], ids=["heap", "udmabuf"])
+def test_a_heap_that_is_not_for_this_user(vb2: Vb2System, source: Source) -> None:
+    """These nodes are root's: to join the group 'video' would not help."""
+    vb2.fail("open", errno.EACCES)
+    with pytest.raises(PermissionDenied, match="vb2user doctor") as caught:
+        source.open(1, [64])
+    assert "usermod" not in str(caught.value)
+
+
+def test_the_bodys_error_comes_before_that_of_sync(vb2: Vb2System) -> None:
+    vb2.nodes["/dev/dma_heap/system"] = FakeHeap(vb2)
+    with contextlib.closing(Heap("system")) as heap, heap.allocate(0, 0, 64) as buf:
+        vb2.fail("DMA_BUF_IOCTL_SYNC", errno.EIO, skip=1)
+        with pytest.raises(ZeroDivisionError), buf.access():
+            raise ZeroDivisionError
+        with pytest.raises(KernelError, match="DMA_BUF_IOCTL_SYNC"), buf.access():
+            vb2.fail("DMA_BUF_IOCTL_SYNC", errno.EIO)

@@ -134,16 +134,26 @@ KINDS: dict[str, Any] = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_any_writable_buffer(fd: Fd, kind: str) -> None:
-    own = KINDS[kind](PAGE)
-    strategy = UserPtr([own, [own]])
+    one, two = KINDS[kind](PAGE), KINDS[kind](PAGE)
+    strategy = UserPtr([one, [two]])
     strategy.prepare(2, [PAGE])
-    for index in range(2):
+    for index, own in enumerate((one, two)):
         memory = strategy.attach(fd, CAP, index, [PAGE])
         memory.planes[0][PAGE - 1] = 200
         assert memoryview(own).tobytes()[PAGE - 1] == 200
         memory.close()
-    if kind == "mmap":
-        own.close()
+        if kind == "mmap":
+            own.close()
+
+
+def test_shared_memory_is_refused() -> None:
+    """``[array] * 4``: four buffers in one place, and every frame torn by the next."""
+    own = np.zeros(256, np.uint8)
+    with pytest.raises(UsageError, match="buffer 0 plane 0 and buffer 1 plane 0 share memory"):
+        UserPtr([own] * 4).prepare(4, [256])
+    with pytest.raises(UsageError, match="buffer 0 plane 1 and buffer 0 plane 0 share memory"):
+        UserPtr([[own[64:], own[:128]]]).prepare(1, [64, 64])
+    UserPtr([own[:64], own[128:], own[64:128]]).prepare(3, [64])
 
 
 @pytest.mark.parametrize(
@@ -176,7 +186,7 @@ def test_what_will_not_do(fd: Fd, bad: Any, says: str) -> None:
 
 def test_too_few(fd: Fd) -> None:
     strategy = UserPtr([bytearray(8)])
-    with pytest.raises(UsageError, match="2 buffers are wanted and 1 were given"):
+    with pytest.raises(UsageError, match="1 buffers were given and the queue has 2; give 2"):
         strategy.prepare(2, [8])
     with pytest.raises(UsageError, match="more than the 1 buffers given"):
         strategy.attach(fd, CAP, 1, [8])

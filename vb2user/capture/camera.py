@@ -124,7 +124,7 @@ class Camera(Device):
         format = self.get_format(type)
 
         def make() -> Engine:
-            if memory == "read":
+            if isinstance(memory, str) and memory.lower() == "read":
                 if heap is not None or fds is not None or user_buffers is not None:
                     raise UsageError("memory='read' takes no heap, fds or user_buffers")
                 return ReadEngine(self.node, format, writable=writable)

@@ -93,7 +93,10 @@ class Memory(ABC):
         """
 
     def prepare(self, count: int, lengths: Sequence[int]) -> None:
-        """Called once before the queue allocates, so that what cannot work fails before it does."""
+        """Called once, with the number of buffers that the driver granted, before the first :meth:`attach`.
+
+        What cannot work for all of them (too few given, a heap that is not there) fails here.
+        """
 
     def close(self) -> None:
         """Give back what the strategy itself holds (a heap, an exporting device). Idempotent."""

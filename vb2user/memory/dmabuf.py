@@ -100,8 +100,11 @@ class DmaBuf:
         self.sync(DmaBufSync.START | direction)
         try:
             yield view
-        finally:
-            self.sync(DmaBufSync.END | direction)
+        except BaseException:
+            with contextlib.suppress(KernelError, ClosedError):  # the body's error comes first
+                self.sync(DmaBufSync.END | direction)
+            raise
+        self.sync(DmaBufSync.END | direction)
 
     def export_sync_file(self, *, write: bool = False) -> Fd:
         """A sync_file of the fences that a reader (or, with ``write``, a writer) must wait for.
@@ -203,8 +206,8 @@ class GivenFds(Source):
         """Check that there are enough."""
         if len(self._bufs) < count:
             raise UsageError(
-                f"DMABUF: {count} buffers are wanted and {len(self._bufs)} dma-bufs were given",
-                remedy=f"give {count}, or ask for buffers={len(self._bufs)}",
+                f"DMABUF: {len(self._bufs)} dma-bufs were given and the queue has {count} buffers",
+                remedy=f"give {count}, or ask for fewer (buffers=…) where the driver does with fewer",
             )
 
     def allocate(self, index: int, plane: int, length: int) -> DmaBuf:

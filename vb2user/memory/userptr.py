@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import mmap as _mmap
 from collections.abc import Sequence
 from typing import Any
@@ -114,17 +115,27 @@ class UserPtr(Memory):
             )
 
     def prepare(self, count: int, lengths: Sequence[int]) -> None:
-        """Check the program's own memory: number, size and alignment of each plane."""
+        """Check the program's own memory: number, size, alignment, and that no two planes share any."""
         if self._given is None:
             return
         if len(self._given) < count:
             raise UsageError(
-                f"USERPTR: {count} buffers are wanted and {len(self._given)} were given",
-                remedy=f"give {count}, or ask for buffers={len(self._given)}",
+                f"USERPTR: {len(self._given)} buffers were given and the queue has {count}",
+                remedy=f"give {count}, or ask for fewer (buffers=…) where the driver does with fewer",
             )
+        ranges: list[tuple[int, int, str]] = []
         for index in range(len(self._given)):
-            for view in self._views(index, lengths):
+            for plane, view in enumerate(self._views(index, lengths)):
+                begin = address_of(view)
+                ranges.append((begin, begin + view.nbytes, f"buffer {index} plane {plane}"))
                 view.release()
+        ranges.sort()
+        for (_, end, one), (begin, _, other) in itertools.pairwise(ranges):
+            if begin < end:
+                raise UsageError(
+                    f"USERPTR: {one} and {other} share memory: the driver would write one frame over another",
+                    remedy="give each buffer, and each plane, memory of its own",
+                )
 
     def attach(self, node: Fd, type: BufType, index: int, lengths: Sequence[int]) -> UserPtrBuffer:
         """The program's own memory number ``index``, or new anonymous pages."""
