@@ -98,6 +98,8 @@ def test_bars_of_other_sizes(code: str, size: tuple[int, int]) -> None:
     ],
 )
 def test_the_colour_fields_count(code: str, maker: str, fields: dict[str, int], ok: bool) -> None:
+    if maker not in av.video.reformatter.Colorspace.__members__:
+        pytest.skip(f"PyAV {av.__version__} has no {maker}: there is nothing to compare with")
     assert judge(code, frame_of(code, colorspace=maker), **fields)[0] is ok
 
 

@@ -126,6 +126,9 @@ def to_rgb(
         source, rgb = _wrap(av, arrays, code)
     encoding = Encoding.of(rgb, colorspace, ycbcr_enc, quantization)
     _ = encoding.weights  # constant luminance is no matrix: say so rather than draw wrong colours
+    matrix = _MATRIX[encoding.ycbcr_enc]
+    if matrix not in av.video.reformatter.Colorspace.__members__:  # BT2020 came with PyAV 18
+        raise UsageError(f"PyAV {av.__version__} has no {matrix}", remedy="pip install --upgrade av")
     target = min(width or source.width, source.width)
     height = max(1, round(source.height * target / source.width))
     picture = av.video.reformatter.VideoReformatter().reformat(
@@ -133,8 +136,8 @@ def to_rgb(
         target,
         height,
         "rgb24",
-        src_colorspace=_MATRIX[encoding.ycbcr_enc],
-        dst_colorspace=_MATRIX[encoding.ycbcr_enc],
+        src_colorspace=matrix,
+        dst_colorspace=matrix,
         src_color_range="JPEG" if encoding.full else "MPEG",
         dst_color_range="JPEG",
         interpolation="AREA" if target < source.width else "BICUBIC",
