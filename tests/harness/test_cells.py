@@ -80,3 +80,23 @@ def test_the_sheet_of_any_camera(
     demo._sheet(cell, node.format, tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == (["dma-contig-mmap.png"] if sheet else [])
     assert ("no contact sheet of mmap" in capsys.readouterr().err) is not sheet
+
+
+@pytest.mark.parametrize("vivid", ["/dev/video0", "/dev/video1"])
+def test_colour_bars_are_expected_of_vivid_alone(
+    vb2: Vb2System, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, vivid: str
+) -> None:
+    """A vivid and a camera: what captures counts, not what exports."""
+    for path in ("/dev/video0", "/dev/video1"):
+        vb2.nodes[path] = node = FakeVideo(vb2)
+        node.driver = "vivid" if path == vivid else "uvcvideo"
+    bars: set[bool] = set()
+
+    def record(device: str, path: str, allocator: str, exporter: str | None, **options: bool) -> Cell:
+        bars.add(options["bars"])
+        return Cell(path, allocator, reason="not of interest")
+
+    monkeypatch.setattr(demo, "run_cell", record)
+    monkeypatch.setattr(demo, "_prepare", lambda cam: cam.get_format())
+    assert demo._run({"vmalloc": ("/dev/video0", "/dev/video1")}, tmp_path, 3) == 1
+    assert bars == {vivid == "/dev/video0"}

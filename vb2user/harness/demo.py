@@ -91,19 +91,19 @@ def _in_a_machine(kernel: str, out: Path, count: int) -> int:
 
 def _run(devices: Devices, out: Path, count: int) -> int:
     formats: dict[str, Format] = {}
-    is_vivid = False
+    vivids: set[str] = set()
     for device in {d for pair in devices.values() for d in pair if d}:
         with Camera(device) as cam:
-            is_vivid = cam.driver == "vivid"
-            formats[device] = _prepare(cam) if is_vivid else cam.get_format()
+            if cam.driver == "vivid":
+                vivids.add(device)
+            formats[device] = _prepare(cam) if device in vivids else cam.get_format()
     cells = []
     for device, path, allocator, exporter in cells_of(devices):
-        cell = run_cell(device, path, allocator, exporter, count=count, bars=is_vivid)
+        cell = run_cell(device, path, allocator, exporter, count=count, bars=device in vivids)
         cells.append(cell)
         talk(f"{allocator} {path}: {cell.fault or cell.reason or f'{cell.frames} frames'}")
         _sheet(cell, formats[device], out)
-    if is_vivid:
-        compare(cells)
+    compare(cells)  # those of vivid; of others there are no prints
     report = {"kernel": platform.release(), "cells": [c.to_json() for c in cells]}
     (out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
     _table(cells)
