@@ -157,11 +157,13 @@ def test_no_such_heap(path: str) -> None:
     refused(path, 3, "EBUSY", *args[:-1], path)
 
 
-@pytest.mark.parametrize("memory", ["mmap", "userptr", "read"])
-def test_interrupted(path: str, memory: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("memory", ["mmap", "userptr", "dmabuf", "read"])
+def test_interrupted(path: str, memory: str, tmp_path: Path, vivid_vmalloc: VividDevice) -> None:
     before = dma_bufs()
     output = tmp_path / "frames.raw"
     args = [*VB2USER, "capture", path, "--memory", memory, "--count", "100000", "-o", str(output), "--json"]
+    if memory == "dmabuf":  # from a device: on 6.1 there is no heap
+        args += ["--heap", vivid_vmalloc.output]
     process = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while not output.exists() or output.stat().st_size < 640 * 360 * 2:
         assert process.poll() is None, process.communicate()

@@ -6,6 +6,7 @@ import errno
 import os
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from fakes_vb2 import FakeDmaBuf, FakeVideo, Vb2System
@@ -24,7 +25,8 @@ from vb2user.errors import (
 from vb2user.memory.base import BufferMemory, Memory
 from vb2user.memory.mmap import Mmap
 from vb2user.memory.userptr import UserPtr
-from vb2user.queue.queue import Queue, has_error
+from vb2user.queue.buffer import has_error
+from vb2user.queue.queue import Queue
 from vb2user.queue.state import BufferState
 from vb2user.uapi.enums import BufCap, BufFlag, BufType
 from vb2user.uapi.kernel import Fd, open_node
@@ -274,9 +276,39 @@ def waiting_reader(queue: Queue) -> tuple[threading.Thread, list[BaseException]]
     thread.start()
     with queue._idle:
         # Entering the wait is told by nobody, so look until it is there.
-        while not queue._waiting:
+        while queue._reader is None:
             queue._idle.wait(0.001)
     return thread, outcome
+
+
+@pytest.mark.parametrize("way", ["stop", "close", "free"])
+def test_a_signal_handler_of_the_waiting_thread_ends_the_wait(
+    node: FakeVideo, queue: Queue, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    node.auto = False
+    filled(queue)
+    real = node.system.poll
+    during: list[bool] = []
+
+    def poll(*args: Any) -> Any:
+        # Python runs a handler inside of the interrupted call, in the thread that made it.
+        if not during:
+            getattr(queue, way)()
+            during.append(bool(queue.buffers))
+        return real(*args)
+
+    monkeypatch.setattr(node.system, "poll", poll)
+    with pytest.raises(StreamStopped):
+        queue.dequeue()
+    assert during == [True]  # while the thread is in poll(2), the buffers stay
+    assert bool(queue.buffers) == (way == "stop")
+    assert not queue.streaming
+    if way == "stop":
+        for buffer in queue.buffers:
+            queue.enqueue(buffer)
+        queue.start()
+        with pytest.raises(StreamTimeout):
+            queue.dequeue(0)
 
 
 @pytest.mark.parametrize("way", ["stop", "close", "free"])
@@ -288,7 +320,7 @@ def test_another_thread_ends_the_wait(node: FakeVideo, queue: Queue, way: str) -
     thread.join(WAIT)
     assert not thread.is_alive()
     assert isinstance(outcome[0], StreamStopped)
-    assert queue._waiting == 0
+    assert queue._reader is None
     if way == "stop":
         # The wake-up is over with: the next wait is a wait again.
         for buffer in queue.buffers:

@@ -16,7 +16,8 @@ from typing import NamedTuple
 from vb2user.errors import StateError, StreamStopped, UsageError, Vb2Error
 from vb2user.memory.base import Memory, page_align
 from vb2user.memory.fileio import FileIO
-from vb2user.queue.queue import Buffer, Queue
+from vb2user.queue.buffer import Buffer
+from vb2user.queue.queue import Queue
 from vb2user.queue.state import BufferState
 from vb2user.uapi import calls
 from vb2user.uapi.enums import BufFlag, Field

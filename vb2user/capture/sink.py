@@ -11,7 +11,8 @@ from vb2user.errors import KernelError, StreamStopped, UsageError
 from vb2user.memory.base import Memory
 from vb2user.memory.fileio import FileIO
 from vb2user.memory.userptr import as_bytes
-from vb2user.queue.queue import Buffer, Queue
+from vb2user.queue.buffer import Buffer
+from vb2user.queue.queue import Queue
 from vb2user.uapi import calls
 from vb2user.uapi.kernel import Fd
 

@@ -14,9 +14,8 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import NamedTuple
 
 from vb2user.errors import (
     ClosedError,
@@ -28,51 +27,15 @@ from vb2user.errors import (
     UsageError,
     Vb2Error,
 )
-from vb2user.memory.base import BufferMemory, Memory
+from vb2user.memory.base import Memory
 from vb2user.memory.dmabuf import DmaBuf, DmaBufBuffer
+from vb2user.queue.buffer import Buffer, Dequeued
 from vb2user.queue.state import Action, BufferState, after
 from vb2user.uapi import calls
 from vb2user.uapi.buffer import BufferArg, is_output
-from vb2user.uapi.enums import BufCap, BufFlag, BufType
+from vb2user.uapi.enums import BufCap, BufType
 from vb2user.uapi.enums import Memory as MemoryType
 from vb2user.uapi.kernel import POLLERR, POLLIN, POLLOUT, Fd, eventfd
-
-
-class Buffer:
-    """One buffer of a queue: its state, its memory, and the ioctl argument that is used again."""
-
-    __slots__ = ("arg", "index", "memory", "state")
-
-    def __init__(self, index: int, arg: BufferArg, memory: BufferMemory) -> None:
-        self.index = index
-        self.arg = arg
-        self.memory = memory
-        self.state = BufferState.DEQUEUED
-
-    def __repr__(self) -> str:
-        return f"<Buffer {self.index} {self.state.value}>"
-
-
-class Dequeued(NamedTuple):
-    """What DQBUF said of a buffer.
-
-    Attributes:
-        buffer: whose turn it is with the program now.
-        flags: ``V4L2_BUF_FLAG_*`` as a plain int (``BufFlag(flags)`` names them).
-        field: ``enum v4l2_field`` as a plain int.
-        sequence: the driver's frame counter.
-        timestamp_ns: nanoseconds; the clock is in the flags.
-        bytesused: bytes of payload in each plane, ``data_offset`` included.
-        data_offset: bytes before the payload in each plane.
-    """
-
-    buffer: Buffer
-    flags: int
-    field: int
-    sequence: int
-    timestamp_ns: int
-    bytesused: tuple[int, ...]
-    data_offset: tuple[int, ...]
 
 
 class Queue:
@@ -95,7 +58,8 @@ class Queue:
         self._events = POLLOUT if is_output(type) else POLLIN
         self._lock = threading.RLock()
         self._idle = threading.Condition(self._lock)
-        self._waiting = 0
+        self._reader: int | None = None  # the thread that is inside of poll(2)
+        self._on_leave: Callable[[], None] | None = None  # what it has to do when it comes out
         self._streaming = False
         self._allocated = False
         self._closed = False
@@ -342,14 +306,17 @@ class Queue:
                 )
             assert self._wake is not None
             wake = self._wake
-            self._waiting += 1
+            self._reader = threading.get_ident()
         try:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             seen, woken = self._node.poll(self._events, left, wake)
         finally:
             with self._lock:
-                self._waiting -= 1
+                self._reader = None
                 self._idle.notify_all()
+                todo, self._on_leave = self._on_leave, None
+                if todo is not None:
+                    todo()
         if woken:
             raise StreamStopped(f"{self.name}: the stream was stopped by another thread")
         if not seen:
@@ -427,9 +394,22 @@ class Queue:
     def _dismiss_reader(self) -> None:
         # The reader must have left poll(2) before the buffers go: polling a queue without buffers
         # makes videobuf2 start file I/O on it.
-        if self._waiting and self._wake is not None:
-            self._wake.signal()
-            self._idle.wait_for(lambda: not self._waiting)
+        if self._reader is None or self._wake is None:
+            return
+        self._wake.signal()
+        if self._inside_its_wait():
+            self._on_leave = self._renew_wake
+        else:
+            self._idle.wait_for(lambda: self._reader is None)
+            self._renew_wake()
+
+    def _inside_its_wait(self) -> bool:
+        # A signal handler of the very thread that waits: waiting for it here would be for ever, so what
+        # needs it to have left poll(2) is done when it has.
+        return self._reader == threading.get_ident()
+
+    def _renew_wake(self) -> None:
+        if self._wake is not None:
             self._wake.close()
             self._wake = eventfd(f"wake of {self.name}")
 
@@ -438,6 +418,9 @@ class Queue:
         with self._lock:
             try:
                 self.stop()
+                if self._inside_its_wait():
+                    self._on_leave = self.free
+                    return
                 self._free()
             except BaseException:
                 self._free_after_error()
@@ -469,6 +452,10 @@ class Queue:
         with self._lock:
             if self._closed:
                 return
+            if self._inside_its_wait():
+                self.stop()
+                self._on_leave = self.close
+                return
             self._closed = True
             try:
                 self.free()
@@ -490,8 +477,3 @@ class Queue:
         except KernelError:
             if error is None:  # an error while cleaning up never hides the first one
                 raise
-
-
-def has_error(done: Dequeued) -> bool:
-    """Whether the driver flagged the buffer ``V4L2_BUF_FLAG_ERROR``: its content is not good."""
-    return bool(done.flags & BufFlag.ERROR)
