@@ -22,6 +22,10 @@ class KernelEnum(enum.IntEnum):
         member._value_ = value
         return member
 
+    def __reduce_ex__(self, protocol: object) -> tuple[type[KernelEnum], tuple[int]]:
+        # By value: some releases of Python 3.11 pickle by name, which an unknown value has not.
+        return type(self), (int(self),)
+
     @property
     def known(self) -> bool:
         """Whether the header has a name for this value."""
@@ -48,6 +52,10 @@ class KernelFlag(enum.IntFlag):
                 names.append(name)
                 rest &= ~bit
         return [*names, hex(rest)] if rest else names
+
+    def __reduce_ex__(self, protocol: object) -> tuple[type[KernelFlag], tuple[int]]:
+        # As above: a combination of bits has no name to pickle by.
+        return type(self), (int(self),)
 
     def __str__(self) -> str:
         if not self and (zero := type(self)._value2member_map_.get(0)) is not None and zero._name_:
