@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import re
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,3 +88,10 @@ def missing_source(source: str | None) -> bool:
     if source == "udmabuf":
         return not UDMABUF.exists()
     return source is not None and not source.startswith("/dev/video") and source not in heaps()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> None:
+    """SIGINT works in processes that tests start, also where a shell began us with it ignored (``&``)."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -82,7 +82,7 @@ def test_the_block_leaves_what_it_found() -> None:
 @pytest.mark.usefixtures("unloaded")
 def test_loaded_otherwise() -> None:
     with Vivid(PRESETS["capture"]):
-        with pytest.raises(VividBusy, match=r"n_devs is 1, not 4.*harness down"):
+        with pytest.raises(VividBusy, match=r"it has 1 instance, not 4.*harness down"):
             Vivid(PRESETS["tests"]).up()
 
 

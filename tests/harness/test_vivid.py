@@ -113,7 +113,7 @@ def test_the_same_again_is_taken_as_it_is(sysfs: Path) -> None:
 
 def test_loaded_otherwise(sysfs: Path) -> None:
     pretend(sysfs, PRESETS["capture"])
-    with pytest.raises(VividBusy, match="n_devs is 1, not 4") as caught:
+    with pytest.raises(VividBusy, match="it has 1 instance, not 4") as caught:
         Vivid(PRESETS["tests"]).up()
     assert caught.value.exit_status == 3
 

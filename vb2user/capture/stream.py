@@ -64,6 +64,11 @@ class Stream:
         count: stop after so many frames; None: never.
         on_error: what to do with a frame flagged ERROR: skip it, yield it (``frame.ok`` is False), or
             raise CorruptFrame. It is counted in any case.
+
+    Attributes:
+        format: what every frame is: ``width``, ``height``, ``pixelformat``, ``sizeimage``, …
+        buffers: how many were asked for; once started, how many the driver granted.
+        stats: :class:`StreamStats`: frames, drops, errors and the rate so far.
     """
 
     def __init__(

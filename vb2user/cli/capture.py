@@ -247,5 +247,5 @@ def _show(result: dict[str, Any], *, to_stderr: bool) -> None:
     if to_stderr:
         talk(text)
         return
-    rows = [(key, "" if value is None else str(value)) for key, value in result.items()]
-    table(text, ("", ""), rows)
+    click.echo(text)
+    table("", ("", ""), [(key, str(value)) for key, value in result.items() if value is not None])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +14,9 @@ from vb2user.device.discovery import roles
 from vb2user.errors import DeviceBusy, KernelError
 from vb2user.uapi import calls
 from vb2user.uapi.enums import BufType, FrmSizeType
+
+if TYPE_CHECKING:
+    from vb2user.uapi.calls.controls import ControlInfo
 
 
 @click.command()
@@ -50,6 +54,7 @@ def _controls(cam: Camera) -> list[dict[str, Any]]:
     from vb2user.device.controls import slug
     from vb2user.uapi.enums import CtrlType
 
+    found = [c for c in cam.list_controls() if c.type != CtrlType.CTRL_CLASS]
     return [
         {
             "id": int(c.id),
@@ -60,10 +65,22 @@ def _controls(cam: Camera) -> list[dict[str, Any]]:
             "maximum": c.maximum,
             "step": c.step,
             "default": c.default_value,
+            "value": _value(cam, c),
+            "choices": {m.index: m.name for m in cam.list_choices(c)},
         }
-        for c in cam.list_controls()
-        if c.type != CtrlType.CTRL_CLASS
+        for c in found
     ]
+
+
+def _value(cam: Camera, c: ControlInfo) -> int | str | list[int] | None:
+    """The value now, as JSON has it; None for what cannot be read (a button) or is a struct."""
+    try:
+        value = cam.get_control(c)
+    except KernelError:
+        return None
+    if isinstance(value, tuple):
+        return list(value)
+    return None if isinstance(value, bytes) else value
 
 
 def _queue(cam: Camera, type: BufType) -> dict[str, Any]:
@@ -136,12 +153,9 @@ def show(found: dict[str, Any]) -> None:
         ("input" + (" *" if i["current"] else ""), f"{i['index']}: {i['name']}") for i in found["inputs"]
     ]
     table(found["path"], ("", ""), rows)
-    controls = [
-        (c["name"], c["type"], f"{c['minimum']} to {c['maximum']}", str(c["step"]), str(c["default"]))
-        for c in found["controls"]
-    ]
+    controls = [(c["name"], c["type"], _shown(c), str(c["default"]), _takes(c)) for c in found["controls"]]
     if controls:
-        table("", ("control", "type", "range", "step", "default"), controls)
+        table("", ("control", "type", "value", "default", "takes"), controls)
     for queue in found["queues"]:
         f = queue["format"]
         fps = f" at {queue['fps']:g} fps" if queue["fps"] else ""
@@ -152,11 +166,37 @@ def show(found: dict[str, Any]) -> None:
             ("allocator", queue["allocator"] or queue["busy"] or "not known (no export)"),
         ]
         table(queue["type"], ("", ""), rows)
-        formats = []
-        for one in queue["formats"]:
-            sizes = [
-                s["size"] + (f" @ {', '.join(f'{r:g}' for r in s['fps'])}" if s.get("fps") else "")
-                for s in one["sizes"]
-            ]
-            formats.append((one["pixelformat"], one["description"], "; ".join(sizes)))
-        table("", ("format", "description", "sizes @ frames per second"), formats)
+        _show_formats(queue["formats"])
+
+
+#: More choices of a menu than these are for --json.
+_MOST_CHOICES = 6
+
+
+def _shown(c: dict[str, Any]) -> str:
+    value = c["value"]
+    if value is None:
+        return "-"
+    return str(value) if len(str(value)) <= 24 else f"{str(value)[:21]}..."
+
+
+def _takes(c: dict[str, Any]) -> str:
+    choices = [f"{index}: {name}" for index, name in c["choices"].items()]
+    if len(choices) > _MOST_CHOICES:
+        choices = [*choices[:_MOST_CHOICES], f"… {len(choices)} in all (--json)"]
+    if choices:
+        return ", ".join(choices)
+    step = f" in steps of {c['step']}" if c["step"] not in (0, 1) else ""
+    return f"{c['minimum']} to {c['maximum']}{step}"
+
+
+def _show_formats(formats: list[dict[str, Any]]) -> None:
+    """The formats, those with the same sizes and rates together: mostly that is all of them."""
+    together: dict[str, list[dict[str, Any]]] = {}
+    for one in formats:
+        together.setdefault(json.dumps(one["sizes"]), []).append(one)
+    for same in together.values():
+        table("", ("format", "description"), [(f["pixelformat"], f["description"]) for f in same])
+        sizes = [(s["size"], ", ".join(f"{r:g}" for r in s.get("fps", []))) for s in same[0]["sizes"]]
+        if sizes:
+            table("", ("size of these formats", "frames per second"), sizes)

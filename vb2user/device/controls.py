@@ -37,9 +37,10 @@ def find_control(node: Fd, which: int | str) -> ControlInfo:
     raise UsageError(f"{node.name} has no control {wanted}", remedy=f"it has {names}")
 
 
-def get_control(node: Fd, which: int | str) -> ControlValue:
+def get_control(node: Fd, which: int | str | ControlInfo) -> ControlValue:
     """The value of one control (``VIDIOC_G_EXT_CTRLS``)."""
-    return g_ext_ctrls(node, [find_control(node, which)])[0]
+    info = which if isinstance(which, ControlInfo) else find_control(node, which)
+    return g_ext_ctrls(node, [info])[0]
 
 
 def set_control(node: Fd, which: int | str, value: ControlValue) -> ControlValue:

@@ -21,7 +21,7 @@ from vb2user.uapi.fourcc import FourCC
 from vb2user.uapi.kernel import Fd, open_node
 
 if TYPE_CHECKING:
-    from vb2user.uapi.calls.controls import ControlInfo, ControlValue
+    from vb2user.uapi.calls.controls import ControlInfo, ControlValue, MenuItem
 
 _CAPTURE = (
     (Cap.VIDEO_CAPTURE_MPLANE | Cap.VIDEO_M2M_MPLANE, BufType.VIDEO_CAPTURE_MPLANE),
@@ -260,7 +260,13 @@ class Device:
 
         return list(list_controls(self._node))
 
-    def get_control(self, which: int | str) -> ControlValue:
+    def list_choices(self, control: ControlInfo) -> list[MenuItem]:
+        """``VIDIOC_QUERYMENU``: what a menu offers; empty for other controls."""
+        from vb2user.uapi.calls.controls import querymenu
+
+        return list(querymenu(self._node, control))
+
+    def get_control(self, which: int | str | ControlInfo) -> ControlValue:
         """``VIDIOC_G_EXT_CTRLS``: a control's value, by its id or name (``"brightness"``)."""
         from vb2user.device.controls import get_control
 

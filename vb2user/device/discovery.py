@@ -7,6 +7,7 @@ what each one does. A node that cannot be opened is listed with the reason, not 
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +115,8 @@ def _describe(device: pyudev.Device) -> NodeInfo:
     driver = capability.driver if capability else _sysfs_driver(device)
     name = device.attributes.get("name", b"").decode(errors="replace").strip()
     parent = device.parent.sys_path if device.parent is not None else ""
-    links = tuple(sorted(device.device_links))
+    # Nodes of one parent may claim one name (all instances of vivid do); it is the one's it leads to.
+    links = tuple(sorted(link for link in device.device_links if os.path.realpath(link) == path))
     return NodeInfo(path, name, links, parent, driver, capability, error)
 
 
@@ -163,10 +165,12 @@ def resolve(
     shut = [n for n in find(role=None) if n.error is not None]
     if shut:
         there += f"; not opened: {', '.join(n.path for n in shut)} ({shut[0].error})"
-    raise NoSuchDevice(
+    what = f"{role} device with {wanted}" if wanted else f"{role} device"
+    error = NoSuchDevice(
         errno.ENODEV,
         "open",
-        f"a {role} device with {wanted}" if wanted else f"a {role} device",
-        meaning=f"{role} devices here: {there}",
+        what,
         remedy="'vb2user devices' lists all nodes; 'vb2user doctor' says what is missing",
     )
+    error.message = f"there is no {what}; {role} devices here: {there}"
+    raise error

@@ -42,7 +42,7 @@ def doctor(probe_kvm: bool, as_json: bool) -> None:
     if as_json:
         document(report.to_json())
     else:
-        titles = {"common": "Both ways", "here": "This machine", "vm": "Virtual machines"}
+        titles = {"common": "Needed either way", "here": "This machine", "vm": "Virtual machines"}
         for section, title in titles.items():
             checks = [c for c in report.checks if c.section == section]
             states = ["found" if c.found else "missing" if c.needed else "not here" for c in checks]
@@ -203,8 +203,11 @@ def vm_run(
 ) -> None:
     """Run COMMAND as root in a stock kernel; ends with COMMAND's exit status.
 
-    The guest sees this machine's files; what it writes is dropped, but for the results folder. Exit
-    status 3 and a word on standard error mean that the machine was lost or could not be made.
+    The guest sees this machine's files; what it writes is dropped, but for the results folder. To
+    keep a file: vb2user vm run -- sh -c 'vb2user capture /dev/video0 -o $VB2USER_RESULTS/x.raw'.
+
+    Exit status 3 and a word on standard error mean that the machine was lost or could not be made, 2 that
+    there is no such kernel.
     """
     from vb2user.harness import kernels
     from vb2user.harness.vm import Options

@@ -261,6 +261,9 @@ def _numbers(text: str, index: int) -> int:
 def differences(wanted: Config) -> list[str]:
     """The parameters in which the loaded module is not what is wanted, in words."""
     have = loaded_parameters()
+    count = int(_plain(have.get("n_devs", "1")) or 1)
+    if count != len(wanted.instances):
+        return [f"it has {count} instance{'s' * (count > 1)}, not {len(wanted.instances)}"]
     found = []
     for name, value in wanted.parameters().items():
         if name not in have:
@@ -271,7 +274,8 @@ def differences(wanted: Config) -> list[str]:
         for position, one in enumerate(value.split(",")):
             is_now = now[position] if position < len(now) else ""
             if _plain(one) != _plain(is_now):
-                found.append(f"{name} is {have[name].rstrip(',0') or '0'}, not {value}")
+                shown = ",".join(map(_plain, now[:count])) if len(now) > 1 else _plain(have[name])
+                found.append(f"{name} is {shown}, not {','.join(map(_plain, value.split(',')))}")
                 break
     return found
 

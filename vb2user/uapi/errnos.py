@@ -26,7 +26,7 @@ _GENERIC: dict[int, _Entry] = {
 }
 
 _BUSY_QUEUE = "another file handle owns the queue, or buffers of it are still in use"
-_WHO = "close the other program ('fuser -v <node>' shows it), or wait for it"
+_WHO = "close the stream of this program, or the other program ('fuser -v <node>' shows it)"
 
 _SPECIFIC: dict[tuple[str, int], _Entry] = {
     ("open", errno.EACCES): (

@@ -358,6 +358,8 @@ class Fd:
     def error_of(self, number: int, request: str, *, buffer: int | None = None) -> KernelError:
         """The error that says ``request`` on this object failed with errno ``number``."""
         meaning, remedy = explain(request, number)
+        if remedy is not None:
+            remedy = remedy.replace("<node>", self.name)
         return kernel_error(number, request, self.name, buffer=buffer, meaning=meaning, remedy=remedy)
 
 
