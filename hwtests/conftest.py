@@ -5,6 +5,7 @@ vivid comes from the fixtures that the package itself installs (``vivid_vmalloc`
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import re
 import signal
@@ -17,6 +18,10 @@ import pytest
 import vb2user
 from vb2user.harness.pytest_plugin import VividDevice
 from vb2user.memory.heaps import UDMABUF, heaps
+from vb2user.uapi import calls
+from vb2user.uapi.calls import controls
+from vb2user.uapi.enums import CtrlWhich
+from vb2user.uapi.kernel import Fd, open_node
 
 BUFINFO = Path("/sys/kernel/debug/dma_buf/bufinfo")
 
@@ -95,3 +100,43 @@ def _interruptible() -> None:
     """SIGINT works in processes that tests start, also where a shell began us with it ignored (``&``)."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# -- for the tests of single ioctls -----------------------------------------------------------------
+
+# vivid's inputs, in this order.
+WEBCAM, TV, S_VIDEO, HDMI = range(4)
+ByName = dict[str, controls.ControlInfo]
+
+
+@pytest.fixture
+def node(vivid_vmalloc: VividDevice) -> Iterator[Fd]:
+    """The capture node on the webcam input."""
+    with open_node(vivid_vmalloc.capture) as fd:
+        calls.s_input(fd, WEBCAM)
+        yield fd
+        calls.s_input(fd, WEBCAM)
+
+
+@pytest.fixture
+def by_name(node: Fd) -> ByName:
+    """Its controls."""
+    return {info.name: info for info in controls.list_controls(node)}
+
+
+@pytest.fixture
+def controller(vivid_vmalloc: VividDevice) -> Iterator[Fd]:
+    """The media controller of the same instance."""
+    assert vivid_vmalloc.media is not None
+    with open_node(vivid_vmalloc.media) as fd:
+        yield fd
+
+
+@contextlib.contextmanager
+def default_after(node: Fd, info: controls.ControlInfo) -> Iterator[None]:
+    """A control has its default again afterwards."""
+    (default,) = controls.g_ext_ctrls(node, [info], CtrlWhich.DEF_VAL)
+    try:
+        yield
+    finally:
+        controls.s_ext_ctrls(node, [(info, default)])

@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from conftest import HDMI, S_VIDEO, TV, WEBCAM, ByName, default_after
 
 from vb2user.errors import KernelError, NoSuchDevice, NotSupported
 from vb2user.harness.pytest_plugin import VividDevice, VividFactory
@@ -23,7 +24,6 @@ from vb2user.uapi.enums import (
     AudioCap,
     BufType,
     Cap,
-    CtrlWhich,
     DecCmd,
     DmaBufSync,
     DvCap,
@@ -50,46 +50,6 @@ from vb2user.uapi.enums import (
 from vb2user.uapi.kernel import Fd, open_node, sealed_memfd
 
 CAPTURE = BufType.VIDEO_CAPTURE
-# vivid's inputs, in this order.
-WEBCAM, TV, S_VIDEO, HDMI = range(4)
-ByName = dict[str, controls.ControlInfo]
-
-
-@pytest.fixture
-def node(vivid_vmalloc: VividDevice) -> Iterator[Fd]:
-    """The capture node on the webcam input."""
-    with open_node(vivid_vmalloc.capture) as fd:
-        calls.s_input(fd, WEBCAM)
-        yield fd
-        calls.s_input(fd, WEBCAM)
-
-
-@pytest.fixture
-def by_name(node: Fd) -> ByName:
-    """Its controls."""
-    return {info.name: info for info in controls.list_controls(node)}
-
-
-@pytest.fixture
-def controller(node: Fd) -> Iterator[Fd]:
-    """The media controller of the same instance: the instances' nodes all lie under one parent in sysfs."""
-    wanted = calls.querycap(node).bus_info
-    for path in sorted(Path("/dev").glob("media*")):
-        with open_node(str(path)) as fd:
-            if media.media_device_info(fd).bus_info == wanted:
-                yield fd
-                return
-    pytest.fail(f"no media controller of {wanted}")
-
-
-@contextlib.contextmanager
-def default_after(node: Fd, info: controls.ControlInfo) -> Iterator[None]:
-    """A control has its default again afterwards."""
-    (default,) = controls.g_ext_ctrls(node, [info], CtrlWhich.DEF_VAL)
-    try:
-        yield
-    finally:
-        controls.s_ext_ctrls(node, [(info, default)])
 
 
 @contextlib.contextmanager
