@@ -20,8 +20,9 @@ def test_refused_import_of_two_planes_may_leak_one_dma_buf(
 ) -> None:
     """QBUF of a two-plane buffer whose memory dma-contig cannot map: EFAULT, as it should be.
 
-    On 6.12 one of the two dma-bufs then never dies: videobuf2 took a reference for each plane before
-    it mapped the first, and on this way out it forgets one. Our fds and mappings are all gone.
+    On 6.12 and 7.3 (not on 6.1) one of the two dma-bufs then never dies: videobuf2 took a reference for
+    each plane before it mapped the first, and on this way out it forgets one. Our fds and mappings are
+    all gone.
     """
     before = Resources.now()
     with vb2user.open(vivid_dma_contig.mplane.capture) as cam:
@@ -46,7 +47,7 @@ def test_refused_import_of_two_planes_may_leak_one_dma_buf(
 def test_write_does_what_write_does(
     vivid_vmalloc: VividDevice, record_property: Callable[[str, object], None]
 ) -> None:
-    """write(2) on vivid's output: EINVAL for every whole frame on 6.1 and 6.12, by dd and by us alike.
+    """write(2) on vivid's output: EINVAL for every whole frame on 6.1, 6.12 and 7.3, by dd and by us alike.
 
     (Half a frame is taken; it is the hand-over of the full buffer that fails: videobuf2's file I/O loses
     the payload's size on the way to vivid's check of it.) Where plain write(2) works, ours has to.

@@ -95,6 +95,15 @@ def test_created_and_removed_while_streaming(cam: vb2user.Camera, queue: Queue) 
         assert queue.query(start).index == start
 
 
+def test_a_prepared_buffer_can_be_removed(queue: Queue) -> None:
+    queue.allocate(2)
+    queue.prepare(queue.buffers[0])
+    if queue.remove(0):  # False: kernel or driver lack it
+        assert queue.buffers[0].index == 1
+    else:
+        assert queue.query(0).flags & BufFlag.PREPARED
+
+
 @pytest.mark.parametrize("flags", [os.O_CLOEXEC | os.O_RDWR, os.O_CLOEXEC | os.O_RDONLY, os.O_RDWR])
 def test_export_flags(queue: Queue, flags: int) -> None:
     queue.allocate(1)

@@ -13,7 +13,7 @@ from vb2user.queue.state import TRANSITIONS, Action, BufferState, after
 EXPECTED = {
     "dequeued": {"QBUF": "queued", "PREPARE": "prepared", "STREAMOFF": "dequeued", "REMOVE": "freed",
                  "FREE": "freed"},
-    "prepared": {"QBUF": "queued", "STREAMOFF": "dequeued", "REMOVE": None, "FREE": "freed"},
+    "prepared": {"QBUF": "queued", "STREAMOFF": "dequeued", "REMOVE": "freed", "FREE": "freed"},
     "queued": {"DQBUF": "dequeued", "STREAMOFF": "dequeued", "FREE": "freed"},
     "freed": {},
 }  # fmt: skip

@@ -4,8 +4,8 @@ The theory. A buffer's memory has one user at a time. While it is QUEUED (or PRE
 synchronised for the device) it is the driver's: the program must not look, for it may see half a
 frame or stale cache lines. DQBUF hands it back: DEQUEUED means that the program, and nobody else,
 may read and write it. STREAMOFF takes every buffer away from the driver at once, whatever it was
-doing with it, so all become DEQUEUED, their content void. Freeing is allowed from DEQUEUED for one
-buffer (REMOVE_BUFS), and from any state for all of them (REQBUFS(0) stops the stream first).
+doing with it, so all become DEQUEUED, their content void. Freeing is allowed for one buffer unless it is
+queued (REMOVE_BUFS), and from any state for all of them (REQBUFS(0) stops the stream first).
 
 The kernel's own states (``enum vb2_buffer_state``) are finer: ACTIVE and DONE lie inside our QUEUED,
 for a program cannot tell them apart but by the flag DONE, and IN_REQUEST is not used here.
@@ -51,6 +51,7 @@ TRANSITIONS: dict[tuple[BufferState, Action], BufferState] = {
     (_S.DEQUEUED, _A.FREE): _S.FREED,
     (_S.PREPARED, _A.QBUF): _S.QUEUED,
     (_S.PREPARED, _A.STREAMOFF): _S.DEQUEUED,
+    (_S.PREPARED, _A.REMOVE): _S.FREED,
     (_S.PREPARED, _A.FREE): _S.FREED,
     (_S.QUEUED, _A.DQBUF): _S.DEQUEUED,
     (_S.QUEUED, _A.STREAMOFF): _S.DEQUEUED,
