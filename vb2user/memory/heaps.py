@@ -57,10 +57,12 @@ class Heap(Source):
         except PermissionDenied as e:
             raise _denied(e) from None
         except NoSuchDevice:
-            there = ", ".join(heaps()) or "none (CONFIG_DMABUF_HEAPS is off or older than Linux 5.6)"
+            there = ", ".join(heaps())
+            others = "'udmabuf' or another device's export"
             raise MissingPrerequisite(
-                f"there is no dma-heap {self.heap!r}; this kernel has {there}",
-                remedy="choose one of those, or 'udmabuf', or another device's export",
+                f"there is no dma-heap {self.heap!r}; this kernel has "
+                + (there or "none (CONFIG_DMABUF_HEAPS is off)"),
+                remedy=f"choose one of those, {others}" if there else f"use {others}",
             ) from None
 
     def allocate(self, index: int, plane: int, length: int) -> DmaBuf:
