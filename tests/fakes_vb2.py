@@ -247,6 +247,11 @@ class Vb2System(FakeSystem):
             self._call("anonymous")
             return self._map(PlaneMemory(length), length)
 
+    def huge(self, length: int) -> mmap.mmap:
+        with self.changed:
+            self._call("huge")
+            return self._map(PlaneMemory(length), length)
+
     def poll(self, wanted: dict[int, int], timeout_ms: int | None) -> dict[int, int]:
         """Really waits, but on a condition that every change of the fakes notifies."""
         if timeout_ms is not None and timeout_ms > 0x7FFFFFFF:
@@ -385,11 +390,13 @@ class FakeVideo(Controls, FakeNode):
         granted: REQBUFS grants this many instead of what was asked.
         jumps: added to the sequence counter before a frame, one entry for each coming frame.
         errors: whether a frame is flagged ERROR, one entry for each coming frame.
+        unwritten: sequence numbers of frames that the driver hands out without having written them.
         pick: which of the queued buffers the driver finishes next; 0 the oldest.
         shown: on output nodes, what the driver read: one tuple of planes for each frame.
         gone: unplugged: everything is ENODEV.
         broken: the queue is in an error state.
         last: the last buffer was dequeued: EPIPE.
+        polled_into_file_io: a poll on the queue without buffers is meant; else it is a test's failure.
     """
 
     def __init__(
@@ -416,10 +423,12 @@ class FakeVideo(Controls, FakeNode):
         self.granted: int | None = None
         self.jumps: deque[int] = deque()
         self.errors: deque[bool] = deque()
+        self.unwritten: set[int] = set()
         self.pick = 0
         self.shown: list[tuple[bytes, ...]] = []
         self.gone = self.broken = self.last = False
         self.read_write = True
+        self.polled_into_file_io = False
         self.driver, self.card = "fake", "A fake video node"
         self.rate = Fraction(30)
         self.input = 0
@@ -457,7 +466,8 @@ class FakeVideo(Controls, FakeNode):
                     buffer.timestamp_ns = 1_000_000_000 + self.sequence * 40_000_000
                     buffer.bytesused, buffer.data_offset = buffer.sizes, (0,) * len(buffer.sizes)
                     for plane, size in enumerate(buffer.sizes):
-                        buffer.put(plane, bytes([self.sequence & 0xFF]) * size)
+                        if self.sequence not in self.unwritten:
+                            buffer.put(plane, bytes([self.sequence & 0xFF]) * size)
                 self.done.append(buffer.index)
             self.system.changed.notify_all()
 
@@ -475,7 +485,10 @@ class FakeVideo(Controls, FakeNode):
             return ready
         if not self.buffers:
             # The trap: polling a queue without buffers makes videobuf2 start file I/O on it.
-            raise AssertionError("poll on a queue without buffers")
+            if not self.polled_into_file_io:
+                raise AssertionError("poll on a queue without buffers")
+            file.state["file_io"], self.owner = True, file
+            return 0
         if not self.streaming or self.broken:
             return POLLERR
         if self.auto and not self.done and self.queued:
@@ -684,6 +697,9 @@ class FakeVideo(Controls, FakeNode):
     def _tell(self, arg: Any, buffer: KernelBuffer) -> None:
         arg.index, arg.field = buffer.index, Field.NONE
         arg.flags = int(_STATES[buffer.state]) | int(buffer.flags)
+        held = self.system.mapped()
+        if any(memory is other for memory in buffer.memory if memory is not None for other in held):
+            arg.flags |= BufFlag.MAPPED
         arg.sequence = buffer.sequence
         arg.timestamp.tv_sec, rest = divmod(buffer.timestamp_ns, 1_000_000_000)
         arg.timestamp.tv_usec = rest // 1000
@@ -748,6 +764,7 @@ class FakeVideo(Controls, FakeNode):
             self._import(arg, buffer)
         if not queueing:
             buffer.state = "prepared"
+            self._tell(arg, buffer)
             return
         if is_output(self.type):
             used = [target.bytesused or buffer.sizes[plane] for plane, target in self._planes(arg, buffer)]
@@ -757,6 +774,7 @@ class FakeVideo(Controls, FakeNode):
             buffer.timestamp_ns = arg.timestamp.tv_sec * 1_000_000_000 + arg.timestamp.tv_usec * 1000
         buffer.state = "queued"
         self.queued.append(buffer.index)
+        self._tell(arg, buffer)
 
     def _pin(self, arg: Any, buffer: KernelBuffer) -> None:
         pinned = [(t.m.userptr, t.length) for _, t in self._planes(arg, buffer)]

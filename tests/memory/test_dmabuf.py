@@ -280,7 +280,7 @@ def test_export_without_expbuf(vb2: Vb2System, node: FakeVideo) -> None:
 def test_a_later_plane_fails(vb2: Vb2System, node: FakeVideo, call: str, skip: int) -> None:
     vb2.nodes["/dev/dma_heap/system"] = FakeHeap(vb2)
     with open_node("/dev/video0") as fd, DmaBufMemory(Heap()) as memory:
-        memory.prepare(1, [1, 2, 3])
+        memory.provide(1, [1, 2, 3])
         before = vb2.leaks()
         vb2.fail(call, errno.ENOMEM, skip=skip)
         with pytest.raises(KernelError):

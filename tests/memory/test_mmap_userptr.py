@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from vb2user.errors import ClosedError, KernelError, UsageError
 from vb2user.memory.mmap import Mmap
 from vb2user.memory.userptr import ALIGNMENT, UserPtr, address_of, as_bytes
-from vb2user.uapi.buffer import BufferArg
 from vb2user.uapi.calls import reqbufs
 from vb2user.uapi.enums import BufType, Memory
 from vb2user.uapi.kernel import Fd, open_node
@@ -86,9 +85,8 @@ def test_memory_of_our_own(vb2: Vb2System, fd: Fd) -> None:
     memory = UserPtr().attach(fd, MPLANE, 3, [100, PAGE + 1, 0])
     assert [len(p) for p in memory.planes] == [PAGE, 2 * PAGE, PAGE]
     assert all(address_of(p) % PAGE == 0 for p in memory.planes)
-    arg = BufferArg(MPLANE, Memory.USERPTR, 3)
-    memory.fill(arg)
-    assert arg.raw.length == 3
+    arg = memory.fill()
+    assert (arg.type, arg.memory, arg.index, arg.raw.length) == (MPLANE, Memory.USERPTR, 3, 3)
     assert [arg.planes[i].m.userptr for i in range(3)] == [address_of(p) for p in memory.planes]  # type: ignore[index]
     kept = memory.planes[0][:1]
     memory.close()
@@ -104,6 +102,22 @@ def test_a_later_planes_memory_fails(vb2: Vb2System, fd: Fd, skip: int) -> None:
     vb2.fail("anonymous", errno.ENOMEM, skip=skip)
     with pytest.raises(KernelError, match="/dev/video0: mmap failed: ENOMEM"):
         UserPtr().attach(fd, MPLANE, 0, [1, 2, 3])
+    assert not vb2.mapped()
+
+
+def test_contiguous_memory_begins_where_a_huge_page_can(vb2: Vb2System, fd: Fd) -> None:
+    memory = UserPtr(contiguous=True).attach(fd, MPLANE, 0, [100, (2 << 20) + 1])
+    assert [len(p) for p in memory.planes] == [PAGE, (2 << 20) + PAGE]
+    assert all(address_of(p) % (2 << 20) == 0 for p in memory.planes)
+    assert len(vb2.mapped()) == 2
+    memory.close()
+    assert not vb2.mapped()
+
+
+def test_a_later_planes_huge_pages_fail(vb2: Vb2System, fd: Fd) -> None:
+    vb2.fail("huge", errno.EINVAL, skip=1)
+    with pytest.raises(KernelError, match="/dev/video0: mmap failed: EINVAL"):
+        UserPtr(contiguous=True).attach(fd, MPLANE, 0, [1, 2])
     assert not vb2.mapped()
 
 
@@ -136,7 +150,7 @@ KINDS: dict[str, Any] = {
 def test_any_writable_buffer(fd: Fd, kind: str) -> None:
     one, two = KINDS[kind](PAGE), KINDS[kind](PAGE)
     strategy = UserPtr([one, [two]])
-    strategy.prepare(2, [PAGE])
+    strategy.provide(2, [PAGE])
     for index, own in enumerate((one, two)):
         memory = strategy.attach(fd, CAP, index, [PAGE])
         memory.planes[0][PAGE - 1] = 200
@@ -150,10 +164,10 @@ def test_shared_memory_is_refused() -> None:
     """``[array] * 4``: four buffers in one place, and every frame torn by the next."""
     own = np.zeros(256, np.uint8)
     with pytest.raises(UsageError, match="buffer 0 plane 0 and buffer 1 plane 0 share memory"):
-        UserPtr([own] * 4).prepare(4, [256])
+        UserPtr([own] * 4).provide(4, [256])
     with pytest.raises(UsageError, match="buffer 0 plane 1 and buffer 0 plane 0 share memory"):
-        UserPtr([[own[64:], own[:128]]]).prepare(1, [64, 64])
-    UserPtr([own[:64], own[128:], own[64:128]]).prepare(3, [64])
+        UserPtr([[own[64:], own[:128]]]).provide(1, [64, 64])
+    UserPtr([own[:64], own[128:], own[64:128]]).provide(3, [64])
 
 
 @pytest.mark.parametrize(
@@ -177,7 +191,7 @@ def test_shared_memory_is_refused() -> None:
 def test_what_will_not_do(fd: Fd, bad: Any, says: str) -> None:
     strategy = UserPtr([bytearray(64), bad])
     with pytest.raises(UsageError, match=says) as caught:
-        strategy.prepare(1, [64])  # all of them are looked at, also those beyond the count
+        strategy.provide(1, [64])  # all of them are looked at, also those beyond the count
     assert "buffer 1" in str(caught.value)
     assert caught.value.remedy
     with pytest.raises(UsageError, match=says):
@@ -187,7 +201,7 @@ def test_what_will_not_do(fd: Fd, bad: Any, says: str) -> None:
 def test_too_few(fd: Fd) -> None:
     strategy = UserPtr([bytearray(8)])
     with pytest.raises(UsageError, match="1 buffers were given and the queue has 2; give 2"):
-        strategy.prepare(2, [8])
+        strategy.provide(2, [8])
     with pytest.raises(UsageError, match="more than the 1 buffers given"):
         strategy.attach(fd, CAP, 1, [8])
 
@@ -209,10 +223,10 @@ def test_any_offset_and_size(offset: int, size: int, wanted: int, alignment: int
         with memoryview(base)[offset : offset + size] as piece:
             strategy = UserPtr([piece], alignment=alignment)
             if size >= wanted and offset % alignment == 0:
-                strategy.prepare(1, [wanted])
+                strategy.provide(1, [wanted])
             else:
                 with pytest.raises(UsageError, match=r"the format needs|no multiple of"):
-                    strategy.prepare(1, [wanted])
+                    strategy.provide(1, [wanted])
         # Nothing holds the memory after a check, passed or not: else this close would fail.
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from vb2user.errors import KernelError, NoSuchDevice, NotSupported, UsageError
 from vb2user.memory.mmap import Mmap
+from vb2user.memory.ops import by_exporter
 from vb2user.queue.queue import Queue
 from vb2user.uapi import calls
 from vb2user.uapi.buffer import is_multiplanar
@@ -38,13 +39,6 @@ _MEMORY_CAPS = (
     (BufCap.SUPPORTS_USERPTR, Memory.USERPTR),
     (BufCap.SUPPORTS_DMABUF, Memory.DMABUF),
 )
-
-#: Exporter names of videobuf2's three allocators.
-ALLOCATORS = {
-    "videobuf2_vmalloc": "vmalloc",
-    "videobuf2_dma_contig": "dma-contig",
-    "videobuf2_dma_sg": "dma-sg",
-}
 
 
 _Self = TypeVar("_Self", bound="Device")  # typing.Self is of Python 3.11
@@ -330,7 +324,8 @@ class Device:
         wanted = type or self.type
         with Queue(self._node, wanted, Mmap(), [0]) as queue:
             queue.allocate(1)
-            return ALLOCATORS.get(queue.exporter() or "")
+            found = by_exporter(queue.exporter())
+            return None if found is None else found.name
 
     # -- life ---------------------------------------------------------------------------------------
 

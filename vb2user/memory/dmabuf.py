@@ -22,7 +22,7 @@ from vb2user.errors import ClosedError, KernelError, UsageError
 from vb2user.memory.base import BufferMemory, Memory
 from vb2user.uapi import calls
 from vb2user.uapi.buffer import BufferArg
-from vb2user.uapi.enums import BufType, DmaBufSync
+from vb2user.uapi.enums import BufFlag, BufType, DmaBufSync
 from vb2user.uapi.enums import Memory as MemoryType
 from vb2user.uapi.kernel import Fd, duplicate
 
@@ -235,8 +235,8 @@ class GivenFds(Source):
 class DmaBufBuffer(BufferMemory):
     """A buffer made of imported dma-bufs, one for each plane."""
 
-    def __init__(self, index: int, bufs: Sequence[DmaBuf], *, map: bool = True) -> None:
-        super().__init__(index, [b.map() for b in bufs] if map else [])
+    def __init__(self, node: Fd, arg: BufferArg, bufs: Sequence[DmaBuf], *, map: bool = True) -> None:
+        super().__init__(node, arg, [b.map() for b in bufs] if map else [])
         self.bufs: tuple[DmaBuf, ...] = tuple(bufs)
 
     @property
@@ -244,11 +244,45 @@ class DmaBufBuffer(BufferMemory):
         """Number of memory planes."""
         return len(self.bufs)
 
-    def fill(self, arg: BufferArg) -> None:
+    def fill(self, hints: int = 0) -> BufferArg:
         """``m.fd`` and ``length`` of each plane."""
-        super().fill(arg)
+        arg = super().fill(hints)
         for plane, buf in enumerate(self.bufs):
             arg.set_fd(plane, buf.fileno(), buf.size)
+        return arg
+
+    def attach_dmabuf(self) -> BufFlag:
+        """Mem op ``attach_dmabuf``: ``VIDIOC_PREPARE_BUF`` with these dma-bufs; returns the flags after it.
+
+        Kernel: ``vb2_{vmalloc,dc,dma_sg}_attach_dmabuf``, once for each plane
+        whose dma-buf is new to the buffer, and right after it ``map_dmabuf``, then ``prepare``: videobuf2
+        has no narrower action. Both are kept until another dma-buf comes or the buffer goes. EINVAL: no
+        dma-buf, or too short; EFAULT: memory that this allocator cannot use (dma-contig: scattered pages),
+        detached again.
+        """
+        return self.prepare()
+
+    def map_dmabuf(self) -> BufFlag:
+        """Mem op ``map_dmabuf``: the same ioctl as :meth:`attach_dmabuf`: the kernel maps when it attaches.
+
+        Kernel: ``vb2_{vmalloc,dc,dma_sg}_map_dmabuf``.
+        """
+        return self.attach_dmabuf()
+
+    def unmap_dmabuf(self) -> None:
+        """Mem op ``unmap_dmabuf``: the same ioctl as :meth:`detach_dmabuf`: the kernel unmaps, then detaches.
+
+        Kernel: ``vb2_{vmalloc,dc,dma_sg}_unmap_dmabuf``.
+        """
+        self.detach_dmabuf()
+
+    def detach_dmabuf(self) -> None:
+        """Mem op ``detach_dmabuf``: ``VIDIOC_REMOVE_BUFS``: the buffer goes; the dma-bufs stay ours.
+
+        Kernel: ``vb2_{vmalloc,dc,dma_sg}_detach_dmabuf``. NotSupported (ENOTTY)
+        before Linux 6.10: :meth:`DmaBufMemory.detach_dmabuf` frees all buffers. EBUSY: it is queued.
+        """
+        calls.remove_bufs(self.node, self.arg.type, self.index, 1)
 
     def begin_access(self, *, write: bool = False) -> None:
         """``DMA_BUF_SYNC_START`` on each plane."""
@@ -282,7 +316,15 @@ class DmaBufMemory(Memory):
     def __init__(self, source: Source) -> None:
         self.source = source
 
-    def prepare(self, count: int, lengths: Sequence[int]) -> None:
+    def unmap_dmabuf(self, node: Fd, type: BufType, index: int | None = None, count: int = 1) -> None:
+        """Mem op ``unmap_dmabuf``: free some buffers or (None) all; ``detach_dmabuf`` follows of itself."""
+        self.release(node, type, index, count)
+
+    def detach_dmabuf(self, node: Fd, type: BufType, index: int | None = None, count: int = 1) -> None:
+        """Mem op ``detach_dmabuf``: free some buffers or (None) all. Errors as :meth:`release`."""
+        self.release(node, type, index, count)
+
+    def provide(self, count: int, lengths: Sequence[int]) -> None:
         """Open the source."""
         self.source.open(count, lengths)
 
@@ -292,7 +334,7 @@ class DmaBufMemory(Memory):
         try:
             for plane, length in enumerate(lengths):
                 bufs.append(self.source.allocate(index, plane, length))
-            return DmaBufBuffer(index, bufs)
+            return DmaBufBuffer(node, BufferArg(type, self.kind, index), bufs)
         except BaseException:
             for buf in bufs:
                 buf.close()

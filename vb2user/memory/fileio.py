@@ -1,6 +1,7 @@
 """Layer 2: read(2) and write(2): videobuf2 keeps MMAP buffers of its own and copies by the CPU.
 
-Mem ops: ``alloc`` (first read or write), ``vaddr`` (the copy), ``put`` (close, or the end of file I/O).
+Mem ops: ``alloc`` (the first read, write or poll), ``vaddr`` (the address that is copied from or to),
+``put`` (close of the node).
 
 Source: https://docs.kernel.org/userspace-api/media/v4l/rw.html
 """
@@ -51,6 +52,32 @@ class FileIO:
     def write(self, buffer: memoryview, timeout: float | None = None) -> int:
         """write(2) one frame; returns the bytes taken. Errors as :meth:`read_into`."""
         return self._move(lambda: self._node.write(buffer), "write", POLLOUT, timeout)
+
+    # -- mem ops ------------------------------------------------------------------------------------
+
+    def alloc(self, events: int = POLLIN) -> None:
+        """Mem op ``alloc``: poll(2): a queue without buffers gets videobuf2's own, and starts.
+
+        Kernel: ``vb2_{vmalloc,dc,dma_sg}_alloc``, with ``vaddr`` at once: videobuf2
+        looks up the addresses that it will copy from or to. Nothing is waited for. The first read(2) or
+        write(2) does the same. Output nodes: pass POLLOUT.
+        """
+        self._node.poll(events, 0.0)
+
+    def vaddr(self, buffer: memoryview, timeout: float | None = None) -> int:
+        """Mem op ``vaddr``: read(2) of one frame into ``buffer``: it comes by the CPU. See :meth:`read_into`.
+
+        Kernel: ``vb2_{vmalloc,dc,dma_sg}_vaddr``, when file I/O starts and whenever the driver
+        touches a frame.
+        """
+        return self.read_into(buffer, timeout)
+
+    def put(self) -> None:
+        """Mem op ``put``: close of the node, the caller's own, the one action that ends file I/O. Idempotent.
+
+        Kernel: ``vb2_{vmalloc,dc,dma_sg}_put``, once for each of videobuf2's buffers.
+        """
+        self._node.close()
 
     def _move(
         self, attempt: Callable[[], int | None], request: str, events: int, timeout: float | None

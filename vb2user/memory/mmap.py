@@ -10,21 +10,97 @@ from __future__ import annotations
 
 import contextlib
 import mmap as _mmap
+import os
+import weakref
 from collections.abc import Sequence
 
-from vb2user.memory.base import BufferMemory, Memory
-from vb2user.uapi.calls.buffers import querybuf
+from vb2user.errors import StateError
+from vb2user.memory.base import BufferMemory, Memory, Users
+from vb2user.memory.dmabuf import DmaBuf
+from vb2user.uapi import calls
+from vb2user.uapi.buffer import BufferArg
 from vb2user.uapi.enums import BufType, MemoryFlag
 from vb2user.uapi.enums import Memory as MemoryType
 from vb2user.uapi.kernel import Fd
 
+#: How a dma-buf is exported: the fd is the program's alone, and may be mapped for writing.
+EXPORT_FLAGS = os.O_CLOEXEC | os.O_RDWR
+
+
+def export(node: Fd, type: BufType, index: int, plane: int = 0, flags: int = EXPORT_FLAGS) -> DmaBuf:
+    """``VIDIOC_EXPBUF``: one plane of an MMAP buffer as a dma-buf of the caller's.
+
+    EINVAL: no MMAP queue, or no such buffer or plane; ENOTTY: no export in this driver.
+    """
+    fd = calls.expbuf(node, type, index, plane, flags)
+    return DmaBuf(fd, f"dma-buf of {node.name} buffer {index} plane {plane}")
+
 
 class MmapBuffer(BufferMemory):
-    """A driver's buffer mapped into the program, one mapping per plane."""
+    """A driver's buffer, mapped into the program by :meth:`mmap`, one mapping per plane."""
 
-    def __init__(self, index: int, maps: Sequence[_mmap.mmap]) -> None:
-        super().__init__(index, [memoryview(m) for m in maps])
+    def __init__(self, node: Fd, arg: BufferArg) -> None:
+        super().__init__(node, arg, None)
+        self._maps: tuple[_mmap.mmap, ...] = ()
+        self._exports: list[weakref.ref[DmaBuf]] = []
+        # Of the multi-planar API only QUERYBUF knows.
+        self._num_planes = 0 if arg.multiplanar else 1
+
+    @property
+    def num_planes(self) -> int:
+        """Number of memory planes, known without a mapping, too."""
+        if not self._num_planes:
+            self._num_planes = len(self._query().planes)
+        return self._num_planes
+
+    def mmap(self) -> tuple[memoryview, ...]:
+        """Mem op ``mmap``: mmap(2) of each plane at the offset that QUERYBUF names; returns the bytes.
+
+        Kernel: ``vb2_{vmalloc,dc,dma_sg}_mmap``, once for each plane; each mapping
+        holds a reference until munmap(2). QUERYBUF itself runs ``num_users``. Idempotent while mapped.
+        EINVAL: the buffer is gone, or its memory type is no MMAP; ENOMEM.
+        """
+        if self._planes is not None:
+            return self._planes
+        maps: list[_mmap.mmap] = []
+        try:
+            planes = self._query().planes
+            for plane in planes:
+                maps.append(self.node.mmap(plane.length, plane.mem_offset))
+        except BaseException:
+            for mapping in maps:
+                mapping.close()
+            raise
+        self._num_planes = len(planes)
         self._maps = tuple(maps)
+        self._planes = tuple(memoryview(m) for m in maps)
+        return self._planes
+
+    def get_dmabuf(self, plane: int = 0, flags: int = EXPORT_FLAGS) -> DmaBuf:
+        """Mem op ``get_dmabuf``: ``VIDIOC_EXPBUF``; the dma-buf is the caller's to close.
+
+        Kernel: ``vb2_{vmalloc,dc,dma_sg}_get_dmabuf``. Each export is a dma-buf
+        of its own and holds a reference until its last fd, mapping and attachment are gone. Its ``exporter``
+        names the allocator. EINVAL: no such plane; ENOTTY: the driver does not export.
+        """
+        exported = export(self.node, self.arg.type, self.index, plane, flags)
+        self._exports = [known for known in self._exports if known() is not None]
+        self._exports.append(weakref.ref(exported))
+        return exported
+
+    def num_users(self) -> Users:
+        """Mem op ``num_users``, and how often each dma-buf exported by :meth:`get_dmabuf` is held."""
+        there = [dmabuf for ref in self._exports if (dmabuf := ref()) is not None and not dmabuf.closed]
+        counts = (dmabuf.fdinfo().get("count") for dmabuf in there)
+        return Users(super().num_users().shared, tuple(int(c) for c in counts if c is not None))
+
+    def put(self) -> None:
+        """Mem op ``put``: munmap(2) of each plane: the mappings' references. Idempotent.
+
+        Kernel: ``vb2_{vmalloc,dc,dma_sg}_put``. The queue's own reference goes by
+        :meth:`Mmap.put`, an export's by its dma-buf's close.
+        """
+        self.close()
 
     def close(self) -> None:
         """munmap(2) each plane, now or, where the program still holds a view, with its last view."""
@@ -54,14 +130,30 @@ class Mmap(Memory):
     def __init__(self, *, non_coherent: bool = False) -> None:
         self.flags = MemoryFlag.NON_COHERENT if non_coherent else MemoryFlag(0)
 
+    def alloc(self, node: Fd, type: BufType, count: int) -> calls.Granted:
+        """Mem op ``alloc``: ``VIDIOC_REQBUFS``; returns what the driver granted.
+
+        Kernel: ``vb2_{vmalloc,dc,dma_sg}_alloc``, once for each plane of each buffer. Errors
+        as :meth:`request`.
+        """
+        if count < 1:
+            raise StateError(f"{node.name}: {count} buffers to allocate", remedy="put() frees them")
+        return self.request(node, type, count)
+
+    def put(self, node: Fd, type: BufType, index: int | None = None, count: int = 1) -> None:
+        """Mem op ``put``: the queue's own references, of some buffers or (None) of all.
+
+        Kernel: ``vb2_{vmalloc,dc,dma_sg}_put``, once for each plane. The memory itself lives on
+        while a mapping or an export holds it (before Linux 5.0: EBUSY). Errors as :meth:`release`.
+        """
+        self.release(node, type, index, count)
+
+    def buffer(self, node: Fd, type: BufType, index: int) -> MmapBuffer:
+        """Buffer ``index``, which :meth:`alloc` made, not mapped yet."""
+        return MmapBuffer(node, BufferArg(type, self.kind, index))
+
     def attach(self, node: Fd, type: BufType, index: int, lengths: Sequence[int]) -> MmapBuffer:
-        """mmap(2) each plane at the offset that QUERYBUF names."""
-        maps: list[_mmap.mmap] = []
-        try:
-            for plane in querybuf(node, type, self.kind, index).planes:
-                maps.append(node.mmap(plane.length, plane.mem_offset))
-        except BaseException:
-            for mapping in maps:
-                mapping.close()
-            raise
-        return MmapBuffer(index, maps)
+        """The buffer, mapped."""
+        made = self.buffer(node, type, index)
+        made.mmap()
+        return made

@@ -13,14 +13,20 @@ import ctypes
 import itertools
 import mmap as _mmap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from vb2user.errors import UsageError
-from vb2user.memory.base import BufferMemory, Memory, page_align
+from vb2user.memory.base import PAGESIZE, BufferMemory, Memory, page_align
+from vb2user.uapi import calls
 from vb2user.uapi.buffer import BufferArg
-from vb2user.uapi.enums import BufType
+from vb2user.uapi.enums import BufFlag, BufType
 from vb2user.uapi.enums import Memory as MemoryType
-from vb2user.uapi.kernel import Fd, anonymous
+from vb2user.uapi.kernel import Fd, anonymous, huge
+
+#: Bytes of a transparent huge page, where the kernel does not say: x86-64's.
+_HUGE = 1 << 21
+_HUGE_SIZE = Path("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size")
 
 #: What is asked of the user's own memory unless they say otherwise: the largest pixel word. numpy
 #: arrays, bytearrays and shared memory have it. The vmalloc allocator takes any address; dma-contig
@@ -55,28 +61,69 @@ def as_bytes(buffer: Any, what: str = "buffer", *, writable: bool = True) -> mem
     return view.cast("B") if view.nbytes else view
 
 
+def _in_pages(length: int, name: str) -> tuple[_mmap.mmap, memoryview]:
+    mapping = anonymous(length, name)
+    return mapping, memoryview(mapping)
+
+
+def _in_huge_pages(length: int, name: str) -> tuple[_mmap.mmap, memoryview]:
+    """Memory that begins where a huge page can, and is there already: pinning alone would take small ones."""
+    try:
+        size = int(_HUGE_SIZE.read_text())
+    except (OSError, ValueError):
+        size = _HUGE
+    mapping = huge((length + size - 1) // size * size + size, name)
+    with memoryview(mapping) as whole:
+        start = -address_of(whole) % size
+        view = whole[start : start + length]
+    view[::PAGESIZE] = bytes(len(view[::PAGESIZE]))
+    return mapping, view
+
+
 class UserPtrBuffer(BufferMemory):
     """Pages of the program, one range per plane.
 
     Args:
-        index: the buffer.
+        node: the video node.
+        arg: the buffer.
         planes: what as_bytes() gave.
         owned: anonymous maps made here, to be unmapped by close().
     """
 
-    def __init__(self, index: int, planes: Sequence[memoryview], owned: Sequence[_mmap.mmap] = ()) -> None:
-        super().__init__(index, planes)
+    def __init__(
+        self, node: Fd, arg: BufferArg, planes: Sequence[memoryview], owned: Sequence[_mmap.mmap] = ()
+    ) -> None:
+        super().__init__(node, arg, planes)
         # The c_char keeps an export on the buffer: a bytearray cannot be resized, an mmap not
         # closed, while the kernel has the pages.
         self._pins = [ctypes.c_char.from_buffer(p) for p in planes]
         self._ranges = [(ctypes.addressof(pin), len(p)) for pin, p in zip(self._pins, planes, strict=True)]
         self._owned = tuple(owned)
 
-    def fill(self, arg: BufferArg) -> None:
+    def fill(self, hints: int = 0) -> BufferArg:
         """``m.userptr`` and ``length`` of each plane."""
-        super().fill(arg)
+        arg = super().fill(hints)
         for plane, (address, length) in enumerate(self._ranges):
             arg.set_userptr(plane, address, length)
+        return arg
+
+    def get_userptr(self) -> BufFlag:
+        """Mem op ``get_userptr``: ``VIDIOC_PREPARE_BUF`` with these pages; returns the flags after it.
+
+        Kernel: ``vb2_{vmalloc,dc,dma_sg}_get_userptr``, once for each plane whose
+        address is new to the buffer; the pinning is kept until another address comes or the buffer goes.
+        The same ioctl runs ``prepare``. EFAULT: pages that cannot be pinned or that this allocator cannot
+        use (dma-contig takes only what is contiguous for the device); EINVAL: too short.
+        """
+        return self.prepare()
+
+    def put_userptr(self) -> None:
+        """Mem op ``put_userptr``: ``VIDIOC_REMOVE_BUFS``: the buffer goes, and its pages are unpinned.
+
+        Kernel: ``vb2_{vmalloc,dc,dma_sg}_put_userptr``. NotSupported (ENOTTY) before
+        Linux 6.10: :meth:`UserPtr.put_userptr` frees all buffers. EBUSY: it is queued.
+        """
+        calls.remove_bufs(self.node, self.arg.type, self.index, 1)
 
     def close(self) -> None:
         """Let go of the memory; what was allocated here is unmapped with its last view."""
@@ -102,11 +149,17 @@ class UserPtr(Memory):
             sequence of them, one for each plane. None: page-aligned anonymous memory, made here.
         alignment: bytes; what the first byte's address must be a multiple of. 64 or 128 for DMA on
             systems without coherent DMA; a whole page is safe everywhere.
+        contiguous: memory made here lies in transparent huge pages, so that a plane is in one piece for
+            devices that cannot gather (dma-contig): as large as one such page, 2 MiB on x86-64. Where the
+            kernel has none to give, the pages are as scattered as ever, and QBUF says EFAULT.
     """
 
     kind = MemoryType.USERPTR
 
-    def __init__(self, buffers: Sequence[Any] | None = None, *, alignment: int = ALIGNMENT) -> None:
+    def __init__(
+        self, buffers: Sequence[Any] | None = None, *, alignment: int = ALIGNMENT, contiguous: bool = False
+    ) -> None:
+        self._contiguous = contiguous
         self._given = None if buffers is None else list(buffers)
         self._alignment = alignment
         if alignment < 1 or alignment & (alignment - 1):
@@ -114,7 +167,14 @@ class UserPtr(Memory):
                 f"USERPTR: alignment {alignment} is no power of two", remedy="use e.g. 64 or 4096"
             )
 
-    def prepare(self, count: int, lengths: Sequence[int]) -> None:
+    def put_userptr(self, node: Fd, type: BufType, index: int | None = None, count: int = 1) -> None:
+        """Mem op ``put_userptr``: free some buffers or (None) all; their pages are unpinned.
+
+        Errors as :meth:`release`.
+        """
+        self.release(node, type, index, count)
+
+    def provide(self, count: int, lengths: Sequence[int]) -> None:
         """Check the program's own memory: number, size, alignment, and that no two planes share any."""
         if self._given is None:
             return
@@ -139,17 +199,24 @@ class UserPtr(Memory):
 
     def attach(self, node: Fd, type: BufType, index: int, lengths: Sequence[int]) -> UserPtrBuffer:
         """The program's own memory number ``index``, or new anonymous pages."""
+        arg = BufferArg(type, self.kind, index)
         if self._given is not None:
-            return UserPtrBuffer(index, self._views(index, lengths))
+            return UserPtrBuffer(node, arg, self._views(index, lengths))
         owned: list[_mmap.mmap] = []
+        views: list[memoryview] = []
+        make = _in_huge_pages if self._contiguous else _in_pages
         try:
             for length in lengths:
-                owned.append(anonymous(page_align(max(length, 1)), node.name))
+                mapping, view = make(page_align(max(length, 1)), node.name)
+                owned.append(mapping)
+                views.append(view)
         except BaseException:
+            for view in views:
+                view.release()
             for mapping in owned:
                 mapping.close()
             raise
-        return UserPtrBuffer(index, [memoryview(m) for m in owned], owned)
+        return UserPtrBuffer(node, arg, views, owned)
 
     def _views(self, index: int, lengths: Sequence[int]) -> list[memoryview]:
         assert self._given is not None

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -29,11 +28,12 @@ from vb2user.errors import (
 )
 from vb2user.memory.base import Memory
 from vb2user.memory.dmabuf import DmaBuf, DmaBufBuffer
+from vb2user.memory.mmap import EXPORT_FLAGS, MmapBuffer, export
 from vb2user.queue.buffer import Buffer, Dequeued
 from vb2user.queue.state import Action, BufferState, after
 from vb2user.uapi import calls
 from vb2user.uapi.buffer import BufferArg, is_output
-from vb2user.uapi.enums import BufCap, BufType
+from vb2user.uapi.enums import BufCap, BufFlag, BufType
 from vb2user.uapi.enums import Memory as MemoryType
 from vb2user.uapi.kernel import POLLERR, POLLIN, POLLOUT, Fd, eventfd
 
@@ -93,11 +93,11 @@ class Queue:
             if self._allocated:
                 raise StateError(f"{self.name}: buffers are allocated already", remedy="free() them first")
             with self._free_unless_refused():
-                granted = calls.reqbufs(self._node, self.type, self.memory.kind, count, self.memory.flags)
+                granted = self.memory.request(self._node, self.type, count)
             self.capabilities = granted.capabilities
             try:
                 self._wake = eventfd(f"wake of {self.name}")
-                self.memory.prepare(granted.count, self.sizes)
+                self.memory.provide(granted.count, self.sizes)
                 self._adopt(range(granted.count))
             except BaseException:
                 self._free_after_error()
@@ -123,7 +123,7 @@ class Queue:
                 if self._wake is None:
                     self._wake = eventfd(f"wake of {self.name}")
                 if first:
-                    self.memory.prepare(granted.count, self.sizes)
+                    self.memory.provide(granted.count, self.sizes)
                 self._adopt(new)
             except BaseException:
                 if first:
@@ -149,15 +149,14 @@ class Queue:
     def _adopt(self, indices: Sequence[int]) -> None:
         for index in indices:
             memory = self.memory.attach(self._node, self.type, index, self.sizes)
-            arg = BufferArg(self.type, self.memory.kind, index)
-            self.buffers.append(Buffer(index, arg, memory))
+            self.buffers.append(Buffer(index, memory.arg, memory))
 
     def _disown(self, indices: range) -> None:
         for buffer in [b for b in self.buffers if b.index in indices]:
             buffer.memory.close()
             self.buffers.remove(buffer)
         with contextlib.suppress(KernelError):
-            calls.remove_bufs(self._node, self.type, indices.start, len(indices))
+            self.memory.release(self._node, self.type, indices.start, len(indices))
 
     def remove(self, index: int, count: int = 1) -> bool:
         """REMOVE_BUFS: free some buffers of the program's; False where kernel or driver lack it."""
@@ -165,7 +164,7 @@ class Queue:
             gone = [self.buffer(i) for i in range(index, index + count)]
             states = [after(b.state, Action.REMOVE, b.index, self.name) for b in gone]
             try:
-                calls.remove_bufs(self._node, self.type, index, count)
+                self.memory.release(self._node, self.type, index, count)
             except NotSupported:
                 return False
             for buffer, state in zip(gone, states, strict=True):
@@ -185,10 +184,12 @@ class Queue:
         """QUERYBUF."""
         return calls.querybuf(self._node, self.type, self.memory.kind, index)
 
-    def export(self, index: int, plane: int = 0, flags: int = os.O_CLOEXEC | os.O_RDWR) -> DmaBuf:
+    def export(self, index: int, plane: int = 0, flags: int = EXPORT_FLAGS) -> DmaBuf:
         """EXPBUF: plane ``plane`` of an MMAP buffer as a dma-buf of the caller's."""
-        fd = calls.expbuf(self._node, self.type, index, plane, flags)
-        return DmaBuf(fd, f"dma-buf of {self.name} buffer {index} plane {plane}")
+        for buffer in self.buffers:
+            if buffer.index == index and isinstance(buffer.memory, MmapBuffer):
+                return buffer.memory.get_dmabuf(plane, flags)
+        return export(self._node, self.type, index, plane, flags)  # the kernel says what is wrong with it
 
     def exporter(self) -> str | None:
         """``exp_name`` of buffer 0's memory: who made the dma-buf that it is, or can be exported as.
@@ -214,7 +215,11 @@ class Queue:
     # -- the life of a buffer -----------------------------------------------------------------------
 
     def enqueue(
-        self, buffer: Buffer, bytesused: Sequence[int] | None = None, timestamp_ns: int | None = None
+        self,
+        buffer: Buffer,
+        bytesused: Sequence[int] | None = None,
+        timestamp_ns: int | None = None,
+        hints: int = 0,
     ) -> None:
         """QBUF: hand a buffer to the driver.
 
@@ -222,10 +227,11 @@ class Queue:
             buffer: one of the program's.
             bytesused: output queues: bytes of payload in each plane; None: all of it.
             timestamp_ns: output queues with ``TIMESTAMP_COPY``.
+            hints: ``NO_CACHE_CLEAN``, ``NO_CACHE_INVALIDATE``; see :meth:`BufferMemory.prepare`.
         """
         with self._lock:
             state = after(buffer.state, Action.QBUF, buffer.index, self.name)
-            self._fill(buffer)
+            buffer.memory.fill(hints)
             if self._events == POLLOUT:
                 # Always: else the payload and the time that it had when it was queued last are sent again.
                 for plane in range(buffer.memory.num_planes):
@@ -234,18 +240,13 @@ class Queue:
             calls.qbuf(self._node, buffer.arg)
             buffer.state = state
 
-    def prepare(self, buffer: Buffer) -> None:
-        """PREPARE_BUF: the expensive part of QBUF (pinning, cache maintenance) ahead of time."""
+    def prepare(self, buffer: Buffer, hints: BufFlag = BufFlag(0)) -> BufFlag:
+        """PREPARE_BUF: the expensive part of QBUF ahead of time; see :meth:`BufferMemory.prepare`."""
         with self._lock:
             state = after(buffer.state, Action.PREPARE, buffer.index, self.name)
-            self._fill(buffer)
-            calls.prepare_buf(self._node, buffer.arg)
+            flags = buffer.memory.prepare(hints)
             buffer.state = state
-
-    def _fill(self, buffer: Buffer) -> None:
-        # What the kernel wrote last time (flags, a timestamp) must not be read as a wish.
-        buffer.arg.raw.flags = 0
-        buffer.memory.fill(buffer.arg)
+            return flags
 
     def dequeue(self, timeout: float | None = None) -> Dequeued:
         """DQBUF: wait for a finished buffer.
@@ -444,7 +445,7 @@ class Queue:
         finally:
             if self._allocated:
                 with self._gone_is_done():
-                    calls.reqbufs(self._node, self.type, self.memory.kind, 0)
+                    self.memory.release(self._node, self.type)
                 self._allocated = False
 
     def close(self) -> None:

@@ -81,7 +81,8 @@ _SPECIFIC: dict[tuple[str, int], _Entry] = {
     ("VIDIOC_QBUF", errno.EFAULT): (
         "the driver cannot reach this memory: the address is not mapped writable, or the pages of the "
         "DMA-BUF are scattered and a dma-contig driver needs them in one piece",
-        "for a dma-contig device import an EXPBUF of another such device, or a buffer of a CMA heap",
+        "for a dma-contig device import an EXPBUF of another such device or a buffer of a CMA heap, or "
+        "offer huge pages as USERPTR",
     ),
     ("VIDIOC_QBUF", errno.EBADF): (
         "the DMA-BUF's file descriptor is not open",
@@ -119,6 +120,8 @@ _SPECIFIC: dict[tuple[str, int], _Entry] = {
 def explain(request: str, number: int) -> tuple[str | None, str | None]:
     """The meaning of ``number`` for ``request`` and the remedy, each None where not known."""
     found = _SPECIFIC.get((request, number))
+    if found is None and request == "VIDIOC_PREPARE_BUF":
+        found = _SPECIFIC.get(("VIDIOC_QBUF", number))  # it is the first half of QBUF
     if found is None:
         # Most programs never need it, so it is not read before the first error that is not above.
         from vb2user.uapi._errnos_rare import RARE

@@ -114,6 +114,16 @@ class System:
         """mmap(2), ``MAP_SHARED | MAP_ANONYMOUS``."""
         return _mmap.mmap(-1, length)
 
+    def huge(self, length: int) -> _mmap.mmap:
+        """mmap(2), ``MAP_PRIVATE | MAP_ANONYMOUS``, and madvise(2) ``MADV_HUGEPAGE``."""
+        made = _mmap.mmap(-1, length, _mmap.MAP_PRIVATE | _mmap.MAP_ANONYMOUS)
+        try:
+            made.madvise(_mmap.MADV_HUGEPAGE)
+        except BaseException:
+            made.close()
+            raise
+        return made
+
     def memfd(self, size: int) -> int:
         """memfd_create(2), CLOEXEC, of ``size`` bytes, sealed against shrinking."""
         fd = os.memfd_create("vb2user", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -447,6 +457,17 @@ def anonymous(length: int, name: str) -> _mmap.mmap:
     """Page-aligned memory of our own. KernelError ENOMEM: no memory, address space or map left."""
     try:
         return system.anonymous(length)
+    except OSError as e:
+        raise _failed(e, "mmap", name) from None
+
+
+def huge(length: int, name: str) -> _mmap.mmap:
+    """Memory of our own for which the kernel shall take huge pages; where one begins is the caller's to find.
+
+    KernelError: ENOMEM; EINVAL: a kernel without transparent huge pages.
+    """
+    try:
+        return system.huge(length)
     except OSError as e:
         raise _failed(e, "mmap", name) from None
 
