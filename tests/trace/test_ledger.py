@@ -1,0 +1,518 @@
+"""The ledger over made-up histories: legal ones balance, and whatever is left out is found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tracing import EVERY, QUEUE, WATCH, Kernel
+
+from vb2user.memory.ops import BALANCES, Op
+from vb2user.trace import Event, Hold, Ledger, Scope, Status, What
+from vb2user.trace.probes import VM_OPEN
+from vb2user.uapi.enums import Memory
+
+
+def test_holds_are_the_balances() -> None:
+    assert {(hold.takes, hold.gives) for hold in Hold} == {
+        (op, balance.gives) for balance in BALANCES for op in balance.takes
+    }
+
+
+def verdict(kernel: Kernel, scope: Scope | None = None) -> str:
+    return str(Ledger(kernel.events).verdict(*([scope] if scope else [])))
+
+
+# -- one thing at a time ----------------------------------------------------------------------------
+
+
+NOTHING = "no mem op was called for these buffers at all"
+
+
+def test_nothing_watched_is_nothing_known() -> None:
+    assert Ledger().verdict().status is Status.UNOBSERVABLE
+    nothing = Ledger([WATCH]).verdict()
+    assert str(nothing) == "balanced"
+    assert nothing.remarks == (NOTHING,)
+
+
+@pytest.mark.parametrize("op", [Op.ALLOC, Op.GET_DMABUF, Op.GET_USERPTR, Op.ATTACH_DMABUF, Op.MAP_DMABUF])
+@pytest.mark.parametrize("more", [False, True])
+def test_a_return_that_was_lost_makes_nothing_balanced(op: Op, more: bool) -> None:
+    """What it took nobody knows: whether later calls of the thread return or not."""
+    k = Kernel()
+    buffer = k.born(Op.ALLOC)
+    if op in (Op.GET_DMABUF, Op.MAP_DMABUF):
+        k.op(op, ret=0xABC0, priv=buffer)
+    else:
+        k.born(op, index=1)
+    dropped = max(n for n, e in enumerate(k.events) if e.what is What.RETURN)
+    del k.events[dropped]
+    if more:
+        k.op(Op.PUT, priv=buffer)
+        k.born(Op.ALLOC, index=2)
+    verdict = Ledger(k.events).verdict()
+    assert verdict.status is Status.UNOBSERVABLE
+    assert any("return" in remark for remark in verdict.remarks)
+
+
+@pytest.mark.parametrize("inlined", [False, True])
+@pytest.mark.parametrize("shows", [False, True])
+def test_each_reference_by_its_name(inlined: bool, shows: bool) -> None:
+    k = Kernel(inlined=inlined, shows_buffer=shows)
+    buffer = k.born(Op.ALLOC)
+    assert verdict(k) == "leaked: 1 buffer never freed"
+    first, second = k.mapped(buffer, start=4096), k.mapped(buffer, start=8192)
+    dmabuf = k.exported(buffer)
+    k.op(Op.PUT, priv=buffer)
+    assert verdict(k) == "leaked: 2 mappings still there; 1 exported dma-buf still open"
+    k.closed(first, buffer, tid=7)
+    assert verdict(k) == "leaked: 1 mapping still there; 1 exported dma-buf still open"
+    k.released(dmabuf, buffer, tid=9)
+    assert verdict(k) == "leaked: 1 mapping still there"
+    k.closed(second, buffer)
+    assert verdict(k) == "balanced"
+    ledger = Ledger(k.events)
+    assert ledger.by_op() == {Op.ALLOC: 1, Op.PUT: 4, Op.GET_DMABUF: 1, Op.MMAP: 2}
+    assert ledger.inlined == inlined
+    assert ledger.buffers[0].ended_ns is not None
+
+
+def test_an_export_closed_before_the_queue() -> None:
+    """The put that follows an inlined one in the same thread is the queue's own."""
+    for inlined in (False, True):
+        k = Kernel(inlined=inlined)
+        buffer = k.born(Op.ALLOC)
+        k.released(k.exported(buffer), buffer)
+        assert verdict(k) == "leaked: 1 buffer never freed"
+        k.op(Op.PUT, priv=buffer)
+        assert verdict(k) == "balanced"
+        assert Ledger(k.events).calls(Op.PUT) == 2
+
+
+def test_pinned_attached_mapped() -> None:
+    k = Kernel("dma-sg")
+    pinned = k.born(Op.GET_USERPTR, memory=2)
+    attached = k.born(Op.ATTACH_DMABUF, 1, memory=4)
+    k.op(Op.MAP_DMABUF, ret=0, priv=attached)
+    assert verdict(k) == (
+        "leaked: 1 buffer's user pages still pinned; 1 dma-buf still attached; 1 dma-buf still mapped"
+    )
+    k.op(Op.UNMAP_DMABUF, priv=attached)
+    k.op(Op.DETACH_DMABUF, priv=attached)
+    k.op(Op.PUT_USERPTR, priv=pinned)
+    assert verdict(k) == "balanced"
+    ledger = Ledger(k.events)
+    assert [b.memory for b in ledger.buffers] == [Memory.USERPTR, Memory.DMABUF]
+    assert ledger.calls(Op.MAP_DMABUF, memory=Memory.DMABUF) == 1
+    assert ledger.calls(Op.MAP_DMABUF, memory=Memory.MMAP) == 0
+
+
+@pytest.mark.parametrize("value", [0, 2**64 - 12, 2**32 - 22])
+def test_failures_take_nothing(value: int) -> None:
+    k = Kernel("dma-contig")
+    for op in (Op.ALLOC, Op.GET_USERPTR, Op.ATTACH_DMABUF):
+        k.op(op, ret=value, vb=1, queue=QUEUE, index=0, type=1, memory=1)
+    buffer = k.born(Op.ALLOC)
+    k.op(Op.GET_DMABUF, ret=value, priv=buffer)
+    k.op(Op.MMAP, ret=-12, priv=buffer, vma=5)
+    attached = k.born(Op.ATTACH_DMABUF, 1)
+    k.op(Op.MAP_DMABUF, ret=-14, priv=attached)
+    k.op(Op.DETACH_DMABUF, priv=attached)
+    k.op(Op.PUT, priv=buffer)
+    assert verdict(k) == "balanced"
+    ledger = Ledger(k.events)
+    assert ledger.calls(failed=True) == 6
+    assert ledger.calls(Op.ALLOC, failed=True) == 1
+    assert len(ledger.buffers) == 2
+
+
+def test_faults() -> None:
+    k = Kernel()
+    buffer = k.born(Op.ALLOC, 3)
+    mapping = k.mapped(buffer)
+    k.op(Op.PUT, priv=buffer)
+    k.op(Op.PUT, priv=buffer)
+    assert verdict(k) == "faulty: put of MMAP buffer 3: no reference by alloc was left; 1 mapping still there"
+    k.closed(mapping, buffer)
+    k.op(Op.NUM_USERS, priv=buffer)
+    assert "num_users of MMAP buffer 3 after its last reference was given back" in verdict(k)
+    k = Kernel()
+    attached = k.born(Op.ATTACH_DMABUF, memory=4)
+    k.op(Op.UNMAP_DMABUF, priv=attached)
+    k.op(Op.MAP_DMABUF, ret=0, priv=attached)
+    k.op(Op.MAP_DMABUF, ret=0, priv=attached)
+    k.op(Op.DETACH_DMABUF, priv=attached)
+    found = Ledger(k.events).verdict()
+    assert found.status is Status.FAULTY
+    assert found.faults == (
+        "unmap_dmabuf of DMABUF buffer 0: no reference by map_dmabuf was left",
+        "map_dmabuf of DMABUF buffer 0, which is mapped",
+        "detach_dmabuf of DMABUF buffer 0, which is mapped",
+    )
+
+
+def test_strangers_are_no_leaks() -> None:
+    k = Kernel()
+    k.op(Op.VADDR, priv=64, queue=QUEUE, index=5, type=1, memory=1)
+    k.exported(64)
+    k.op(Op.PUT, priv=64)
+    k.op(Op.PUT, priv=64)
+    k.op(Op.PUT, priv=128)
+    k.op(Op.PUT_USERPTR, priv=192)
+    found = Ledger(k.events)
+    assert found.verdict().status is Status.BALANCED
+    assert found.verdict().remarks == (
+        "3 buffers lived before the trace began: nothing is said of their references",
+    )
+    assert [b.index for b in found.strangers] == [5, None, None]
+    assert found.buffers == []
+
+
+def test_planes_are_numbered_by_their_buffer() -> None:
+    k = Kernel()
+    planes = [k.born(Op.ALLOC, index, vb=index + 1) for index in (0, 0, 1, 1)]
+    k.op(Op.PUT, priv=planes[1])
+    k.free.append(planes[1])
+    again = k.born(Op.ALLOC, 0, vb=1)
+    assert [(b.index, b.plane) for b in Ledger(k.events).buffers] == [(0, 0), (0, 1), (1, 0), (1, 1), (0, 1)]
+    assert again == planes[1], "the address was used again"
+
+
+def test_a_moved_mapping_of_nobody_knows_whom() -> None:
+    """mremap where the probes do not show whose the mapping is."""
+    k = Kernel(shows_buffer=False)
+    buffer = k.born(Op.ALLOC)
+    mapping = k.mapped(buffer, start=4096)
+    moved = k.forked(buffer, start=0x100000)
+    k.closed(mapping, buffer)
+    k.op(Op.PUT, priv=buffer)
+    assert "mappings of unknown buffers" in Ledger(k.events).verdict().remarks[0]
+    k.closed(moved, buffer)
+    assert verdict(k) == "balanced"
+    assert Ledger(k.events).floating == 0
+
+
+def test_an_offset_that_proves_wrong_is_not_trusted() -> None:
+    k = Kernel(shows_buffer=False)
+    buffer, other = k.born(Op.ALLOC), k.born(Op.ALLOC, 1)
+    k.enter("vb2_vmalloc_mmap", priv=buffer, vma=5, start=0, end=4096)
+    k.enter(VM_OPEN, priv=other, vma=5, start=0, end=4096)
+    k.say(What.RETURN, "vb2_vmalloc_mmap", ret=0)
+    k.enter(VM_OPEN, priv=other, vma=6, start=0, end=4096)
+    held = {b.private: b.outstanding.get(Hold.MAPPING, 0) for b in Ledger(k.events).buffers}
+    assert held == {buffer: 2, other: 0}
+
+
+def test_mappings_of_others_are_not_ours() -> None:
+    """An allocator that is not watched: its mappings' ends are seen, its puts are not."""
+    k = Kernel()
+    buffer = k.born(Op.ALLOC)
+    k.enter(VM_OPEN, priv=999, vma=5)
+    k.enter("vb2_common_vm_close", priv=999, vma=5)
+    k.op(Op.PUT, priv=buffer)
+    assert verdict(k) == "balanced"
+    assert Ledger(k.events).strangers == []
+
+
+def test_scopes() -> None:
+    k = Kernel()
+    k.born(Op.ALLOC, 0, tid=5)
+    k.born(Op.ALLOC, 1, tid=6, queue=QUEUE + 4096)
+    assert verdict(k) == "leaked: 2 buffers never freed"
+    for scope in (Scope(frozenset({QUEUE})), Scope(makers=frozenset({6}))):
+        assert verdict(k, scope) == "leaked: 1 buffer never freed"
+    assert verdict(k, Scope(frozenset({QUEUE}), makers=frozenset({6}))) == "balanced"
+    assert verdict(k, Scope(allocator="dma-sg")) == "balanced"
+    ledger = Ledger(k.events)
+    assert ledger.calls(Op.ALLOC, queue=QUEUE) == ledger.calls(Op.ALLOC, process=6) == 1
+    assert [b.maker for b in ledger.of(Scope(frozenset({QUEUE})))] == [5]
+    assert ledger.comms == {5: "t5", 6: "t6"}
+
+
+def test_threads_whose_process_is_known_later() -> None:
+    """The kernel notes a thread's name and process when it rests for the first time."""
+    k = Kernel()
+    buffer = k.born(Op.ALLOC, tid=8)
+    k.op(Op.ALLOC, 8, 0, queue=QUEUE, vb=1)
+    for i, event in enumerate(k.events):
+        k.events[i] = replace(event, tgid=None, comm="<...>")
+    k.enter("vb2_vmalloc_mmap", 8, priv=buffer, vma=4096)
+    k.events[-1] = k.events[-2] = replace(k.events[-2], tgid=None)
+    ledger = Ledger(k.events)
+    assert {(key.process, key.maker) for key, *_ in ledger.keys()} == {(8, 8)}  # noqa: SIM118
+    assert ledger.comms == {8: "t8"}
+    k.say(What.ENTER, "vb2_vmalloc_num_users", 8, priv=buffer)
+    k.events[-1] = replace(k.events[-1], tgid=7, comm="worker")
+    k.say(What.RETURN, "vb2_vmalloc_mmap", 8, ret=0)
+    ledger = Ledger(k.events)
+    assert {(key.process, key.maker) for key, *_ in ledger.keys()} == {(7, 7)}  # noqa: SIM118
+    assert ledger.calls(Op.ALLOC, process=7) == 2
+    assert ledger.calls(Op.ALLOC, process=7, failed=True) == 1
+    assert ledger.buffers[0].maker == 7
+    assert ledger.comms[7] == "worker"
+
+
+def test_families() -> None:
+    events = [
+        Event(What.FORK, tid=parent, tgid=parent, values={"child": child})
+        for parent, child in ((1, 2), (2, 3), (9, 10), (3, 2))
+    ]
+    assert Ledger(events).descendants(1) == {1, 2, 3}
+
+
+def test_phases() -> None:
+    k = Kernel()
+
+    def phase(what: What, name: str) -> None:
+        k.events.append(Event(what, text=name))
+
+    phase(What.BEGIN, "outer")
+    buffer = k.born(Op.ALLOC)
+    phase(What.BEGIN, "inner")
+    k.op(Op.NUM_USERS, priv=buffer)
+    phase(What.END, "inner")
+    phase(What.END, "never begun")
+    k.op(Op.PUT, priv=buffer)
+    phase(What.END, "outer")
+    k.born(Op.ALLOC)
+    ledger = Ledger(k.events)
+    assert ledger.by_op(phase="inner") == {Op.NUM_USERS: 1}
+    assert ledger.by_op(phase="outer") == {Op.ALLOC: 1, Op.PUT: 1, Op.NUM_USERS: 1}
+    assert ledger.calls(Op.ALLOC) == 2
+    assert [p["phase"] for p in ledger.to_json()["phases"]] == ["outer", "outer/inner"]
+
+
+# -- doubts -----------------------------------------------------------------------------------------
+
+
+def test_losses_make_it_unobservable() -> None:
+    for what, words in ((What.LOST, "7 events were lost"), (What.MISSED, "7 hits of probes were missed")):
+        k = Kernel()
+        k.born(Op.ALLOC)
+        k.events.append(Event(what, values={"count": 7}))
+        found = Ledger(k.events).verdict()
+        assert found.balanced is None
+        assert str(found) == f"unobservable: {words}; as far as was seen: 1 buffer never freed"
+
+
+@given(st.data())
+def test_one_witness_less_is_said(data: st.DataObject) -> None:
+    """Whatever single event one of the witnesses leaves out, the other one tells."""
+    k = Kernel()
+    buffer = k.born(Op.ALLOC)
+    k.closed(k.mapped(buffer), buffer)
+    k.op(Op.PUT, priv=buffer)
+    seen = [i for i, e in enumerate(k.events) if e.what in (What.ENTER, What.FUNCTION)]
+    at = data.draw(st.sampled_from(seen))
+    left_out = k.events.pop(at)
+    found = Ledger(k.events).verdict()
+    assert found.status is Status.UNOBSERVABLE
+    assert "the witnesses disagree" in found.remarks[0]
+    assert left_out.function in found.remarks[0]
+
+
+def functions_only(events: list[Event]) -> list[Event]:
+    """What the function tracer alone would tell."""
+    seen = [e for e in events if e.what is What.FUNCTION]
+    return [replace(WATCH, probed=frozenset()), *seen]
+
+
+@pytest.mark.parametrize(
+    "caller", ["dma_buf_release", "vb2_vmalloc_dmabuf_ops_release", "[unknown/kretprobe'd]"]
+)
+@pytest.mark.parametrize("inlined", [False, True])
+def test_totals_alone(inlined: bool, caller: str) -> None:
+    k = Kernel(inlined=inlined)
+    buffer = k.born(Op.ALLOC)
+    mapping, dmabuf = k.mapped(buffer), k.exported(buffer)
+    copy = k.forked(buffer)
+    k.op(Op.PUT, priv=buffer)
+    k.closed(copy, buffer)
+    k.released(dmabuf, buffer)
+
+    def judged() -> Any:
+        events = functions_only(k.events)
+        for i, event in enumerate(events[:-1]):
+            if event.function.endswith("release"):
+                events[i] = replace(event, text="dma_buf_release")
+                if not inlined:
+                    events[i + 1] = replace(events[i + 1], text=caller)
+        return Ledger(events).verdict()
+
+    assert judged().status is Status.LEAKED
+    assert [(leak.op, leak.count) for leak in judged().leaks] == [(Op.ALLOC, 1)]
+    k.closed(mapping, buffer)
+    assert judged().status is Status.BALANCED
+    assert judged().by_totals
+    assert "totals" in judged().remarks[0]
+    k.op(Op.PUT, priv=buffer)
+    assert judged().status is Status.FAULTY
+
+
+# -- any history ------------------------------------------------------------------------------------
+
+KINDS = ["mmap", "userptr", "dmabuf"]
+
+
+class Program:
+    """Does random legal things, and knows what it still holds."""
+
+    def __init__(self, kernel: Kernel, draw: Any) -> None:
+        self.k = kernel
+        self.draw = draw
+        #: Everything held: the kind, the buffer, and what gives it back.
+        self.held: list[tuple[Hold, int, tuple[Any, ...]]] = []
+        self.takes: Counter[Op] = Counter()
+
+    def holders(self, private: int) -> list[Hold]:
+        return [hold for hold, p, _ in self.held if p == private]
+
+    def step(self) -> None:
+        kinds = ["alloc", "pin", "attach"]
+        live = {p for hold, p, _ in self.held if hold in (Hold.QUEUE, Hold.MAPPING, Hold.EXPORT)}
+        queued = {p for hold, p, _ in self.held if hold is Hold.QUEUE}
+        attached = [p for hold, p, _ in self.held if hold is Hold.ATTACHMENT]
+        unmapped = [p for p in attached if Hold.DMA_MAPPING not in self.holders(p)]
+        mapped = [p for hold, p, _ in self.held if hold is Hold.MAPPING]
+        kinds += ["mmap", "export", "ask"] * bool(queued) + ["map"] * bool(unmapped) + ["fork"] * bool(mapped)
+        kinds += ["give"] * (2 if self.held else 0)
+        kind = self.draw(st.sampled_from(kinds))
+        tid = self.draw(st.integers(1, 3))
+        k = self.k
+        if kind == "alloc":
+            self.take(Hold.QUEUE, k.born(Op.ALLOC, self.draw(st.integers(0, 5)), tid=tid))
+        elif kind == "pin":
+            self.take(Hold.PIN, k.born(Op.GET_USERPTR, memory=2, tid=tid))
+        elif kind == "attach":
+            self.take(Hold.ATTACHMENT, k.born(Op.ATTACH_DMABUF, memory=4, tid=tid))
+        elif kind == "map":
+            private = self.draw(st.sampled_from(unmapped))
+            k.op(Op.MAP_DMABUF, tid, 0, priv=private)
+            self.take(Hold.DMA_MAPPING, private)
+        elif kind in ("mmap", "fork"):
+            private = self.draw(st.sampled_from(sorted(queued) if kind == "mmap" else mapped))
+            vma = k.mapped(private, tid, private) if kind == "mmap" else k.forked(private, tid, private)
+            self.take(Hold.MAPPING, private, vma)
+        elif kind == "export":
+            private = self.draw(st.sampled_from(sorted(queued)))
+            self.take(Hold.EXPORT, private, k.exported(private, tid))
+        elif kind == "ask":
+            k.op(Op.NUM_USERS, tid, priv=self.draw(st.sampled_from(sorted(live))))
+        else:
+            self.give(self.draw(st.integers(0, len(self.held) - 1)), tid)
+
+    def take(self, hold: Hold, private: int, *more: Any) -> None:
+        self.held.append((hold, private, more))
+        self.takes[hold.takes] += 1
+
+    def give(self, at: int, tid: int) -> None:
+        hold, private, more = self.held[at]
+        if hold is Hold.ATTACHMENT and Hold.DMA_MAPPING in self.holders(private):
+            return  # it has to be unmapped first
+        del self.held[at]
+        if hold is Hold.MAPPING:
+            self.k.closed(more[0], private, tid)
+        elif hold is Hold.EXPORT:
+            self.k.released(more[0], private, tid)
+        else:
+            self.k.op(hold.gives, tid, priv=private)
+        if not self.holders(private):
+            self.k.free.append(private)
+
+    def finish(self, but: tuple[Hold, int, tuple[Any, ...]] | None = None) -> None:
+        """Give everything back, but for one."""
+        while rest := [i for i, entry in enumerate(self.held) if entry is not but]:
+            for at in reversed(rest):
+                if at < len(self.held) and self.held[at] is not but:
+                    self.give(at, 1)
+            if but is not None and but[0] is Hold.DMA_MAPPING:
+                break  # what is mapped cannot be detached
+
+
+@given(st.data(), st.booleans(), st.booleans())
+def test_legal_histories_balance(data: st.DataObject, inlined: bool, shows: bool) -> None:
+    program = Program(Kernel(inlined=inlined, shows_buffer=shows), data.draw)
+    for _ in range(data.draw(st.integers(0, 40))):
+        program.step()
+    outstanding = Counter(hold for hold, _, _ in program.held)
+    half = Ledger(program.k.events)
+    assert sum((Counter(b.outstanding) for b in half.buffers), Counter()) == outstanding
+    program.finish()
+    ledger = Ledger(program.k.events)
+    assert str(ledger.verdict()) == "balanced"
+    assert ledger.verdict().remarks == (() if ledger.buffers else (NOTHING,))
+    assert all(b.ended_ns is not None for b in ledger.buffers)
+    for balance in BALANCES:
+        assert ledger.calls(balance.gives) == sum(program.takes[op] for op in balance.takes)
+    # In pieces it is the same.
+    again = Ledger()
+    for event in program.k.events:
+        again.feed(event)
+    assert again.to_json() == ledger.to_json()
+
+
+@given(st.data(), st.booleans())
+def test_whatever_is_not_given_back_is_found(data: st.DataObject, inlined: bool) -> None:
+    program = Program(Kernel(inlined=inlined), data.draw)
+    while not program.held or data.draw(st.booleans()):
+        program.step()
+    kept = data.draw(st.sampled_from(program.held))
+    program.finish(kept)
+    found = Ledger(program.k.events).verdict()
+    assert found.status is Status.LEAKED
+    leaks = {leak.op: leak for leak in found.leaks}
+    leak = leaks.pop(kept[0].takes)
+    assert (leak.count, [b.private for b in leak.buffers]) == (1, [kept[1]])
+    # What is mapped is attached, too.
+    assert leaks.keys() <= ({Op.ATTACH_DMABUF} if kept[0] is Hold.DMA_MAPPING else set())
+    assert found.faults == ()
+
+
+@given(st.data(), st.sampled_from([Hold.QUEUE, Hold.PIN, Hold.ATTACHMENT]))
+def test_what_is_given_back_twice_is_found(data: st.DataObject, hold: Hold) -> None:
+    program = Program(Kernel(), data.draw)
+    private = program.k.born(hold.takes)
+    program.take(hold, private)
+    while data.draw(st.booleans()):
+        program.step()
+    for _ in range(program.holders(private).count(hold) + 1):
+        program.k.op(hold.gives, priv=private)
+    found = Ledger(program.k.events).verdict()
+    assert found.status is Status.FAULTY
+    assert str(found).startswith(f"faulty: {hold.gives} of ")
+
+
+def test_long_histories_are_folded() -> None:
+    k = Kernel()
+    k.born(Op.ALLOC, 7)
+    for _ in range(50):
+        k.op(Op.PUT_USERPTR, priv=k.born(Op.GET_USERPTR, memory=2))
+    ledger = Ledger(k.events, keep=10)
+    assert ledger.calls(Op.GET_USERPTR) == 50
+    assert len(ledger.buffers) + ledger.omitted == 51
+    assert len(ledger.buffers) <= 21
+    assert str(ledger.verdict()) == "leaked: 1 buffer never freed"
+
+
+def test_json_is_complete() -> None:
+    k = Kernel()
+    buffer = k.born(Op.ALLOC, 2)
+    k.exported(buffer)
+    document = Ledger(k.events).to_json()
+    assert document["verdict"]["leaks"][0]["buffers"] == [1]
+    assert document["calls"][0] == {
+        "op": "alloc",
+        "allocator": "vmalloc",
+        "memory": "MMAP",
+        "calls": 1,
+        "failed": 0,
+    }
+    assert document["buffers"][0]["outstanding"] == {"alloc": 1, "get_dmabuf": 1}
+    assert document["witnesses"]["function_tracer"] == document["witnesses"]["probes"]
+    assert document["processes"] == [{"pid": 1, "comm": "t1", "calls": {"alloc": 1, "get_dmabuf": 1}}]
+    assert frozenset({VM_OPEN}) < EVERY

@@ -1,0 +1,124 @@
+"""One device through every memory type: what is tried, what is kept, and what an observer's word does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+
+import pytest
+from fakes_vb2 import FakeHeap, FakeVideo, Vb2System
+
+from vb2user.device.device import Device
+from vb2user.errors import DeviceBusy
+from vb2user.memory.ops import Op
+from vb2user.trace.life import no_phase
+from vb2user.trace.memops import Observed, Plan, examine
+from vb2user.uapi import calls
+from vb2user.uapi.enums import Memory
+
+
+class Witness:
+    """An observer that says what it is told to, life by life."""
+
+    def __init__(self, *words: Observed) -> None:
+        self.words = [Observed({}, True), *words]  # the first one is what came before the lives
+        self.asked = 0
+
+    def phase(self, name: str) -> AbstractContextManager[None]:
+        return no_phase(name)
+
+    def take(self) -> Observed:
+        self.asked += 1
+        return self.words[min(self.asked, len(self.words)) - 1]
+
+
+@pytest.fixture
+def video(vb2: Vb2System) -> FakeVideo:
+    vb2.nodes["/dev/video0"] = made = FakeVideo(vb2)
+    made.polled_into_file_io = True
+    vb2.nodes["/dev/dma_heap/system"] = FakeHeap(vb2)
+    return made
+
+
+@pytest.fixture
+def device(video: FakeVideo) -> Iterator[Device]:
+    with Device("/dev/video0") as opened:
+        yield opened
+
+
+GOOD = Observed(dict.fromkeys(Op, 2), True)
+
+
+def test_every_memory_type_is_lived(device: Device) -> None:
+    report = examine(device, Plan(frames=3), Witness(GOOD))
+    assert list(report.lives) == ["mmap", "userptr", "dmabuf", "read"]
+    assert all(life.frames == 3 and not life.reason for life in report.lives.values())
+    assert (report.balanced, report.faults, report.exit_status) == (True, [], 0)
+    assert report.allocator == "vmalloc"
+
+
+def test_without_an_observer_nothing_is_claimed(device: Device) -> None:
+    report = examine(device, Plan(frames=3))
+    assert (report.calls, report.balanced, report.exit_status) == (None, None, 3)
+    assert report.lives["mmap"].frames == 3
+
+
+@pytest.mark.parametrize("life", range(4))
+def test_one_leak_is_enough(device: Device, life: int) -> None:
+    words = [GOOD] * 4
+    words[life] = Observed(dict.fromkeys(Op, 2), False, ["1 buffer never freed"])
+    report = examine(device, Plan(frames=1), Witness(*words))
+    assert report.balanced is False
+    assert [f.split(": ")[1] for f in report.faults] == ["1 buffer never freed"]
+
+
+@pytest.mark.parametrize("life", range(4))
+def test_one_blind_spot_is_enough(device: Device, life: int) -> None:
+    words = [GOOD] * 4
+    words[life] = Observed({}, None, blind="9 events were lost")
+    report = examine(device, Plan(frames=1), Witness(*words))
+    assert report.balanced is None
+    assert report.faults == []
+    assert "9 events were lost" in (report.unobserved or "")
+    assert report.exit_status == 3
+
+
+def test_a_leak_in_a_refused_attempt_counts(device: Device, video: FakeVideo) -> None:
+    video.contig = True
+    leak = Observed({}, False, ["1 dma-buf still attached"])
+    report = examine(device, Plan(frames=1), Witness(GOOD, GOOD, leak, GOOD))
+    assert report.balanced is False
+    assert "dmabuf: 1 dma-buf still attached" in report.faults
+
+
+def test_each_refusal_is_told_once(device: Device, video: FakeVideo) -> None:
+    video.contig = True
+    report = examine(device, Plan(frames=1), Witness(GOOD))
+    told = [text for text in report.refused if text.startswith("dmabuf")]
+    assert [t.split(":")[0] for t in told] == [
+        "dmabuf with memory from heap system",
+        "dmabuf with memory from udmabuf",
+    ]
+    assert report.lives["dmabuf"].source == "heap system"  # it came further than what is not there
+
+
+def test_a_memory_type_that_is_refused_is_tried_once(device: Device, video: FakeVideo) -> None:
+    video.memories.discard(Memory.DMABUF)
+    report = examine(device, Plan(frames=1), Witness(GOOD))
+    assert (report.lives["dmabuf"].reason or "").startswith("REQBUFS says EINVAL")
+    assert report.refused == []
+
+
+def test_a_driver_that_does_not_export_has_no_known_allocator(device: Device, video: FakeVideo) -> None:
+    video.lacks.add("VIDIOC_EXPBUF")
+    report = examine(device, Plan(frames=1), Witness(GOOD))
+    assert report.allocator is None
+    assert report.implemented == frozenset(Op)
+    assert any("no export" in note for note in report.lives["mmap"].notes)
+
+
+def test_a_queue_of_somebody_else_is_left_alone(vb2: Vb2System, device: Device) -> None:
+    with Device("/dev/video0") as other:
+        calls.reqbufs(other.node, other.type, Memory.MMAP, 1)
+        with pytest.raises(DeviceBusy):
+            examine(device, Plan(frames=1), Witness(GOOD))

@@ -1,0 +1,162 @@
+"""Beside the layers: what a trace consists of, and how a line of ``trace_pipe`` becomes it.
+
+Pure: text in, events out. It knows how the kernel prints, not where it prints to.
+
+Source: https://docs.kernel.org/trace/ftrace.html ("Output format"), https://docs.kernel.org/trace/kprobetrace.html.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from urllib.parse import quote, unquote
+
+
+class What(str, Enum):
+    """The kind of an event."""
+
+    WATCH = "watch"
+    ENTER = "enter"
+    RETURN = "return"
+    FUNCTION = "function"
+    BEGIN = "begin"
+    END = "end"
+    MARK = "mark"
+    FORK = "fork"
+    LOST = "lost"
+    MISSED = "missed"
+
+    __str__ = str.__str__
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened in the kernel, or to the trace itself.
+
+    ==========  ==============================================================================
+    what        means
+    ==========  ==============================================================================
+    WATCH       from here on these functions are watched (``functions``, ``probed``)
+    ENTER       a probe: ``function`` was entered; ``values`` are its arguments
+    RETURN      a probe: it returned; ``values["ret"]``
+    FUNCTION    the function tracer, the other witness: it was entered, called by ``text``
+    BEGIN, END  a phase, named ``text``
+    MARK        a word of the program's own
+    FORK        a thread made another: ``values["child"]``
+    LOST        ``values["count"]`` events were lost
+    MISSED      ``values["count"]`` hits of probes were missed
+    ==========  ==============================================================================
+
+    Attributes:
+        what: see above.
+        time_ns: of the clock ``CLOCK_MONOTONIC`` (:func:`time.monotonic_ns`), to the microsecond.
+        tid: the thread that was running.
+        tgid: its process; None where the kernel did not note it.
+        comm: the thread's name.
+        cpu: where.
+        function: of ENTER, RETURN and FUNCTION.
+        values: what was fetched.
+        text: see above.
+        functions, probed: of WATCH.
+    """
+
+    what: What
+    time_ns: int = 0
+    tid: int = 0
+    tgid: int | None = None
+    comm: str = ""
+    cpu: int = 0
+    function: str = ""
+    values: Mapping[str, int | str] = field(default_factory=dict)
+    text: str = ""
+    functions: frozenset[str] = frozenset()
+    probed: frozenset[str] = frozenset()
+
+    @property
+    def process(self) -> int:
+        """The process, or the thread where the kernel did not note whose it is."""
+        return self.tid if self.tgid is None else self.tgid
+
+
+# A thread's name may hold anything but NUL, this pattern too: the greedy group leaves it the first match, and
+# what follows an event's time is of our own making.
+_LINE = re.compile(
+    r"\s*(?P<comm>.*)-(?P<tid>\d+)\s+(?:\(\s*(?P<tgid>\d+|-+)\)\s+)?\[(?P<cpu>\d+)\]\s+(?:\S{4,6}\s+)?"
+    r"(?P<s>\d+)\.(?P<us>\d{6}): (?P<event>.*)",
+    re.DOTALL,
+)
+_FUNCTION = re.compile(r"([\w.]+) <-(\S+)")
+_PROBE = re.compile(r"(\w+): \([^)]*\)(.*)", re.DOTALL)
+_VALUE = re.compile(r' (\w+)=("(?:[^"]*)"|\S+)')
+_FORK = re.compile(r"sched_process_fork: comm=.* pid=\d+ child_comm=.* child_pid=(\d+)", re.DOTALL)
+_LOST = re.compile(r"CPU:(\d+) \[LOST (\d+) EVENTS\]")
+_MARK = re.compile(r"\w+: vb2user (begin|end|mark) (\S*)")
+
+#: What the names of a probe's two events end with.
+ENTRY, EXIT = "__in", "__out"
+
+
+def marker(what: What, text: str) -> bytes:
+    """What is written to ``trace_marker``: quoted, so that no text can look like an event."""
+    return f"vb2user {what} {quote(text, safe='')[:900]}".encode()
+
+
+def parse(line: str, names: Mapping[str, tuple[What, str]]) -> Event | None:
+    """One line of ``trace_pipe``.
+
+    Args:
+        line: without its newline.
+        names: what the probes' events are called: the event's name to ENTER or RETURN and the function.
+
+    Returns:
+        None for what is no event of ours.
+    """
+    match = _LINE.fullmatch(line)
+    if match is None:
+        lost = _LOST.fullmatch(line.strip())
+        if lost is None:
+            return None
+        return Event(What.LOST, cpu=int(lost[1]), values={"count": int(lost[2])})
+    text = match["event"]
+    found = _what(text, names)
+    if found is None:
+        return None
+    what, function, values, said = found
+    tgid = match["tgid"]
+    return Event(
+        what,
+        int(match["s"]) * 1_000_000_000 + int(match["us"]) * 1_000,
+        int(match["tid"]),
+        int(tgid) if tgid and tgid.isdigit() else None,
+        match["comm"],
+        int(match["cpu"]),
+        function,
+        values,
+        said,
+    )
+
+
+def _what(
+    text: str, names: Mapping[str, tuple[What, str]]
+) -> tuple[What, str, Mapping[str, int | str], str] | None:
+    if called := _FUNCTION.match(text):
+        return What.FUNCTION, called[1], {}, called[2]
+    probe = _PROBE.fullmatch(text)
+    if probe is not None and probe[1] in names:
+        what, function = names[probe[1]]
+        return what, function, {key: number(value) for key, value in _VALUE.findall(probe[2])}, ""
+    if mark := _MARK.match(text):
+        return What(mark[1]), "", {}, unquote(mark[2])
+    if fork := _FORK.fullmatch(text):
+        return What.FORK, "", {"child": int(fork[1])}, ""
+    return None
+
+
+def number(text: str) -> int | str:
+    """A fetched value: a number where it is one; ``(fault)`` and strings as they are, without quotes."""
+    try:
+        return int(text, 0)
+    except ValueError:
+        return text.strip('"')

@@ -1,0 +1,252 @@
+"""Beside the layers: tracefs as files: where it is, whether it can be used, and an instance of one's own.
+
+It knows nothing of videobuf2. Everything global that it makes (instances and probes) bears the name
+``vb2user-<pid>-<n>`` (``vb2user_<pid>_<n>`` for groups of probes), so that what a killed process left behind
+can be told and removed by the next one.
+
+Source: https://docs.kernel.org/trace/ftrace.html ("Instances"), https://docs.kernel.org/trace/kprobetrace.html.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import os
+import re
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass
+from pathlib import Path
+
+from vb2user.errors import MissingPrerequisite
+
+#: Where it may be mounted; the second is where older distributions have it.
+PLACES = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
+_FILESYSTEMS = Path("/proc/filesystems")
+_PROC = Path("/proc")
+_numbers = itertools.count()
+
+
+def write(path: Path, text: str, *, append: bool = False) -> None:
+    """Write to a control file. Some take one word at a time, so a short write(2) is no error."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | (os.O_APPEND if append else os.O_TRUNC))
+    try:
+        left = text.encode()
+        while left:
+            left = left[os.write(fd, left) :]
+    finally:
+        os.close(fd)
+
+
+def find() -> Path:
+    """Where tracefs is, usable.
+
+    Raises:
+        MissingPrerequisite: there is none, it is not mounted, not for us to write, or has no function tracer.
+    """
+    mounted = next((p for p in PLACES if _exists(p / "trace_pipe")), None)
+    if mounted is None:
+        _explain_absence()
+    assert mounted is not None
+    try:
+        tracers = (mounted / "available_tracers").read_text().split()
+        if not (mounted / "instances").is_dir():
+            raise MissingPrerequisite(f"{mounted} has no instances: this kernel's tracing is too old")
+    except PermissionError as error:
+        raise _denied(mounted, error) from None
+    if "function" not in tracers:
+        raise MissingPrerequisite(
+            "this kernel has no function tracer", remedy="boot one with CONFIG_FUNCTION_TRACER"
+        )
+    if not os.access(mounted / "instances", os.W_OK):
+        number = errno.EROFS if os.statvfs(mounted).f_flag & os.ST_RDONLY else errno.EACCES
+        raise _denied(mounted, OSError(number, os.strerror(number)))
+    return mounted
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError:
+        return True  # there is something, and it is not for us
+
+
+def _explain_absence() -> None:
+    try:
+        known = "tracefs" in _FILESYSTEMS.read_text().split()
+    except OSError:
+        known = True
+    if not known:
+        raise MissingPrerequisite(
+            "this kernel has no tracefs", remedy="boot one with CONFIG_FTRACE and CONFIG_FUNCTION_TRACER"
+        )
+    raise MissingPrerequisite(
+        "tracefs is not mounted", remedy=f"as root: mount -t tracefs tracefs {PLACES[0]}"
+    )
+
+
+def _denied(where: Path, error: OSError) -> MissingPrerequisite:
+    if error.errno == errno.EROFS:
+        return MissingPrerequisite(
+            f"{where} is mounted read-only", remedy="run outside of the container, or remount it writable"
+        )
+    if os.geteuid() != 0:
+        return MissingPrerequisite(f"{where} is for root: {error.strerror}", remedy="run as root")
+    return MissingPrerequisite(
+        f"{where} cannot be used: {error.strerror}",
+        remedy="run outside of the container; kernel lockdown (/sys/kernel/security/lockdown) forbids it",
+    )
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An instance of tracefs of one's own: buffers, tracer, filters and events that disturb nobody.
+
+    Attributes:
+        root: where tracefs is.
+        path: the instance's folder.
+        group: the name for probes that belong to it.
+    """
+
+    root: Path
+    path: Path
+    group: str
+
+    @classmethod
+    def new(cls, root: Path) -> Instance:
+        """One that nobody has; :meth:`create` makes it."""
+        name = f"{os.getpid()}-{next(_numbers)}"
+        return cls(root, root / "instances" / f"vb2user-{name}", f"vb2user_{name.replace('-', '_')}")
+
+    def create(self) -> None:
+        """Have the kernel make it.
+
+        Raises:
+            MissingPrerequisite: the kernel forbids it (lockdown, a container).
+        """
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                self.path.rmdir()  # of a dead process that had our number
+            self.path.mkdir()
+        except OSError as error:
+            raise _denied(self.root, error) from None
+
+    def set(self, name: str, value: str | int, *, append: bool = False) -> None:
+        """Write to a control file of the instance."""
+        write(self.path / name, str(value), append=append)
+
+    def option(self, name: str, value: str | int) -> bool:
+        """Write to a control file that not every kernel has; says whether it is there and took it."""
+        try:
+            self.set(name, value)
+        except OSError:
+            return False
+        return True
+
+    def read(self, name: str) -> str:
+        """Read a control file of the instance."""
+        return (self.path / name).read_text(errors="replace")
+
+    def traceable(self, wanted: Set[str]) -> dict[str, int]:
+        """Those of the wanted functions that the function tracer can trace, with their places in its list."""
+        with (self.root / "available_filter_functions").open(encoding="ascii", errors="replace") as file:
+            lines = enumerate(file, 1)
+            return {name: at for at, line in lines if (name := line.split(None, 1)[0]) in wanted}
+
+    def filter(self, functions: Mapping[str, int]) -> None:
+        """Have the function tracer trace these alone, as :meth:`traceable` gave them.
+
+        By their places: by name the kernel compares with all it has, which takes half a second each on a slow
+        machine. A module that was loaded meanwhile may have moved them, so they are read back.
+        """
+        with contextlib.suppress(OSError):
+            self.set("set_ftrace_filter", " ".join(map(str, sorted(functions.values()))))
+        lines = self.read("set_ftrace_filter").splitlines()
+        if {line.split()[0] for line in lines} != functions.keys():
+            self.set("set_ftrace_filter", " ".join(sorted(functions)))
+
+    def add_probe(self, definition: str) -> bool:
+        """Add an event to ``kprobe_events``; False where the kernel does not take it."""
+        try:
+            write(self.root / "kprobe_events", f"{definition}\n", append=True)
+        except OSError:
+            return False
+        return True
+
+    def losses(self) -> int:
+        """Events that this instance lost so far: overwritten unread, or dropped."""
+        lost = 0
+        for cpu in (self.path / "per_cpu").iterdir():
+            for line in (cpu / "stats").read_text().splitlines():
+                key, _, value = line.partition(":")
+                if key in ("overrun", "commit overrun", "dropped events"):
+                    lost += int(value)
+        return lost
+
+    def missed(self) -> int:
+        """Hits of this instance's probes that the kernel could not serve."""
+        tag = self.group.removeprefix("vb2user")
+        missed = 0
+        with contextlib.suppress(OSError):
+            for line in (self.root / "kprobe_profile").read_text().splitlines():
+                parts = line.split()
+                if len(parts) == 3 and parts[0].endswith(tag):
+                    missed += int(parts[2])
+        return missed
+
+    def remove(self) -> None:
+        """Remove the instance and its probes; whatever is gone already is gone.
+
+        Raises OSError (EBUSY): a file of the instance is open.
+        """
+        for name, value in (
+            ("tracing_on", "0"),
+            (f"events/{self.group}/enable", "0"),
+            ("current_tracer", "nop"),
+        ):
+            with contextlib.suppress(OSError):
+                self.set(name, value)
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                self.path.rmdir()
+        finally:
+            for definition in list(_probes(self.root)):
+                if definition.partition("/")[0] == self.group:
+                    with contextlib.suppress(OSError):
+                        write(self.root / "kprobe_events", f"-:{definition}\n", append=True)
+
+
+def _probes(root: Path) -> Iterator[str]:
+    """group/event of every probe there is."""
+    with contextlib.suppress(OSError):
+        for line in (root / "kprobe_events").read_text().splitlines():
+            yield line.partition(" ")[0].partition(":")[2]
+
+
+def left_behind(root: Path) -> list[Instance]:
+    """What processes that are no more have left in tracefs."""
+    names = {path.name for path in (root / "instances").glob("vb2user-*-*")}
+    names |= {f"vb2user-{g[1]}-{g[2]}" for p in _probes(root) if (g := re.match(r"vb2user_(\d+)_(\d+)/", p))}
+    found = []
+    for name in sorted(names):
+        match = re.fullmatch(r"vb2user-(\d+)-(\d+)", name)
+        if match is not None and not (_PROC / match[1]).exists():
+            found.append(Instance(root, root / "instances" / name, f"vb2user_{match[1]}_{match[2]}"))
+    return found
+
+
+def sweep(root: Path) -> int:
+    """Remove what killed processes left behind; says how many instances.
+
+    An instance whose trace is being read is in use, by a process that we cannot see: the kernel says EBUSY,
+    and it stays.
+    """
+    swept = 0
+    for instance in left_behind(root):
+        with contextlib.suppress(OSError):
+            if instance.path.exists():
+                # First of all: fails, and changes nothing, if it is in use.
+                instance.path.rmdir()
+            instance.remove()
+            swept += 1
+    return swept

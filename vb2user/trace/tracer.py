@@ -1,0 +1,306 @@
+"""Beside the layers: a tracer that has the kernel tell which mem ops it calls, by two independent witnesses.
+
+The function tracer notes that an op was called; probes note with what arguments, and what it returned.
+Both live in an instance of tracefs of our own (:mod:`.tracefs`), which disturbs nobody and is removed on
+every way out. What the events mean for references is :mod:`.ledger`'s affair.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import TextIO
+
+from vb2user.errors import ClosedError, MissingPrerequisite, UsageError
+from vb2user.memory.ops import ALLOCATORS
+from vb2user.trace import tracefs
+from vb2user.trace.events import ENTRY, EXIT, Event, What, marker, parse
+from vb2user.trace.probes import FUNCTIONS, Probe, private_data_offset, probes
+from vb2user.trace.tracefs import Instance
+
+#: Bytes asked of trace_pipe at once; the kernel gives a page or two.
+_CHUNK = 1 << 16
+#: Kilobytes of the kernel's buffer for events, for each CPU.
+BUFFER_KB = 4096
+#: How many calls of one function may be in flight before the return of one is missed.
+_MAXACTIVE = 64
+_FORK_EVENT = "events/sched/sched_process_fork/enable"
+
+
+def available() -> str | None:
+    """Why the kernel's calls cannot be traced here, and what mends it; None: they can."""
+    try:
+        tracefs.find()
+    except MissingPrerequisite as error:
+        return str(error)
+    return None
+
+
+class Tracer:
+    """Watches the mem ops of the whole machine, from ``with`` to its end.
+
+        with Tracer() as tracer:
+            with tracer.phase("allocate"):
+                queue.allocate(4)
+            ledger = Ledger(tracer.collect())
+        ledger.calls(Op.ALLOC, phase="allocate")
+
+    Args:
+        allocators: names of those to watch; None: all whose modules are loaded.
+        pids: watch these threads, and what they fork, alone. Mind that ``put``, ``finish`` and ``vaddr`` also
+            run in kernel threads, and in whoever closes the last fd.
+        forks: note who forks whom (:attr:`What.FORK`).
+        buffer_kb: of the kernel's buffer, for each CPU.
+        use_probes: False: counts by the function tracer alone, as where the kernel has no probes.
+        raw: a text file that gets every line of the trace as it is.
+
+    Attributes:
+        functions: what the function tracer watches.
+        probed: what the probes watch; empty where the kernel has none.
+    """
+
+    def __init__(
+        self,
+        allocators: Iterable[str] | None = None,
+        *,
+        pids: Iterable[int] = (),
+        forks: bool = False,
+        buffer_kb: int = BUFFER_KB,
+        use_probes: bool = True,
+        raw: TextIO | None = None,
+    ) -> None:
+        names = list(ALLOCATORS) if allocators is None else list(allocators)
+        unknown = ", ".join(n for n in names if n not in ALLOCATORS)
+        if unknown or not names:
+            raise UsageError(f"no such allocator: {unknown or '(none)'}; there are {', '.join(ALLOCATORS)}")
+        # Without it nobody knows whose an unmapped buffer was, so none may be left out.
+        self._private_data = private_data_offset()
+        self._allocators = [ALLOCATORS[n] for n in (ALLOCATORS if self._private_data is None else names)]
+        self._pids = sorted(set(pids))
+        self._forks = forks
+        self._buffer_kb = buffer_kb
+        self._use_probes = use_probes
+        self._raw = raw
+        self._instance: Instance | None = None
+        self._pipe = self._marker = -1
+        self._names: dict[str, tuple[What, str]] = {}
+        self._rest = b""
+        self._pending: list[Event] = []
+        self._said_lost = self._said_missed = 0
+        self.functions: frozenset[str] = frozenset()
+        self.probed: frozenset[str] = frozenset()
+
+    # -- life ---------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Begin to watch.
+
+        Raises:
+            MissingPrerequisite: :func:`available` says why, or no allocator's module is loaded.
+        """
+        root = tracefs.find()
+        tracefs.sweep(root)
+        try:
+            # Ours before it is there: an interrupt in between leaves nothing behind.
+            self._instance = Instance.new(root)
+            self._instance.create()
+            self._set_up(self._instance)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, OSError):
+                where = f"{error.filename}: " if error.filename else ""
+                raise MissingPrerequisite(
+                    f"the kernel's tracing could not be set up: {where}{error.strerror}",
+                    remedy="another tracer may be in its way, or the buffer be too large for this machine",
+                ) from None
+            raise
+
+    def _set_up(self, instance: Instance) -> None:
+        instance.set("tracing_on", 0)
+        # CLOCK_MONOTONIC: the clock of the program's own time.monotonic_ns().
+        instance.set("trace_clock", "mono")
+        instance.set("buffer_size_kb", self._buffer_kb)
+        for option, on in (
+            ("options/irq-info", 0),
+            ("options/record-tgid", 1),
+            ("options/func-args", 0),
+            ("buffer_percent", 0),
+        ):
+            instance.option(option, on)
+        self._watch_functions(instance)
+        # Open for as long as the instance lives: this is what shows it to be in use. (Once it is open, the
+        # kernel changes the tracer no more.)
+        self._pipe = os.open(instance.path / "trace_pipe", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._marker = os.open(instance.path / "trace_marker", os.O_WRONLY | os.O_CLOEXEC)
+        if self._use_probes:
+            self._watch_probes(instance)
+        if self._forks:
+            instance.set(_FORK_EVENT, 1)
+        if self._pids:
+            pids = " ".join(map(str, self._pids))
+            for name, value in (
+                ("options/function-fork", "1"),
+                ("options/event-fork", "1"),
+                ("set_ftrace_pid", pids),
+                ("set_event_pid", pids),
+            ):
+                instance.set(name, value)
+        # What is told begins at one moment for both witnesses.
+        instance.set("tracing_on", 1)
+
+    def _wanted(self) -> list[Probe]:
+        return list(probes(self._allocators, self._private_data))
+
+    def _watch_functions(self, instance: Instance) -> None:
+        there = instance.traceable({p.function for p in self._wanted()})
+        if there.keys().isdisjoint(FUNCTIONS):
+            names = ", ".join(a.module for a in self._allocators)
+            raise MissingPrerequisite(
+                f"no videobuf2 allocator is loaded (looked for {names})",
+                remedy="load the device's driver first",
+            )
+        instance.filter(there)
+        self.functions = frozenset(there)
+        instance.set("current_tracer", "function")
+
+    def _watch_probes(self, instance: Instance) -> None:
+        probed = set()
+        tag = instance.group.removeprefix("vb2user")
+        for probe in self._wanted():
+            if probe.function in self.functions and self._add(instance, probe, tag):
+                probed.add(probe.function)
+        if probed != self.functions:
+            # Half a witness is none: references would be counted that nobody saw being given back.
+            return
+        try:
+            instance.set(f"events/{instance.group}/enable", 1)
+        except OSError:
+            return
+        self.probed = frozenset(probed)
+
+    def _add(self, instance: Instance, probe: Probe, tag: str) -> bool:
+        # The names are the whole machine's in kprobe_profile, so they bear our tag as well.
+        entry, exit_ = f"{probe.function}{ENTRY}{tag}", f"{probe.function}{EXIT}{tag}"
+        if not instance.add_probe(f"p:{instance.group}/{entry} {probe.function} {probe.arguments}"):
+            return False
+        self._names[entry] = (What.ENTER, probe.function)
+        if probe.returns is None:
+            return True
+        fetch = f" ret=$retval:{probe.returns}" if probe.returns else ""
+        if not instance.add_probe(f"r{_MAXACTIVE}:{instance.group}/{exit_} {probe.function}{fetch}"):
+            return False
+        self._names[exit_] = (What.RETURN, probe.function)
+        return True
+
+    def close(self) -> None:
+        """Stop, and leave nothing behind in tracefs. Idempotent; what was not collected is gone."""
+        # It takes a while, for the kernel waits for what is in its probes: Ctrl-C would leave half of it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+        try:
+            for fd in (self._pipe, self._marker):
+                if fd >= 0:
+                    os.close(fd)
+            self._pipe = self._marker = -1
+            instance, self._instance = self._instance, None
+            if instance is not None:
+                instance.remove()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def __enter__(self) -> Tracer:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _opened(self) -> Instance:
+        if self._instance is None:
+            raise ClosedError("the tracer is closed", remedy='use it inside of "with Tracer() as tracer:"')
+        return self._instance
+
+    # -- the program's own words in the trace -------------------------------------------------------
+
+    def mark(self, text: str) -> None:
+        """Write a word into the trace, between the kernel's calls before and after it."""
+        self._write(What.MARK, text)
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """The kernel's calls inside belong to the phase ``name``; phases may be nested."""
+        self._write(What.BEGIN, name)
+        try:
+            yield
+        finally:
+            self._write(What.END, name)
+            # Now and then, so that the kernel's buffer need not hold everything until it is collected.
+            self._drain()
+
+    def _write(self, what: What, text: str) -> None:
+        self._opened()
+        os.write(self._marker, marker(what, text))
+
+    # -- what was seen ------------------------------------------------------------------------------
+
+    def fileno(self) -> int:
+        """What poll(2) finds readable when there are events."""
+        self._opened()
+        return self._pipe
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until there are events; False after ``timeout`` seconds without."""
+        if self._pending:
+            return True
+        poller = select.poll()
+        poller.register(self.fileno(), select.POLLIN)
+        return bool(poller.poll(max(0, int(timeout * 1000 + 0.999))))
+
+    def collect(self) -> list[Event]:
+        """Every event since the last time, in order.
+
+        The first one is a WATCH, which says what was watched; losses are at the end.
+        """
+        instance = self._opened()
+        self._drain()
+        found, self._pending = self._pending, []
+        now = time.monotonic_ns()
+        found.insert(
+            0,
+            Event(
+                What.WATCH, found[0].time_ns if found else now, functions=self.functions, probed=self.probed
+            ),
+        )
+        told = sum(int(e.values["count"]) for e in found if e.what is What.LOST)
+        self._said_lost += told
+        lost, missed = instance.losses() - self._said_lost, instance.missed() - self._said_missed
+        if lost > 0:
+            self._said_lost += lost
+            found.append(Event(What.LOST, now, values={"count": lost}))
+        if missed > 0:
+            self._said_missed += missed
+            found.append(Event(What.MISSED, now, values={"count": missed}))
+        return found
+
+    def _drain(self) -> None:
+        while True:
+            try:
+                data = os.read(self._pipe, _CHUNK)
+            except BlockingIOError:
+                return
+            if not data:  # tracing was switched off from outside
+                return
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            for line in lines:
+                text = line.decode(errors="replace")
+                if self._raw is not None:
+                    self._raw.write(f"{text}\n")
+                event = parse(text, self._names)
+                if event is not None:
+                    self._pending.append(event)
