@@ -13,6 +13,7 @@ import pytest
 
 import vb2user
 from vb2user.errors import UsageError
+from vb2user.harness import probe
 from vb2user.harness import vivid as module
 from vb2user.harness.pytest_plugin import VividDevice, VividFactory
 from vb2user.harness.vivid import PRESETS, Config, InstanceConfig, Vivid, VividBusy
@@ -116,12 +117,22 @@ def test_further_parameters_reach_the_module() -> None:
         Config(params={"n_devs": "2"})
 
 
-@pytest.mark.usefixtures("unloaded")
+@pytest.fixture
+def vb2probe_back() -> Iterator[None]:
+    """vb2probe, which ``harness down`` unloads too, as it was before."""
+    was = probe.loaded()
+    yield
+    if was:
+        probe.Probe().up()
+
+
+@pytest.mark.usefixtures("unloaded", "vb2probe_back")
 def test_the_command() -> None:
     def vb2user(*args: str) -> subprocess.CompletedProcess[str]:
         group = "from vb2user.harness.commands import harness; harness()"
         return subprocess.run([sys.executable, "-c", group, *args], capture_output=True, text=True)
 
+    assert vb2user("down").returncode == 0
     assert vb2user("status").returncode == 1
     up = vb2user(
         "up", "--allocator", "vmalloc", "--allocator", "dma-contig", "--nodes", "video-cap", "--json"

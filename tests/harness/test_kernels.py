@@ -199,7 +199,7 @@ def archive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
     monkeypatch.setattr(apt.Universe, "_run", run)
     monkeypatch.setattr(kernels, "unpack", unpack)
     monkeypatch.setattr(
-        kernels, "_universes", lambda spec: [apt.Universe("suite", [source], tmp_path / "apt")]
+        kernels, "universes", lambda spec: [apt.Universe("suite", [source], tmp_path / "apt")]
     )
     monkeypatch.setattr(kernels, "_flavours", lambda universe: ("amd64",))
     tools = tmp_path / "tools"

@@ -290,6 +290,16 @@ class Universe:
         self._run("apt-get", "download", *(f"{name}={version}" for name, version in packages), cwd=into)
         return sorted(into.glob("*.deb"))
 
+    def closure(self, wanted: Iterable[str], into: Path) -> list[Path]:
+        """Download packages (``name`` or ``name=version``) and all they depend on, likewise verified.
+
+        For a tree that has nothing yet: what is installed on this machine does not count.
+        """
+        (into / "partial").mkdir(exist_ok=True)
+        options = ["-y", "--no-install-recommends", "--download-only", "-o", f"Dir::Cache::archives={into}"]
+        self._run("apt-get", "install", *options, *wanted)
+        return sorted(into.glob("*.deb"))
+
 
 @functools.lru_cache(maxsize=4096)
 def compare_versions(one: str, other: str) -> int:

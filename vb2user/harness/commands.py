@@ -21,7 +21,7 @@ from vb2user.cli.output import document, json_option, table, talk
 
 if TYPE_CHECKING:
     from vb2user.harness.kernels import Kernel
-    from vb2user.harness.vivid import Config, Instance
+    from vb2user.harness.vivid import Config
     from vb2user.harness.vm import Options
 
 # --- doctor ---------------------------------------------------------------------------------------
@@ -64,7 +64,7 @@ def doctor(probe_kvm: bool, as_json: bool) -> None:
 
 @click.group()
 def harness() -> None:
-    """The kernel's virtual video driver vivid, here or in a guest."""
+    """Virtual video devices, here or in a guest: the kernel's driver vivid, and vb2probe, our own."""
 
 
 @harness.command("up")
@@ -79,22 +79,47 @@ def harness() -> None:
 @click.option(
     "--nodes", multiple=True, metavar="TYPE,…", help="Node types; once for all or once per instance."
 )
-@click.option("--allocator", multiple=True, metavar="NAME", help="vmalloc or dma-contig; likewise.")
+@click.option(
+    "--allocator",
+    multiple=True,
+    metavar="NAME",
+    help="vmalloc or dma-contig; likewise. With --probe: which of vb2probe's, dma-sg too [default: all].",
+)
 @click.option(
     "--multiplanar", multiple=True, type=click.BOOL, metavar="BOOL", help="The multi-planar API; likewise."
 )
 @click.option("--cache-hints", multiple=True, type=click.BOOL, metavar="BOOL", help="Cache hints; likewise.")
 @click.option("--param", multiple=True, metavar="NAME=VALUE", help="A further module parameter.")
+@click.option("--probe", is_flag=True, help="vb2probe instead, built against this kernel's headers.")
 @json_option
-def harness_up(preset: str | None, as_json: bool, **described: Any) -> None:
-    """Load vivid with what is asked and wait until its nodes are ready."""
+def harness_up(preset: str | None, probe: bool, as_json: bool, **described: Any) -> None:
+    """Load vivid, or vb2probe, with what is asked and wait until its nodes are ready."""
     from vb2user.harness.vivid import PRESETS, Vivid
 
+    if probe:
+        allocators = described.pop("allocator")
+        if preset or any(described.values()):
+            raise click.UsageError("--probe goes with --allocator only")
+        _probe_up(allocators)
+        _show_devices(as_json)
+        return
     asked = any(described.values())
     if preset and asked:
         raise click.UsageError("--preset says it all; give it alone")
     config = PRESETS[preset] if preset else _vivid_config(**described)
-    _show_instances(Vivid(config).up(), as_json)
+    Vivid(config).up()
+    _show_devices(as_json)
+
+
+def _probe_up(allocators: tuple[str, ...]) -> None:
+    from vb2user.harness import probe
+    from vb2user.harness.modules import require_root
+
+    wanted = probe.Probe(allocators or probe.ALLOCATORS)
+    if not probe.loaded():
+        require_root("load", "vb2probe")  # before minutes of fetching
+        probe.build(say=talk)
+    wanted.up()
 
 
 def _vivid_config(
@@ -128,37 +153,68 @@ def _vivid_config(
 
 @harness.command("down")
 def harness_down() -> None:
-    """Unload vivid."""
+    """Unload vivid and vb2probe."""
+    from vb2user.harness.probe import Probe
     from vb2user.harness.vivid import Vivid
 
-    Vivid().down()
+    with contextlib.ExitStack() as both:  # the one, also where the other is busy
+        both.callback(Vivid().down)
+        Probe().down()
+
+
+@harness.command("sur40", context_settings={"ignore_unknown_options": True})
+@click.argument("command", metavar="-- COMMAND", nargs=-1, required=True, type=click.UNPROCESSED)
+def harness_sur40(command: tuple[str, ...]) -> None:
+    """Run COMMAND while a virtual Samsung SUR40 is plugged in: the kernel's own dma-sg driver, as root.
+
+    COMMAND finds its video node in $VB2USER_SUR40, e.g.:
+    vb2user harness sur40 -- sh -c 'vb2user memops $VB2USER_SUR40'. Ends with COMMAND's exit status.
+    """
+    from vb2user.harness.sur40 import run_with_sur40
+
+    try:
+        sys.exit(run_with_sur40(command))
+    except FileNotFoundError as e:
+        talk(f"{e.filename}: there is no such command")
+        sys.exit(127)
 
 
 @harness.command("status")
 @json_option
 def harness_status(as_json: bool) -> None:
-    """What vivid has; ends with 1 if it is not loaded."""
-    from vb2user.harness import vivid
+    """What vivid and vb2probe have; ends with 1 if neither is loaded."""
+    from vb2user.harness import probe, vivid
 
-    _show_instances(vivid.instances(), as_json)
-    sys.exit(0 if vivid.loaded() else 1)
+    _show_devices(as_json)
+    sys.exit(0 if vivid.loaded() or probe.loaded() else 1)
 
 
-def _show_instances(found: list[Instance], as_json: bool) -> None:
-    from vb2user.harness import vivid
+def _show_devices(as_json: bool) -> None:
+    from vb2user.harness import probe, vivid
 
+    found, own = vivid.instances(), probe.instances()
     if as_json:
-        document({"loaded": vivid.loaded(), "instances": [i.to_json() for i in found]})
-        return
-    if not found:
-        talk("vivid is not loaded")
+        document(
+            {
+                "loaded": vivid.loaded(),
+                "instances": [i.to_json() for i in found],
+                "probe": {"loaded": probe.loaded(), "instances": [i.to_json() for i in own]},
+            }
+        )
         return
     rows = []
     for one in found:
         api = "multi-planar" if one.multiplanar else "single-planar"
         nodes = {**one.nodes, **({"media": one.media} if one.media else {})}
-        rows += [(str(one.index), one.allocator, api, role, path) for role, path in nodes.items()]
-    table("", ("instance", "allocator", "API", "role", "node"), rows)
+        rows += [(f"vivid {one.index}", one.allocator, api, role, path) for role, path in nodes.items()]
+    for each in own:
+        for role, path in each.nodes.items():
+            kind, _, mplane = role.partition("_")
+            rows.append(("vb2probe", each.allocator, f"{'multi' if mplane else 'single'}-planar", kind, path))
+    if rows:
+        table("", ("driver", "allocator", "API", "role", "node"), rows)
+    else:
+        talk("neither vivid nor vb2probe is loaded")
 
 
 # --- vm -------------------------------------------------------------------------------------------
@@ -189,6 +245,7 @@ def _kernel_option(function: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option("--kvm/--no-kvm", default=None, help="Hardware virtualisation [default: where it works].")
 @click.option("--vivid/--no-vivid", default=None, help="vivid's /dev/video0 first [default: if it can be].")
+@click.option("--probe", is_flag=True, help="Build vb2probe for that kernel and load it after vivid.")
 @click.option("--append", multiple=True, metavar="PARAM", help="A further kernel parameter.")
 @click.option("--env", multiple=True, metavar="NAME", help="A further environment variable to pass on.")
 @click.option("--stdin", is_flag=True, help="Pass standard input on; else the command reads /dev/null.")
@@ -198,6 +255,7 @@ def vm_run(
     results: Path,
     kvm: bool | None,
     vivid: bool | None,
+    probe: bool,
     command: tuple[str, ...],
     **options: Any,
 ) -> None:
@@ -210,11 +268,14 @@ def vm_run(
     there is no such kernel.
     """
     from vb2user.harness import kernels
+    from vb2user.harness.probe import ALLOCATORS, build
     from vb2user.harness.vm import Options
 
     with _terminated():
         try:
             kernel = kernels.get(spec or kernels.DEFAULT, say=talk)
+            if probe:  # here, for the guest has no network
+                options |= {"probe": ALLOCATORS, "probe_module": build(kernel, say=talk)}
             chosen = Options(results=results, vivid_required=bool(vivid), **options)
             if vivid is False:
                 chosen = replace(chosen, vivid=None)

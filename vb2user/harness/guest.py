@@ -1,8 +1,8 @@
 """Beside the layers: the agent that runs inside the guest as root, started by virtme's init.
 
-It says hello over the channel, prepares the machine (udev, debugfs, tracefs, vivid), runs one command
-with its output on pipes, and sends bytes and exit status back. When the host goes away it powers the
-machine off, so that no guest outlives the run it belongs to.
+It says hello over the channel, prepares the machine (udev, debugfs, tracefs, vivid, vb2probe), runs one
+command with its output on pipes, and sends bytes and exit status back. When the host goes away it powers
+the machine off, so that no guest outlives the run it belongs to.
 """
 
 from __future__ import annotations
@@ -200,22 +200,25 @@ class _Stdin:
 
 
 def prepare(start: dict[str, Any], note: Callable[[str], None]) -> None:
-    """What a stock machine has running and a bare guest may lack; then vivid, if asked for."""
+    """What a stock machine has running and a bare guest may lack; then vivid and vb2probe, if asked for."""
     for kind, where in (("debugfs", "/sys/kernel/debug"), ("tracefs", "/sys/kernel/tracing")):
         if not os.path.ismount(where):
             subprocess.run(["mount", "-t", kind, kind, where], stderr=subprocess.DEVNULL)
     _udev(note)
-    vivid = start.get("vivid")
-    if vivid is None:
-        return
-    from vb2user.harness.vivid import Config, Vivid
+    if (wanted := start.get("vivid")) is not None:
+        from vb2user.harness.vivid import Config, Vivid
 
-    try:
-        Vivid(Config.from_json(vivid["config"])).up()
-    except Vb2Error as error:
-        if vivid["required"]:
-            raise
-        note(f"no vivid in this guest: {error}")
+        try:
+            Vivid(Config.from_json(wanted["config"])).up()
+        except Vb2Error as error:
+            if wanted["required"]:
+                raise
+            note(f"no vivid in this guest: {error}")
+    # After vivid, whose nodes shall have the first numbers.
+    if (wanted := start.get("probe")) is not None:
+        from vb2user.harness.probe import Probe
+
+        Probe(wanted["allocators"], module=Path(wanted["module"])).up()
 
 
 def _udev(note: Callable[[str], None]) -> None:

@@ -27,7 +27,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +179,7 @@ def get(spec: str, *, say: Say = lambda _: None, renew: bool = False) -> Kernel:
         return here
     if not re.fullmatch(r"[A-Za-z0-9][\w.+~-]*", spec):
         raise UsageError(f"{spec!r} names no kernel: host, a path, a version such as 6.12, or a suite")
-    with _lock():
+    with locked(kernels_dir()):
         here = find(spec)  # another run may have fetched it while this one waited
         if here is not None and not renew:
             return here
@@ -187,12 +187,23 @@ def get(spec: str, *, say: Say = lambda _: None, renew: bool = False) -> Kernel:
 
 
 @contextlib.contextmanager
-def _lock() -> Iterator[None]:
-    """One fetcher at a time; the lock goes with the process, however that ends."""
-    kernels_dir().mkdir(parents=True, exist_ok=True)
-    with (kernels_dir() / ".lock").open("w") as file:
+def locked(folder: Path) -> Iterator[None]:
+    """One fetcher at a time in ``folder``; the lock goes with the process, however that ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
+        for stale in folder.glob(".new-*"):  # the lock is held: nobody is at work there
+            shutil.rmtree(stale, ignore_errors=True)
         yield
+
+
+def origin(release: str) -> tuple[str | None, str | None]:
+    """The suite that a cached kernel came from, and its packages' version; None where nobody knows."""
+    try:
+        facts = json.loads((kernels_dir() / release / "kernel.json").read_text())
+        return str(facts["origin"]), str(facts["packages"][0]["version"])
+    except (OSError, ValueError, KeyError, IndexError):
+        return None, None
 
 
 def _host() -> Kernel:
@@ -225,7 +236,7 @@ def _from_path(path: Path) -> Kernel:
     raise UsageError(f"{path}: no vmlinuz in boot/, here, or in lib/modules/*/")
 
 
-def _universes(spec: str) -> list[apt.Universe]:
+def universes(spec: str) -> list[apt.Universe]:
     """Where ``spec`` is looked for, in order."""
     sources = apt.machine_sources()
     release = apt.os_release()
@@ -247,11 +258,23 @@ def _universes(spec: str) -> list[apt.Universe]:
             "sudo apt-get install debian-archive-keyring",
         )
     for suite in OTHER_SUITES if is_version(spec) else (spec,):
-        found.append(apt.Universe(suite, [_suite_of(archive, suite)], root))
+        found.append(apt.Universe(suite, [suite_of(archive, suite)], root))
     return found
 
 
-def _suite_of(archive: apt.Source, suite: str) -> apt.Source:
+def with_base(universe: apt.Universe) -> apt.Universe:
+    """A universe together with the suite that its packages build upon, e.g. trixie with trixie-backports."""
+    base = "sid" if universe.name == "experimental" else universe.name.removesuffix("-backports")
+    if base == universe.name:
+        return universe
+    sources = [replace(source, suites=(base,)) for source in universe.sources]
+    # Not beside the others, each of which is looked into for kernels.
+    root = programs.cache_dir() / "apt-build"
+    return apt.Universe(universe.name, [*sources, *universe.sources], root)
+
+
+def suite_of(archive: apt.Source, suite: str) -> apt.Source:
+    """The same archive's suite ``suite``."""
     return apt.Source(archive.uris, (suite,), ("main",), archive.signed_by)
 
 
@@ -283,7 +306,7 @@ def _choose(spec: str, say: Say) -> Available:
     """The newest image that ``spec`` means."""
     seen: list[str] = []
     problems: list[str] = []
-    for universe in _universes(spec):
+    for universe in universes(spec):
         if not universe.listed:
             say(f"fetching the package lists of {universe.name}")
         try:
@@ -327,8 +350,6 @@ def _parts(choice: Available) -> list[tuple[str, str]]:
 
 
 def _fetch(spec: str, say: Say) -> Kernel:
-    for stale in kernels_dir().glob(".new-*"):  # the lock is held: nobody is at work there
-        shutil.rmtree(stale, ignore_errors=True)
     choice = _choose(spec, say)
     parts = _parts(choice)
     work = Path(tempfile.mkdtemp(prefix=".new-", dir=kernels_dir()))
@@ -336,7 +357,7 @@ def _fetch(spec: str, say: Say) -> Kernel:
         debs, tree = work / "debs", work / "tree"
         debs.mkdir()
         say(f"fetching {', '.join(f'{n} {v}' for n, v in parts)}")
-        files = _download(choice.universe, parts, debs)
+        files = download(choice.universe, parts, debs)
         say("unpacking")
         unpack(files, tree)
         release = normalise(tree)
@@ -356,7 +377,8 @@ def _fetch(spec: str, say: Say) -> Kernel:
     return _cached_kernel(place / "kernel.json")
 
 
-def _download(universe: apt.Universe, parts: list[tuple[str, str]], into: Path) -> list[Path]:
+def download(universe: apt.Universe, parts: list[tuple[str, str]], into: Path) -> list[Path]:
+    """Download packages; once more with new lists where the lists are behind the mirror."""
     try:
         return universe.download(parts, into)
     except apt.AptError:
@@ -459,12 +481,12 @@ def listing(*, refresh: bool = False, say: Say = lambda _: None) -> dict[str, An
 def _all_universes() -> list[apt.Universe]:
     """Every group of suites that a name could lead to: the usual ones, and those asked for before."""
     try:
-        found = _universes("0.0")
+        found = universes("0.0")
         root = programs.cache_dir() / "apt"
         asked = [p.name for p in sorted(root.glob("*")) if (p / "updated").exists()]
         for name in asked:
             if all(u.name != name for u in found):
-                found += _universes(name)
+                found += universes(name)
     except MissingPrerequisite:
         return []
     return found

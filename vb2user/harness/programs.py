@@ -20,14 +20,21 @@ PACKAGES = {
     "apt-get": "apt",
     "apt-cache": "apt",
     "busybox": "busybox-static",
+    "chroot": "coreutils",
     "depmod": "kmod",
     "dpkg": "dpkg",
     "dpkg-deb": "dpkg",
     "file": "file",
+    "insmod": "kmod",
+    "ld": "binutils",
+    "modinfo": "kmod",
     "modprobe": "kmod",
+    "mount": "mount",
     "qemu-system-x86_64": "qemu-system-x86",
     "qemu-system-aarch64": "qemu-system-arm",
+    "rmmod": "kmod",
     "udevadm": "udev",
+    "unshare": "util-linux",
 }
 
 _ADMIN_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")

@@ -10,10 +10,13 @@ vivid_vmalloc       session  :class:`VividDevice` whose queues live in vmalloc m
 vivid_dma_contig    session  :class:`VividDevice` whose queues live in DMA-contiguous memory
 vivid               session  each of the two in turn
 vivid_factory       test     loads vivid otherwise for one test, and puts back what was there
+vb2probe            session  allocator to :class:`.probe.Instance`: vb2probe's nodes on each of the three
+sur40               module   a virtual Samsung SUR40, plugged in: the kernel's own dma-sg queue
 ==================  =======  =====================================================================
 
 The module vivid is one per kernel, so one load serves all of them (``vb2user harness up --preset
 tests``). It is loaded when first needed and unloaded at the end, unless somebody else had loaded it.
+vb2probe is treated likewise; it must have been built for the kernel (``vb2user vm run --probe`` does that).
 
 A missing prerequisite skips the test with the reason; with ``VB2USER_HW=1`` in the environment it is an
 error, so that a run which was meant to touch the kernel cannot pass by skipping.
@@ -21,8 +24,9 @@ error, so that a run which was meant to touch the kernel cannot pass by skipping
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
@@ -30,6 +34,8 @@ import pytest
 
 if TYPE_CHECKING:
     from vb2user.errors import Vb2Error
+    from vb2user.harness import probe
+    from vb2user.harness.sur40 import VirtualSur40
     from vb2user.harness.vivid import Config, Instance
 
 #: Loads vivid with a configuration for one test; returns its instances.
@@ -172,3 +178,55 @@ def vivid_factory(_vivid_loader: _Loader) -> Iterator[VividFactory]:
     yield lambda config: _use(_vivid_loader, config)
     if _vivid_loader.session_in_use:
         _vivid_loader.use(PRESETS["tests"])
+
+
+class _Probes(Mapping[str, "probe.Instance"]):
+    """Allocator to vb2probe's nodes, looked up when asked for, as those of :class:`VividDevice`."""
+
+    def __getitem__(self, allocator: str) -> probe.Instance:
+        from vb2user.harness import probe
+
+        for instance in probe.instances():
+            if instance.allocator == allocator:
+                return instance
+        raise KeyError(f"vb2probe has no device for {allocator}, or is not loaded any more")
+
+    def __iter__(self) -> Iterator[str]:
+        from vb2user.harness import probe
+
+        return iter([i.allocator for i in probe.instances()])
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+
+@pytest.fixture(scope="session")
+def vb2probe() -> Iterator[Mapping[str, probe.Instance]]:
+    """vb2probe's nodes for each allocator, ``vmalloc``, ``dma-contig`` and ``dma-sg``."""
+    from vb2user.errors import Vb2Error
+    from vb2user.harness.probe import Probe
+
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(Probe())
+        except Vb2Error as error:
+            _unavailable(error)
+        yield _Probes()
+
+
+@pytest.fixture(scope="module")
+def sur40() -> Iterator[VirtualSur40]:
+    """A virtual SUR40 whose driver's queue lives in scattered memory (dma-sg): MMAP, DMABUF and read.
+
+    Its frames come back flagged ERROR on kernels whose driver maps buffers for the USB interface.
+    """
+    from vb2user.errors import Vb2Error
+    from vb2user.harness.sur40 import VirtualSur40
+
+    device = VirtualSur40()
+    try:
+        device.plug_in()
+    except Vb2Error as error:
+        _unavailable(error)
+    yield device
+    device.unplug()

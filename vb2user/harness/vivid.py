@@ -1,31 +1,28 @@
 """Beside the layers: loads and unloads vivid, the kernel's virtual video driver, as asked.
 
-Works by module parameters, sysfs and udev alone; no V4L2 ioctl is made. A node counts as there once
-udev has finished with it: the monitor listens before the module is loaded, so nothing is missed and
-nothing is slept for. Kernel documentation: Documentation/admin-guide/media/vivid.rst.
+Works by module parameters, sysfs and udev alone (:mod:`.modules`); no V4L2 ioctl is made on a video node.
+Kernel documentation: Documentation/admin-guide/media/vivid.rst.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import platform
 import re
 import subprocess
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from vb2user.errors import MissingPrerequisite, UsageError, Vb2Error
-from vb2user.harness import programs
+from vb2user.harness import modules, programs
+from vb2user.harness.modules import Loaded, ModuleError, last_line, require_root
+from vb2user.harness.modules import holders as holders
+from vb2user.harness.modules import module_state as module_state
 
 _CLASS = Path("/sys/class/video4linux")
 _MODULE = Path("/sys/module/vivid")
-#: Seconds for udev to finish with every node; emulated machines are slow.
-DEADLINE = 60.0
 
 #: Node type to its bits in the parameter ``node_types``.
 NODE_TYPES = {
@@ -47,10 +44,8 @@ _ROLES = {"vid-cap": "video-cap", "vid-out": "video-out", "rad-rx": "radio-rx", 
 ALLOCATORS = {"vmalloc": 0, "dma-contig": 1}
 
 
-class VividError(Vb2Error):
-    """The kernel or udev did not do what loading or unloading vivid needs."""
-
-    exit_status = 3
+class VividError(ModuleError):
+    """The kernel did not do what loading or unloading vivid needs."""
 
 
 class VividBusy(VividError):
@@ -175,23 +170,6 @@ class Instance:
             raise UsageError(f"vivid instance {self.index} was loaded without {role}") from None
 
 
-def module_state(name: str) -> str | None:
-    """How the running kernel has a module: ``loaded``, ``built in``, ``loadable``, or None: not at all."""
-    folder = Path("/lib/modules") / platform.release()
-    if Path("/sys/module", name).exists():
-        return "loaded" if Path("/sys/module", name, "initstate").exists() else "built in"
-    try:
-        if f"/{name}.ko" in (folder / "modules.builtin").read_text():
-            return "built in"
-    except OSError:
-        pass
-    modprobe = programs.find("modprobe")
-    if modprobe is None or not folder.is_dir():
-        return None
-    done = subprocess.run([modprobe, "-n", "-q", name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return "loadable" if done.returncode == 0 else None
-
-
 def loaded() -> bool:
     """Is the module vivid in the kernel?"""
     return (_MODULE / "initstate").exists() or (_MODULE / "parameters").exists()
@@ -199,22 +177,15 @@ def loaded() -> bool:
 
 def loaded_parameters() -> dict[str, str]:
     """The parameters of the loaded module, as sysfs tells them."""
-    found = {}
-    for file in (_MODULE / "parameters").glob("*"):
-        with contextlib.suppress(OSError):
-            found[file.name] = file.read_text().strip()
-    return found
+    return modules.parameters(_MODULE)
 
 
 def instances() -> list[Instance]:
     """The instances of the loaded module, from sysfs."""
     nodes: dict[int, dict[str, str]] = {}
     controllers: set[str] = set()
-    for folder in sorted(_CLASS.glob("*"), key=lambda p: (len(p.name), p.name)):
-        try:
-            match = re.fullmatch(r"vivid-(\d+)-(\S+)", (folder / "name").read_text().strip())
-        except OSError:
-            continue  # it went away meanwhile
+    for name, folder in modules.video_nodes(_CLASS):
+        match = re.fullmatch(r"vivid-(\d+)-(\S+)", name)
         if match is None:
             continue
         index = int(match[1])
@@ -288,26 +259,7 @@ def _plain(text: str) -> str:
         return text
 
 
-def holders(paths: Iterable[str]) -> list[str]:
-    """Processes that have one of the device nodes open or mapped: ``name (pid 42, /dev/video0)``."""
-    wanted = set(paths)
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        held = set()
-        with contextlib.suppress(OSError):
-            for fd in (process / "fd").iterdir():
-                with contextlib.suppress(OSError):
-                    held.add(str(fd.readlink()))
-        with contextlib.suppress(OSError):
-            held.update(line.split(maxsplit=5)[-1] for line in (process / "maps").read_text().splitlines())
-        if taken := sorted(held & wanted):
-            with contextlib.suppress(OSError):
-                name = (process / "comm").read_text().strip()
-                found.append(f"{name} (pid {process.name}, {', '.join(taken)})")
-    return sorted(found)
-
-
-class Vivid:
+class Vivid(Loaded):
     """vivid with what is asked, for as long as the ``with`` block lasts.
 
     Leaving the block unloads the module only if this object loaded it.
@@ -334,16 +286,12 @@ class Vivid:
                     remedy="run: sudo vb2user harness down",
                 )
             return instances()
-        _require_root("load")
+        require_root("load", "vivid")
         modprobe = programs.require("modprobe")
         if module_state("vivid") is None:
             raise _no_module()
-        if not Path("/run/udev/control").exists():
-            raise MissingPrerequisite(
-                "udev is not running, so nobody would tell when the nodes are ready",
-                remedy="run: sudo systemctl start systemd-udevd",
-            )
-        with _nodes_ready() as wait:
+        modules.require_udev()
+        with modules.nodes_ready("vivid", _paths) as wait:
             done = subprocess.run(
                 [modprobe, "vivid", *(f"{k}={v}" for k, v in self.config.parameters().items())],
                 capture_output=True,
@@ -372,44 +320,18 @@ class Vivid:
         self._owned = False
         if not loaded():
             return
-        _require_root("unload")
+        require_root("unload", "vivid")
         paths = [p for i in instances() for p in (*i.nodes.values(), i.media) if p]
         done = subprocess.run([programs.require("modprobe"), "-r", "vivid"], capture_output=True, text=True)
         if done.returncode:
             who = holders(paths)
             raise VividBusy(
-                f"vivid is in use by {', '.join(who)}" if who else f"vivid stays: {_last(done.stderr)}",
+                f"vivid is in use by {', '.join(who)}" if who else f"vivid stays: {last_line(done.stderr)}",
                 remedy="end that program first" if who else None,
             )
 
     def __enter__(self) -> list[Instance]:
         return self.up()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if not self._owned:
-            return
-        try:
-            self.down()
-        except Vb2Error:
-            if error is None:  # else the first error is the one to hear about
-                raise
-
-
-def _require_root(verb: str) -> None:
-    if os.geteuid() != 0:
-        raise MissingPrerequisite(
-            f"only root may {verb} the module vivid", remedy="run it with sudo, or in: vb2user vm run"
-        )
-
-
-def _last(text: str) -> str:
-    lines = text.strip().splitlines()
-    return lines[-1] if lines else "no reason given"
 
 
 def _no_module() -> MissingPrerequisite:
@@ -422,32 +344,8 @@ def _no_module() -> MissingPrerequisite:
 def _refused(stderr: str) -> Vb2Error:
     if "not found" in stderr:
         return _no_module()
-    return VividError(f"vivid could not be loaded: {_last(stderr)}")
+    return VividError(f"vivid could not be loaded: {last_line(stderr)}")
 
 
-@contextlib.contextmanager
-def _nodes_ready() -> Iterator[Any]:
-    """Listen to udev from now on; the yielded function waits until every vivid node is finished."""
-    import pyudev
-
-    context = pyudev.Context()
-    monitor = pyudev.Monitor.from_netlink(context, source="udev")
-    monitor.filter_by("video4linux")
-    monitor.start()
-
-    def wait() -> None:
-        deadline = time.monotonic() + DEADLINE
-        missing = {path for instance in instances() for path in instance.nodes.values()}
-        if not missing:
-            raise VividError("vivid is loaded but made no device node")
-        for device in context.list_devices(subsystem="video4linux"):
-            if device.is_initialized:
-                missing.discard(device.device_node)
-        while missing:
-            left = deadline - time.monotonic()
-            device = monitor.poll(left) if left > 0 else None
-            if device is None:
-                raise VividError(f"udev did not finish {', '.join(sorted(missing))} in {DEADLINE:g} s")
-            missing.discard(device.device_node)
-
-    yield wait
+def _paths() -> list[str]:
+    return [path for instance in instances() for path in instance.nodes.values()]

@@ -71,6 +71,8 @@ class Options:
         env: names of further environment variables to pass on.
         vivid: what vivid is loaded with before the command; None for no vivid.
         vivid_required: is a guest without vivid an error, or a remark?
+        probe: allocators that vb2probe is loaded with, after vivid; empty for no vb2probe.
+        probe_module: the file to load, from :func:`.probe.build`.
         stdin: pass this process's standard input on.
     """
 
@@ -84,6 +86,8 @@ class Options:
     env: tuple[str, ...] = ()
     vivid: vivid.Config | None = vivid.PRESETS["capture"]
     vivid_required: bool = False
+    probe: tuple[str, ...] = ()
+    probe_module: Path | None = None
     stdin: bool = False
 
 
@@ -155,6 +159,9 @@ class _Machine:
             "env": guest_environment(os.environ, self._results, options.env),
             "stdin": options.stdin,
             "vivid": wanted and {"config": wanted.to_json(), "required": options.vivid_required},
+            "probe": {"allocators": options.probe, "module": str(options.probe_module)}
+            if options.probe and options.probe_module
+            else None,
         }
         return pack_json(Kind.START, document)
 
@@ -362,6 +369,8 @@ def guest_environment(env: Mapping[str, str], results: Path, further: Sequence[s
     if prefix := env.get("VIRTUAL_ENV"):
         base["VIRTUAL_ENV"] = prefix
     passed = {n: env[n] for n in sorted(names)}
+    # Its home may be another there; what is cached (modules that were built) is to be found all the same.
+    base["VB2USER_CACHE"] = str(programs.cache_dir())
     return base | passed | {"VB2USER_RESULTS": str(results), "VB2USER_VM": "1"}
 
 

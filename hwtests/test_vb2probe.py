@@ -1,0 +1,507 @@
+"""Every allocator in every memory type, both ways, by vb2probe: every byte of every frame compared."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import mmap
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import missing_source
+from test_capture import vb2user_hugepages
+
+import vb2user
+from vb2user.capture.camera import memory_strategy
+from vb2user.harness import modules, probe
+from vb2user.harness.probe import ALLOCATORS, Instance, Probe, ProbeBusy, check, pattern, sequence_of
+from vb2user.memory.base import Memory
+from vb2user.memory.mmap import Mmap
+from vb2user.memory.userptr import UserPtr
+from vb2user.queue.buffer import has_error
+from vb2user.queue.queue import Queue
+from vb2user.uapi import calls
+from vb2user.uapi.enums import Memory as MemoryType
+
+Probes = Mapping[str, Instance]
+
+#: More than the driver's own 30 per second, and no multiple of a tick of the kernel's.
+FPS = 70
+
+
+@pytest.fixture(params=ALLOCATORS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=["single", "mplane"])
+def cam(request: pytest.FixtureRequest, vb2probe: Probes, kind: str) -> Iterator[vb2user.Camera]:
+    one = vb2probe[kind]
+    with vb2user.open(one.capture_mplane if request.param == "mplane" else one.capture) as opened:
+        opened.set_fps(FPS)
+        yield opened
+
+
+@pytest.fixture(params=["single", "mplane"])
+def out(request: pytest.FixtureRequest, vb2probe: Probes, kind: str) -> Iterator[vb2user.Camera]:
+    one = vb2probe[kind]
+    with vb2user.open(one.output_mplane if request.param == "mplane" else one.output) as opened:
+        opened.set_fps(FPS)
+        yield opened
+
+
+def mplane(node: vb2user.Camera) -> bool:
+    return "MPLANE" in node.type.name
+
+
+def counters(node: vb2user.Camera) -> tuple[Any, Any]:
+    """Frames that went well and frames that did not, as the driver counts them since STREAMON."""
+    return node.get_control("Good Frames"), node.get_control("Bad Frames")
+
+
+def pieces_are_right(node: vb2user.Camera, kind: str) -> None:
+    """The allocator's cookie, as the driver saw it: pieces of the last frame, all planes together."""
+    pieces, planes = node.get_control("DMA Pieces"), len(node.get_format().planes)
+    assert isinstance(pieces, int)
+    if kind == "vmalloc":
+        assert pieces == 0
+    elif kind == "dma-contig":
+        assert pieces == planes
+    else:
+        assert pieces >= planes
+
+
+def take(cam: vb2user.Camera, kind: str, count: int = 8, **how: Any) -> None:
+    """Capture; every byte is compared, and then overwritten, so that the next frame must be new."""
+    sequences: list[int] = []
+    with cam.stream(timeout=20, writable=True, on_error="raise", **how) as stream:
+        for frame, _ in zip(stream, range(count), strict=False):
+            number = sequence_of(frame.planes[0]) if how.get("memory") == "read" else frame.sequence
+            for plane, (data, wanted) in enumerate(zip(frame.planes, cam.get_format().planes, strict=True)):
+                assert data.nbytes == wanted.sizeimage
+                assert check(data, number, plane) is None
+                data.fill(0xA5)
+            del data  # else its buffer is held, and there may be no other
+            sequences.append(number)
+        pieces_are_right(cam, kind)
+        assert stream.stats.errors == 0
+    assert len(sequences) == count
+    assert sequences == sorted(set(sequences))
+
+
+def send(
+    out: vb2user.Camera, kind: str, memory: Memory, count: int = 8, spoil: int | None = None
+) -> list[bool]:
+    """Send frames; which of them came back flagged ERROR. ``spoil``: the frame whose last byte is wrong."""
+    format, sent = out.get_format(), 0
+    errors: list[bool] = []
+
+    def fill_next(buffer: Any) -> None:
+        nonlocal sent
+        sizes = [p.sizeimage for p in format.planes]
+        buffer.memory.begin_access(write=True)
+        for plane, (target, size) in enumerate(zip(buffer.memory.planes, sizes, strict=True)):
+            target[:size] = pattern(sent, plane, size).data
+        if sent == spoil:
+            buffer.memory.planes[-1][sizes[-1] - 1] ^= 1
+        buffer.memory.end_access(write=True)
+        queue.enqueue(buffer, sizes)
+        sent += 1
+
+    with Queue(out.node, format.type, memory, [p.sizeimage for p in format.planes]) as queue:
+        queue.allocate(3)
+        for buffer in queue.buffers:
+            fill_next(buffer)
+        queue.start()
+        while len(errors) < count:
+            done = queue.dequeue(20)
+            assert done.sequence == len(errors)
+            errors.append(has_error(done))
+            if sent < count:
+                fill_next(done.buffer)
+        assert counters(out) == (errors.count(False), errors.count(True))
+        pieces_are_right(out, kind)
+    return errors
+
+
+def heap_of(source: str | None, probes: Probes, *, capture: bool) -> str | None:
+    """``dma-sg``, say, stands for the export of that allocator's other kind of node."""
+    if source not in ALLOCATORS:
+        return source
+    return probes[source].output if capture else probes[source].capture
+
+
+# -- everything that works --------------------------------------------------------------------------
+
+SOURCES = ["system", "udmabuf", *ALLOCATORS]
+WAYS = [("mmap", None), ("userptr", None), *(("dmabuf", source) for source in SOURCES)]
+#: dma-contig takes only what is in one piece; what it refuses stands below.
+ONE_PIECE = [("mmap", None), ("huge", None), ("dmabuf", "dma-contig")]
+CASES = [(k, *way) for k in ALLOCATORS for way in (ONE_PIECE if k == "dma-contig" else WAYS)]
+
+
+def strategy(memory: str, heap: str | None) -> Memory:
+    return UserPtr(contiguous=True) if memory == "huge" else memory_strategy(memory, source=heap)
+
+
+@pytest.mark.usefixtures("balanced")
+@pytest.mark.parametrize(("kind", "memory", "source"), CASES, indirect=["kind"])
+def test_capture(cam: vb2user.Camera, vb2probe: Probes, kind: str, memory: str, source: str | None) -> None:
+    heap = heap_of(source, vb2probe, capture=True)
+    if missing_source(heap):
+        with pytest.raises(vb2user.MissingPrerequisite, match="there is no"):
+            cam.stream(memory=memory, heap=heap).start()
+    else:
+        take(cam, kind, memory=strategy(memory, heap))
+
+
+@pytest.mark.usefixtures("balanced")
+@pytest.mark.parametrize(("kind", "memory", "source"), CASES, indirect=["kind"])
+def test_output(out: vb2user.Camera, vb2probe: Probes, kind: str, memory: str, source: str | None) -> None:
+    heap = heap_of(source, vb2probe, capture=False)
+    if missing_source(heap):
+        with pytest.raises(vb2user.MissingPrerequisite, match="there is no"):
+            send(out, kind, strategy(memory, heap))
+    else:
+        assert not any(send(out, kind, strategy(memory, heap)))
+
+
+def test_the_allocator_is_what_it_is_called(cam: vb2user.Camera, kind: str) -> None:
+    assert cam.allocator() == kind
+    assert cam.driver == "vb2probe"
+    assert cam.card.startswith(f"vb2probe-{kind}-cap")
+    assert cam.bus_info == f"platform:vb2probe-{kind}"
+    assert set(cam.memory_types()) == {MemoryType.MMAP, MemoryType.USERPTR, MemoryType.DMABUF}
+
+
+@pytest.mark.usefixtures("balanced")
+def test_read(vb2probe: Probes, kind: str) -> None:
+    with vb2user.open(vb2probe[kind].capture) as cam:
+        cam.set_fps(FPS)
+        take(cam, kind, memory="read")
+
+
+@pytest.mark.usefixtures("balanced")
+def test_write(vb2probe: Probes, kind: str) -> None:
+    with vb2user.open(vb2probe[kind].output) as out:
+        out.set_fps(FPS)
+        size = out.get_format().sizeimage
+        with out.sink(memory="write", timeout=20) as sink:
+            for number in range(12):
+                sink.write(pattern(number, 0, size))
+            good, bad = counters(out)
+        assert bad == 0
+        assert good >= 12 - 3  # it is taken when it is written, and looked at a moment later
+
+
+def test_no_file_io_for_several_planes(vb2probe: Probes, kind: str) -> None:
+    for path, flags in (
+        (vb2probe[kind].capture_mplane, os.O_RDONLY),
+        (vb2probe[kind].output_mplane, os.O_RDWR),
+    ):
+        fd = os.open(path, flags | os.O_CLOEXEC)
+        try:
+            with pytest.raises(OSError, match="Invalid argument"):
+                os.read(fd, 4096) if flags == os.O_RDONLY else os.write(fd, bytes(4096))
+        finally:
+            os.close(fd)
+
+
+def test_non_coherent_memory(cam: vb2user.Camera, kind: str) -> None:
+    take(cam, kind, memory=Mmap(non_coherent=True))
+
+
+@pytest.mark.parametrize("buffers", [1, 2, 32])
+def test_as_few_or_as_many_buffers_as_asked_for(cam: vb2user.Camera, kind: str, buffers: int) -> None:
+    cam.set_format(width=160, height=120)
+    take(cam, kind, memory="mmap", buffers=buffers)
+    cam.set_format(width=640, height=360)
+
+
+# -- sizes ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("width", "height"), [(16, 16), (328, 250), (1920, 1080)])
+def test_sizes(cam: vb2user.Camera, kind: str, width: int, height: int) -> None:
+    granted = cam.set_format(width=width, height=height)
+    assert (granted.width, granted.height) == (width, height)
+    cam.set_fps(10)
+    take(cam, kind, count=3, memory="mmap", buffers=2)
+    cam.set_format(width=640, height=360)
+
+
+def test_longer_lines_and_larger_buffers(cam: vb2user.Camera, kind: str) -> None:
+    plain = cam.get_format()
+    lines = [replace(p, bytesperline=p.bytesperline + 64, sizeimage=0) for p in plain.planes]
+    longer = calls.s_fmt(cam.node, replace(plain, planes=tuple(lines)))
+    assert [p.bytesperline for p in longer.planes] == [p.bytesperline for p in lines]
+    larger = [replace(p, sizeimage=p.sizeimage + 5000) for p in longer.planes]
+    granted = calls.s_fmt(cam.node, replace(longer, planes=tuple(larger)))
+    assert [p.sizeimage for p in granted.planes] == [p.sizeimage for p in larger]
+    take(cam, kind, memory="mmap")
+    calls.s_fmt(cam.node, plain)
+    assert cam.get_format() == plain
+
+
+def test_create_bufs_wants_frames_that_fit(cam: vb2user.Camera) -> None:
+    format = cam.get_format()
+    small = replace(format, planes=tuple(replace(p, sizeimage=p.sizeimage - 1) for p in format.planes))
+    with Queue(cam.node, format.type, Mmap(), [p.sizeimage for p in format.planes]) as queue:
+        assert queue.create(2, format) == 2
+        with pytest.raises(vb2user.KernelError) as caught:
+            queue.create(1, small)
+        assert caught.value.errno == errno.EINVAL
+        assert len(queue) == 2
+
+
+@pytest.mark.parametrize("fps", [1, 30, 240])
+def test_rates(vb2probe: Probes, fps: int) -> None:
+    with vb2user.open(vb2probe["vmalloc"].capture) as cam:
+        assert cam.set_fps(fps) == fps
+        assert cam.fps == fps
+        with cam.stream(timeout=20) as stream:
+            stamps = [(f.sequence, f.timestamp_ns) for f, _ in zip(stream, range(3), strict=False)]
+        # A frame is never early; a machine under load may have it late.
+        (first, start), (last, end) = stamps[0], stamps[-1]
+        assert end - start > (last - first - 1) * 1e9 / fps
+
+
+# -- what must not pass -----------------------------------------------------------------------------
+
+
+def test_a_wrong_byte_is_seen(out: vb2user.Camera, kind: str) -> None:
+    assert send(out, kind, Mmap(), spoil=4) == [n == 4 for n in range(8)]
+
+
+def test_the_order_counts(vb2probe: Probes) -> None:
+    with vb2user.open(vb2probe["dma-sg"].output) as out:
+        out.set_fps(FPS)
+        size = out.get_format().sizeimage
+        with out.sink(timeout=20) as sink:
+            for number in (0, 2, 1, 3):
+                sink.write(pattern(number, 0, size))
+            sink.flush()
+            assert out.get_control("Bad Frames") == 2
+
+
+def alternating(length: int) -> tuple[mmap.mmap, memoryview]:
+    """Memory of which no three pages lie in a row: two pages of a file, mapped in turn all along."""
+    page = mmap.PAGESIZE
+    length = (length + page - 1) // page * page
+    place = mmap.mmap(-1, length)
+    view = memoryview(place)
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+    start = ctypes.addressof(ctypes.c_char.from_buffer(place))
+    fd = os.memfd_create("pages", os.MFD_CLOEXEC)
+    try:
+        os.ftruncate(fd, 2 * page)
+        access, fixed = mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED | 0x10  # MAP_FIXED
+        for offset in range(0, length, page):
+            at = libc.mmap(start + offset, page, access, fixed, fd, offset // page % 2 * page)
+            assert at == start + offset, os.strerror(ctypes.get_errno())
+    finally:
+        os.close(fd)
+    return place, view
+
+
+@pytest.mark.usefixtures("balanced")
+def test_scattered_pages_are_not_for_dma_contig(vb2probe: Probes) -> None:
+    with vb2user.open(vb2probe["dma-contig"].capture) as cam:
+        own = [alternating(cam.get_format().sizeimage) for _ in range(2)]
+        stream = cam.stream(memory="userptr", user_buffers=[view for _, view in own], buffers=2)
+        with pytest.raises(vb2user.KernelError, match="in one piece") as caught:
+            stream.start()
+        assert (caught.value.errno, caught.value.buffer) == (errno.EFAULT, 0)
+        del stream, caught
+        own.clear()
+        take(cam, "dma-contig", memory="mmap")  # and nothing is stuck
+
+
+@pytest.mark.usefixtures("balanced")
+@pytest.mark.parametrize("source", ["system", "udmabuf", "vmalloc", "dma-sg"])
+def test_scattered_dma_bufs_are_not_for_dma_contig(vb2probe: Probes, source: str) -> None:
+    """One plane only: with two, some kernels lose a dma-buf (test_kernel_findings.py)."""
+    heap = heap_of(source, vb2probe, capture=True)
+    with vb2user.open(vb2probe["dma-contig"].capture) as cam:
+        cam.set_format(width=1280, height=720)
+        try:
+            take(cam, "dma-contig", memory="dmabuf", heap=heap)
+        except vb2user.MissingPrerequisite:
+            assert missing_source(heap)
+        except vb2user.KernelError as error:
+            assert (error.errno, error.buffer) == (errno.EFAULT, 0)  # noqa: PT017
+        else:
+            # The pages happened to lie in a row: then all that take() looks at was right.
+            assert cam.get_control("DMA Pieces") == 1
+        finally:
+            cam.set_format(width=640, height=360)
+
+
+@pytest.mark.usefixtures("balanced")
+def test_huge_pages_are_for_dma_contig(vb2probe: Probes) -> None:
+    with vb2user.open(vb2probe["dma-contig"].capture) as cam:
+        pool = vb2user_hugepages(4)
+        take(cam, "dma-contig", memory="userptr", user_buffers=pool, buffers=4)
+        for pages in pool:
+            pages.close()
+
+
+@pytest.mark.usefixtures("balanced")
+@pytest.mark.parametrize("source", ALLOCATORS)
+def test_mapped_device_memory_as_userptr(vb2probe: Probes, source: str, kind: str) -> None:
+    """An mmap of a video buffer is pages to pin where vmalloc or dma-sg made it; dma-contig's has none."""
+    with vb2user.open(vb2probe[source].output) as other, vb2user.open(vb2probe[kind].capture) as cam:
+        format = other.get_format()
+        with Queue(other.node, format.type, Mmap(), [format.sizeimage]) as queue:
+            queue.allocate(3)
+            own = [buffer.memory.planes[0] for buffer in queue.buffers]
+            how: dict[str, Any] = {"memory": "userptr", "user_buffers": own, "buffers": 3}
+            if source == "dma-contig" or kind == "dma-contig":
+                with pytest.raises(vb2user.KernelError) as caught:
+                    cam.stream(**how).start()
+                assert caught.value.errno in (errno.EFAULT, errno.ENOMEM)  # dma-sg says the latter
+                del caught
+            else:
+                take(cam, kind, **how)
+            del how
+            own.clear()
+
+
+# -- coming and going -------------------------------------------------------------------------------
+
+
+def kernel_log() -> Iterator[str]:
+    """The kernel's messages since its ring buffer's beginning."""
+    fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        while True:
+            try:
+                yield os.read(fd, 8192).decode(errors="replace")
+            except BrokenPipeError:
+                continue  # overwritten meanwhile
+            except BlockingIOError:
+                return
+    finally:
+        os.close(fd)
+
+
+BAD = re.compile(
+    r"WARNING:|BUG:|Oops|Call Trace|refcount_t|DMA-API|general protection|hung task|scheduling while"
+)
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """The kernel complains of nothing meanwhile."""
+    before = sum(bool(BAD.search(line)) for line in kernel_log())
+    yield
+    bad = [line for line in kernel_log() if BAD.search(line)]
+    assert bad[before:] == []
+
+
+@pytest.fixture
+def unloaded(vb2probe: Probes) -> Iterator[None]:
+    """A kernel without vb2probe, for one test."""
+    Probe().down()
+    yield
+    Probe().down()
+    Probe().up()
+
+
+@pytest.mark.usefixtures("unloaded", "quiet")
+def test_the_block_unloads_what_it_loaded() -> None:
+    for _ in range(3):
+        with Probe() as found:
+            assert [i.allocator for i in found] == list(ALLOCATORS)
+            paths = [path for i in found for path in i.nodes.values()]
+            assert len(set(paths)) == 12
+            assert all(Path(path).is_char_device() for path in paths)
+            assert min(int(path.removeprefix("/dev/video")) for path in paths) >= probe.FIRST_NODE
+            with vb2user.open(found[2].capture) as cam:
+                take(cam, "dma-sg", memory="mmap")
+        assert not probe.loaded()
+        assert not any(Path(path).exists() for path in paths)
+    assert probe.instances() == []
+
+
+@pytest.mark.usefixtures("unloaded", "quiet")
+def test_some_allocators_only() -> None:
+    with Probe(["dma-sg"]) as (only,):
+        assert only.allocator == "dma-sg"
+        with Probe(["dma-sg"]) as (same,):
+            assert same == only
+        assert probe.loaded()
+        with pytest.raises(ProbeBusy, match=r"already loaded with dma-sg.*harness down"):
+            Probe().up()
+
+
+@pytest.mark.usefixtures("unloaded", "quiet")
+def test_busy_names_the_holder() -> None:
+    one = Probe(["vmalloc"])
+    (found,) = one.up()
+    with vb2user.open(found.output):
+        with pytest.raises(ProbeBusy, match=rf"pid {os.getpid()}, {found.output}"):
+            one.down()
+        assert probe.loaded()
+    one.down()
+    assert not probe.loaded()
+
+
+def test_it_is_called_as_the_kernel_has_it(vb2probe: Probes) -> None:
+    names = {name for name, _ in modules.video_nodes(Path("/sys/class/video4linux"))}
+    for kind in ALLOCATORS:
+        assert {f"vb2probe-{kind}-{r}" for r in ("cap", "out", "cap-mplane", "out-mplane")} <= names
+    assert modules.module_state("vb2probe") == "loaded"
+
+
+def _drain(stream: vb2user.Stream) -> None:
+    for _ in range(stream.buffers + 1):
+        stream.next_frame()
+
+
+@pytest.mark.usefixtures("quiet", "balanced")
+def test_unbinding_while_it_streams(vb2probe: Probes, kind: str) -> None:
+    driver = Path("/sys/bus/platform/drivers/vb2probe")
+    name, path = f"vb2probe-{kind}", vb2probe[kind].capture
+    bound = True
+    try:
+        with vb2user.open(path) as cam, contextlib.closing(cam.stream(timeout=20)) as stream:
+            view = stream.start().next_frame().array
+            before = view.tobytes()
+            (driver / "unbind").write_text(name)
+            bound = False
+            with pytest.raises(vb2user.DeviceGone):
+                _drain(stream)
+            assert not Path(path).exists()
+            assert view.tobytes() == before  # what was captured stays, as long as somebody looks
+            del view
+    finally:
+        if not bound:
+            with modules.nodes_ready("vb2probe", lambda: vb2probe[kind].nodes.values()) as wait:
+                (driver / "bind").write_text(name)
+                wait()
+    with vb2user.open(vb2probe[kind].capture) as cam:
+        take(cam, kind, memory="mmap")
+
+
+def test_the_check_sees_every_byte(vb2probe: Probes, record_property: Callable[[str, object], None]) -> None:
+    with vb2user.open(vb2probe["vmalloc"].capture) as cam, cam.stream(timeout=20) as stream:
+        frame = stream.next_frame()
+        data = frame.planes[0].copy()
+        record_property("bytes", data.nbytes)
+        for where in (0, 1, data.nbytes // 2, data.nbytes - 1):
+            data[where] ^= 0x10
+            assert str(where) in (check(data, frame.sequence) or "")
+            data[where] ^= 0x10
+        assert check(data, frame.sequence) is None
+        assert f"it is frame {frame.sequence}" in (check(data, frame.sequence + 1) or "")
+        assert "all is zero" in (check(np.zeros_like(data), frame.sequence) or "")
