@@ -1,0 +1,455 @@
+"""Beside the layers: plugs emulated USB devices into the running kernel, over USB/IP and its vhci-hcd.
+
+The kernel is the client and believes that the device is on a far machine; the server is a thread here.
+What connects them is a socket pair, so nothing listens on a network. No kernel module of anybody's own
+is needed. :func:`plugged` is the way in; what a device is stands in :mod:`vb2user.harness.usbdevice`.
+
+Sources: https://docs.kernel.org/usb/usbip_protocol.html, and the attributes ``status``, ``attach`` and
+``detach`` of ``/sys/devices/platform/vhci_hcd.0``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import heapq
+import itertools
+import os
+import platform
+import re
+import select
+import selectors
+import socket
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vb2user.errors import MissingPrerequisite, Vb2Error
+from vb2user.harness import programs
+from vb2user.harness.usbdescriptors import Speed
+from vb2user.harness.usbdevice import Setup, Urb, UsbDevice
+from vb2user.harness.usbip_wire import Decoder, ProtocolError, RetSubmit, RetUnlink, Submit, Unlink
+
+_VHCI = Path("/sys/devices/platform/vhci_hcd.0")
+_USB_DEVICES = Path("/sys/bus/usb/devices")
+#: Seconds for driver and udev to make, or to take away, every node; emulated machines are slow.
+DEADLINE = 60.0
+_CHUNK = 1 << 16
+#: Of the port states in ``status``: nobody there; a device with an address.
+_FREE, _USED = 4, 6
+
+
+class UsbipError(Vb2Error):
+    """A device could not be plugged in, was not taken by a driver, or went away by itself."""
+
+    exit_status = 3
+
+
+class Connection:
+    """Serves one device to one host over one connected stream socket, on a thread of its own.
+
+    The connection ends when the host closes its end (unplugged there), when the host sends what no
+    message can be, when the device raises, or by :meth:`close`. The socket is closed then, which to the
+    host is an unplugged device.
+
+    Attributes:
+        done_fd: an eventfd that is readable once the connection has ended.
+        error: what ended it, unless that was the host's or our own orderly close.
+    """
+
+    def __init__(self, device: UsbDevice, sock: socket.socket) -> None:
+        self.device = device
+        self.error: BaseException | None = None
+        self._sock = sock
+        self._sock.setblocking(False)
+        self._lock = threading.Lock()
+        self._pending: dict[int, Urb] = {}
+        self._outgoing: deque[memoryview] = deque()
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._count = itertools.count()
+        self._stopping = False
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.done_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        name = f"usb {device.descriptor.id_vendor:04x}:{device.descriptor.id_product:04x}"
+        # A daemon: a process that ends without unplugging must not wait for the kernel here.
+        self._thread = threading.Thread(target=self._main, name=name, daemon=True)
+
+    # -- from any thread ----------------------------------------------------------------------------
+
+    def start(self) -> Connection:
+        """Begin to serve."""
+        self._thread.start()
+        return self
+
+    @property
+    def closed(self) -> bool:
+        """Was :meth:`close` called?"""
+        return self._wake_fd < 0
+
+    @property
+    def alive(self) -> bool:
+        """Is it being served?"""
+        return self._thread.is_alive()
+
+    def close(self) -> None:
+        """End it and wait for the thread; may be called again."""
+        if self.closed:
+            return
+        with self._lock:
+            self._stopping = True
+        self._wake()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._sock.close()
+        for fd in (self._wake_fd, self.done_fd):
+            os.close(fd)
+        self._wake_fd = -1
+
+    def answer(self, urb: Urb, answer: RetSubmit) -> bool:
+        """Send the answer, unless the URB was taken back or answered before."""
+        with self._lock:
+            if self._pending.get(urb.seqnum) is not urb:
+                return False
+            del self._pending[urb.seqnum]
+            self._outgoing += map(memoryview, answer.parts())
+        self._wake()
+        return True
+
+    def call_at(self, when: float, function: Callable[[], None]) -> None:
+        """Call ``function`` on this thread at ``when`` (``time.monotonic()``)."""
+        with self._lock:
+            heapq.heappush(self._timers, (when, next(self._count), function))
+        self._wake()
+
+    def _wake(self) -> None:
+        if threading.current_thread() is not self._thread and not self.closed:
+            os.eventfd_write(self._wake_fd, 1)
+
+    # -- the thread ---------------------------------------------------------------------------------
+
+    def _main(self) -> None:
+        try:
+            self.device.connect(self)
+            try:
+                self._serve()
+            finally:
+                with self._lock:
+                    self._pending.clear()
+                    self._outgoing.clear()
+                    self._timers.clear()
+                self.device.disconnect()
+        except (ConnectionResetError, BrokenPipeError):
+            pass  # unplugged at the other end with something on the way
+        except BaseException as error:
+            self.error = error
+        finally:
+            self._sock.close()
+            os.eventfd_write(self.done_fd, 1)
+
+    def _serve(self) -> None:
+        decoder = Decoder()
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._wake_fd, selectors.EVENT_READ)
+            selector.register(self._sock, selectors.EVENT_READ)
+            watched = selectors.EVENT_READ
+            while not self._stopping:
+                wait = self._run_timers()
+                self._send()
+                wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._outgoing else 0)
+                if wanted != watched:
+                    selector.modify(self._sock, wanted)
+                    watched = wanted
+                for key, ready in selector.select(wait):
+                    if key.fd == self._wake_fd:
+                        with contextlib.suppress(BlockingIOError):
+                            os.eventfd_read(self._wake_fd)
+                    elif ready & selectors.EVENT_READ and not self._receive(decoder):
+                        return
+
+    def _run_timers(self) -> float | None:
+        """Call what is due; seconds until the next is, or None."""
+        while True:
+            with self._lock:
+                if not self._timers:
+                    return None
+                wait = self._timers[0][0] - time.monotonic()
+                if wait > 0:
+                    return wait
+                function = heapq.heappop(self._timers)[2]
+            function()
+
+    def _send(self) -> None:
+        while self._outgoing:
+            part = self._outgoing[0]
+            try:
+                sent = self._sock.send(part)
+            except BlockingIOError:
+                return
+            # Only this thread takes from the left, so what was looked at is still there.
+            if sent == len(part):
+                self._outgoing.popleft()
+            else:
+                self._outgoing[0] = part[sent:]
+
+    def _receive(self, decoder: Decoder) -> bool:
+        """Take what there is; False at the end of file."""
+        try:
+            data = self._sock.recv(_CHUNK)
+        except BlockingIOError:
+            return True
+        if not data:
+            if not decoder.between_messages:
+                raise ProtocolError("the USB/IP connection ended within a message")
+            return False
+        for command in decoder.feed(data):
+            if isinstance(command, Submit):
+                self._submit(command)
+            else:
+                self._unlink(command)
+        return True
+
+    def _submit(self, command: Submit) -> None:
+        urb = Urb.of(command, self)
+        with self._lock:
+            if command.seqnum in self._pending:
+                raise ProtocolError(f"USB/IP URB {command.seqnum} was submitted twice")
+            self._pending[command.seqnum] = urb
+        self.device.take(urb, Setup.unpack(command.setup))
+
+    def _unlink(self, command: Unlink) -> None:
+        # One decision under the lock: either the URB's answer is on its way, or it never will be.
+        with self._lock:
+            urb = self._pending.pop(command.unlink_seqnum, None)
+            status = -errno.ECONNRESET if urb is not None else 0
+            self._outgoing += map(memoryview, RetUnlink(command.seqnum, status).parts())
+        if urb is not None:
+            self.device.unlinked(urb)
+
+
+# -- the kernel's side ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Port:
+    """One line of vhci's ``status``.
+
+    Attributes:
+        number: what ``attach`` and ``detach`` want.
+        super_speed: is it on the hub for SuperSpeed?
+        state: 4 free, 5 attached without address, 6 in use.
+        bus_id: the device's name in sysfs, e.g. ``3-1``; ``0-0`` where there is none.
+    """
+
+    number: int
+    super_speed: bool
+    state: int
+    bus_id: str
+
+
+def parse_status(text: str) -> list[Port]:
+    """The ports in vhci's ``status``."""
+    found = re.findall(r"^(hs|ss)\s+(\d+)\s+(\d+)\s+\d+\s+\w+\s+\w+\s+(\S+)$", text, re.MULTILINE)
+    return [Port(int(number), hub == "ss", int(state), bus) for hub, number, state, bus in found]
+
+
+def ports() -> list[Port]:
+    """The ports of the loaded vhci-hcd."""
+    return [p for file in sorted(_VHCI.glob("status*")) for p in parse_status(file.read_text())]
+
+
+def require_vhci() -> None:
+    """Have vhci-hcd loaded, and udev there to tell what comes of it.
+
+    The module stays loaded afterwards, as modules do that udev loads.
+
+    Raises:
+        MissingPrerequisite: not root, no module for this kernel, no udev.
+    """
+    if os.geteuid() != 0:
+        raise MissingPrerequisite(
+            "only root may plug in a virtual USB device", remedy="run it with sudo, or in: vb2user vm run"
+        )
+    if not Path("/run/udev/control").exists():
+        raise MissingPrerequisite(
+            "udev is not running, so nobody would tell when the nodes are ready",
+            remedy="run: sudo systemctl start systemd-udevd",
+        )
+    require_module("vhci-hcd")
+    if not (_VHCI / "attach").exists():
+        raise MissingPrerequisite(f"vhci-hcd is loaded, but {_VHCI}/attach is not there")
+
+
+def require_module(name: str) -> None:
+    """Have a module of the running kernel loaded.
+
+    Raises:
+        MissingPrerequisite: the kernel hasn't got it, or refuses it.
+    """
+    done = subprocess.run([programs.require("modprobe"), name], capture_output=True, text=True)
+    if done.returncode:
+        raise MissingPrerequisite(
+            f"kernel {platform.release()} has no module {name} here: {done.stderr.strip()}",
+            remedy="use: vb2user vm run; or on Ubuntu: sudo apt-get install linux-modules-extra-$(uname -r)",
+        )
+
+
+def _attach(sock: socket.socket, speed: Speed) -> int:
+    """Give the kernel its end of the connection; the number of the port that it is at now."""
+    for port in ports():
+        if port.state != _FREE or port.super_speed != (speed >= Speed.SUPER):
+            continue
+        try:
+            (_VHCI / "attach").write_text(f"{port.number} {sock.fileno()} {port.number + 1} {int(speed)}")
+        except OSError as error:
+            if error.errno == errno.EBUSY:
+                continue  # somebody was faster
+            raise UsbipError(f"vhci-hcd refused the device: {error.strerror}") from error
+        return port.number
+    raise UsbipError(f"vhci-hcd has no free port for {speed.name} speed", remedy="unplug another device")
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """Which device nodes to wait for: at least ``count`` whose path matches ``pattern`` as a whole."""
+
+    pattern: str
+    count: int = 1
+
+
+@dataclass
+class Plug:
+    """A device that is plugged in.
+
+    Attributes:
+        device: what is emulated.
+        port: its port of vhci-hcd.
+        folder: its folder in sysfs; None until the kernel has made it.
+        nodes: the device nodes that were waited for, by the name given to :func:`plugged`.
+    """
+
+    device: UsbDevice
+    port: int
+    connection: Connection
+    folder: Path | None = None
+    nodes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def _wait(
+        self, monitor: Any, true: Callable[[], bool], what: str, *, ending: bool, deadline: float
+    ) -> None:
+        """Until it is so; looked at again with every event of udev."""
+        poll = select.poll()
+        poll.register(monitor.fileno(), select.POLLIN)
+        if not ending:
+            poll.register(self.connection.done_fd, select.POLLIN)
+        until = time.monotonic() + deadline
+        while not true():
+            if not ending and not self.connection.alive:
+                why = self.connection.error
+                raise UsbipError(f"the virtual USB device went away{f': {why}' if why else ''}") from why
+            left = until - time.monotonic()
+            if left <= 0:
+                raise UsbipError(f"{what} in {deadline:g} s")
+            poll.poll(left * 1000)
+            while monitor.poll(0) is not None:
+                pass
+
+    def _is_there(self, context: Any, wanted: Mapping[str, Nodes]) -> bool:
+        """Is the device known to the kernel, and every wanted node ready?"""
+        if self.folder is None:
+            for port in ports():
+                if port.number == self.port and port.state == _USED and port.bus_id != "0-0":
+                    folder = _USB_DEVICES / port.bus_id
+                    self.folder = folder.resolve() if folder.exists() else None
+        if self.folder is None:
+            return False
+        import pyudev
+
+        try:
+            root = pyudev.Devices.from_path(context, str(self.folder))
+            devices = [root, *context.list_devices(parent=root)]
+            ready = {d.device_node: d.is_initialized for d in devices if d.device_node}
+        except pyudev.DeviceNotFoundError:
+            return False
+        for name, nodes in wanted.items():
+            found = sorted((p for p in ready if re.fullmatch(nodes.pattern, p)), key=lambda p: (len(p), p))
+            if len(found) < nodes.count or not all(ready[p] for p in found):
+                return False
+            self.nodes[name] = tuple(found)
+        return bool(root.is_initialized)
+
+    def unplug(self, deadline: float = DEADLINE) -> None:
+        """Take it out, and wait until the kernel has done so; does nothing the second time.
+
+        Raises:
+            UsbipError: the driver didn't let go. Its thread in the kernel hangs then.
+        """
+        if self.connection.closed:
+            return
+        try:
+            monitor = _monitor()[1]
+            # The host's end going away is the same, and needs no port that still is ours.
+            with contextlib.suppress(OSError):
+                if self.connection.alive:
+                    (_VHCI / "detach").write_text(str(self.port))
+            folder = self.folder
+            if folder is not None:
+                what = f"{folder.name} is still there: its driver did not let go of it"
+                self._wait(monitor, lambda: not folder.exists(), what, ending=True, deadline=deadline)
+        finally:
+            self.connection.close()
+
+
+def _monitor() -> tuple[Any, Any]:
+    """A udev context and a monitor that listens from now on."""
+    import pyudev
+
+    context = pyudev.Context()
+    monitor = pyudev.Monitor.from_netlink(context, source="udev")
+    monitor.start()
+    return context, monitor
+
+
+@contextlib.contextmanager
+def plugged(
+    device: UsbDevice, nodes: Mapping[str, Nodes] | None = None, *, deadline: float = DEADLINE
+) -> Iterator[Plug]:
+    """Plug a device in for as long as the ``with`` block lasts.
+
+    Args:
+        device: what to emulate; it may be plugged in once at a time.
+        nodes: a name of the caller's to the device nodes to wait for.
+        deadline: seconds for driver and udev.
+
+    Raises:
+        MissingPrerequisite: not root, no vhci-hcd, no udev.
+        UsbipError: no free port; no driver made the nodes in time; the device raised.
+    """
+    require_vhci()
+    wanted = nodes or {}
+    ours, theirs = socket.socketpair()
+    connection = Connection(device, ours)
+    try:
+        context, monitor = _monitor()
+        with theirs:
+            connection.start()
+            plug = Plug(device, _attach(theirs, device.speed), connection)
+    except BaseException:
+        connection.close()
+        raise
+    try:
+        patterns = ", ".join(n.pattern for n in wanted.values()) or "the device"
+        what = f"neither kernel nor udev made {patterns} of the virtual USB device"
+        plug._wait(monitor, lambda: plug._is_there(context, wanted), what, ending=False, deadline=deadline)
+        yield plug
+    except BaseException:
+        with contextlib.suppress(Vb2Error):  # the first error is the one to hear about
+            plug.unplug()
+        raise
+    plug.unplug()
+    if isinstance(connection.error, Exception):
+        raise UsbipError(f"the virtual USB device failed: {connection.error}") from connection.error
