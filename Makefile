@@ -6,12 +6,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Inside the guest a missing prerequisite is an error, not a skip; so it is for the ABI comparison.
 HW := VB2USER_HW=1
-RUN := $(BIN)/vb2user vm run --no-vivid --timeout 1500
+RUN := $(BIN)/vb2user vm run --no-vivid --probe --timeout 2400
 
-.PHONY: help setup demo test unit lint types abi hw hw-6.12 hw-6.1 uapi clean
+.PHONY: help setup programs demo memops test unit lint types hw hw-6.12 hw-6.1 uapi clean
 
 help:
 	@echo "make demo   capture through every memory type on a real kernel; results in build/demo/"
+	@echo "make memops the fifteen mem ops on all three allocators, by the kernel's own trace; results in build/memops/"
 	@echo "make test   lint, types, unit tests, ABI comparison, hardware tests in kernels 6.12 and 6.1"
 	@echo "make lint | types | unit | hw-6.12 | hw-6.1   parts of make test"
 	@echo "make uapi   write the bindings anew from the headers in tests/abi/headers"
@@ -22,8 +23,17 @@ $(VENV)/.ready: pyproject.toml .ci/setup
 
 setup: $(VENV)/.ready
 
+# What only the hardware tests want: other people's programs to be traced.
+$(VENV)/.programs: $(VENV)/.ready .ci/setup
+	PYTHON="$(PYTHON)" bash .ci/setup "$(VENV)" programs
+
+programs: $(VENV)/.programs
+
 demo: setup
 	$(BIN)/python -m vb2user.harness.demo --out build/demo
+
+memops: setup
+	$(BIN)/python -m vb2user.harness.memops --out build/memops --kernel $(or $(KERNEL),6.12)
 
 test: lint types unit hw
 	@echo "all of make test passed"
@@ -40,7 +50,7 @@ unit: setup
 
 hw: hw-6.12 hw-6.1
 
-hw-6.12 hw-6.1: hw-%: setup
+hw-6.12 hw-6.1: hw-%: setup programs
 	mkdir -p build/hw-$*
 	$(HW) $(RUN) --kernel $* --results build/hw-$* -- \
 		python -m pytest hwtests -q -p no:cacheprovider --junit-xml=build/hw-$*/junit.xml
