@@ -11,17 +11,20 @@ import re
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
+from mmap import PAGESIZE
 from pathlib import Path
 
 import pytest
 
 import vb2user
 from vb2user.harness.pytest_plugin import VividDevice
-from vb2user.memory.heaps import UDMABUF, heaps
+from vb2user.memory.dmabuf import DmaBuf
+from vb2user.memory.heaps import UDMABUF, UDmaBuf, heaps
 from vb2user.uapi import calls
 from vb2user.uapi.calls import controls
+from vb2user.uapi.calls.dmabuf import udmabuf_create_list
 from vb2user.uapi.enums import CtrlWhich
-from vb2user.uapi.kernel import Fd, open_node
+from vb2user.uapi.kernel import Fd, open_node, sealed_memfd
 
 BUFINFO = Path("/sys/kernel/debug/dma_buf/bufinfo")
 
@@ -93,6 +96,23 @@ def missing_source(source: str | None) -> bool:
     if source == "udmabuf":
         return not UDMABUF.exists()
     return source is not None and not source.startswith("/dev/video") and source not in heaps()
+
+
+class Scattered(UDmaBuf):
+    """Memory that is never in one piece: one page, again and again.
+
+    What a heap gives is scattered as a rule only: fresh pages lie in a row now and then, and dma-contig takes
+    those.
+    """
+
+    name = "one page many times"
+
+    def allocate(self, index: int, plane: int, length: int) -> DmaBuf:
+        """``UDMABUF_CREATE_LIST``; at most 1,024 pages, the module's ``list_limit``."""
+        assert self._fd is not None
+        with sealed_memfd(PAGESIZE) as memfd:
+            pieces = [(memfd.fileno(), 0, PAGESIZE)] * -(-length // PAGESIZE)
+            return DmaBuf(udmabuf_create_list(self._fd, pieces), "dma-buf of one page")
 
 
 @pytest.fixture(scope="session", autouse=True)

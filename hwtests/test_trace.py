@@ -16,7 +16,7 @@ from mmap import PAGESIZE
 from pathlib import Path
 
 import pytest
-from conftest import missing_source, still
+from conftest import Scattered, missing_source, still
 
 import vb2user
 from vb2user.device.device import Device
@@ -178,8 +178,8 @@ def test_refused_calls_take_no_reference(vivid_dma_contig: VividDevice, tracer: 
     """Scattered memory into dma-contig: attached, not mapped, detached."""
     with vb2user.open(vivid_dma_contig.capture) as cam:
         still(cam)
-        stream = cam.stream(memory="dmabuf", heap="system")
-        if missing_source("system"):
+        stream = cam.stream(memory="dmabuf", heap=Scattered())
+        if missing_source("udmabuf"):
             with pytest.raises(MissingPrerequisite):
                 stream.start()
             return

@@ -30,6 +30,12 @@ def main() -> None:
         print("virtme-run: no busybox was found", flush=True)
         sys.exit(1)
     print("Linux version 0.0 (fake)", flush=True)
+    with Path(f"{pids}.boots").open("a+") as file:
+        file.write("x")
+        boots = file.tell()
+    if way == "panics-at-boot" or (way == "panics-twice-at-boot" and boots < 3):
+        print("Kernel panic - not syncing: Fatal exception in interrupt\r\n---[ end", flush=True)
+        sys.exit(0)
     if way == "hangs-at-boot":
         if os.fork() == 0:  # as QEMU is virtme-run's child
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -63,7 +69,7 @@ def main() -> None:
                 break
     if way == "environment":
         send(link, 4, json.dumps(start).encode())
-    if way in ("talks", "7"):
+    if way in ("talks", "7", "panics-twice-at-boot"):
         both = b"".join(HEAD.pack(k, 300) + bytes([b]) * 300 for b in range(256) for k in (4, 5))
         for position in range(0, len(both), 7001):  # frames in pieces of any size
             link.sendall(both[position : position + 7001])

@@ -103,6 +103,7 @@ def test_standard_input_is_passed_on(run: Run, monkeypatch: pytest.MonkeyPatch, 
         ("hangs-at-boot", {"timeout": 0.5}, "not done within 0.5 s", False),
         ("hangs", {"timeout": 1.0}, "was lost: not done within 1 s", True),
         ("panics", {}, "the kernel panicked: nothing works", True),
+        ("panics-at-boot", {}, "before the guest came up: the kernel panicked: Fatal", False),
         ("mute", {}, "without an exit status of the command: virtme-run: no busybox was found", False),
         ("garbles", {}, "the channel is garbled", True),
     ],
@@ -117,6 +118,35 @@ def test_lost_machines(
     assert caught.value.booted is booted
     assert caught.value.console
     assert time.monotonic() - started < 20
+    assert all(gone(int(pid)) for pid in pids.read_text().split())
+
+
+@pytest.mark.parametrize(
+    ("way", "kvm", "boots"),
+    [
+        ("panics-twice-at-boot", False, 3),
+        ("panics-at-boot", False, 3),
+        ("panics-at-boot", True, 1),
+        ("panics", False, 1),
+        ("hangs-at-boot", False, 1),
+    ],
+)
+def test_a_panic_of_an_emulated_boot_is_not_the_last_word(
+    run: Run, pids: Path, tmp_path: Path, way: str, kvm: bool, boots: int
+) -> None:
+    """The command has not begun by then, so nothing is done twice."""
+    lost = None
+    try:
+        status, _, err = run(way, kvm=kvm, boot_timeout=0.5 if way == "hangs-at-boot" else 20.0)
+    except MachineLost as error:
+        lost = error
+    else:
+        assert status == 0
+        assert err.startswith(b"vb2user: the kernel panicked at boot, as an emulated one now and then does")
+    assert (lost is None) == (way == "panics-twice-at-boot")
+    begun = (tmp_path / "results" / "console.log").read_bytes().count(b"Linux version")
+    assert begun == 1  # the log is that of the last boot
+    assert len(Path(f"{pids}.boots").read_text()) == boots
     assert all(gone(int(pid)) for pid in pids.read_text().split())
 
 

@@ -39,6 +39,9 @@ _NOT_SHARED = ("/proc", "/sys", "/dev", "/run")
 _PASSED = ("CI", "NO_COLOR", "FORCE_COLOR", "TERM", "COLUMNS", "LINES", "LANG", "LC_ALL", "TZ")
 _CHUNK = 1 << 16
 _TAIL = 30
+#: How often an emulated machine is booted before its panic is believed: QEMU, emulating several processors,
+#: now and then lets one of them run code that the kernel, booting, patches meanwhile ("Oops: int3").
+_BOOTS = 3
 
 
 class MachineLost(Vb2Error):
@@ -47,14 +50,18 @@ class MachineLost(Vb2Error):
     Attributes:
         booted: had the guest come up?
         console: the last lines of its console.
+        panicked: did the kernel say that it panicked?
     """
 
     exit_status: ClassVar[int] = 3
 
-    def __init__(self, message: str, *, booted: bool = False, console: str = "") -> None:
+    def __init__(
+        self, message: str, *, booted: bool = False, console: str = "", panicked: bool = False
+    ) -> None:
         super().__init__(message)
         self.booted = booted
         self.console = console
+        self.panicked = panicked
 
 
 @dataclass(frozen=True)
@@ -101,6 +108,9 @@ def run(
 ) -> int:
     """Boot ``kernel``, run ``command`` in it, and return its exit status (128 + N for signal N).
 
+    An emulated kernel that panics before the guest is up, so before the command began, is booted again, twice
+    at most.
+
     Args:
         kernel: from :func:`.kernels.get`.
         command: the program and its arguments; no shell is involved.
@@ -116,9 +126,17 @@ def run(
     chosen = options or Options()
     if not command:
         raise UsageError("no command given to run in the virtual machine")
-    with tempfile.TemporaryDirectory(prefix="vb2user-vm-") as work:
-        machine = _Machine(kernel, chosen, Path(work))
-        return machine.run(list(command), stdout or sys.stdout.buffer, stderr or sys.stderr.buffer)
+    out, err = stdout or sys.stdout.buffer, stderr or sys.stderr.buffer
+    for left in range(_BOOTS - 1, -1, -1):
+        with tempfile.TemporaryDirectory(prefix="vb2user-vm-") as work:
+            try:
+                return _Machine(kernel, chosen, Path(work)).run(list(command), out, err)
+            except MachineLost as error:
+                if error.booted or not error.panicked or chosen.kvm or not left:
+                    raise
+        err.write(b"vb2user: the kernel panicked at boot, as an emulated one now and then does; once more\n")
+        err.flush()
+    raise AssertionError("the last boot returns or raises")
 
 
 class _Machine:
@@ -182,6 +200,7 @@ class _Machine:
             f"its console is in {log}",
             booted=self._booted,
             console=tail,
+            panicked=bool(panic),
         )
 
     @property
