@@ -397,7 +397,9 @@ def test_the_command_on_dma_contig(vivid_dma_contig: VividDevice, way: str) -> N
     assert device["memory"]["userptr"]["reason"].startswith("REQBUFS says EINVAL")
     if way == "output":
         assert device["memory"]["write"]["reason"].startswith("write says EINVAL")
-    assert any(text.startswith("dmabuf with memory from heap system: ") for text in device["refused"])
+    refused = any(text.startswith("dmabuf with memory from heap system: ") for text in device["refused"])
+    # A heap's pages may happen to lie in a row.
+    assert refused or device["memory"]["dmabuf"]["source"] == "heap system"
     assert device["ops"]["cookie"]["mark"] == "not reachable here"
 
 
