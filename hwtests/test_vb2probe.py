@@ -362,7 +362,9 @@ def test_huge_pages_are_for_dma_contig(vb2probe: Probes) -> None:
 def test_mapped_device_memory_as_userptr(vb2probe: Probes, source: str, kind: str) -> None:
     """An mmap of a video buffer is pages to pin where vmalloc or dma-sg made it; dma-contig's has none."""
     with vb2user.open(vb2probe[source].output) as other, vb2user.open(vb2probe[kind].capture) as cam:
-        format = other.get_format()
+        wanted = cam.get_format()
+        format = other.set_format(str(wanted.pixelformat), wanted.width, wanted.height)
+        assert format.sizeimage >= wanted.sizeimage
         with Queue(other.node, format.type, Mmap(), [format.sizeimage]) as queue:
             queue.allocate(3)
             own = [buffer.memory.planes[0] for buffer in queue.buffers]
