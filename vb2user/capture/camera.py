@@ -5,21 +5,28 @@ from __future__ import annotations
 import contextlib
 import os
 import weakref
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from vb2user.capture.engine import Engine, QueueEngine, ReadEngine
 from vb2user.capture.sink import Sink
-from vb2user.capture.stream import OnError, Stream
+from vb2user.capture.stats import Policy
+from vb2user.capture.stream import Stream
 from vb2user.device.device import Device
 from vb2user.device.discovery import resolve
-from vb2user.errors import NoSuchDevice, UsageError
+from vb2user.errors import KernelError, NoSuchDevice, StateError, UsageError
 from vb2user.memory import heaps
 from vb2user.memory.base import Memory
 from vb2user.memory.dmabuf import DmaBufMemory, GivenFds, Source
 from vb2user.memory.mmap import Mmap
 from vb2user.memory.userptr import UserPtr
+from vb2user.uapi import calls
 from vb2user.uapi.buffer import is_output
+
+if TYPE_CHECKING:
+    from vb2user.capture.frame import Frame
+    from vb2user.capture.reconnect import Reconnect
+    from vb2user.capture.waiter import AsyncFrames
 
 MEMORY_NAMES = ("mmap", "userptr", "dmabuf", "read")
 
@@ -90,9 +97,14 @@ class Camera(Device):
         heap: str | Source | None = None,
         fds: Sequence[Any] | None = None,
         user_buffers: Sequence[Any] | None = None,
+        max_buffers: int | None = None,
         timeout: float | None = None,
         count: int | None = None,
-        on_error: OnError = "skip",
+        latest: bool = False,
+        on_error: Policy = "skip",
+        on_short: Policy = "skip",
+        on_gap: Policy = "yield",
+        reconnect: bool | float = False,
         writable: bool = False,
     ) -> Stream:
         """A stream of frames in the format that is set now.
@@ -104,9 +116,15 @@ class Camera(Device):
                 path of a video node whose buffers are exported.
             fds: for ``dmabuf``: dma-bufs of your own, one per buffer (or a sequence, one per plane).
             user_buffers: for ``userptr``: memory of your own: arrays, bytearrays, shared memory.
+            max_buffers: how many there may be at most: more are allocated while the program holds frames.
             timeout: seconds to wait for each frame; None: for ever.
             count: end after so many frames.
+            latest: hand out the newest frame there is, and discard older ones that wait.
             on_error: ``skip``, ``yield`` or ``raise`` frames that the driver flagged ERROR.
+            on_short: the same for frames with fewer bytes than the picture needs.
+            on_gap: the same for frames before which others are missing (``frame.gap``).
+            reconnect: go on when an unplugged device comes back; a number: seconds to wait for it. Input,
+                format and rate are set again, controls are not.
             writable: views may be written to, e.g. to draw into the picture before it goes on.
 
         Returns:
@@ -132,10 +150,57 @@ class Camera(Device):
             return QueueEngine(self.node, format, strategy, writable=writable)
 
         made = Stream(
-            self.path, format, make, buffers=buffers, timeout=timeout, count=count, on_error=on_error
+            self.path,
+            format,
+            make,
+            buffers=buffers,
+            max_buffers=max_buffers,
+            timeout=timeout,
+            count=count,
+            latest=latest,
+            on_error=on_error,
+            on_short=on_short,
+            on_gap=on_gap,
+            reconnect=None if reconnect is False else self._reconnect(format, reconnect),
         )
         self._made.add(made)
         return made
+
+    def __iter__(self) -> Iterator[Frame]:
+        """``for frame in cam``: a stream as :meth:`stream` makes it by default."""
+        return iter(self.stream())
+
+    def __aiter__(self) -> AsyncFrames:
+        """``async for frame in cam``: likewise."""
+        return aiter(self.stream())
+
+    def _reconnect(self, format: calls.Format, patience: bool | float) -> Reconnect:
+        from vb2user.capture.reconnect import Reconnect
+        from vb2user.device.comeback import Comeback, identify
+
+        if patience is not True and not patience > 0:
+            raise UsageError(f"{self.path}: reconnect={patience}", remedy="give seconds, or True")
+        identity = identify(self)
+        chosen, rate = self.input, self.fps
+
+        def reopen(path: str) -> None:
+            self.reopen(path)
+            with contextlib.suppress(KernelError):
+                if chosen is not None:
+                    self.set_input(chosen)
+            granted = calls.s_fmt(self.node, format)
+            if [granted.sizeimage, str(granted)] != [format.sizeimage, str(format)]:
+                raise StateError(
+                    f"{path}: the device came back, and grants {granted} where it had {format}",
+                    remedy="set the format anew and make a new stream",
+                )
+            with contextlib.suppress(KernelError):
+                if rate:
+                    self.set_fps(rate)
+
+        return Reconnect(
+            self.path, lambda: Comeback(identity), reopen, None if patience is True else float(patience)
+        )
 
     def sink(
         self,

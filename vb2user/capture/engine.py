@@ -7,21 +7,34 @@ what a user sees is :mod:`vb2user.capture.stream`'s matter.
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from vb2user.errors import StateError, StreamStopped, UsageError, Vb2Error
+from vb2user.errors import (
+    BuffersHeld,
+    KernelError,
+    MissingPrerequisite,
+    NotSupported,
+    StateError,
+    StreamStopped,
+    UsageError,
+    Vb2Error,
+)
 from vb2user.memory.base import Memory, page_align
 from vb2user.memory.fileio import FileIO
-from vb2user.queue.buffer import Buffer
+from vb2user.queue import refusals
+from vb2user.queue.buffer import Buffer, Dequeued
 from vb2user.queue.queue import Queue
 from vb2user.queue.state import BufferState
-from vb2user.uapi import calls
+from vb2user.uapi import calls, fork
 from vb2user.uapi.enums import BufFlag, Field
-from vb2user.uapi.kernel import Fd, anonymous, eventfd
+from vb2user.uapi.kernel import POLLIN, Fd, anonymous, eventfd
+from vb2user.uapi.readiness import Readiness
 
 
 class Delivery(NamedTuple):
@@ -55,6 +68,35 @@ class Engine(ABC):
         """Wait for a frame. StreamTimeout, StreamStopped, DeviceGone, …"""
 
     @abstractmethod
+    def try_next(self) -> Delivery | None:
+        """A frame that is there already, or None. Errors as :meth:`next`, but for the time-out."""
+
+    @abstractmethod
+    def feed(self, most: int | None) -> None:
+        """See to it that the driver has a buffer to fill: more are allocated where the program holds them.
+
+        Args:
+            most: buffers that there may be; None: as many as the driver allows.
+
+        Raises:
+            BuffersHeld: the program has all there are, and no more can be had.
+        """
+
+    @property
+    @abstractmethod
+    def buffers(self) -> int:
+        """How many there are by now."""
+
+    @property
+    @abstractmethod
+    def queued(self) -> int:
+        """How many of them are with the driver."""
+
+    @abstractmethod
+    def readiness(self) -> Readiness:
+        """An fd that tells an event loop when to call :meth:`try_next`. StreamStopped: closed."""
+
+    @abstractmethod
     def memory(self, index: int) -> tuple[memoryview, ...]:
         """The bytes of each plane of a buffer, read-only unless asked; the same objects every time.
 
@@ -82,13 +124,21 @@ class Engine(ABC):
         """Stop and free everything. Idempotent, from any thread."""
 
 
+def _delivery(d: Dequeued) -> Delivery:
+    return Delivery(d.buffer.index, d.flags, d.field, d.sequence, d.timestamp_ns, d.bytesused, d.data_offset)
+
+
 class QueueEngine(Engine):
     """Frames out of a videobuf2 queue."""
 
     def __init__(self, node: Fd, format: calls.Format, memory: Memory, *, writable: bool = False) -> None:
         super().__init__(writable=writable)
         self._queue = Queue(node, format.type, memory, [p.sizeimage for p in format.planes])
+        self._format = format
         self._views: dict[int, tuple[memoryview, ...]] = {}
+        #: How many buffers the driver shall have at least: one that it fills, and one for the next frame.
+        self._low = 1
+        self._grows = True
 
     @property
     def queue(self) -> Queue:
@@ -98,19 +148,60 @@ class QueueEngine(Engine):
     def start(self, count: int) -> int:
         """REQBUFS, memory, QBUF of every buffer, STREAMON."""
         granted = self._queue.allocate(count)
-        for buffer in self._queue.buffers:
-            planes = buffer.memory.planes
-            self._views[buffer.index] = planes if self._writable else tuple(p.toreadonly() for p in planes)
-            self._queue.enqueue(buffer)
+        self._low = min(2, granted)
+        self._take_up(self._queue.buffers)
         self._queue.start()
         return granted
 
+    def _take_up(self, buffers: Sequence[Buffer]) -> None:
+        for buffer in buffers:
+            planes = buffer.memory.planes
+            self._views[buffer.index] = planes if self._writable else tuple(p.toreadonly() for p in planes)
+            self._queue.enqueue(buffer)
+
     def next(self, timeout: float | None) -> Delivery:
         """DQBUF."""
-        d = self._queue.dequeue(timeout)
-        return Delivery(
-            d.buffer.index, d.flags, d.field, d.sequence, d.timestamp_ns, d.bytesused, d.data_offset
-        )
+        return _delivery(self._queue.dequeue(timeout))
+
+    def try_next(self) -> Delivery | None:
+        """DQBUF, without waiting."""
+        done = self._queue.try_dequeue()
+        return None if done is None else _delivery(done)
+
+    def feed(self, most: int | None) -> None:
+        """CREATE_BUFS and QBUF of one more, where fewer than two are with the driver."""
+        queue = self._queue
+        if queue.queued >= self._low or not queue.streaming:
+            return
+        limits = [n for n in (most, queue.memory.limit) if n is not None]
+        if self._grows and all(len(queue) < n for n in limits):
+            before = {b.index for b in queue.buffers}
+            try:
+                queue.create(1, self._format)
+            except (NotSupported, MissingPrerequisite, UsageError):
+                self._grows = False  # no CREATE_BUFS, or no more memory of the program's own
+            except KernelError as e:
+                if e.errno not in (errno.ENOBUFS, errno.ENOMEM, errno.EINVAL, errno.EBUSY):
+                    raise
+                self._grows = e.errno == errno.ENOMEM
+            else:
+                self._take_up([b for b in queue.buffers if b.index not in before])
+        if not queue.queued and queue.streaming:
+            raise refusals.held(queue.name, len(queue))
+
+    @property
+    def buffers(self) -> int:
+        """How many there are by now."""
+        return len(self._queue)
+
+    @property
+    def queued(self) -> int:
+        """How many are with the driver."""
+        return self._queue.queued
+
+    def readiness(self) -> Readiness:
+        """The queue's."""
+        return self._queue.readiness()
 
     def memory(self, index: int) -> tuple[memoryview, ...]:
         """The buffer's planes."""
@@ -188,6 +279,8 @@ class ReadEngine(Engine):
         self._free: list[int] = []
         self._sequence = 0
         self._closed = False
+        self._readiness: Readiness | None = None
+        self._born = fork.generation
         self._reading = threading.Lock()
         self._closing = threading.Lock()
 
@@ -195,12 +288,61 @@ class ReadEngine(Engine):
         """Allocate; the driver itself starts at the first read(2)."""
         if count < 1:
             raise UsageError(f"{self._node.name}: {count} buffers make no stream", remedy="ask for more")
-        for index in range(count):
-            self._maps.append(anonymous(page_align(max(self._format.sizeimage, 1)), self._node.name))
-            view = memoryview(self._maps[index])
-            self._views.append((view if self._writable else view.toreadonly(),))
-            self._free.append(index)
+        for _ in range(count):
+            self._add()
         return count
+
+    def _add(self) -> None:
+        mapping = anonymous(page_align(max(self._format.sizeimage, 1)), self._node.name)
+        view = memoryview(mapping)
+        self._maps.append(mapping)
+        self._views.append((view if self._writable else view.toreadonly(),))
+        self._free.append(len(self._maps) - 1)
+
+    def feed(self, most: int | None) -> None:
+        """More anonymous memory, where the program holds all there is."""
+        if self._free or self._closed:
+            return
+        if most is not None and len(self._maps) >= most:
+            raise self._held()
+        self._add()
+
+    def _held(self) -> BuffersHeld:
+        return BuffersHeld(
+            f"{self._node.name}: all {len(self._maps)} buffers are with the program",
+            remedy="release frames and drop their views, copy what you keep, or allow more (max_buffers)",
+        )
+
+    @property
+    def buffers(self) -> int:
+        """How many there are by now."""
+        return len(self._maps)
+
+    @property
+    def queued(self) -> int:
+        """How many can be read into."""
+        return len(self._free)
+
+    def try_next(self) -> Delivery | None:
+        """read(2), where it need not wait."""
+        with self._reading:
+            if self._closed:
+                raise StreamStopped(f"{self._node.name}: the stream was closed")
+            if not self._free:
+                raise self._held()
+            index = self._free[0]
+            with memoryview(self._maps[index]) as view, view[: self._format.sizeimage] as target:
+                used = self._node.read_into(target)
+            return None if used is None else self._read(index, used)
+
+    def readiness(self) -> Readiness:
+        """The handle's."""
+        with self._closing:
+            if self._closed:
+                raise StreamStopped(f"{self._node.name}: the stream was closed")
+            if self._readiness is None:
+                self._readiness = Readiness(self._node, POLLIN)
+            return self._readiness
 
     def next(self, timeout: float | None) -> Delivery:
         """read(2)."""
@@ -208,21 +350,21 @@ class ReadEngine(Engine):
             if self._closed:
                 raise StreamStopped(f"{self._node.name}: the stream was closed")
             if not self._free:
-                raise StateError(
-                    f"{self._node.name}: all {len(self._maps)} buffers are with the program",
-                    remedy="release frames and drop their views, copy what you keep, or ask for more",
-                )
+                raise self._held()
             index = self._free[0]
             with memoryview(self._maps[index]) as view, view[: self._format.sizeimage] as target:
                 try:
                     used = self._io.read_into(target, timeout)
                 except StateError as e:
                     raise StreamStopped(str(e)) from None
-            self._free.pop(0)
-            sequence, self._sequence = self._sequence, self._sequence + 1
-            flags = int(BufFlag.TIMESTAMP_MONOTONIC)
-            field = int(self._format.field or Field.NONE)
-            return Delivery(index, flags, field, sequence, time.monotonic_ns(), (used,), (0,))
+            return self._read(index, used)
+
+    def _read(self, index: int, used: int) -> Delivery:
+        self._free.pop(0)
+        sequence, self._sequence = self._sequence, self._sequence + 1
+        flags = int(BufFlag.TIMESTAMP_MONOTONIC)
+        field = int(self._format.field or Field.NONE)
+        return Delivery(index, flags, field, sequence, time.monotonic_ns(), (used,), (0,))
 
     def memory(self, index: int) -> tuple[memoryview, ...]:
         """The buffer."""
@@ -244,10 +386,16 @@ class ReadEngine(Engine):
 
     def close(self) -> None:
         """End the wait of a reader, and file I/O by closing its handle."""
+        if self._born != fork.generation:  # the parent's file I/O is left alone, and its threads' locks
+            self._closed = True
+            self._node.close()
+            return
         with self._closing:
             if self._closed:
                 return
             self._closed = True
+            if self._readiness is not None:
+                self._readiness.drop()
         self._wake.signal()
         with self._reading:
             self._wake.close()

@@ -14,8 +14,8 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from vb2user.errors import ClosedError, CorruptFrame
-from vb2user.uapi import calls
+from vb2user.errors import ClosedError, CorruptFrame, StateError
+from vb2user.uapi import calls, fork
 from vb2user.uapi.enums import BufFlag, Field
 
 if TYPE_CHECKING:
@@ -42,11 +42,15 @@ class Frame:
         index: which of the stream's buffers it lies in.
         plane_bytesused: bytes used of each memory plane, those before the payload (``data_offset``)
             included, as the kernel counts them.
+        gap: how many frames are missing before this one: the driver counted them and never delivered them.
+        short: it has fewer bytes than its picture needs, though the driver did not flag it.
+        on_hold: see :meth:`hold`.
     """
 
     __slots__ = (
         "__weakref__",
         "_array",
+        "_born",
         "_components",
         "_layout",
         "_lease",
@@ -55,9 +59,12 @@ class Frame:
         "field",
         "flags",
         "format",
+        "gap",
         "index",
+        "on_hold",
         "plane_bytesused",
         "sequence",
+        "short",
         "timestamp_ns",
     )
 
@@ -75,6 +82,8 @@ class Frame:
         bytesused: tuple[int, ...],
         data_offset: tuple[int, ...],
         lease: Lease,
+        gap: int = 0,
+        short: bool = False,
     ) -> None:
         self.format = format
         self.index = index
@@ -87,6 +96,10 @@ class Frame:
         self._memory: tuple[memoryview, ...] | None = memory
         self._offsets = data_offset
         self._lease = lease
+        self._born = fork.generation
+        self.gap = gap
+        self.short = short
+        self.on_hold = False
         self._array: Array | None = None
         self._components: tuple[Array, ...] | None = None
 
@@ -105,8 +118,8 @@ class Frame:
 
     @property
     def ok(self) -> bool:
-        """False where the driver flagged the frame ``V4L2_BUF_FLAG_ERROR``: its content is not good."""
-        return not self.flags & BufFlag.ERROR
+        """False where the driver flagged the frame ``V4L2_BUF_FLAG_ERROR``, or where it is short."""
+        return not (self.flags & BufFlag.ERROR or self.short)
 
     @property
     def bytesused(self) -> int:
@@ -170,11 +183,18 @@ class Frame:
         return own
 
     def _look(self) -> list[Array]:
+        if self._born != fork.generation:
+            raise StateError(
+                f"frame {self.sequence} is of the process that forked this one: its buffer goes back to the "
+                "driver there, whoever looks here",
+                remedy="hand frame.copy() over before the fork",
+            )
         memory = self._memory  # once: another thread may close the stream meanwhile
         if memory is None:
             raise ClosedError(
                 f"frame {self.sequence} was released: its buffer may be the driver's again",
-                remedy="look at it before the next turn of the loop, or keep frame.array or frame.copy()",
+                remedy="look at it before the next turn of the loop, or keep frame.hold(), frame.array or "
+                "frame.copy()",
             )
         roots = self._lease.roots
         if not roots:
@@ -191,6 +211,16 @@ class Frame:
     def released(self) -> bool:
         """Whether :meth:`release` was called, or the loop went on."""
         return self._memory is None
+
+    def hold(self) -> Frame:
+        """Keep it beyond the next turn of the loop, until :meth:`release`; returns the frame itself.
+
+        While frames are held the stream allocates more buffers, as far as driver and ``max_buffers`` allow.
+        """
+        if self._memory is None:
+            self._look()  # raises
+        self.on_hold = True
+        return self
 
     def release(self) -> None:
         """Give the buffer back, at once or when the last view of it is gone. Idempotent.

@@ -35,14 +35,16 @@ class Lease:
 
     Attributes:
         slot: the buffer's index.
+        sequence: the number of the frame that lies in it.
         roots: the arrays that every view of this delivery derives from; the frame fills it.
     """
 
-    __slots__ = ("_frame", "_leases", "_looked", "_released", "_watched", "roots", "slot")
+    __slots__ = ("_frame", "_leases", "_looked", "_released", "_watched", "roots", "sequence", "slot")
 
-    def __init__(self, leases: Leases, slot: int) -> None:
+    def __init__(self, leases: Leases, slot: int, sequence: int) -> None:
         self._leases = leases
         self.slot = slot
+        self.sequence = sequence
         self.roots: list[Array] = []
         self._looked = False
         self._released = False
@@ -81,6 +83,13 @@ class Lease:
             self.release()
         elif self._watched.pop(id(ref), None) is not None and not self._watched:
             self._return()
+
+    def describe(self) -> str:
+        """Who holds it, in words."""
+        what = f"frame {self.sequence} (buffer {self.slot})"
+        if not self._released:
+            return f"{what} is not released"
+        return f"{what} is released, but {len(self._watched)} of its views live" if self._watched else what
 
     def finish(self) -> None:
         """The end of looking, where the engine wants to know of it."""
@@ -123,9 +132,13 @@ class Leases:
         self.out: dict[int, Lease] = {}
         self.gone: deque[Any] = deque()
 
-    def lend(self, slot: int) -> Lease:
-        """A buffer goes out."""
-        lease = self.out[slot] = Lease(self, slot)
+    def describe(self) -> str:
+        """Who holds what, in words."""
+        return "; ".join(lease.describe() for lease in self.out.values()) or "frames that were not taken yet"
+
+    def lend(self, slot: int, sequence: int = 0) -> Lease:
+        """A buffer goes out, with the frame of that number."""
+        lease = self.out[slot] = Lease(self, slot, sequence)
         return lease
 
     def finish(self) -> None:

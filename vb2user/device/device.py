@@ -11,7 +11,7 @@ import os
 from fractions import Fraction
 from typing import TYPE_CHECKING, TypeVar
 
-from vb2user.errors import KernelError, NoSuchDevice, NotSupported, UsageError
+from vb2user.errors import ClosedError, KernelError, NoSuchDevice, NotSupported, UsageError
 from vb2user.memory.mmap import Mmap
 from vb2user.memory.ops import by_exporter
 from vb2user.queue.queue import Queue
@@ -342,6 +342,22 @@ class Device:
     def closed(self) -> bool:
         """Whether :meth:`close` was called."""
         return self._node.closed
+
+    def reopen(self, path: str | os.PathLike[str]) -> None:
+        """Go on with another node: that of the same device after it was unplugged and came back.
+
+        ClosedError: this object was closed meanwhile; else as :meth:`__init__`, and then all stays as it was.
+        """
+        if self._node.closed:
+            raise ClosedError(f"{self.path} was closed")
+        node = open_node(path)
+        try:
+            capability = calls.querycap(node)
+        except BaseException:
+            node.close()
+            raise
+        old, self._node, self.capability = self._node, node, capability
+        old.close()
 
     def close(self) -> None:
         """Close the node. Idempotent."""

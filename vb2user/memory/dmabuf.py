@@ -166,6 +166,8 @@ class Source(ABC):
 
     #: For tables and messages: ``heap system``, ``udmabuf``, ``export of /dev/video2``.
     name: str
+    #: For how many buffers there is memory; None: there is always more.
+    limit: int | None = None
 
     @abstractmethod
     def open(self, count: int, lengths: Sequence[int]) -> None:
@@ -190,6 +192,7 @@ class GivenFds(Source):
 
     def __init__(self, fds: Sequence[Any]) -> None:
         self._bufs: list[list[DmaBuf]] = []
+        self.limit = len(fds)
         try:
             # At once: later, a number that was closed may stand for something else that was opened.
             for index, given in enumerate(fds):
@@ -284,6 +287,10 @@ class DmaBufBuffer(BufferMemory):
         """
         calls.remove_bufs(self.node, self.arg.type, self.index, 1)
 
+    def exporter(self) -> str | None:
+        """Who made it: a heap's name, ``udmabuf``, ``videobuf2_vmalloc``, …"""
+        return self.bufs[0].exporter
+
     def begin_access(self, *, write: bool = False) -> None:
         """``DMA_BUF_SYNC_START`` on each plane."""
         direction = DmaBufSync.RW if write else DmaBufSync.READ
@@ -315,6 +322,7 @@ class DmaBufMemory(Memory):
 
     def __init__(self, source: Source) -> None:
         self.source = source
+        self.limit = source.limit
 
     def unmap_dmabuf(self, node: Fd, type: BufType, index: int | None = None, count: int = 1) -> None:
         """Mem op ``unmap_dmabuf``: free some buffers or (None) all; ``detach_dmabuf`` follows of itself."""

@@ -171,14 +171,15 @@ class Export(Source):
             remedy="'vb2user devices' lists nodes with capture or output",
         )
 
-    def _allocate(self, fd: Fd, count: int, length: int) -> list[int]:
+    def _allocate(self, fd: Fd, count: int, length: int, *, more: bool = False) -> list[int]:
         current = calls.g_fmt(fd, self._type)
         # Plane 0 of each exported buffer serves one plane of ours.
         planes = (dataclasses.replace(current.planes[0], sizeimage=length), *current.planes[1:])
         try:
             granted = calls.create_bufs(fd, Memory.MMAP, count, dataclasses.replace(current, planes=planes))
         except KernelError as e:
-            if e.errno not in (errno.ENOTTY, errno.EINVAL) or current.planes[0].sizeimage < length:
+            # REQBUFS would free those that are there.
+            if more or e.errno not in (errno.ENOTTY, errno.EINVAL) or current.planes[0].sizeimage < length:
                 raise
             granted = calls.reqbufs(fd, self._type, Memory.MMAP, count)
         if granted.count < count:
@@ -190,8 +191,10 @@ class Export(Source):
 
     def allocate(self, index: int, plane: int, length: int) -> DmaBuf:
         """``VIDIOC_EXPBUF``, CLOEXEC and read-write."""
-        if self._fd is None or not self._buffers:
-            raise UsageError(f"{self.name}: open() was not called, or its buffers are used up")
+        if self._fd is None:
+            raise UsageError(f"{self.name}: open() was not called")
+        if not self._buffers:  # the importing queue grows
+            self._buffers = self._allocate(self._fd, 1, length, more=True)
         fd = calls.expbuf(self._fd, self._type, self._buffers.pop(0))
         return DmaBuf(fd, f"dma-buf by {self.name}")
 

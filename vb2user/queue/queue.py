@@ -21,21 +21,20 @@ from vb2user.errors import (
     KernelError,
     NotSupported,
     StateError,
-    StreamStopped,
-    StreamTimeout,
     UsageError,
     Vb2Error,
 )
 from vb2user.memory.base import Memory
-from vb2user.memory.dmabuf import DmaBuf, DmaBufBuffer
+from vb2user.memory.dmabuf import DmaBuf
 from vb2user.memory.mmap import EXPORT_FLAGS, MmapBuffer, export
+from vb2user.queue import refusals
 from vb2user.queue.buffer import Buffer, Dequeued
-from vb2user.queue.state import Action, BufferState, after
-from vb2user.uapi import calls
+from vb2user.queue.state import Action, after
+from vb2user.uapi import calls, fork
 from vb2user.uapi.buffer import BufferArg, is_output
 from vb2user.uapi.enums import BufCap, BufFlag, BufType
-from vb2user.uapi.enums import Memory as MemoryType
 from vb2user.uapi.kernel import POLLERR, POLLIN, POLLOUT, Fd, eventfd
+from vb2user.uapi.readiness import Readiness
 
 
 class Queue:
@@ -64,6 +63,9 @@ class Queue:
         self._allocated = False
         self._closed = False
         self._wake: Fd | None = None
+        self._readiness: Readiness | None = None
+        self._queued = 0
+        self._born = fork.generation
         self._dq = BufferArg(type, memory.kind)
 
     # -- allocation ---------------------------------------------------------------------------------
@@ -77,6 +79,11 @@ class Queue:
     def streaming(self) -> bool:
         """Whether STREAMON is in effect."""
         return self._streaming
+
+    @property
+    def queued(self) -> int:
+        """How many buffers are with the driver."""
+        return self._queued
 
     def __len__(self) -> int:
         return len(self.buffers)
@@ -197,20 +204,7 @@ class Queue:
         For MMAP it names the driver's allocator: ``videobuf2_vmalloc``, ``videobuf2_dma_contig`` or
         ``videobuf2_dma_sg``. None where there is no dma-buf to ask.
         """
-        if not self.buffers:
-            return None
-        first = self.buffers[0].memory
-        if isinstance(first, DmaBufBuffer):
-            return first.bufs[0].exporter
-        if self.memory.kind != MemoryType.MMAP:
-            return None
-        try:
-            with self.export(self.buffers[0].index) as exported:
-                return exported.exporter
-        except KernelError as e:
-            if e.errno in (errno.ENOTTY, errno.EINVAL):
-                return None
-            raise
+        return self.buffers[0].memory.exporter() if self.buffers else None
 
     # -- the life of a buffer -----------------------------------------------------------------------
 
@@ -239,6 +233,7 @@ class Queue:
                 buffer.arg.set_timestamp_ns(timestamp_ns or 0)
             calls.qbuf(self._node, buffer.arg)
             buffer.state = state
+            self._queued += 1
 
     def prepare(self, buffer: Buffer, hints: BufFlag = BufFlag(0)) -> BufFlag:
         """PREPARE_BUF: the expensive part of QBUF ahead of time; see :meth:`BufferMemory.prepare`."""
@@ -262,21 +257,24 @@ class Queue:
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            done = self._try_dequeue()
+            done = self.try_dequeue()
             if done is not None:
                 return done
             seen = self._wait(deadline)
             if seen & POLLERR and not seen & self._events:
-                done = self._try_dequeue()
+                done = self.try_dequeue()
                 if done is not None:
                     return done
                 # Not streaming, or a fatal error: DQBUF itself says which, unless it just ended.
                 raise self._node.error_of(errno.EIO, "poll")
 
-    def _try_dequeue(self) -> Dequeued | None:
+    def try_dequeue(self) -> Dequeued | None:
+        """DQBUF of what is finished already; None: nothing is. Errors as :meth:`dequeue`."""
+        if self._born != fork.generation:
+            self._check_open()
         with self._lock:
             if not self._streaming:
-                raise self._not_streaming()
+                raise refusals.not_streaming(self.name, self._closed)
             dq = self._dq
             if not calls.dqbuf(self._node, dq):
                 return None
@@ -286,6 +284,7 @@ class Queue:
             if buffer.index != index:  # after REMOVE_BUFS the list has gaps
                 buffer = self.buffer(index)
             buffer.state = after(buffer.state, Action.DQBUF, index, self.name)
+            self._queued -= 1
             if dq.planes is None:
                 used: tuple[int, ...] = (raw.bytesused,)
                 offset: tuple[int, ...] = (0,)
@@ -298,13 +297,9 @@ class Queue:
     def _wait(self, deadline: float | None) -> int:
         with self._lock:
             if not self._streaming:
-                raise self._not_streaming()
-            if not any(b.state is BufferState.QUEUED for b in self.buffers):
-                # poll(2) would wait for ever: videobuf2 sees a queue that streams.
-                raise StateError(
-                    f"{self.name}: all {len(self.buffers)} buffers are with the program: none can be filled",
-                    remedy="release frames and drop their views, copy what you keep, or ask for more buffers",
-                )
+                raise refusals.not_streaming(self.name, self._closed)
+            if not self._queued:
+                raise refusals.held(self.name, len(self.buffers))
             assert self._wake is not None
             wake = self._wake
             self._reader = threading.get_ident()
@@ -319,18 +314,19 @@ class Queue:
                 if todo is not None:
                     todo()
         if woken:
-            raise StreamStopped(f"{self.name}: the stream was stopped by another thread")
+            raise refusals.stopped(self.name)
         if not seen:
-            raise StreamTimeout(
-                f"{self.name}: no buffer became ready within the time-out",
-                remedy="check the input's signal and the frame rate, or wait longer",
-            )
+            raise refusals.timed_out(self.name)
         return seen
 
-    def _not_streaming(self) -> StateError:
-        if self._closed:
-            return StreamStopped(f"{self.name}: the queue was closed")
-        return StreamStopped(f"{self.name}: the queue is not streaming", remedy="start() it first")
+    def readiness(self) -> Readiness:
+        """The queue's readiness as an fd for an event loop; watched until the queue stops. StreamStopped."""
+        with self._lock:
+            if not self._streaming:
+                raise refusals.not_streaming(self.name, self._closed)
+            if self._readiness is None:
+                self._readiness = Readiness(self._node, self._events)
+            return self._readiness
 
     # -- streaming ----------------------------------------------------------------------------------
 
@@ -357,6 +353,7 @@ class Queue:
         self._all(Action.STREAMOFF)
 
     def _all(self, action: Action) -> None:
+        self._queued = 0
         for buffer in self.buffers:
             buffer.state = after(buffer.state, action, buffer.index, self.name)
 
@@ -365,6 +362,8 @@ class Queue:
 
         A reader that waits is woken with StreamStopped, and has left when this returns.
         """
+        if self._born != fork.generation:
+            return
         with self._lock:
             if not self._streaming:
                 return
@@ -394,7 +393,10 @@ class Queue:
 
     def _dismiss_reader(self) -> None:
         # The reader must have left poll(2) before the buffers go: polling a queue without buffers
-        # makes videobuf2 start file I/O on it.
+        # makes videobuf2 start file I/O on it. So must an event loop.
+        readiness, self._readiness = self._readiness, None
+        if readiness is not None:
+            readiness.drop()
         if self._reader is None or self._wake is None:
             return
         self._wake.signal()
@@ -416,6 +418,9 @@ class Queue:
 
     def free(self) -> None:
         """Stop, unmap and REQBUFS(0): the queue is as it was before :meth:`allocate`. Idempotent."""
+        if self._born != fork.generation:
+            self._abandon()
+            return
         with self._lock:
             try:
                 self.stop()
@@ -449,7 +454,13 @@ class Queue:
                 self._allocated = False
 
     def close(self) -> None:
-        """Free everything, the strategy's own holdings included. Idempotent; any thread."""
+        """Free everything, the strategy's own holdings included. Idempotent; any thread.
+
+        In a child of fork(2) the parent's queue is left alone: only this process's mappings go.
+        """
+        if self._born != fork.generation:  # nor may a lock be waited for that a thread of the parent's holds
+            self._abandon()
+            return
         with self._lock:
             if self._closed:
                 return
@@ -463,7 +474,15 @@ class Queue:
             finally:
                 self.memory.close()
 
+    def _abandon(self) -> None:
+        self._closed, self._streaming, self._allocated = True, False, False
+        buffers, self.buffers = self.buffers, []
+        for buffer in buffers:
+            buffer.memory.close()
+
     def _check_open(self) -> None:
+        if self._born != fork.generation:
+            raise refusals.of_the_parent(self.name)
         if self._closed:
             raise ClosedError(f"{self.name}: the queue was closed", remedy="make a new one")
 

@@ -1,0 +1,164 @@
+"""Layer 5: how a task of asyncio waits for a stream, and ``async for``.
+
+One reader callback for as long as the stream is iterated, over the engine's
+:class:`~vb2user.uapi.readiness.Readiness`. The callback itself dequeues, once for each turn that is waited
+for: so nothing is taken from the driver that nobody asked for, frames that are late stay counted in the
+driver's ``sequence``, and a loop that is busy with other things holds up no more than itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from vb2user.errors import KernelError, StateError, StreamStopped
+from vb2user.queue import refusals
+
+if TYPE_CHECKING:
+    from vb2user.capture.engine import Delivery, Engine
+    from vb2user.capture.frame import Frame
+    from vb2user.capture.stream import Stream
+
+
+class Waiter:
+    """Waits for an engine's deliveries in one event loop.
+
+    Args:
+        name: the device, for messages.
+        engine: whose.
+        keep: gets a delivery whose task was cancelled after it had come.
+    """
+
+    def __init__(self, name: str, engine: Engine, keep: Callable[[Delivery], None]) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._name = name
+        self._engine = engine
+        self._keep = keep
+        self._readiness = engine.readiness()
+        self._fd = self._readiness.fileno()
+        self._watched = False
+        self._future: asyncio.Future[Delivery] | None = None
+
+    def is_here(self) -> bool:
+        """Whether it waits in the loop that runs."""
+        return asyncio.get_running_loop() is self.loop
+
+    async def next(self, timeout: float | None) -> Delivery:
+        """The next delivery. StreamTimeout, StreamStopped, DeviceGone, … as :meth:`Engine.next`."""
+        if self._future is not None:
+            raise StateError(
+                f"{self._name}: another task waits for this stream", remedy="let one task read it"
+            )
+        future: asyncio.Future[Delivery] = self.loop.create_future()
+        self._future = future
+        timer = None if timeout is None else self.loop.call_later(timeout, self._late, future)
+        if not self._watched:
+            self.loop.add_reader(self._fd, self._ready)
+            self._watched = True
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if not future.cancelled() and future.exception() is None:
+                self._keep(future.result())
+            raise
+        finally:
+            self._future = None
+            if timer is not None:
+                timer.cancel()
+
+    def _ready(self) -> None:
+        future = self._future
+        if future is None or future.done():
+            # Nobody waits: what is ready stays with the driver until somebody does.
+            self._unwatch()
+            return
+        try:
+            delivery = self._engine.try_next()
+        except Exception as e:
+            future.set_exception(e)
+        else:
+            if delivery is not None:
+                future.set_result(delivery)
+
+    def _late(self, future: asyncio.Future[Delivery]) -> None:
+        if not future.done():
+            future.set_exception(refusals.timed_out(self._name))
+
+    def _unwatch(self) -> None:
+        if self._watched:
+            self._watched = False
+            self.loop.remove_reader(self._fd)
+
+    def close(self) -> None:
+        """Wait no more. Idempotent; any thread."""
+        self._readiness.drop()
+        if self.loop.is_closed():
+            self._readiness.close()
+            return
+        try:
+            here = asyncio.get_running_loop() is self.loop
+        except RuntimeError:
+            here = False
+        if here or not self.loop.is_running():
+            self._end()
+        else:
+            with contextlib.suppress(RuntimeError):  # the loop was closed just now
+                self.loop.call_soon_threadsafe(self._end)
+
+    def _end(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._unwatch()
+        self._readiness.close()
+        if self._future is not None and not self._future.done():
+            self._future.set_exception(StreamStopped(f"{self._name}: the stream was closed"))
+
+
+class AsyncFrames:
+    """What ``async for frame in stream`` runs through.
+
+    It starts a stream that is not started, and closes what it started on every way out: at the end, on an
+    error, on cancellation, and when ``break`` drops it.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._own = not stream.started
+        stream.start()
+
+    def __aiter__(self) -> AsyncFrames:
+        return self
+
+    async def __anext__(self) -> Frame:
+        stream = self._stream
+        if stream.exhausted:
+            self.close()
+            raise StopAsyncIteration
+        try:
+            return await stream.anext_frame()
+        except StreamStopped:
+            if stream.started:
+                self.close()
+                raise
+            raise StopAsyncIteration from None  # closed by somebody else: the loop simply ends
+        except BaseException:
+            with contextlib.suppress(KernelError):  # an error while cleaning up never hides the first one
+                self.close()
+            raise
+
+    def close(self) -> None:
+        """Close what was started here. Idempotent."""
+        own, self._own = self._own, False
+        if own:
+            self._stream.close()
+
+    async def aclose(self) -> None:
+        """The same, for ``contextlib.aclosing``."""
+        self.close()
+
+    def __del__(self) -> None:
+        # Where "break" ends the loop this runs at once; there is nobody left to tell of an error.
+        if getattr(self, "_own", False):
+            with contextlib.suppress(KernelError):
+                self.close()
