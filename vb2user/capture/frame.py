@@ -217,7 +217,7 @@ class Frame:
 
         While frames are held the stream allocates more buffers, as far as driver and ``max_buffers`` allow.
         """
-        if self._memory is None:
+        if self._memory is None or self._born != fork.generation:
             self._look()  # raises
         self.on_hold = True
         return self
