@@ -32,6 +32,15 @@ def how(request: pytest.FixtureRequest, vivid_vmalloc: VividDevice) -> dict[str,
     return {"memory": request.param, "timeout": 20, **more}
 
 
+async def begun(stream: vb2user.Stream) -> int:
+    """The number of the first frame that is looked at: vivid may give its first two frames the same."""
+    await stream.anext_frame()
+    await stream.anext_frame()
+    frame = await stream.anext_frame()
+    stream.stats.frames, stream.stats.drops, stream.stats.discarded = 1, 0, 0
+    return frame.sequence
+
+
 def is_free(cam: vb2user.Camera) -> bool:
     """Nobody has buffers: S_FMT says EBUSY else."""
     size = (320, 180) if cam.get_format().width == 640 else (640, 360)
@@ -118,7 +127,7 @@ def test_cancelling(cam: vb2user.Camera, how: dict[str, Any], fps: int) -> None:
 def test_cancelling_a_wait_loses_no_frame(cam: vb2user.Camera) -> None:
     async def main() -> None:
         async with cam.stream(timeout=20) as stream:
-            first = (await stream.anext_frame()).sequence
+            first = await begun(stream)
             for _ in range(30):
                 wait = asyncio.ensure_future(stream.anext_frame())
                 await asyncio.sleep(0.005)
@@ -180,7 +189,7 @@ def test_closing_from_another_thread(cam: vb2user.Camera, how: dict[str, Any]) -
 def test_a_slow_task_loses_nothing_silently(cam: vb2user.Camera, how: dict[str, Any]) -> None:
     async def main() -> None:
         async with cam.stream(**how) as stream:
-            first = (await stream.anext_frame()).sequence
+            first = await begun(stream)
             for _ in range(4):
                 await asyncio.sleep(0.3)
                 last = (await stream.anext_frame()).sequence

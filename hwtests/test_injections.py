@@ -74,7 +74,10 @@ def test_a_flagged_frame_is_left_out_counted_and_no_other(
     cam: vb2user.Camera, how: dict[str, Any], next_frame: Next
 ) -> None:
     with cam.stream(**how) as stream:
+        for _ in range(2):  # vivid may give its first two frames the same number
+            next_frame(stream)
         first = next_frame(stream).sequence
+        stream.stats.frames, stream.stats.drops = 1, 0
         press(cam, "Inject V4L2_BUF_FLAG_ERROR")
         while not stream.stats.errors:
             last = next_frame(stream)
@@ -110,12 +113,15 @@ def test_a_flagged_frame_by_the_other_policies(
 def test_dropped_buffers_are_gaps(
     cam: vb2user.Camera, how: dict[str, Any], next_frame: Next, policy: Any
 ) -> None:
-    cam.set_control("Percentage of Dropped Buffers", 40)
     try:
         with cam.stream(on_gap=policy, **how) as stream:
-            told, first, lost = 0, next_frame(stream).sequence, 0
-            last = first
-            while stream.stats.gaps < 3 or stream.stats.frames < 3:
+            for _ in range(3):  # vivid may give its first two frames the same number
+                last = first = next_frame(stream).sequence
+            stats = stream.stats
+            stats.frames, stats.drops, stats.discarded, stats.gaps = 1, 0, 0, 0
+            cam.set_control("Percentage of Dropped Buffers", 40)
+            told = lost = 0
+            while stats.gaps < 3 or stats.frames < 3:
                 try:
                     frame = next_frame(stream)
                 except vb2user.FramesLost as e:
@@ -124,16 +130,22 @@ def test_dropped_buffers_are_gaps(
                 told += frame.gap
                 assert policy != "yield" or frame.sequence == last + 1 + frame.gap
                 last = frame.sequence
-            stats = stream.stats
-            assert stats.errors == 0
+            cam.set_control("Percentage of Dropped Buffers", 0)
             if policy == "yield":
                 assert told == stats.drops
             elif policy == "raise":
                 assert lost == stats.drops
-                assert stats.frames + stats.drops == last - first + 1
             else:
                 assert told == 0
                 assert stats.discarded >= 1
+            assert stats.errors == 0
+            while True:  # what the driver has left out already is behind us
+                try:
+                    last = next_frame(stream).sequence
+                    break
+                except vb2user.FramesLost:
+                    continue
+            assert stats.frames + stats.drops + stats.discarded == last - first + 1
     finally:
         cam.set_control("Percentage of Dropped Buffers", 0)
 

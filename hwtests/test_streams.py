@@ -40,6 +40,16 @@ def how(request: pytest.FixtureRequest, vivid_vmalloc: VividDevice) -> dict[str,
     return {"memory": request.param, "timeout": 20, **more}
 
 
+def begun(stream: vb2user.Stream) -> int:
+    """The number of the first frame that is looked at: vivid may give its first two frames the same."""
+    stream.next_frame()
+    stream.next_frame()
+    frame = stream.next_frame()
+    stats = stream.stats
+    stats.frames, stats.drops, stats.discarded = 1, 0, 0
+    return frame.sequence
+
+
 def accounted(stats: vb2user.StreamStats, first: int, last: int) -> bool:
     """Each frame that the driver counted is in one of three numbers."""
     return stats.frames + stats.discarded + stats.drops == last - first + 1
@@ -111,7 +121,7 @@ def test_latest(moving: vb2user.Camera, how: dict[str, Any]) -> None:
     if how["memory"] == "read":
         how["buffers"] = 1
     with moving.stream(latest=True, **how) as stream:
-        first = stream.next_frame().sequence
+        first = begun(stream)
         for _ in range(3):
             wait_for_frames(stream, 6)
             asked = time.monotonic_ns()
@@ -126,12 +136,12 @@ def test_latest(moving: vb2user.Camera, how: dict[str, Any]) -> None:
 
 def test_flush(moving: vb2user.Camera, how: dict[str, Any]) -> None:
     with moving.stream(**how) as stream:
-        first = stream.next_frame().sequence
+        first = begun(stream)
         wait_for_frames(stream, 10)
-        begun = time.monotonic_ns()
+        asked = time.monotonic_ns()
         stream.flush()
         frame = stream.next_frame()
-        assert frame.timestamp_ns >= begun
+        assert frame.timestamp_ns >= asked
         if how["memory"] != "read":
             assert stream.stats.discarded >= 1
         assert accounted(stream.stats, first, frame.sequence)

@@ -173,6 +173,8 @@ class Export(Source):
 
     def _allocate(self, fd: Fd, count: int, length: int, *, more: bool = False) -> list[int]:
         current = calls.g_fmt(fd, self._type)
+        if more:  # a driver may refuse buffers that its own frames do not fit into; the first came otherwise
+            length = max(length, current.planes[0].sizeimage)
         # Plane 0 of each exported buffer serves one plane of ours.
         planes = (dataclasses.replace(current.planes[0], sizeimage=length), *current.planes[1:])
         try:
