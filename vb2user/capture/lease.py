@@ -111,11 +111,10 @@ class Lease:
 
     def _return(self) -> None:
         self._leases.out.pop(self.slot, None)
-        engine = self._leases.engine
         try:
             self.finish()
         finally:
-            engine.give_back(self.slot)
+            self._leases.give_back(self.slot)
 
 
 class Leases:
@@ -125,12 +124,14 @@ class Leases:
         engine: where they go back to.
         out: the leases by buffer; it keeps them, and so their weak references, alive.
         gone: what was noticed and not yet acted upon.
+        owed: buffers that the driver did not take back, to be tried again.
     """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.out: dict[int, Lease] = {}
         self.gone: deque[Any] = deque()
+        self.owed: list[int] = []
 
     def describe(self) -> str:
         """Who holds what, in words."""
@@ -152,9 +153,20 @@ class Leases:
         while self.out:
             self.out.popitem()[1].forget()
         self.gone.clear()
+        self.owed.clear()
+
+    def give_back(self, slot: int) -> None:
+        """The driver gets a buffer again. KernelError: it did not take it; :meth:`reap` tries again."""
+        try:
+            self.engine.give_back(slot)
+        except BaseException:
+            self.owed.append(slot)
+            raise
 
     def reap(self) -> None:
         """Take back what nobody looks at any more. KernelError: the driver did not take it."""
+        while self.owed:
+            self.give_back(self.owed.pop())
         while self.gone:
             ref = self.gone.popleft()
             ref.lease.noticed(ref)

@@ -135,10 +135,10 @@ class Running:
             if verdict.keep:
                 self._ready.append((d, Verdict(verdict.gap, verdict.short)))
             else:
-                self.engine.give_back(d.slot)
+                self.leases.give_back(d.slot)
             raise verdict.error
         if not verdict.keep:
-            self.engine.give_back(d.slot)
+            self.leases.give_back(d.slot)
             return None
         return self._frame_of(d, verdict)
 
@@ -151,7 +151,11 @@ class Running:
                 break  # what came before it comes first; the error comes again
             if newer is None:
                 break
-            self._discard(d, verdict)
+            try:
+                self._discard(d, verdict)
+            except BaseException:
+                self._ready.append((newer, None))
+                raise
             d, verdict = newer, None
         return d, verdict
 
@@ -174,7 +178,7 @@ class Running:
             self._judge.pass_over(d)
         else:
             self._stats.discarded += 1  # all else was counted when it was looked at
-        self.engine.give_back(d.slot)
+        self.leases.give_back(d.slot)
 
     def left_out(self, deadline: float | None) -> None:
         """A frame was left out: is there time for another? StreamTimeout."""
