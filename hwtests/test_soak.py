@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import random
 import signal
+import threading
 import time
 import zlib
 from collections.abc import Iterator
@@ -19,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Resources, still
+from conftest import Log, Resources, missing_source, still
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -30,15 +32,17 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from vb2user.harness.uvc_descriptors import Format, Size
 
 import vb2user
-from vb2user.harness.pytest_plugin import VividDevice
+from vb2user.harness.pytest_plugin import VividDevice, WebcamFactory
 from vb2user.trace import Ledger, Tracer, calibrate, settle
 from vb2user.uapi import calls
 
 LONG = os.environ.get("VB2USER_SOAK") == "1"
 FRAMES = 100_000 if LONG else 1_500
 KILLS = 100 if LONG else 8
+UNPLUGS = 200 if LONG else 12
 HDMI = 3
 WAYS = ["mmap", "userptr", "dmabuf", "read"]
 
@@ -308,3 +312,44 @@ def test_sigkill_at_any_moment(fast: VividDevice, way: str) -> None:
         assert ledger.of(scope)
         assert str(ledger.verdict(scope)) == "balanced"
     assert Resources.now() == before
+
+
+# -- unplugging -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["mmap", "userptr", "dmabuf"])
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_unplugging_at_any_moment(webcam_factory: WebcamFactory, log: Log, way: str, kind: str) -> None:
+    """DeviceGone each time, nothing leaked, and it can be plugged in again; no warning in the kernel's log."""
+    moments = random.Random(f"{way} {kind}")
+    cam = webcam_factory(formats=(Format("YUYV", (Size(160, 120, (30,)),)),))
+    source = "system" if way == "dmabuf" and not missing_source("system") else None
+    memory = "mmap" if way == "dmabuf" and source is None else way
+    loop = asyncio.new_event_loop()
+
+    def go_on(stream: vb2user.Stream) -> None:
+        while True:
+            if kind == "sync":
+                stream.next_frame()
+            else:
+                loop.run_until_complete(stream.anext_frame())
+
+    def once() -> None:
+        cam.plug_in()
+        with vb2user.open(cam.video) as opened:
+            with opened.stream(memory=memory, heap=source, timeout=30) as stream:
+                stream.next_frame()
+                hand = threading.Timer(moments.uniform(0, 0.3), cam.unplug, kwargs={"wait": False})
+                hand.start()
+                with pytest.raises(vb2user.DeviceGone) as caught:
+                    go_on(stream)
+                assert caught.value.errno == errno.ENODEV
+                hand.join()
+        cam.unplug()
+
+    once()
+    before = Resources.now()
+    for _ in range(UNPLUGS // 6):
+        once()
+    assert Resources.now() == before
+    loop.close()
