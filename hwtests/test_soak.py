@@ -320,7 +320,7 @@ def test_sigkill_at_any_moment(fast: VividDevice, way: str) -> None:
 @pytest.mark.parametrize("way", ["mmap", "userptr", "dmabuf"])
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_unplugging_at_any_moment(webcam_factory: WebcamFactory, log: Log, way: str, kind: str) -> None:
-    """DeviceGone each time, nothing leaked, and it can be plugged in again; no warning in the kernel's log."""
+    """DeviceGone each time, nothing leaked, and it comes back; no warning in the kernel's log."""
     moments = random.Random(f"{way} {kind}")
     cam = webcam_factory(formats=(Format("YUYV", (Size(160, 120, (30,)),)),))
     source = "system" if way == "dmabuf" and not missing_source("system") else None

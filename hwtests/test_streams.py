@@ -154,8 +154,10 @@ def test_figures(moving: vb2user.Camera, how: dict[str, Any]) -> None:
         stats = stream.stats
         assert stats.frames == 5
         assert stats.clock == frame.clock == "monotonic"
-        assert 0 < stats.latency_ns <= stats.latency_max_ns
+        # vivid stamps frames with the time at which they are due, which may be a moment from now.
+        assert stats.latency_ns or how["memory"] == "read"
         assert stats.latency_mean_ns <= stats.latency_max_ns
+        assert abs(stats.latency_ns) < 20e9
         assert 0 <= stats.queued_min <= stats.queued < stats.buffers
         assert stats.rate > 0
 

@@ -34,7 +34,7 @@ class StreamStats:
         queued: how many were with the driver when the last frame was handed out; queued_min: the least ever.
             At 0 the driver has nowhere to put the next frame.
         latency_ns: from the timestamp of the last frame to its delivery; latency_max_ns: the most ever;
-            0 where the clock is not ``monotonic``.
+            0 where the clock is not ``monotonic``, negative where a driver stamps frames ahead of time.
     """
 
     frames: int = 0
