@@ -124,6 +124,10 @@ class Engine(ABC):
         """Stop and free everything. Idempotent, from any thread."""
 
 
+#: The driver, or the memory, gives no more buffers; the stream does with those it has.
+_NO_MORE = (errno.ENOBUFS, errno.ENOMEM, errno.EINVAL, errno.EBUSY, errno.EFAULT)
+
+
 def _delivery(d: Dequeued) -> Delivery:
     return Delivery(d.buffer.index, d.flags, d.field, d.sequence, d.timestamp_ns, d.bytesused, d.data_offset)
 
@@ -139,6 +143,8 @@ class QueueEngine(Engine):
         #: How many buffers the driver shall have at least: one that it fills, and one for the next frame.
         self._low = 1
         self._grows = True
+        #: Allocated for growth, and not taken by the driver yet.
+        self._spare: list[Buffer] = []
 
     @property
     def queue(self) -> Queue:
@@ -174,20 +180,27 @@ class QueueEngine(Engine):
         if queue.queued >= self._low or not queue.streaming:
             return
         limits = [n for n in (most, queue.memory.limit) if n is not None]
-        if self._grows and all(len(queue) < n for n in limits):
-            before = {b.index for b in queue.buffers}
+        if self._grows and (self._spare or all(len(queue) < n for n in limits)):
             try:
-                queue.create(1, self._format)
+                self._grow()
             except (NotSupported, MissingPrerequisite, UsageError):
                 self._grows = False  # no CREATE_BUFS, or no more memory of the program's own
             except KernelError as e:
-                if e.errno not in (errno.ENOBUFS, errno.ENOMEM, errno.EINVAL, errno.EBUSY):
+                if e.errno not in _NO_MORE:
                     raise
                 self._grows = e.errno == errno.ENOMEM
-            else:
-                self._take_up([b for b in queue.buffers if b.index not in before])
         if not queue.queued and queue.streaming:
             raise refusals.held(queue.name, len(queue))
+
+    def _grow(self) -> None:
+        queue = self._queue
+        if not self._spare:
+            before = {b.index for b in queue.buffers}
+            queue.create(1, self._format)
+            self._spare = [b for b in queue.buffers if b.index not in before]
+        while self._spare:  # one whose QBUF fails stays spare: not every kernel can remove it
+            self._take_up(self._spare[:1])
+            self._spare.pop(0)
 
     @property
     def buffers(self) -> int:
