@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from vb2user.errors import (
     BuffersHeld,
+    DeviceGone,
     KernelError,
     MissingPrerequisite,
     NotSupported,
@@ -145,6 +146,7 @@ class QueueEngine(Engine):
         self._grows = True
         #: Allocated for growth, and not taken by the driver yet.
         self._spare: list[Buffer] = []
+        self._gone = False
 
     @property
     def queue(self) -> Queue:
@@ -177,7 +179,7 @@ class QueueEngine(Engine):
     def feed(self, most: int | None) -> None:
         """CREATE_BUFS and QBUF of one more, where fewer than two are with the driver."""
         queue = self._queue
-        if queue.queued >= self._low or not queue.streaming:
+        if queue.queued >= self._low or not queue.streaming or self._gone:
             return
         limits = [n for n in (most, queue.memory.limit) if n is not None]
         if self._grows and (self._spare or all(len(queue) < n for n in limits)):
@@ -229,6 +231,8 @@ class QueueEngine(Engine):
 
     def end(self, index: int) -> None:
         """``DMA_BUF_IOCTL_SYNC`` END for DMABUF; nothing to end once the stream was closed."""
+        if self._queue.inherited:
+            return
         with contextlib.suppress(StreamStopped):
             self._buffer(index).memory.end_access(write=self._writable)
 
@@ -242,13 +246,15 @@ class QueueEngine(Engine):
         return StreamStopped(f"{self._queue.name}: the stream was closed")
 
     def give_back(self, index: int) -> None:
-        """QBUF, unless the stream ended meanwhile."""
-        if not self._queue.streaming:
+        """QBUF, unless the stream ended meanwhile, or the device is gone."""
+        if not self._queue.streaming or self._queue.inherited:
             return
         try:
             buffer = self._buffer(index)
             if buffer.state is BufferState.DEQUEUED:
                 self._queue.enqueue(buffer)
+        except DeviceGone:
+            self._gone = True  # nobody misses the buffer; the next DQBUF says it to whom it concerns
         except Vb2Error:
             if self._queue.streaming:
                 raise  # else another thread stopped the stream meanwhile, and all is well

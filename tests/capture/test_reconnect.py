@@ -1,0 +1,508 @@
+"""A device that is gone: what a stream says, and how it waits for it and goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import gc
+import os
+import select
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from fakes_engine import PipeEngine, gone, stream_of
+from fakes_vb2 import FakeUDmaBuf, FakeVideo, Vb2System
+
+from vb2user.capture.camera import Camera
+from vb2user.capture.reconnect import Reconnect
+from vb2user.capture.stream import Stream
+from vb2user.errors import ClosedError, DeviceGone, KernelError, StateError, StreamStopped
+
+WAIT = 20  # seconds until what hangs is a failure
+
+
+class FakeLookout:
+    """A lookout whose events a test sends: ``come(path)``, ``come(None)`` for one that means nothing."""
+
+    def __init__(self) -> None:
+        self.path: str | None = None
+        self.waits = threading.Event()
+        self.closed = 0
+        self.answers: list[str | None] = []  #: of :meth:`look`, before the path
+        self._fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+
+    def come(self, path: str | None = "/dev/video0") -> None:
+        self.path = path
+        os.eventfd_write(self._fd, 1)
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def wait(self, timeout: float | None) -> None:
+        self.waits.set()
+        select.select([self._fd], [], [], timeout)
+
+    def wake(self) -> None:
+        if not self.closed:
+            os.eventfd_write(self._fd, 1)
+
+    def look(self) -> str | None:
+        self.waits.set()
+        if self.answers:
+            return self.answers.pop(0)
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._fd)
+        return self.path
+
+    def close(self) -> None:
+        self.closed += 1
+        os.close(self._fd)
+
+
+class World:
+    """Engines one after the other, lookouts one after the other, and what became of reopening."""
+
+    def __init__(self, **options: Any) -> None:
+        self.engines: list[PipeEngine] = []
+        self.coming: list[PipeEngine] = []
+        self.lookouts: list[FakeLookout] = []
+        self.prepare: Callable[[FakeLookout], object] = lambda lookout: lookout.come()
+        self.opened: list[str] = []
+        self.reopening: list[Exception | Callable[[], object]] = []
+        patience = options.pop("patience", None)
+        reconnect = Reconnect("/dev/video0", self._look_out, self._reopen, patience)
+        self.stream: Stream = stream_of(self._make, reconnect=reconnect, **options)
+
+    def _make(self) -> PipeEngine:
+        engine = self.coming.pop(0) if self.coming else PipeEngine()
+        self.engines.append(engine)
+        return engine
+
+    def _look_out(self) -> Any:
+        self.lookouts.append(FakeLookout())
+        self.prepare(self.lookouts[-1])
+        return self.lookouts[-1]
+
+    def _reopen(self, path: str) -> None:
+        self.opened.append(path)
+        if self.reopening:
+            what = self.reopening.pop(0)
+            if isinstance(what, Exception):
+                raise what
+            what()
+
+    def ready(self, *what: int | Exception) -> PipeEngine:
+        """An engine to come, with what it will deliver."""
+        engine = PipeEngine()
+        engine.put(*what)
+        self.coming.append(engine)
+        return engine
+
+    def at_rest(self) -> bool:
+        return all(e.closed for e in self.engines) and all(x.closed == 1 for x in self.lookouts)
+
+
+def take_sync(stream: Stream, count: int) -> list[tuple[int, int]]:
+    found = []
+    for frame in stream:
+        found.append((frame.sequence, frame.gap))
+        if len(found) == count:
+            break
+    return found
+
+
+def take_async(stream: Stream, count: int) -> list[tuple[int, int]]:
+    async def take() -> list[tuple[int, int]]:
+        found = []
+        async for frame in stream:
+            found.append((frame.sequence, frame.gap))
+            if len(found) == count:
+                break
+        return found
+
+    return asyncio.run(asyncio.wait_for(take(), WAIT))
+
+
+Take = Callable[[Stream, int], "list[tuple[int, int]]"]
+
+
+@pytest.fixture(params=[take_sync, take_async], ids=["sync", "async"])
+def take(request: pytest.FixtureRequest) -> Take:
+    chosen: Take = request.param
+    return chosen
+
+
+def test_it_goes_on(take: Take) -> None:
+    world = World()
+    world.ready(0, 1, gone())
+    world.ready(7, 8, gone())
+    world.ready(0, 2)
+    assert take(world.stream, 6) == [(0, 0), (1, 0), (7, 0), (8, 0), (0, 0), (2, 1)]
+    s = world.stream.stats
+    assert (s.reconnects, s.frames, s.drops, s.gaps) == (2, 6, 1, 1)
+    assert world.opened == ["/dev/video0"] * 2
+    assert world.at_rest()
+
+
+def test_it_may_be_another_node(take: Take) -> None:
+    world = World()
+    world.prepare = lambda lookout: lookout.come("/dev/video7")
+    world.ready(0, gone())
+    world.ready(0)
+    assert take(world.stream, 2) == [(0, 0), (0, 0)]
+    assert world.opened == ["/dev/video7"]
+
+
+def test_the_least_ever_queued_is_that_of_before_too() -> None:
+    world = World(buffers=4)
+    first = world.ready(0, 1)
+    world.ready(0)
+    with world.stream as stream:
+        held = [stream.next_frame().hold() for _ in range(2)]
+        assert stream.stats.queued_min == 2
+        first.put(gone())
+        stream.next_frame()
+        assert (stream.stats.queued, stream.stats.queued_min) == (3, 2)
+        del held
+
+
+def test_held_frames_of_before_stay_good(take: Take) -> None:
+    world = World(buffers=2)
+    first = world.ready(0)
+    world.ready(5)
+    with world.stream as stream:
+        view = stream.next_frame().array
+        first.put(gone())
+        assert stream.next_frame().sequence == 5
+        assert not view.any()
+    assert world.at_rest()
+
+
+def test_patience_over(take: Take) -> None:
+    world = World(patience=0.01)
+    world.prepare = lambda lookout: None
+    world.ready(0, gone())
+    with pytest.raises(DeviceGone, match="VIDIOC_DQBUF"):
+        take(world.stream, 2)
+    assert not world.stream.started
+    assert world.at_rest()
+
+
+def test_it_can_be_waited_for_again() -> None:
+    """A borrowed stream whose patience is over: the next turn is as patient again."""
+    world = World(patience=0.01)
+    world.prepare = lambda lookout: None
+    world.ready(0, gone())
+    world.ready(3)
+    with world.stream as stream:
+        stream.next_frame()
+        for _ in range(2):
+            with pytest.raises(DeviceGone):
+                stream.next_frame()
+        world.prepare = lambda lookout: lookout.come()
+        assert stream.next_frame().sequence == 3
+        assert stream.stats.reconnects == 1
+    assert world.at_rest()
+
+
+def test_a_cancelled_wait_goes_on_at_the_next_turn() -> None:
+    world = World()
+    world.prepare = lambda lookout: None
+    world.ready(gone())
+    world.ready(3)
+
+    async def main() -> int:
+        async with world.stream as stream:
+            task = asyncio.ensure_future(stream.anext_frame())
+            while not world.lookouts:
+                await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert world.lookouts[0].closed
+            world.prepare = lambda lookout: lookout.come()
+            return (await stream.anext_frame()).sequence
+
+    assert asyncio.run(asyncio.wait_for(main(), WAIT)) == 3
+    assert world.at_rest()
+
+
+AGAIN = [gone(), KernelError(errno.EPROTO, "VIDIOC_STREAMON", "/dev/video0")]
+
+
+def unplugged_again(world: World, error: KernelError) -> None:
+    """What fails now fails since the device is gone once more, whatever the error says; and it comes back."""
+    lookout = world.lookouts[-1]
+    if not isinstance(error, DeviceGone):
+        lookout.answers.append(None)  # told by looking
+    lookout.come()
+    raise error
+
+
+@pytest.mark.parametrize("error", AGAIN)
+def test_it_is_unplugged_again_while_it_is_opened(take: Take, error: KernelError) -> None:
+    world = World()
+    world.ready(gone())
+    world.ready(4)
+    world.reopening = [lambda: unplugged_again(world, error)]
+    assert take(world.stream, 1) == [(4, 0)]
+    assert (len(world.opened), len(world.lookouts), len(world.engines)) == (2, 1, 2)
+    assert world.at_rest()
+
+
+@pytest.mark.parametrize("error", AGAIN)
+def test_it_is_unplugged_again_while_it_is_started(take: Take, error: KernelError) -> None:
+    world = World()
+    world.ready(gone())
+    bad = world.ready()
+    world.ready(4)
+    bad.start = lambda count: unplugged_again(world, error)  # type: ignore[method-assign,assignment,func-returns-value]
+    assert take(world.stream, 1) == [(4, 0)]
+    assert world.stream.stats.reconnects == 1
+    assert bad.closed
+    assert world.at_rest()
+
+
+@pytest.mark.parametrize(
+    "error", [KernelError(errno.EIO, "VIDIOC_S_FMT", "/dev/video0"), StateError("another")]
+)
+def test_another_error_is_told(take: Take, error: Exception) -> None:
+    world = World()
+    world.ready(gone())
+    world.reopening = [error]
+    with pytest.raises(type(error)) as caught:
+        take(world.stream, 1)
+    assert caught.value is error
+    assert not world.stream.started
+    assert world.at_rest()
+
+
+# -- closed -----------------------------------------------------------------------------------------
+
+
+def closed_while_it_waits(world: World, read: Callable[[], object]) -> list[object]:
+    """Close as soon as ``read`` waits for the device; returns what that came to."""
+    world.prepare = lambda lookout: None
+    world.ready(gone())
+    world.stream.start()
+    came: list[object] = []
+
+    def reading() -> None:
+        try:
+            came.append(read())
+        except BaseException as e:
+            came.append(e)
+
+    thread = threading.Thread(target=reading)
+    thread.start()
+    while not world.lookouts:
+        assert thread.is_alive()
+        threading.Event().wait(0.001)
+    assert world.lookouts[0].waits.wait(WAIT)
+    world.stream.close()
+    thread.join(WAIT)
+    assert not thread.is_alive()
+    assert world.at_rest()
+    assert not world.stream.started
+    return came
+
+
+def test_close_ends_the_wait_of_a_loop(take: Take) -> None:
+    world = World()
+    assert closed_while_it_waits(world, lambda: take(world.stream, 1)) == [[]]
+
+
+def test_close_ends_the_wait() -> None:
+    world = World()
+    (error,) = closed_while_it_waits(world, world.stream.next_frame)
+    assert isinstance(error, StreamStopped)
+
+
+def test_close_ends_the_wait_of_a_task() -> None:
+    world = World()
+    (error,) = closed_while_it_waits(world, lambda: asyncio.run(world.stream.anext_frame()))
+    assert isinstance(error, StreamStopped)
+
+
+def elsewhere(call: Callable[[], object]) -> None:
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join(WAIT)
+    assert not thread.is_alive()
+
+
+def test_closed_just_before_the_wait(take: Take) -> None:
+    """Between the loss and the lookout: it must not be forgotten, or the wait is for ever."""
+    world = World(patience=WAIT)
+    world.prepare = lambda lookout: elsewhere(world.stream.close)
+    world.ready(gone())
+    assert take(world.stream, 1) == []
+    assert world.at_rest()
+
+
+def test_closed_between_coming_back_and_starting(take: Take) -> None:
+    world = World()
+    world.ready(gone())
+    world.ready(5)
+    world.reopening = [lambda: elsewhere(world.stream.close)]
+    assert take(world.stream, 1) == []
+    assert not world.stream.started
+    assert len(world.engines) == 1
+    assert world.at_rest()
+
+
+def test_closed_while_it_starts_again(take: Take) -> None:
+    world = World()
+    world.ready(gone())
+    second = world.ready(5)
+    real = second.start
+
+    def start(count: int) -> int:
+        elsewhere(world.stream.close)
+        return real(count)
+
+    second.start = start  # type: ignore[method-assign]
+    assert take(world.stream, 1) == []
+    assert not world.stream.started
+    assert world.at_rest()
+
+
+def test_the_camera_closed_while_it_is_opened_again(take: Take) -> None:
+    world = World()
+    world.ready(gone())
+
+    def reopen() -> None:
+        elsewhere(world.stream.close)  # as Camera.close() does
+        raise ClosedError("/dev/video0 was closed")
+
+    world.reopening = [reopen]
+    assert take(world.stream, 1) == []
+    assert world.at_rest()
+
+
+def test_a_forgotten_stream_that_came_back() -> None:
+    world = World()
+    world.ready(gone())
+    world.ready(5)
+    stream = world.stream.start()
+    stream.next_frame()
+    world.stream = None  # type: ignore[assignment]
+    del stream
+    gc.collect()
+    assert world.at_rest()
+
+
+# -- without reconnecting ---------------------------------------------------------------------------
+
+
+def test_gone(take: Take) -> None:
+    engine = PipeEngine()
+    engine.put(0, gone())
+    stream = stream_of(engine)
+    with pytest.raises(DeviceGone):
+        take(stream, 2)
+    assert engine.log[-1] == "close"
+    stream.close()
+
+
+def test_gone_says_so_as_often_as_it_is_asked() -> None:
+    engine = PipeEngine()
+    engine.put(gone())
+    with stream_of(engine) as stream:
+        for _ in range(2):
+            with pytest.raises(DeviceGone):
+                stream.next_frame()
+            with pytest.raises(DeviceGone):
+                asyncio.run(stream.anext_frame())
+
+
+def test_what_closing_says_hides_nothing(take: Take) -> None:
+    engine = PipeEngine()
+    engine.put(gone())
+    engine.failing["close"] = KernelError(errno.EIO, "VIDIOC_STREAMOFF", "/dev/video0")
+    with pytest.raises(DeviceGone):
+        take(stream_of(engine), 1)
+
+
+# -- over the fake kernel ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cam(vb2: Vb2System, node: FakeVideo) -> Iterator[Camera]:
+    vb2.nodes["/dev/udmabuf"] = FakeUDmaBuf(vb2)
+    with Camera("/dev/video0") as opened:
+        yield opened
+        node.gone = False
+        node._free()
+        gc.collect()
+        assert vb2.leaks() == {"FakeVideo": 1}
+
+
+WAYS: list[dict[str, Any]] = [
+    {"memory": "mmap"},
+    {"memory": "userptr"},
+    {"memory": "dmabuf", "heap": "udmabuf"},
+    {"memory": "read"},
+]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda w: w["memory"])
+@pytest.mark.parametrize("buffers", [1, 3])
+def test_unplugged_while_a_frame_is_out(
+    cam: Camera, node: FakeVideo, way: dict[str, Any], buffers: int
+) -> None:
+    """To give it back is no longer possible, nor is it needed: what is told is that the device is gone."""
+    with cam.stream(buffers=buffers, max_buffers=buffers, **way) as stream:
+        frame = stream.next_frame()
+        held = [stream.next_frame().hold()] if buffers > 1 else []
+        node.unplug()
+        with frame:
+            pass
+        for _ in range(2):
+            with pytest.raises(DeviceGone):
+                stream.next_frame()
+        for one in held:
+            one.release()
+
+
+def plugged_in_again(cam: Camera, node: FakeVideo, stream: Stream) -> None:
+    """Give a stream of the fake camera a lookout at which the device comes back at once."""
+
+    def come(lookout: FakeLookout) -> FakeLookout:
+        node.gone = False
+        node._free()
+        lookout.come()
+        return lookout
+
+    stream._reconnect = Reconnect("/dev/video0", lambda: come(FakeLookout()), cam.reopen)  # type: ignore[arg-type,return-value]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda w: w["memory"])
+def test_unplugged_in_the_body_of_a_loop(cam: Camera, node: FakeVideo, way: dict[str, Any]) -> None:
+    """The turn begins with giving back the frame before, to a device that is gone."""
+    stream = cam.stream(**way)
+    plugged_in_again(cam, node, stream)
+    seen = []
+    for frame in stream:
+        seen.append(frame.sequence)
+        if len(seen) == 4:
+            break
+        if len(seen) == 2:
+            node.unplug()
+    assert seen == [0, 1, 0, 1]
+    assert (stream.stats.reconnects, stream.stats.drops) == (1, 0)
+
+
+def test_the_camera_closed_while_its_node_is_opened_again(
+    cam: Camera, vb2: Vb2System, node: FakeVideo
+) -> None:
+    """Nothing stays open, whoever is first."""
+    vb2.before(len(vb2.calls) + 1, cam.close)  # at QUERYCAP, after open
+    with pytest.raises(ClosedError):
+        cam.reopen("/dev/video0")
+    assert not vb2.leaks()
+    Camera.__init__(cam, "/dev/video0")  # the fixture looks at it once more
