@@ -10,12 +10,16 @@ Each delivery that is ready is one byte in the pipe. What the engine was asked f
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import gc
 import os
+import select
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from vb2user.capture.engine import Delivery, Engine
 from vb2user.capture.stream import Stream
@@ -32,6 +36,8 @@ FORMAT = replace(
     Format(BufType.VIDEO_CAPTURE, FourCC("GREY"), 16, 8, Field.NONE), planes=(PlaneFormat(SIZE, 16),)
 )
 PERIOD = 40_000_000
+WAIT = 20  # seconds until what hangs is a failure
+T = TypeVar("T")
 
 
 def gone(name: str = "/dev/video0") -> DeviceGone:
@@ -186,7 +192,86 @@ class PipeEngine(Engine):
                 raise self.failing.pop("close")
 
 
+class FakeLookout:
+    """A lookout whose events a test sends: ``come(path)``, ``come(None)`` for one that means nothing."""
+
+    def __init__(self) -> None:
+        self.path: str | None = None
+        self.waits = threading.Event()
+        self.closed = 0
+        self.answers: list[str | None] = []  #: of :meth:`look`, before the path
+        self._fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+
+    def come(self, path: str | None = "/dev/video0") -> None:
+        self.path = path
+        os.eventfd_write(self._fd, 1)
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def wait(self, timeout: float | None) -> None:
+        self.waits.set()
+        select.select([self._fd], [], [], timeout)
+
+    def wake(self) -> None:
+        if not self.closed:
+            os.eventfd_write(self._fd, 1)
+
+    def look(self) -> str | None:
+        self.waits.set()
+        if self.answers:
+            return self.answers.pop(0)
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._fd)
+        return self.path
+
+    def close(self) -> None:
+        self.closed += 1
+        os.close(self._fd)
+
+
 def stream_of(engine: PipeEngine | Callable[[], PipeEngine], **options: Any) -> Stream:
     """A stream of one engine, or of those that a callable makes."""
     make = engine if callable(engine) else lambda: engine
     return Stream("/dev/video0", FORMAT, make, **options)
+
+
+# -- asyncio ----------------------------------------------------------------------------------------
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run it to its end; what the loop has to complain about is a failure."""
+
+    async def limited() -> T:
+        said: list[dict[str, Any]] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: said.append(context))
+        result = await asyncio.wait_for(main, WAIT)
+        gc.collect()
+        assert said == []
+        return result
+
+    return asyncio.run(limited())
+
+
+async def idle(turns: int = 5) -> None:
+    """Let the loop go round."""
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    while not true():
+        await asyncio.sleep(0.001)
+
+
+async def reading(stream: Stream) -> asyncio.Task[int]:
+    """A task that waits for a frame, and does wait by now."""
+
+    async def read() -> int:
+        return (await stream.anext_frame()).sequence
+
+    task = asyncio.create_task(read())
+    await idle()
+    assert not task.done()
+    return task

@@ -1,65 +1,22 @@
-"""A device that is gone: what a stream says, and how it waits for it and goes on."""
+"""How a stream waits for a device that is gone, and goes on."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import gc
-import os
-import select
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fakes_engine import PipeEngine, gone, stream_of
-from fakes_vb2 import FakeUDmaBuf, FakeVideo, Vb2System
+from fakes_engine import FakeLookout, PipeEngine, gone, stream_of
 
-from vb2user.capture.camera import Camera
 from vb2user.capture.reconnect import Reconnect
 from vb2user.capture.stream import Stream
 from vb2user.errors import ClosedError, DeviceGone, KernelError, StateError, StreamStopped
 
 WAIT = 20  # seconds until what hangs is a failure
-
-
-class FakeLookout:
-    """A lookout whose events a test sends: ``come(path)``, ``come(None)`` for one that means nothing."""
-
-    def __init__(self) -> None:
-        self.path: str | None = None
-        self.waits = threading.Event()
-        self.closed = 0
-        self.answers: list[str | None] = []  #: of :meth:`look`, before the path
-        self._fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-
-    def come(self, path: str | None = "/dev/video0") -> None:
-        self.path = path
-        os.eventfd_write(self._fd, 1)
-
-    def fileno(self) -> int:
-        return self._fd
-
-    def wait(self, timeout: float | None) -> None:
-        self.waits.set()
-        select.select([self._fd], [], [], timeout)
-
-    def wake(self) -> None:
-        if not self.closed:
-            os.eventfd_write(self._fd, 1)
-
-    def look(self) -> str | None:
-        self.waits.set()
-        if self.answers:
-            return self.answers.pop(0)
-        with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(self._fd)
-        return self.path
-
-    def close(self) -> None:
-        self.closed += 1
-        os.close(self._fd)
 
 
 class World:
@@ -394,115 +351,3 @@ def test_a_forgotten_stream_that_came_back() -> None:
     del stream
     gc.collect()
     assert world.at_rest()
-
-
-# -- without reconnecting ---------------------------------------------------------------------------
-
-
-def test_gone(take: Take) -> None:
-    engine = PipeEngine()
-    engine.put(0, gone())
-    stream = stream_of(engine)
-    with pytest.raises(DeviceGone):
-        take(stream, 2)
-    assert engine.log[-1] == "close"
-    stream.close()
-
-
-def test_gone_says_so_as_often_as_it_is_asked() -> None:
-    engine = PipeEngine()
-    engine.put(gone())
-    with stream_of(engine) as stream:
-        for _ in range(2):
-            with pytest.raises(DeviceGone):
-                stream.next_frame()
-            with pytest.raises(DeviceGone):
-                asyncio.run(stream.anext_frame())
-
-
-def test_what_closing_says_hides_nothing(take: Take) -> None:
-    engine = PipeEngine()
-    engine.put(gone())
-    engine.failing["close"] = KernelError(errno.EIO, "VIDIOC_STREAMOFF", "/dev/video0")
-    with pytest.raises(DeviceGone):
-        take(stream_of(engine), 1)
-
-
-# -- over the fake kernel ---------------------------------------------------------------------------
-
-
-@pytest.fixture
-def cam(vb2: Vb2System, node: FakeVideo) -> Iterator[Camera]:
-    vb2.nodes["/dev/udmabuf"] = FakeUDmaBuf(vb2)
-    with Camera("/dev/video0") as opened:
-        yield opened
-        node.gone = False
-        node._free()
-        gc.collect()
-        assert vb2.leaks() == {"FakeVideo": 1}
-
-
-WAYS: list[dict[str, Any]] = [
-    {"memory": "mmap"},
-    {"memory": "userptr"},
-    {"memory": "dmabuf", "heap": "udmabuf"},
-    {"memory": "read"},
-]
-
-
-@pytest.mark.parametrize("way", WAYS, ids=lambda w: w["memory"])
-@pytest.mark.parametrize("buffers", [1, 3])
-def test_unplugged_while_a_frame_is_out(
-    cam: Camera, node: FakeVideo, way: dict[str, Any], buffers: int
-) -> None:
-    """To give it back is no longer possible, nor is it needed: what is told is that the device is gone."""
-    with cam.stream(buffers=buffers, max_buffers=buffers, **way) as stream:
-        frame = stream.next_frame()
-        held = [stream.next_frame().hold()] if buffers > 1 else []
-        node.unplug()
-        with frame:
-            pass
-        for _ in range(2):
-            with pytest.raises(DeviceGone):
-                stream.next_frame()
-        for one in held:
-            one.release()
-
-
-def plugged_in_again(cam: Camera, node: FakeVideo, stream: Stream) -> None:
-    """Give a stream of the fake camera a lookout at which the device comes back at once."""
-
-    def come(lookout: FakeLookout) -> FakeLookout:
-        node.gone = False
-        node._free()
-        lookout.come()
-        return lookout
-
-    stream._reconnect = Reconnect("/dev/video0", lambda: come(FakeLookout()), cam.reopen)  # type: ignore[arg-type,return-value]
-
-
-@pytest.mark.parametrize("way", WAYS, ids=lambda w: w["memory"])
-def test_unplugged_in_the_body_of_a_loop(cam: Camera, node: FakeVideo, way: dict[str, Any]) -> None:
-    """The turn begins with giving back the frame before, to a device that is gone."""
-    stream = cam.stream(**way)
-    plugged_in_again(cam, node, stream)
-    seen = []
-    for frame in stream:
-        seen.append(frame.sequence)
-        if len(seen) == 4:
-            break
-        if len(seen) == 2:
-            node.unplug()
-    assert seen == [0, 1, 0, 1]
-    assert (stream.stats.reconnects, stream.stats.drops) == (1, 0)
-
-
-def test_the_camera_closed_while_its_node_is_opened_again(
-    cam: Camera, vb2: Vb2System, node: FakeVideo
-) -> None:
-    """Nothing stays open, whoever is first."""
-    vb2.before(len(vb2.calls) + 1, cam.close)  # at QUERYCAP, after open
-    with pytest.raises(ClosedError):
-        cam.reopen("/dev/video0")
-    assert not vb2.leaks()
-    Camera.__init__(cam, "/dev/video0")  # the fixture looks at it once more
