@@ -52,11 +52,14 @@ def test_exception() -> None:
     engine = PipeEngine()
     engine.put(0)
 
+    async def loop() -> None:
+        async for _ in stream_of(engine):
+            raise ZeroDivisionError
+
     async def main() -> None:
-        with pytest.raises(ZeroDivisionError):
-            async for _ in stream_of(engine):
-                raise ZeroDivisionError
-        assert engine.closed
+        with pytest.raises(ZeroDivisionError) as caught:
+            await loop()
+        assert engine.closed, caught
 
     run(main())
 
