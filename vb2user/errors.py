@@ -60,7 +60,8 @@ class FramesLost(Vb2Error):
     """The driver counted frames that it never delivered, under the policy ``raise``.
 
     Attributes:
-        count: how many are missing. The frame after them is not lost: the next turn delivers it.
+        count: how many are missing. The frame after them is not lost: the next turn delivers it, unless
+            another policy leaves it out.
     """
 
     def __init__(self, message: str, count: int = 0, *, remedy: str | None = None) -> None:

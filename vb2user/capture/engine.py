@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from vb2user.errors import (
     BuffersHeld,
+    DeviceGone,
     KernelError,
     MissingPrerequisite,
     NotSupported,
@@ -124,6 +125,10 @@ class Engine(ABC):
         """Stop and free everything. Idempotent, from any thread."""
 
 
+#: The driver, or the memory, gives no more buffers; the stream does with those it has.
+_NO_MORE = (errno.ENOBUFS, errno.ENOMEM, errno.EINVAL, errno.EBUSY, errno.EFAULT)
+
+
 def _delivery(d: Dequeued) -> Delivery:
     return Delivery(d.buffer.index, d.flags, d.field, d.sequence, d.timestamp_ns, d.bytesused, d.data_offset)
 
@@ -139,6 +144,9 @@ class QueueEngine(Engine):
         #: How many buffers the driver shall have at least: one that it fills, and one for the next frame.
         self._low = 1
         self._grows = True
+        #: Allocated for growth, and not taken by the driver yet.
+        self._spare: list[Buffer] = []
+        self._gone = False
 
     @property
     def queue(self) -> Queue:
@@ -171,23 +179,30 @@ class QueueEngine(Engine):
     def feed(self, most: int | None) -> None:
         """CREATE_BUFS and QBUF of one more, where fewer than two are with the driver."""
         queue = self._queue
-        if queue.queued >= self._low or not queue.streaming:
+        if queue.queued >= self._low or not queue.streaming or self._gone:
             return
         limits = [n for n in (most, queue.memory.limit) if n is not None]
-        if self._grows and all(len(queue) < n for n in limits):
-            before = {b.index for b in queue.buffers}
+        if self._grows and (self._spare or all(len(queue) < n for n in limits)):
             try:
-                queue.create(1, self._format)
+                self._grow()
             except (NotSupported, MissingPrerequisite, UsageError):
                 self._grows = False  # no CREATE_BUFS, or no more memory of the program's own
             except KernelError as e:
-                if e.errno not in (errno.ENOBUFS, errno.ENOMEM, errno.EINVAL, errno.EBUSY):
+                if e.errno not in _NO_MORE:
                     raise
                 self._grows = e.errno == errno.ENOMEM
-            else:
-                self._take_up([b for b in queue.buffers if b.index not in before])
         if not queue.queued and queue.streaming:
             raise refusals.held(queue.name, len(queue))
+
+    def _grow(self) -> None:
+        queue = self._queue
+        if not self._spare:
+            before = {b.index for b in queue.buffers}
+            queue.create(1, self._format)
+            self._spare = [b for b in queue.buffers if b.index not in before]
+        while self._spare:  # one whose QBUF fails stays spare: not every kernel can remove it
+            self._take_up(self._spare[:1])
+            self._spare.pop(0)
 
     @property
     def buffers(self) -> int:
@@ -216,6 +231,8 @@ class QueueEngine(Engine):
 
     def end(self, index: int) -> None:
         """``DMA_BUF_IOCTL_SYNC`` END for DMABUF; nothing to end once the stream was closed."""
+        if self._queue.inherited:
+            return
         with contextlib.suppress(StreamStopped):
             self._buffer(index).memory.end_access(write=self._writable)
 
@@ -229,13 +246,15 @@ class QueueEngine(Engine):
         return StreamStopped(f"{self._queue.name}: the stream was closed")
 
     def give_back(self, index: int) -> None:
-        """QBUF, unless the stream ended meanwhile."""
-        if not self._queue.streaming:
+        """QBUF, unless the stream ended meanwhile, or the device is gone."""
+        if not self._queue.streaming or self._queue.inherited:
             return
         try:
             buffer = self._buffer(index)
             if buffer.state is BufferState.DEQUEUED:
                 self._queue.enqueue(buffer)
+        except DeviceGone:
+            self._gone = True  # nobody misses the buffer; the next DQBUF says it to whom it concerns
         except Vb2Error:
             if self._queue.streaming:
                 raise  # else another thread stopped the stream meanwhile, and all is well

@@ -68,20 +68,23 @@ class Judge:
         """It is not wanted, good or not; what is missing before it is counted all the same."""
         self._gap(d)
         self.stats.errors += bool(d.flags & _ERROR)
+        self.stats.short += self._is_short(d)
         self.stats.discarded += 1
 
     def look(self, d: Delivery) -> Verdict:
         """Judge the next delivery."""
         gap = self._gap(d)
-        flags = d.flags
-        bad = flags & _ERROR
-        short = not bad and any(
-            used - offset < least
-            for used, offset, least in zip(d.bytesused, d.data_offset, self._least, strict=True)
-        )
+        bad = d.flags & _ERROR
+        short = self._is_short(d)
         if not gap and not bad and not short and not self.not_before_ns:
             return _GOOD
         return self._exceptional(d, gap, bool(bad), short)
+
+    def _is_short(self, d: Delivery) -> bool:
+        return not d.flags & _ERROR and any(
+            used - offset < least
+            for used, offset, least in zip(d.bytesused, d.data_offset, self._least, strict=True)
+        )
 
     def _gap(self, d: Delivery) -> int:
         last, self._last = self._last, d.sequence
@@ -110,15 +113,17 @@ class Judge:
         if policy != "yield":
             stats.discarded += 1
         error: Vb2Error | None = None
+        keep = policy == "yield"
         if policy == "raise":
             error = self._corrupt(d, bad)
         elif gap and self._on_gap == "raise":
+            on = "that frame" if keep else "a later one: a policy leaves that frame out"
             error = FramesLost(
                 f"{self._name}: {gap} frames before frame {d.sequence} never came",
                 gap,
-                remedy="the next turn goes on with that frame; on_gap='yield' only counts (frame.gap)",
+                remedy=f"the next turn goes on with {on}; on_gap='yield' only counts (frame.gap)",
             )
-        return Verdict(gap, short, policy == "yield", error)
+        return Verdict(gap, short, keep, error)
 
     def _corrupt(self, d: Delivery, bad: bool) -> CorruptFrame:
         if bad:

@@ -135,7 +135,10 @@ class Leases:
 
     def describe(self) -> str:
         """Who holds what, in words."""
-        return "; ".join(lease.describe() for lease in self.out.values()) or "frames that were not taken yet"
+        return (
+            "; ".join(lease.describe() for lease in list(self.out.values()))
+            or "frames that were not taken yet"
+        )
 
     def lend(self, slot: int, sequence: int = 0) -> Lease:
         """A buffer goes out, with the frame of that number."""
@@ -144,14 +147,15 @@ class Leases:
 
     def finish(self) -> None:
         """The stream ends: so does all looking, as far as the engine is concerned."""
-        for lease in self.out.values():
+        for lease in list(self.out.values()):  # a reader may be giving one back
             with contextlib.suppress(Vb2Error):
                 lease.finish()
 
     def close(self) -> None:
         """The stream is over. Breaks every circle, so that mappings go with their last view."""
-        while self.out:
-            self.out.popitem()[1].forget()
+        for slot in list(self.out):
+            if (lease := self.out.pop(slot, None)) is not None:  # else a reader gave it back meanwhile
+                lease.forget()
         self.gone.clear()
         self.owed.clear()
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from vb2user.device.comeback import Comeback
-from vb2user.errors import DeviceGone, KernelError, StreamStopped
+from vb2user.errors import ClosedError, DeviceGone, KernelError, StreamStopped
 
 
 class Reconnect:
@@ -45,17 +45,25 @@ class Reconnect:
         if self._lookout is None:
             self._lookout = self._look_out()
 
-    def wait(self, gone: DeviceGone) -> None:
-        """Until it is back and open. ``gone`` again: it did not come in time; StreamStopped: cancelled."""
+    def wait(self, gone: DeviceGone, restart: Callable[[], None]) -> None:
+        """Until it is back, open and started again.
+
+        Args:
+            gone: raised where it does not come in time.
+            restart: starts what streams from it; DeviceGone: it is gone once more, and waited for on.
+
+        Raises:
+            StreamStopped: cancelled.
+        """
         assert self._lookout is not None
         deadline = self._deadline()
         try:
-            while not self._is_back():
+            while not self._is_back(restart):
                 self._lookout.wait(self._left(deadline, gone))
         finally:
             self._end()
 
-    async def await_return(self, gone: DeviceGone) -> None:
+    async def await_return(self, gone: DeviceGone, restart: Callable[[], None]) -> None:
         """:meth:`wait` for a task of asyncio."""
         assert self._lookout is not None
         loop = asyncio.get_running_loop()
@@ -64,10 +72,11 @@ class Reconnect:
         fd = self._lookout.fileno()
         loop.add_reader(fd, seen.set)
         try:
-            while not self._is_back():
+            while not self._is_back(restart):
                 seen.clear()
+                left = self._left(deadline, gone)
                 try:
-                    await asyncio.wait_for(seen.wait(), self._left(deadline, gone))
+                    await asyncio.wait_for(seen.wait(), left)
                 except asyncio.TimeoutError:
                     continue
         finally:
@@ -92,23 +101,30 @@ class Reconnect:
             raise gone
         return left
 
-    def _is_back(self) -> bool:
+    def _is_back(self, restart: Callable[[], None]) -> bool:
         assert self._lookout is not None
-        if self._cancelled:
-            raise StreamStopped(f"{self._name}: the stream was closed")
+        self._check()
         path = self._lookout.look()
         if path is None:
             return False
         try:
             self._reopen(path)
+            restart()
         except DeviceGone:
             return False
+        except ClosedError:  # the camera was closed, and its streams before it
+            self._check()
+            raise
         except KernelError:
             # One that is unplugged again meanwhile says all manner of things.
             if self._lookout.look() is not None:
                 raise
             return False
         return True
+
+    def _check(self) -> None:
+        if self._cancelled:
+            raise StreamStopped(f"{self._name}: the stream was closed")
 
     def _end(self) -> None:
         lookout, self._lookout = self._lookout, None

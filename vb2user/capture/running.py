@@ -8,6 +8,7 @@ says when; a device that comes back gets a new :class:`Running`.
 from __future__ import annotations
 
 import contextlib
+import errno
 import time
 import weakref
 from collections import deque
@@ -38,6 +39,9 @@ class Running:
         judge: what is counted, and what becomes of each delivery.
         most: how many buffers there may be; None: as many as the driver allows.
         latest: of several that are ready the newest is wanted.
+
+    Attributes:
+        lost: the device is gone, and is waited for.
     """
 
     def __init__(
@@ -61,13 +65,21 @@ class Running:
         #: With what was found of it, if it was looked at.
         self._ready: deque[tuple[Delivery, Verdict | None]] = deque()
         self._open = True
+        self.lost = False
+        first = not self._stats.buffers  # else it came back, and what was seen before counts on
         self._stats.buffers = engine.buffers
-        self._stats.queued = self._stats.queued_min = engine.queued
+        self._stats.queued = engine.queued
+        self._stats.queued_min = engine.queued if first else min(self._stats.queued_min, engine.queued)
 
     # -- a turn -------------------------------------------------------------------------------------
 
     def begin_turn(self) -> None:
-        """What the program has done with goes back, and the driver is fed. BuffersHeld: it cannot be."""
+        """What the program has done with goes back, and the driver is fed.
+
+        BuffersHeld: it cannot be fed. DeviceGone: it was waited for in vain, up to now.
+        """
+        if self.lost:
+            raise DeviceGone(errno.ENODEV, "poll", self._name, meaning="it was unplugged, and is not back")
         frame = self._frame() if self._frame is not None else None
         self._frame = None
         if frame is not None and not frame.on_hold:
@@ -109,7 +121,7 @@ class Running:
             from vb2user.capture.waiter import Waiter
 
             if waiter is not None:
-                waiter.close()
+                waiter.leave()
             waiter = self._waiter = Waiter(self._name, self.engine, self._keep)
         try:
             return await waiter.next(_left(deadline))

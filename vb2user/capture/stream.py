@@ -9,6 +9,7 @@ borrow the stream.
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 import time
 import weakref
@@ -192,7 +193,7 @@ class Stream:
         if self._finalizer is not None:
             self._finalizer.detach()
         with contextlib.ExitStack() as last:
-            if self._reconnect is not None:
+            if self._reconnect is not None and self._born == fork.generation:  # else it is the parent's
                 last.callback(self._reconnect.cancel)
             running.close()
 
@@ -263,32 +264,30 @@ class Stream:
         with self._one_reader():
             while True:
                 run = self._run
-                run.begin_turn()
                 deadline = self._deadline(timeout)
                 try:
+                    run.begin_turn()
                     while (frame := run.take(run.wait(deadline))) is None:
                         run.left_out(deadline)
                     return frame
                 except DeviceGone as gone:
                     closings = self._closings
-                    self._lost(run, gone).wait(gone)
-                    self._found(closings)
+                    self._lost(run, gone).wait(gone, functools.partial(self._found, closings))
 
     async def anext_frame(self, timeout: float | None = None) -> Frame:
         """:meth:`next_frame` for a task of asyncio."""
         with self._one_reader():
             while True:
                 run = self._run
-                run.begin_turn()
                 deadline = self._deadline(timeout)
                 try:
+                    run.begin_turn()
                     while (frame := run.take(await run.await_next(deadline))) is None:
                         run.left_out(deadline)
                     return frame
                 except DeviceGone as gone:
                     closings = self._closings
-                    await self._lost(run, gone).await_return(gone)
-                    self._found(closings)
+                    await self._lost(run, gone).await_return(gone, functools.partial(self._found, closings))
 
     def _deadline(self, timeout: float | None) -> float | None:
         wait = self._timeout if timeout is None else timeout
@@ -325,8 +324,11 @@ class Stream:
         """The device is gone: give back what there is, and be ready to wait; or raise what was said."""
         if self._reconnect is None or self._running is not run:
             raise gone
+        run.lost = True
         self._reconnect.begin()
         _close_quietly(run)
+        if self._running is not run:  # closed just now: begin() may have come after close()'s cancel()
+            self._reconnect.cancel()
         return self._reconnect
 
     def _found(self, closings: int) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from vb2user.errors import KernelError, StateError, StreamStopped
 from vb2user.queue import refusals
+from vb2user.uapi import fork
 
 if TYPE_CHECKING:
     from vb2user.capture.engine import Delivery, Engine
@@ -39,6 +40,7 @@ class Waiter:
         self._readiness = engine.readiness()
         self._fd = self._readiness.fileno()
         self._watched = False
+        self._born = fork.generation
         self._future: asyncio.Future[Delivery] | None = None
 
     def is_here(self) -> bool:
@@ -89,27 +91,35 @@ class Waiter:
     def _unwatch(self) -> None:
         if self._watched:
             self._watched = False
-            self.loop.remove_reader(self._fd)
+            with contextlib.suppress(RuntimeError):  # the loop was closed just now
+                self.loop.remove_reader(self._fd)
 
     def close(self) -> None:
-        """Wait no more. Idempotent; any thread."""
+        """Wait no more: the engine ends. Idempotent; any thread."""
         self._readiness.drop()
-        if self.loop.is_closed():
+        if self._born != fork.generation or self.loop.is_closed():  # a child shares its parent's loop
             self._readiness.close()
             return
+        self._in_loop(self._end)
+
+    def leave(self) -> None:
+        """Wait no more in this loop; the engine goes on, and its readiness with it."""
+        if self._born == fork.generation and not self.loop.is_closed():
+            self._in_loop(self._unwatch)
+
+    def _in_loop(self, act: Callable[[], None]) -> None:
         try:
             here = asyncio.get_running_loop() is self.loop
         except RuntimeError:
             here = False
         if here or not self.loop.is_running():
-            self._end()
+            act()
         else:
             with contextlib.suppress(RuntimeError):  # the loop was closed just now
-                self.loop.call_soon_threadsafe(self._end)
+                self.loop.call_soon_threadsafe(act)
 
     def _end(self) -> None:
-        with contextlib.suppress(RuntimeError):
-            self._unwatch()
+        self._unwatch()
         self._readiness.close()
         if self._future is not None and not self._future.done():
             self._future.set_exception(StreamStopped(f"{self._name}: the stream was closed"))

@@ -7,6 +7,7 @@ or was plugged in since: without a serial number only the place tells two camera
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 from dataclasses import dataclass
@@ -15,8 +16,9 @@ from typing import TYPE_CHECKING
 
 from vb2user.device.device import Device
 from vb2user.device.discovery import context
-from vb2user.errors import KernelError
+from vb2user.errors import ClosedError, KernelError
 from vb2user.uapi.enums import Cap
+from vb2user.uapi.kernel import eventfd
 
 if TYPE_CHECKING:
     import pyudev
@@ -96,13 +98,14 @@ class Comeback:
         self._monitor = pyudev.Monitor.from_netlink(self._context, source=source)
         self._monitor.filter_by("video4linux")
         self._monitor.start()
-        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        # An Fd: wake() may come from another thread while close() is at it, and the number be another's.
+        self._wake = eventfd("wake of a lookout")
         try:
             self._epoll = select.epoll()
             self._epoll.register(self._monitor.fileno(), select.EPOLLIN)
-            self._epoll.register(self._wake, select.EPOLLIN)
+            self._epoll.register(self._wake.fileno(), select.EPOLLIN)
         except BaseException:
-            os.close(self._wake)
+            self._wake.close()
             raise
 
     def fileno(self) -> int:
@@ -115,8 +118,8 @@ class Comeback:
 
     def wake(self) -> None:
         """End a :meth:`wait`. Any thread; does nothing on a closed one."""
-        if self._wake >= 0:
-            os.eventfd_write(self._wake, 1)
+        with contextlib.suppress(ClosedError):
+            self._wake.signal()
 
     def look(self) -> str | None:
         """The path of its node, if it is there."""
@@ -136,6 +139,4 @@ class Comeback:
     def close(self) -> None:
         """Look out no more. Idempotent."""
         self._epoll.close()
-        wake, self._wake = self._wake, -1
-        if wake >= 0:
-            os.close(wake)
+        self._wake.close()

@@ -56,6 +56,7 @@ class Device:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._closed = False
         self._node = open_node(path)
         try:
             self.capability = calls.querycap(self._node)
@@ -357,10 +358,14 @@ class Device:
             node.close()
             raise
         old, self._node, self.capability = self._node, node, capability
+        if self._closed:  # meanwhile, by another thread, which saw the old node
+            node.close()
+            raise ClosedError(f"{self.path} was closed")
         old.close()
 
     def close(self) -> None:
         """Close the node. Idempotent."""
+        self._closed = True
         self._node.close()
 
     def __enter__(self: _Self) -> _Self:

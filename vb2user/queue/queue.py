@@ -81,6 +81,11 @@ class Queue:
         return self._streaming
 
     @property
+    def inherited(self) -> bool:
+        """Whether this is a child of fork(2), and the queue its parent's: the driver must not hear of it."""
+        return self._born != fork.generation
+
+    @property
     def queued(self) -> int:
         """How many buffers are with the driver."""
         return self._queued
@@ -167,6 +172,7 @@ class Queue:
 
     def remove(self, index: int, count: int = 1) -> bool:
         """REMOVE_BUFS: free some buffers of the program's; False where kernel or driver lack it."""
+        self._check_process()
         with self._lock:
             gone = [self.buffer(i) for i in range(index, index + count)]
             states = [after(b.state, Action.REMOVE, b.index, self.name) for b in gone]
@@ -223,6 +229,7 @@ class Queue:
             timestamp_ns: output queues with ``TIMESTAMP_COPY``.
             hints: ``NO_CACHE_CLEAN``, ``NO_CACHE_INVALIDATE``; see :meth:`BufferMemory.prepare`.
         """
+        self._check_process()
         with self._lock:
             state = after(buffer.state, Action.QBUF, buffer.index, self.name)
             buffer.memory.fill(hints)
@@ -237,6 +244,7 @@ class Queue:
 
     def prepare(self, buffer: Buffer, hints: BufFlag = BufFlag(0)) -> BufFlag:
         """PREPARE_BUF: the expensive part of QBUF ahead of time; see :meth:`BufferMemory.prepare`."""
+        self._check_process()
         with self._lock:
             state = after(buffer.state, Action.PREPARE, buffer.index, self.name)
             flags = buffer.memory.prepare(hints)
@@ -270,8 +278,7 @@ class Queue:
 
     def try_dequeue(self) -> Dequeued | None:
         """DQBUF of what is finished already; None: nothing is. Errors as :meth:`dequeue`."""
-        if self._born != fork.generation:
-            self._check_open()
+        self._check_process()
         with self._lock:
             if not self._streaming:
                 raise refusals.not_streaming(self.name, self._closed)
@@ -369,7 +376,7 @@ class Queue:
                 return
             self._streaming = False
             try:
-                with self._gone_is_done():
+                with refusals.gone_is_done():
                     calls.streamoff(self._node, self.type)
                 self._all(Action.STREAMOFF)
             except Vb2Error:
@@ -379,17 +386,6 @@ class Queue:
                 raise
             finally:
                 self._dismiss_reader()
-
-    @staticmethod
-    @contextlib.contextmanager
-    def _gone_is_done() -> Iterator[None]:
-        # Unplugged, or the node was closed: the kernel has taken everything back by itself. Any other
-        # error while giving back is worth hearing.
-        try:
-            yield
-        except (ClosedError, KernelError) as e:
-            if isinstance(e, KernelError) and e.errno != errno.ENODEV:
-                raise
 
     def _dismiss_reader(self) -> None:
         # The reader must have left poll(2) before the buffers go: polling a queue without buffers
@@ -449,7 +445,7 @@ class Queue:
                 wake.close()
         finally:
             if self._allocated:
-                with self._gone_is_done():
+                with refusals.gone_is_done():
                     self.memory.release(self._node, self.type)
                 self._allocated = False
 
@@ -480,9 +476,12 @@ class Queue:
         for buffer in buffers:
             buffer.memory.close()
 
-    def _check_open(self) -> None:
+    def _check_process(self) -> None:
         if self._born != fork.generation:
             raise refusals.of_the_parent(self.name)
+
+    def _check_open(self) -> None:
+        self._check_process()
         if self._closed:
             raise ClosedError(f"{self.name}: the queue was closed", remedy="make a new one")
 

@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
-from vb2user.errors import BuffersHeld, StateError, StreamStopped, StreamTimeout
+import contextlib
+import errno
+from collections.abc import Iterator
+
+from vb2user.errors import BuffersHeld, ClosedError, KernelError, StateError, StreamStopped, StreamTimeout
+
+
+@contextlib.contextmanager
+def gone_is_done() -> Iterator[None]:
+    """Unplugged, or the node was closed: the kernel has taken everything back by itself.
+
+    Any other error while giving back is worth hearing.
+    """
+    try:
+        yield
+    except (ClosedError, KernelError) as e:
+        if isinstance(e, KernelError) and e.errno != errno.ENODEV:
+            raise
 
 
 def held(name: str, count: int) -> BuffersHeld:

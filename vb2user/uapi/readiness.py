@@ -12,6 +12,7 @@ import contextlib
 import threading
 
 from vb2user.errors import ClosedError
+from vb2user.uapi import fork
 from vb2user.uapi.kernel import POLLIN, Fd, epoll, eventfd
 
 
@@ -25,6 +26,7 @@ class Readiness:
 
     def __init__(self, node: Fd, events: int) -> None:
         self._lock = threading.Lock()
+        self._born = fork.generation
         self._node: Fd | None = node
         self._epoll = epoll(node.name)
         try:
@@ -41,7 +43,13 @@ class Readiness:
         return self._epoll.fileno()
 
     def drop(self) -> None:
-        """When this returns, the kernel polls the node no more. Idempotent; any thread."""
+        """When this returns, the kernel polls the node no more. Idempotent; any thread.
+
+        In a child of fork(2) it does nothing: epoll instance and eventfd are shared with the parent, who
+        waits by them.
+        """
+        if self._born != fork.generation:
+            return
         with self._lock:
             node, self._node = self._node, None
             if node is None:
