@@ -16,7 +16,7 @@ import pytest
 from fakes_usbip import Host, served
 
 from vb2user.errors import MissingPrerequisite, Vb2Error
-from vb2user.harness import modules, sur40
+from vb2user.harness import children, modules, sur40
 from vb2user.harness.sur40 import SIZE, TOUCH, VIDEO, Sur40, VirtualSur40, picture
 from vb2user.harness.usbdevice import Setup
 
@@ -130,7 +130,7 @@ def test_a_holder_that_stays_is_not_waited_for_for_ever() -> None:
 def test_sigterm_is_passed_on() -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     before = signal.getsignal(signal.SIGTERM)
-    with sur40._passing_on(child):
+    with children.passing_on(child):
         os.kill(os.getpid(), signal.SIGTERM)
         assert child.wait(timeout=30) == -signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) is before

@@ -73,6 +73,7 @@ class Connection:
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._count = itertools.count()
         self._stopping = False
+        self._hanging_up = False
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.done_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         name = f"usb {device.descriptor.id_vendor:04x}:{device.descriptor.id_product:04x}"
@@ -126,6 +127,12 @@ class Connection:
             heapq.heappush(self._timers, (when, next(self._count), function))
         self._wake()
 
+    def hang_up(self) -> None:
+        """End it once all that was answered is sent, and do not wait for that."""
+        with self._lock:
+            self._hanging_up = True
+        self._wake()
+
     def _wake(self) -> None:
         if threading.current_thread() is not self._thread and not self.closed:
             os.eventfd_write(self._wake_fd, 1)
@@ -160,6 +167,8 @@ class Connection:
             while not self._stopping:
                 wait = self._run_timers()
                 self._send()
+                if self._hanging_up and not self._outgoing:
+                    return
                 wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._outgoing else 0)
                 if wanted != watched:
                     selector.modify(self._sock, wanted)
@@ -382,6 +391,13 @@ class Plug:
             self.nodes[name] = tuple(found)
         return bool(root.is_initialized)
 
+    def detach(self) -> None:
+        """Take it out, and do not wait for what comes of that; may be called again, and from any thread."""
+        # The host's end going away is the same, and needs no port that still is ours.
+        with contextlib.suppress(OSError):
+            if self.connection.alive:
+                (_VHCI / "detach").write_text(str(self.port))
+
     def unplug(self, deadline: float = DEADLINE) -> None:
         """Take it out, and wait until the kernel has done so; does nothing the second time.
 
@@ -392,16 +408,19 @@ class Plug:
             return
         try:
             monitor = _monitor()[1]
-            # The host's end going away is the same, and needs no port that still is ours.
-            with contextlib.suppress(OSError):
-                if self.connection.alive:
-                    (_VHCI / "detach").write_text(str(self.port))
+            self.detach()
             folder = self.folder
             if folder is not None:
                 what = f"{folder.name} is still there: its driver did not let go of it"
                 self._wait(monitor, lambda: not folder.exists(), what, ending=True, deadline=deadline)
         finally:
             self.connection.close()
+
+    def raise_error(self) -> None:
+        """UsbipError if the device itself failed while it was plugged in."""
+        error = self.connection.error
+        if isinstance(error, Exception):
+            raise UsbipError(f"the virtual USB device failed: {error}") from error
 
 
 def _monitor() -> tuple[Any, Any]:
@@ -414,11 +433,10 @@ def _monitor() -> tuple[Any, Any]:
     return context, monitor
 
 
-@contextlib.contextmanager
-def plugged(
+def plug_in(
     device: UsbDevice, nodes: Mapping[str, Nodes] | None = None, *, deadline: float = DEADLINE
-) -> Iterator[Plug]:
-    """Plug a device in for as long as the ``with`` block lasts.
+) -> Plug:
+    """Plug a device in until :meth:`Plug.unplug`.
 
     Args:
         device: what to emulate; it may be plugged in once at a time.
@@ -445,11 +463,28 @@ def plugged(
         patterns = ", ".join(n.pattern for n in wanted.values()) or "the device"
         what = f"neither kernel nor udev made {patterns} of the virtual USB device"
         plug._wait(monitor, lambda: plug._is_there(context, wanted), what, ending=False, deadline=deadline)
+    except BaseException:
+        with contextlib.suppress(Vb2Error):  # the first error is the one to hear about
+            plug.unplug()
+        raise
+    return plug
+
+
+@contextlib.contextmanager
+def plugged(
+    device: UsbDevice, nodes: Mapping[str, Nodes] | None = None, *, deadline: float = DEADLINE
+) -> Iterator[Plug]:
+    """Plug a device in for as long as the ``with`` block lasts; arguments and errors as for :func:`plug_in`.
+
+    Raises:
+        UsbipError: at the end, too, if the device raised meanwhile.
+    """
+    plug = plug_in(device, nodes, deadline=deadline)
+    try:
         yield plug
     except BaseException:
         with contextlib.suppress(Vb2Error):  # the first error is the one to hear about
             plug.unplug()
         raise
     plug.unplug()
-    if isinstance(connection.error, Exception):
-        raise UsbipError(f"the virtual USB device failed: {connection.error}") from connection.error
+    plug.raise_error()
