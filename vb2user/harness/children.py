@@ -48,11 +48,11 @@ def passing_on(child: subprocess.Popen[bytes]) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def end(child: subprocess.Popen[bytes]) -> None:
+def end(child: subprocess.Popen[bytes], patience: float = 10.0) -> None:
     """Have the child ended, ever less politely: it must not outlive the device that it has open."""
     for politeness in range(3):
         if politeness:
             child.send_signal(signal.SIGTERM if politeness == 1 else signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(timeout=10)
+            child.wait(timeout=patience)
             return

@@ -27,11 +27,11 @@ from vb2user.harness.usbip import DEADLINE, Nodes, Plug, plug_in, require_module
 from vb2user.harness.uvc_controls import Controls, bits
 from vb2user.harness.uvc_descriptors import (
     CONTROL_INTERFACE,
-    FORMATS,
     STREAMING_INTERFACE,
     VIDEO_ENDPOINT,
     configuration,
 )
+from vb2user.harness.uvc_descriptors import FORMATS as FORMATS
 from vb2user.harness.uvc_descriptors import Format as Format
 from vb2user.harness.uvc_descriptors import Size as Size
 from vb2user.harness.uvc_jpeg import check_jpeg as check_jpeg
