@@ -1,7 +1,7 @@
 """Beside the layers: runs a command beside a device that this process emulates, and surely to its end.
 
-A process that is a device and its user at once cannot always be killed: what it has open is closed by the
-kernel after it has ceased to answer as a device. So the two are kept apart, and the device outlives the user.
+A process that is a device and its user at once cannot always be killed (:mod:`vb2user.harness.fds` says
+why). So the two are kept apart, and the device outlives the user.
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ from typing import Any
 
 from vb2user.errors import MissingPrerequisite, Vb2Error
 from vb2user.harness import programs
+from vb2user.harness.fds import closed_first
 from vb2user.harness.usbdescriptors import Speed
 from vb2user.harness.usbdevice import Setup, Urb, UsbDevice
 from vb2user.harness.usbip_wire import Decoder, ProtocolError, RetSubmit, RetUnlink, Submit, Unlink
@@ -450,7 +451,7 @@ def plug_in(
     require_vhci()
     wanted = nodes or {}
     ours, theirs = socket.socketpair()
-    connection = Connection(device, ours)
+    connection = Connection(device, closed_first(ours))
     try:
         context, monitor = _monitor()
         with theirs:

@@ -201,9 +201,10 @@ class VirtualWebcam:
     """A webcam that is plugged in for a ``with`` block, and taken out and put back as wanted.
 
     It may be taken out while somebody streams; that is what it is for. Every method may be called from any
-    thread. Several webcams at once are fine (vhci-hcd has eight ports for them). To be killed by SIGKILL
-    while it streams
-    from its own webcam is not for a process to survive cleanly: :func:`run_with_webcam` keeps the two apart.
+    thread. Several webcams at once are fine (vhci-hcd has eight ports for them). A process that is killed
+    while it streams from its own webcam leaves nothing behind as long as it has fewer than about a thousand
+    files open (:mod:`vb2user.harness.fds`); :func:`run_with_webcam`, which keeps the two apart, does so in
+    any case.
 
     Args:
         transport: ``bulk`` or ``isochronous``.
