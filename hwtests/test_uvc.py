@@ -40,7 +40,7 @@ SIZE = WIDTH * HEIGHT * 2
 #: So small that even an MJPG picture makes two of them; isochronous: what the rate takes of a microframe.
 PAYLOAD = {"bulk": 512, "isochronous": 256}
 TRANSPORTS = ("bulk", "isochronous")
-TIMEOUT = 30.0
+TIMEOUT = 60.0
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ def test_every_byte_is_right(cam: vb2user.Camera, source: str) -> None:
     with stream:
         for frame in stream:
             assert frame.ok
-            assert (number(frame), frame.bytesused) == (frame.sequence, [SIZE])
+            assert (number(frame), frame.bytesused) == (frame.sequence, SIZE)
             seen.append(frame.sequence)
             frame.array[:] = 0x5A  # the next picture in this buffer must be new
     assert len(set(seen)) == 10
@@ -266,7 +266,7 @@ def take(cam: vb2user.Camera, first: int = 7) -> dict[int, Seen]:
     found = {}
     with cam.stream(buffers=first + 4, count=first + 1, timeout=TIMEOUT, on_error="yield") as stream:
         for frame in stream:
-            (size,) = frame.bytesused
+            size = frame.bytesused
             told: int | None = None
             if str(frame.format.pixelformat) == "YUYV":
                 told = number_of(frame.planes[0]) if size >= 4 else None
@@ -349,7 +349,7 @@ def test_a_stalled_endpoint(webcams: dict[str, VirtualWebcam], log: Log) -> None
         with cam.stream(buffers=6, timeout=2, on_error="yield") as stream:
             seen: list[tuple[bool, int]] = []
             with pytest.raises(vb2user.StreamTimeout):
-                each(stream, lambda frame: seen.append((frame.ok, frame.bytesused[0])))
+                each(stream, lambda frame: seen.append((frame.ok, frame.bytesused)))
         assert sorted(seen[:2]) == [(True, SIZE)] * 2
         assert 4 <= len(seen[2:]) <= 6
         assert {ok for ok, _ in seen[2:]} == {False}
@@ -441,7 +441,7 @@ def test_flagged_frames_at_the_end(webcam: VirtualWebcam, log: Log) -> None:
         frames: list[tuple[bool, int]] = []
         stream = cam.stream(timeout=TIMEOUT, on_error="yield")
         with pytest.raises(vb2user.DeviceGone):
-            each(stream, lambda frame: frames.append((frame.ok, frame.bytesused[0])))
+            each(stream, lambda frame: frames.append((frame.ok, frame.bytesused)))
     assert len([size for ok, size in frames if ok]) <= 2
     assert {size for ok, size in frames if ok} <= {SIZE}
 
