@@ -416,6 +416,7 @@ def test_unplugged_from_another_thread(webcam: VirtualWebcam, log: Log, memory: 
             thread.join()
             assert gone(webcam)
         webcam.plug_in()
+        assert webcam.video != cam.path  # for that is open still
         with pytest.raises(vb2user.DeviceGone):
             cam.get_format()
         with opened(webcam) as again, again.stream(count=2, timeout=TIMEOUT) as stream:
@@ -428,8 +429,9 @@ def test_unplugging_without_waiting(webcam: VirtualWebcam, log: Log) -> None:
         webcam.unplug(wait=False)
         with pytest.raises(vb2user.DeviceGone):
             each(stream, number)
-    webcam.plug_in()  # waits for the other to be gone
-    assert webcam.plugged_in
+        assert not webcam.plugged_in
+        webcam.plug_in()  # waits for the other to be gone
+        assert webcam.plugged_in
     with opened(webcam) as cam, cam.stream(count=1, timeout=TIMEOUT) as stream:
         number(next(iter(stream)))
 

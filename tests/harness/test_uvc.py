@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vb2user.errors import MissingPrerequisite, UsageError, Vb2Error
-from vb2user.harness import uvc
+from vb2user.harness import usbip, uvc
 from vb2user.harness.usbdevice import Setup
+from vb2user.harness.usbip import Plug
 from vb2user.harness.usbip_wire import IsoPacket
 from vb2user.harness.uvc import Format, Size, VirtualWebcam, Webcam, check, jpeg
 from vb2user.harness.uvc_controls import CONTROLS
@@ -404,6 +405,26 @@ def test_before_it_is_plugged_in() -> None:
     webcam.unplug(wait=False)
     with pytest.raises(Vb2Error, match="never plugged in"):
         _ = webcam.video
+
+
+def test_it_is_not_plugged_in_from_the_moment_of_unplugging_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usbip, "_VHCI", tmp_path)
+    (tmp_path / "detach").touch()
+    webcam = VirtualWebcam(formats=FAST)
+    with served(webcam.device) as (host, connection):
+        webcam._plug = Plug(webcam.device, 3, connection)
+        assert webcam.plugged_in
+        webcam.unplug(wait=False)
+        assert not webcam.plugged_in
+        assert (tmp_path / "detach").read_text() == "3"
+        webcam._plug = Plug(webcam.device, 3, connection)
+        webcam.unplug_after(1)
+        commit(host, 1, 1, 0)
+        bulk_frame(host)
+        assert host.ended()
+        assert not webcam.plugged_in
 
 
 def test_each_has_a_serial_number_of_its_own_and_keeps_it() -> None:

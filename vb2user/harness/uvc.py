@@ -264,7 +264,7 @@ class VirtualWebcam:
     def plugged_in(self) -> bool:
         """Is it plugged in? Not any more from the moment on at which it vanishes or is taken out."""
         plug = self._plug
-        return plug is not None and plug.connection.alive
+        return plug is not None and not plug.detached and not plug.connection.ending
 
     @property
     def video(self) -> str:

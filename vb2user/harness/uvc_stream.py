@@ -150,8 +150,11 @@ class Plan:
                 else:
                     rest = frames - {number}
                     hit = number in frames
-                if hit:
+                if hit and rest:
                     self._entries[index] = (kind, rest)
+                elif hit:
+                    del self._entries[index]
+                if hit:
                     return kind
             return None
 
