@@ -272,3 +272,15 @@ def test_a_buffer_that_the_driver_did_not_take_back(
         held = hold(stream, 2)
         assert len({f.index for f in held}) == 2
         go_on(stream, held)
+
+
+def test_the_exporting_device_is_gone(cam: Camera, vb2: Vb2System) -> None:
+    """No more buffers come from it; the stream's own device is there, and goes on with what it has."""
+    exporting: Any = vb2.nodes["/dev/video1"]
+    with cam.stream(buffers=2, **WAYS["export"]) as stream:
+        exporting.unplug()
+        held = hold(stream, 2)
+        with pytest.raises(BuffersHeld, match=r"frame 0 .buffer 0. is not released"):
+            stream.next_frame()
+        go_on(stream, held)
+    exporting._free()

@@ -190,7 +190,8 @@ class QueueEngine(Engine):
             except (NotSupported, MissingPrerequisite, UsageError):
                 self._grows = False  # no CREATE_BUFS, or no more memory of the program's own
             except KernelError as e:
-                if e.errno not in _NO_MORE:
+                # One that exports to this one may be gone, and this one is not.
+                if e.errno not in _NO_MORE and (e.errno != errno.ENODEV or e.device == queue.name):
                     raise
                 self._grows = e.errno == errno.ENOMEM
         if not queue.queued and queue.streaming:
