@@ -255,3 +255,32 @@ def test_a_buffer_more_when_the_device_is_gone(cam: Camera, node: FakeVideo) -> 
 def test_less_than_there_are(cam: Camera, most: int) -> None:
     with pytest.raises(UsageError, match=f"max_buffers={most} is less than buffers=2"):
         cam.stream(buffers=2, max_buffers=most)
+
+
+@pytest.mark.parametrize("name", QUEUES)
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOMEM])
+def test_a_buffer_that_the_driver_did_not_take_back(
+    cam: Camera, vb2: Vb2System, name: str, number: int
+) -> None:
+    """It is told once; the buffer is offered again, and is not lost."""
+    with cam.stream(buffers=2, max_buffers=2, **WAYS[name]) as stream:
+        for _ in range(4):
+            stream.next_frame()
+            vb2.fail("VIDIOC_QBUF", number)
+            with pytest.raises(KernelError, match="QBUF"):
+                stream.next_frame()
+        held = hold(stream, 2)
+        assert len({f.index for f in held}) == 2
+        go_on(stream, held)
+
+
+def test_the_exporting_device_is_gone(cam: Camera, vb2: Vb2System) -> None:
+    """No more buffers come from it; the stream's own device is there, and goes on with what it has."""
+    exporting: Any = vb2.nodes["/dev/video1"]
+    with cam.stream(buffers=2, **WAYS["export"]) as stream:
+        exporting.unplug()
+        held = hold(stream, 2)
+        with pytest.raises(BuffersHeld, match=r"frame 0 .buffer 0. is not released"):
+            stream.next_frame()
+        go_on(stream, held)
+    exporting._free()

@@ -144,7 +144,7 @@ class QueueEngine(Engine):
         #: How many buffers the driver shall have at least: one that it fills, and one for the next frame.
         self._low = 1
         self._grows = True
-        #: Allocated for growth, and not taken by the driver yet.
+        #: The program is done with them, and the driver did not take them: those whose QBUF failed.
         self._spare: list[Buffer] = []
         self._gone = False
 
@@ -163,8 +163,10 @@ class QueueEngine(Engine):
 
     def _take_up(self, buffers: Sequence[Buffer]) -> None:
         for buffer in buffers:
-            planes = buffer.memory.planes
-            self._views[buffer.index] = planes if self._writable else tuple(p.toreadonly() for p in planes)
+            if buffer.index not in self._views:
+                planes = buffer.memory.planes
+                views = planes if self._writable else tuple(p.toreadonly() for p in planes)
+                self._views[buffer.index] = views
             self._queue.enqueue(buffer)
 
     def next(self, timeout: float | None) -> Delivery:
@@ -182,13 +184,14 @@ class QueueEngine(Engine):
         if queue.queued >= self._low or not queue.streaming or self._gone:
             return
         limits = [n for n in (most, queue.memory.limit) if n is not None]
-        if self._grows and (self._spare or all(len(queue) < n for n in limits)):
+        if self._spare or (self._grows and all(len(queue) < n for n in limits)):
             try:
                 self._grow()
             except (NotSupported, MissingPrerequisite, UsageError):
                 self._grows = False  # no CREATE_BUFS, or no more memory of the program's own
             except KernelError as e:
-                if e.errno not in _NO_MORE:
+                # One that exports to this one may be gone, and this one is not.
+                if e.errno not in _NO_MORE and (e.errno != errno.ENODEV or e.device == queue.name):
                     raise
                 self._grows = e.errno == errno.ENOMEM
         if not queue.queued and queue.streaming:
@@ -249,6 +252,7 @@ class QueueEngine(Engine):
         """QBUF, unless the stream ended meanwhile, or the device is gone."""
         if not self._queue.streaming or self._queue.inherited:
             return
+        buffer: Buffer | None = None
         try:
             buffer = self._buffer(index)
             if buffer.state is BufferState.DEQUEUED:
@@ -257,6 +261,8 @@ class QueueEngine(Engine):
             self._gone = True  # nobody misses the buffer; the next DQBUF says it to whom it concerns
         except Vb2Error:
             if self._queue.streaming:
+                if buffer is not None:
+                    self._spare.append(buffer)
                 raise  # else another thread stopped the stream meanwhile, and all is well
 
     def exporter(self) -> str | None:

@@ -17,7 +17,7 @@ from typing import Any
 from vb2user.capture.camera import Camera
 from vb2user.capture.frame import Frame
 from vb2user.capture.stream import Stream
-from vb2user.errors import KernelError, StreamStopped, UsageError
+from vb2user.errors import ClosedError, KernelError, StreamStopped, UsageError
 
 #: Seconds, where no camera tells its rate: half a frame of 30 per second.
 _TOLERANCE = 0.5 / 30
@@ -167,6 +167,11 @@ class Together:
                     return
                 yield frames
                 del frames
+        except BaseException:
+            if own:
+                with contextlib.suppress(KernelError):  # an error while cleaning up never hides the first one
+                    self.close()
+            raise
         finally:
             if own:
                 self.close()
@@ -180,25 +185,35 @@ class Together:
         Errors as :meth:`Stream.next_frame`, of whichever stream has one.
         """
         while True:
-            for number in self._missing():
-                self._heads[number] = self.streams[number].next_frame().hold()
-            if (frames := self._matched()) is not None:
+            heads = self._heads
+            for number in _missing(heads):
+                heads[number] = self._hold(self.streams[number].next_frame())
+            if (frames := self._matched(heads)) is not None:
                 return frames
 
     async def anext_set(self) -> tuple[Frame, ...]:
         """:meth:`next_set` for a task of asyncio."""
         while True:
-            for number in self._missing():
-                self._heads[number] = (await self.streams[number].anext_frame()).hold()
-            if (frames := self._matched()) is not None:
+            heads = self._heads
+            for number in _missing(heads):
+                heads[number] = self._hold(await self.streams[number].anext_frame())
+            if (frames := self._matched(heads)) is not None:
                 return frames
 
-    def _missing(self) -> list[int]:
-        return [number for number, head in enumerate(self._heads) if head is None]
+    def _hold(self, frame: Frame) -> Frame:
+        try:
+            return frame.hold()
+        except ClosedError:
+            raise self._closed() from None
 
-    def _matched(self) -> tuple[Frame, ...] | None:
+    def _closed(self) -> StreamStopped:
+        return StreamStopped(f"{', '.join(s.name for s in self.streams)}: closed by another thread")
+
+    def _matched(self, heads: list[Frame | None]) -> tuple[Frame, ...] | None:
         """The heads, if they belong together; else those that are too old are given back."""
-        frames = [head for head in self._heads if head is not None]
+        if self._heads is not heads:
+            raise self._closed()
+        frames = [head for head in heads if head is not None]
         for frame, stream in zip(frames, self.streams, strict=True):
             if frame.clock != "monotonic":
                 raise UsageError(
@@ -209,11 +224,11 @@ class Together:
         late = [n for n, f in enumerate(frames) if newest - f.timestamp_ns > self.tolerance * 1e9]
         for number in late:
             self.stats.unmatched[number] += 1
+            heads[number] = None
             frames[number].release()
-            self._heads[number] = None
         if late:
             return None
-        self._heads = [None] * len(frames)
+        heads[:] = [None] * len(frames)
         for frame in frames:
             frame.on_hold = False  # the next turn releases it, unless the program holds it
         self.stats.sets += 1
@@ -228,6 +243,10 @@ class Together:
 
     def __repr__(self) -> str:
         return f"<Together {', '.join(stream.name for stream in self.streams)}>"
+
+
+def _missing(heads: Sequence[Frame | None]) -> list[int]:
+    return [number for number, head in enumerate(heads) if head is None]
 
 
 class _Sets:

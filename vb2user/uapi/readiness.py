@@ -9,9 +9,10 @@ more, since polling a queue that has none makes videobuf2 start file I/O on it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import threading
 
-from vb2user.errors import ClosedError
+from vb2user.errors import ClosedError, KernelError
 from vb2user.uapi import fork
 from vb2user.uapi.kernel import POLLIN, Fd, epoll, eventfd
 
@@ -34,6 +35,11 @@ class Readiness:
             # The flags of poll and of epoll have the same numbers.
             self._epoll.register(node.fileno(), events)
             self._epoll.register(self._dropped.fileno(), POLLIN)
+        except OSError as e:
+            self._epoll.close()
+            if isinstance(e, KernelError):
+                raise
+            raise node.error_of(e.errno or errno.EIO, "epoll_ctl") from None
         except BaseException:
             self._epoll.close()
             raise
