@@ -102,11 +102,11 @@ class Judge:
         stats = self.stats
         stats.errors += bad
         stats.short += short
-        if self.not_before_ns and d.flags & _CLOCK_MASK == MONOTONIC:
-            if d.timestamp_ns < self.not_before_ns:
-                stats.discarded += 1
-                return Verdict(gap, short, keep=False)
-            self.not_before_ns = 0
+        not_before, self.not_before_ns = self.not_before_ns, 0
+        if d.flags & _CLOCK_MASK == MONOTONIC and d.timestamp_ns < not_before:
+            self.not_before_ns = not_before
+            stats.discarded += 1
+            return Verdict(gap, short, keep=False)
         policy = self._on_error if bad else self._on_short if short else "yield"
         if gap and self._on_gap == "skip":
             policy = "skip"
