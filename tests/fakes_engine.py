@@ -129,6 +129,8 @@ class PipeEngine(Engine):
             first = self._ready[0]
             if isinstance(first, DeviceGone):
                 raise gone()  # for ever
+            if not self._free and not isinstance(first, Exception):
+                return None  # nowhere to put it
             self._ready.popleft()
             os.read(self.node.fileno(), 1)
             if isinstance(first, Exception):

@@ -252,7 +252,6 @@ class QueueEngine(Engine):
         """QBUF, unless the stream ended meanwhile, or the device is gone."""
         if not self._queue.streaming or self._queue.inherited:
             return
-        buffer: Buffer | None = None
         try:
             buffer = self._buffer(index)
             if buffer.state is BufferState.DEQUEUED:
@@ -261,8 +260,6 @@ class QueueEngine(Engine):
             self._gone = True  # nobody misses the buffer; the next DQBUF says it to whom it concerns
         except Vb2Error:
             if self._queue.streaming:
-                if buffer is not None:
-                    self._spare.append(buffer)
                 raise  # else another thread stopped the stream meanwhile, and all is well
 
     def exporter(self) -> str | None:
