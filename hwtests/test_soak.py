@@ -32,12 +32,12 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from vb2user.harness.uvc_descriptors import Format, Size
 
 import vb2user
 from vb2user.harness.pytest_plugin import VividDevice, WebcamFactory
+from vb2user.harness.uvc_descriptors import Format, Size
 from vb2user.trace import Ledger, Tracer, calibrate, settle
-from vb2user.uapi import calls
+from vb2user.uapi.calls import signal as video_signal
 
 LONG = os.environ.get("VB2USER_SOAK") == "1"
 FRAMES = 100_000 if LONG else 1_500
@@ -50,11 +50,11 @@ WAYS = ["mmap", "userptr", "dmabuf", "read"]
 def fastest(cam: vb2user.Camera) -> None:
     """vivid's highest rate: a small picture at a pixel clock for a thousand of them per second."""
     cam.set_input(HDMI)
-    timings = next(t for t in calls.enum_dv_timings(cam.node) if (t.width, t.height) == (640, 480))
+    timings = next(t for t in video_signal.enum_dv_timings(cam.node) if (t.width, t.height) == (640, 480))
     lines = timings.height + timings.vfrontporch + timings.vsync + timings.vbackporch
     pixels = timings.width + timings.hfrontporch + timings.hsync + timings.hbackporch
     wanted = replace(timings, pixelclock=lines * pixels * 1000, standards=type(timings.standards)(0))
-    calls.s_dv_timings(cam.node, wanted)
+    video_signal.s_dv_timings(cam.node, wanted)
     cam.set_format("YUYV", 160, 120)
 
 
