@@ -8,13 +8,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import functools
 import os
 import random
 import signal
 import threading
 import time
+import traceback
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -87,6 +89,20 @@ class Held:
     checksum: int
 
 
+def told(step: Callable[..., None]) -> Callable[..., None]:
+    """What goes wrong is printed: a kernel does not do it again when hypothesis asks for it once more."""
+
+    @functools.wraps(step)
+    def tell(*args: Any, **kwargs: Any) -> None:
+        try:
+            step(*args, **kwargs)
+        except Exception:
+            traceback.print_exc()
+            raise
+
+    return tell
+
+
 class Program(RuleBasedStateMachine):
     """A program that does what it likes with a camera."""
 
@@ -103,6 +119,7 @@ class Program(RuleBasedStateMachine):
         self.before = 0
 
     @initialize()
+    @told
     def open(self) -> None:
         if self.cam is None:
             self.cam = vb2user.open(self.device.capture)
@@ -114,6 +131,7 @@ class Program(RuleBasedStateMachine):
         latest=st.booleans(),
         on_gap=st.sampled_from(["yield", "skip"]),
     )
+    @told
     def start(self, way: str, buffers: int, latest: bool, on_gap: Any) -> None:
         assert self.cam is not None
         heap = self.device.output if way == "dmabuf" else None
@@ -129,6 +147,7 @@ class Program(RuleBasedStateMachine):
         way=st.sampled_from(["sync", "async"]),
         keep=st.sampled_from(["nothing", "frame", "view", "part", "copy"]),
     )
+    @told
     def take(self, count: int, way: str, keep: str) -> None:
         assert self.stream is not None
         for _ in range(count):
@@ -161,12 +180,14 @@ class Program(RuleBasedStateMachine):
 
     @precondition(lambda self: self.stream is not None)
     @rule()
+    @told
     def flush(self) -> None:
         assert self.stream is not None
         self.stream.flush()
 
     @precondition(lambda self: self.stream is not None)
     @rule(delay=st.floats(0, 0.01))
+    @told
     def cancel(self, delay: float) -> None:
         stream = self.stream
         assert stream is not None
@@ -181,6 +202,7 @@ class Program(RuleBasedStateMachine):
 
     @precondition(lambda self: self.stream is None and self.cam is not None)
     @rule(count=st.integers(1, 5), way=st.sampled_from(["break", "raise", "async break"]))
+    @told
     def loop_and_leave(self, count: int, way: str) -> None:
         cam = self.cam
         assert cam is not None
@@ -211,6 +233,7 @@ class Program(RuleBasedStateMachine):
 
     @precondition(lambda self: bool(self.held))
     @rule(which=st.integers(0, 100), release=st.booleans())
+    @told
     def let_go(self, which: int, release: bool) -> None:
         held = self.held.pop(which % len(self.held))
         self.check(held)
@@ -219,6 +242,7 @@ class Program(RuleBasedStateMachine):
 
     @precondition(lambda self: self.stream is not None)
     @rule(how=st.sampled_from(["close", "forget", "camera"]))
+    @told
     def stop(self, how: str) -> None:
         stream, self.stream = self.stream, None
         assert stream is not None
@@ -236,6 +260,7 @@ class Program(RuleBasedStateMachine):
         assert zlib.crc32(np.ascontiguousarray(held.view)) == held.checksum, "a view changed under its holder"
 
     @invariant()
+    @told
     def nothing_changes_under_its_holder(self) -> None:
         for held in self.held:
             self.check(held)
