@@ -171,12 +171,11 @@ class Program(RuleBasedStateMachine):
     def account(self, frame: vb2user.Frame) -> None:
         assert self.stream is not None
         stats = self.stream.stats
+        seen = stats.frames + stats.discarded + stats.drops - stats.repeats
         if self.first is None:
-            if frame.sequence > 1:  # vivid may give its first two frames the same number
-                self.first, self.before = frame.sequence, stats.frames + stats.discarded + stats.drops
-            return
-        seen = stats.frames + stats.discarded + stats.drops - self.before
-        assert seen == frame.sequence - self.first, "a frame is neither delivered, dropped nor discarded"
+            self.first, self.before = frame.sequence, seen
+        accounted = seen - self.before == frame.sequence - self.first
+        assert accounted, "a frame is neither delivered, dropped nor discarded"
 
     @precondition(lambda self: self.stream is not None)
     @rule()

@@ -134,6 +134,13 @@ def test_a_step_back_is_no_gap(at: int, back: int) -> None:
     assert (judge.stats.drops, judge.stats.gaps, judge.stats.discarded) == (0, 0, 0)
 
 
+def test_a_number_that_comes_twice_is_counted_as_that() -> None:
+    judge = judge_of()
+    for sequence in (0, 0, 1, 1, 1, 4):
+        judge.look(delivery(sequence, Coming(0, False, 0, 0), (512,)))
+    assert (judge.stats.repeats, judge.stats.drops, judge.stats.gaps) == (3, 2, 1)
+
+
 def test_a_restart_is_no_gap() -> None:
     judge = judge_of(on_gap="raise")
     fine = Coming(0, False, 0, 0)

@@ -93,6 +93,7 @@ class Judge:
         # The counter is 32 bits wide and may wrap; a step back is a driver's restart, not a gap.
         gap = (d.sequence - last - 1) & 0xFFFFFFFF
         if not gap or gap >= 0x80000000:
+            self.stats.repeats += d.sequence == last
             return 0
         self.stats.drops += gap
         self.stats.gaps += 1

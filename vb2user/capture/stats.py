@@ -1,7 +1,8 @@
 """Layer 5: what a stream has seen, and what it does with frames that are not as they should be.
 
 Every frame that the driver counts ends in exactly one of three numbers: ``frames`` (handed out),
-``discarded`` (it came, and a policy kept it back) or ``drops`` (it never came).
+``discarded`` (it came, and a policy kept it back) or ``drops`` (it never came). Where a driver gives a number
+twice, ``repeats`` says so: without it the sum would be more than the numbers that were given.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ class StreamStats:
         drops: frames the driver counted and never delivered (gaps in ``sequence``); with read(2)
             they cannot be seen, and this stays 0.
         gaps: how many gaps there were.
+        repeats: frames with the number of the one before: second fields (``V4L2_FIELD_ALTERNATE``), and those
+            of drivers that count late, as vivid does at its start, and above some hundred frames per second.
         errors: frames flagged ``V4L2_BUF_FLAG_ERROR``.
         short: frames with fewer bytes than their picture needs, not flagged.
         discarded: frames that came and were not handed out: by a policy, by ``latest``, by ``flush()``.
@@ -40,6 +43,7 @@ class StreamStats:
     frames: int = 0
     drops: int = 0
     gaps: int = 0
+    repeats: int = 0
     errors: int = 0
     short: int = 0
     discarded: int = 0
