@@ -44,6 +44,8 @@ from vb2user.uapi.enums import DvFlag, DvPolarity, DvStandard
 
 LONG = os.environ.get("VB2USER_SOAK") == "1"
 FRAMES = 100_000 if LONG else 1_500
+#: In a row, with nothing else happening: most of a long run's frames.
+MOST = 2_000 if LONG else 40
 KILLS = 100 if LONG else 8
 UNPLUGS = 200 if LONG else 12
 HDMI = 3
@@ -143,7 +145,7 @@ class Program(RuleBasedStateMachine):
 
     @precondition(lambda self: self.stream is not None)
     @rule(
-        count=st.integers(1, 40),
+        count=st.integers(1, MOST),
         way=st.sampled_from(["sync", "async"]),
         keep=st.sampled_from(["nothing", "frame", "view", "part", "copy"]),
     )
