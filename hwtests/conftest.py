@@ -127,13 +127,10 @@ def hanging() -> list[str]:
     found = []
     for task in Path("/proc").glob("[0-9]*/task/*"):
         with contextlib.suppress(OSError):
-            state = (task / "stat").read_text().rpartition(")")[2].split()[0]
+            if (task / "stat").read_text().rpartition(")")[2].split()[0] != "D":
+                continue
             stack = (task / "stack").read_text()
-            if (
-                state == "D"
-                and "sur40_poll" not in stack
-                and re.search(r"vb2_|video_|v4l2_|usb_|vhci_|sur40_", stack)
-            ):
+            if "sur40_poll" not in stack and re.search(r"vb2_|video_|v4l2_|usb_|vhci_|sur40_", stack):
                 found.append(f"{(task / 'comm').read_text().strip()}: {stack}")
     return found
 
