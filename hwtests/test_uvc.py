@@ -354,7 +354,7 @@ def test_damage_in_mjpg(plugged: VirtualWebcam, log: Log, kind: Corruption) -> N
 
 
 def test_a_stalled_endpoint(webcams: dict[str, VirtualWebcam], log: Log) -> None:
-    """Every buffer comes back flagged, the one being filled with what it has; then there is silence."""
+    """Every queued buffer comes back flagged, with nothing in it; then there is silence."""
     webcam = webcams["bulk"]
     with opened(webcam) as cam:
         webcam.corrupt("stall", {2})
@@ -363,7 +363,7 @@ def test_a_stalled_endpoint(webcams: dict[str, VirtualWebcam], log: Log) -> None
             with pytest.raises(vb2user.StreamTimeout):
                 each(stream, lambda frame: seen.append((frame.ok, frame.bytesused)))
         assert sorted(seen[:2]) == [(True, SIZE)] * 2
-        assert 4 <= len(seen[2:]) <= 6
+        assert 4 <= len(seen[2:]) <= 6 * 5  # once for each of the driver's transfers, if queued again
         assert {ok for ok, _ in seen[2:]} == {False}
         assert any("Non-zero status (-32)" in m for m in log())
         assert take(cam) == good()  # stopping clears the halt, so the next stream is well
