@@ -476,3 +476,46 @@ def _no_threads_left() -> Iterator[None]:
     before = threading.active_count()
     yield
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "transport", "formats"),
+    [
+        ((), "bulk", ["YUYV", "MJPG"]),
+        (("--format", "MJPG", "--transport", "isochronous"), "isochronous", ["MJPG"]),
+        (("--format", "MJPG", "--format", "YUYV"), "bulk", ["MJPG", "YUYV"]),
+    ],
+)
+def test_the_command(
+    monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], transport: str, formats: list[str]
+) -> None:
+    from click.testing import CliRunner
+
+    from vb2user.harness.commands import harness
+
+    asked: list[tuple[Any, ...]] = []
+
+    def run(*args: Any) -> int:
+        asked.append(args)
+        return 5
+
+    monkeypatch.setattr(uvc, "run_with_webcam", run)
+    done = CliRunner().invoke(harness, ["webcam", *options, "--", "echo", "--json"])
+    assert done.exit_code == 5
+    ((command, over, offered),) = asked
+    assert (command, over) == (("echo", "--json"), transport)
+    assert [f.pixelformat for f in offered] == formats
+
+
+def test_a_command_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    from click.testing import CliRunner
+
+    from vb2user.harness.commands import harness
+
+    def run(*_: Any) -> int:
+        raise FileNotFoundError(errno.ENOENT, "", "nonsense")
+
+    monkeypatch.setattr(uvc, "run_with_webcam", run)
+    done = CliRunner().invoke(harness, ["webcam", "--", "nonsense"])
+    assert done.exit_code == 127
+    assert "nonsense: there is no such command" in done.output
