@@ -416,8 +416,10 @@ def test_it_is_not_plugged_in_from_the_moment_of_unplugging_on(
     with served(webcam.device) as (host, connection):
         webcam._plug = Plug(webcam.device, 3, connection)
         assert webcam.plugged_in
+        webcam.unplug_after(1)
         webcam.unplug(wait=False)
         assert not webcam.plugged_in
+        assert webcam.device._left is None
         assert (tmp_path / "detach").read_text() == "3"
         webcam._plug = Plug(webcam.device, 3, connection)
         webcam.unplug_after(1)
