@@ -249,15 +249,19 @@ def test_controls_arrive_at_the_device(webcams: dict[str, VirtualWebcam], log: L
     ]
 
 
-@pytest.mark.parametrize(("code", "said"), [(OUT_OF_RANGE, errno.ERANGE), (WRONG_STATE, errno.EACCES)])
-def test_a_refused_control(webcams: dict[str, VirtualWebcam], log: Log, code: int, said: int) -> None:
+# The other one is what older drivers said of it.
+REFUSALS = [(OUT_OF_RANGE, {errno.ERANGE}), (WRONG_STATE, {errno.EACCES, errno.EILSEQ})]
+
+
+@pytest.mark.parametrize(("code", "said"), REFUSALS, ids=["out of range", "wrong state"])
+def test_a_refused_control(webcams: dict[str, VirtualWebcam], log: Log, code: int, said: set[int]) -> None:
     """The driver asks why, and says so in its errno."""
     webcam = webcams["bulk"]
     with opened(webcam) as cam:
         webcam.refuse("gain", code)
         with pytest.raises(vb2user.KernelError) as caught:
             cam.set_control("gain", 20)
-        assert caught.value.errno == said
+        assert caught.value.errno in said
         cam.set_control("gain", 10)
     assert webcam.control("gain") == 10
 
