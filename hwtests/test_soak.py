@@ -357,6 +357,7 @@ def test_sigkill_at_any_moment(fast: VividDevice, way: str) -> None:
 # -- unplugging -------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("nobody_hangs")
 @pytest.mark.parametrize("way", ["mmap", "userptr", "dmabuf"])
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_unplugging_at_any_moment(webcam_factory: WebcamFactory, log: Log, way: str, kind: str) -> None:

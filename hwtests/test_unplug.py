@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 from conftest import Log, missing_source
-from vb2user.harness.uvc import VirtualWebcam, check
-from vb2user.harness.uvc_descriptors import Format, Size
 
 import vb2user
 from vb2user.harness.pytest_plugin import WebcamFactory
+from vb2user.harness.uvc import VirtualWebcam, check
+from vb2user.harness.uvc_descriptors import Format, Size
+
+pytestmark = pytest.mark.usefixtures("nobody_hangs")
 
 FORMATS = (Format("YUYV", (Size(160, 120, (30,)),)),)
 Next = Callable[[vb2user.Stream], vb2user.Frame]

@@ -416,8 +416,10 @@ def test_it_is_not_plugged_in_from_the_moment_of_unplugging_on(
     with served(webcam.device) as (host, connection):
         webcam._plug = Plug(webcam.device, 3, connection)
         assert webcam.plugged_in
+        webcam.unplug_after(1)
         webcam.unplug(wait=False)
         assert not webcam.plugged_in
+        assert webcam.device._left is None
         assert (tmp_path / "detach").read_text() == "3"
         webcam._plug = Plug(webcam.device, 3, connection)
         webcam.unplug_after(1)
@@ -476,3 +478,46 @@ def _no_threads_left() -> Iterator[None]:
     before = threading.active_count()
     yield
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "transport", "formats"),
+    [
+        ((), "bulk", ["YUYV", "MJPG"]),
+        (("--format", "MJPG", "--transport", "isochronous"), "isochronous", ["MJPG"]),
+        (("--format", "MJPG", "--format", "YUYV"), "bulk", ["MJPG", "YUYV"]),
+    ],
+)
+def test_the_command(
+    monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], transport: str, formats: list[str]
+) -> None:
+    from click.testing import CliRunner
+
+    from vb2user.harness.commands import harness
+
+    asked: list[tuple[Any, ...]] = []
+
+    def run(*args: Any) -> int:
+        asked.append(args)
+        return 5
+
+    monkeypatch.setattr(uvc, "run_with_webcam", run)
+    done = CliRunner().invoke(harness, ["webcam", *options, "--", "echo", "--json"])
+    assert done.exit_code == 5
+    ((command, over, offered),) = asked
+    assert (command, over) == (("echo", "--json"), transport)
+    assert [f.pixelformat for f in offered] == formats
+
+
+def test_a_command_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    from click.testing import CliRunner
+
+    from vb2user.harness.commands import harness
+
+    def run(*_: Any) -> int:
+        raise FileNotFoundError(errno.ENOENT, "", "nonsense")
+
+    monkeypatch.setattr(uvc, "run_with_webcam", run)
+    done = CliRunner().invoke(harness, ["webcam", "--", "nonsense"])
+    assert done.exit_code == 127
+    assert "nonsense: there is no such command" in done.output

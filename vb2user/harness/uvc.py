@@ -304,7 +304,6 @@ class VirtualWebcam:
             self.unplug()  # what is left of a device that vanished
             require_vhci()
             require_module("uvcvideo")
-            self.device.vanish_after(None)
             with _parameter(_NODROP, self._nodrop):
                 nodes = {"video": Nodes(r"/dev/video\d+", 2)}
                 plug = plug_in(self.device, nodes, deadline=self._deadline)
@@ -323,6 +322,8 @@ class VirtualWebcam:
         """
         plug = self._plug
         if plug is not None:
+            if self.plugged_in:
+                self.device.vanish_after(None)  # what was meant for this time is not for the next
             plug.detach()
         if not wait:
             return
@@ -336,8 +337,7 @@ class VirtualWebcam:
         """Have the webcam vanish by itself, once so many more frames were sent.
 
         Of these the last few may never be seen: the kernel takes away what nobody has dequeued.
-        :meth:`unplug`
-        waits for the nodes to be gone, and :meth:`plug_in` brings it back.
+        :meth:`unplug` waits for the nodes to be gone, and :meth:`plug_in` brings it back.
         """
         self.device.vanish_after(frames)
 
