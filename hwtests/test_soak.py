@@ -43,11 +43,11 @@ from vb2user.uapi.calls import signal as video_signal
 from vb2user.uapi.enums import DvFlag, DvPolarity, DvStandard
 
 LONG = os.environ.get("VB2USER_SOAK") == "1"
-FRAMES = 100_000 if LONG else 1_500
+FRAMES = 100_000 if LONG else 600
 #: In a row, with nothing else happening: most of a long run's frames.
 MOST = 2_000 if LONG else 40
 KILLS = 100 if LONG else 8
-UNPLUGS = 200 if LONG else 12
+UNPLUGS = 200 if LONG else 6
 HDMI = 3
 SIZE = (160, 120)
 WAYS = ["mmap", "userptr", "dmabuf", "read"]
