@@ -14,7 +14,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from vb2user.errors import ClosedError, CorruptFrame, StateError
+from vb2user.errors import ClosedError, CorruptFrame, StateError, Vb2Error
 from vb2user.uapi import calls, fork
 from vb2user.uapi.enums import BufFlag, Field
 
@@ -240,7 +240,11 @@ class Frame:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
-        self.release()
+        try:
+            self.release()
+        except Vb2Error:  # the buffer is owed, and tried again
+            if error is None:  # an error while cleaning up never hides the first one
+                raise
 
     def __reduce__(self) -> str:
         raise TypeError(

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from vb2user.capture.engine import Engine
-from vb2user.errors import KernelError, Vb2Error
+from vb2user.errors import Vb2Error
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -96,7 +96,7 @@ class Lease:
             finally:
                 self._looking -= 1
                 if self._released and not self._looking:
-                    with contextlib.suppress(KernelError):  # it is owed; what is told here is the release
+                    with contextlib.suppress(Vb2Error):  # it is owed; what is told here is the release
                         self._settle()
 
     def _begin(self, memory: Sequence[memoryview]) -> None:
