@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from fakes_engine import PipeEngine, gone, idle, reading, run, stream_of
@@ -162,6 +163,58 @@ def test_cancelled_after_it_came(options: dict[str, Any]) -> None:
             assert (await stream.anext_frame()).sequence == 1
             assert (stream.stats.frames, stream.stats.drops, stream.stats.discarded) == (2, 0, 0)
             assert engine.queued == 1
+
+    run(main())
+
+
+def test_closed_after_it_came() -> None:
+    """A coroutine that is closed, and not cancelled, loses nothing either."""
+    engine = PipeEngine()
+
+    async def main() -> None:
+        async with stream_of(engine, buffers=2) as stream:
+            turn = stream.anext_frame()
+            turn.send(None)  # it waits by now
+            engine.put(0)
+            while engine.waiting:
+                await asyncio.sleep(0)
+            turn.close()
+            assert (await stream.anext_frame(timeout=0)).sequence == 0
+            assert (stream.stats.frames, engine.queued) == (1, 1)
+
+    run(main())
+
+
+def test_closed_before_it_came() -> None:
+    engine = PipeEngine()
+
+    async def main() -> None:
+        async with stream_of(engine) as stream:
+            turn = stream.anext_frame()
+            turn.send(None)
+            turn.close()
+            engine.put(0)
+            await idle()
+            assert engine.waiting == 1
+            assert (await stream.anext_frame()).sequence == 0
+
+    run(main())
+
+
+@pytest.mark.parametrize("call", ["call_later", "add_reader"])
+def test_a_loop_that_refuses(monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    """Once: the next turn is as any other."""
+    engine = PipeEngine()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with stream_of(engine, timeout=WAIT) as stream:
+            with monkeypatch.context() as patched:
+                patched.setattr(loop, call, Mock(side_effect=OSError(errno.ENOSPC, "no room")))
+                with pytest.raises(OSError, match="no room"):
+                    await stream.anext_frame()
+            engine.put(0)
+            assert (await stream.anext_frame()).sequence == 0
 
     run(main())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import gc
 import pickle
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from vb2user.capture.camera import Camera
 from vb2user.capture.engine import QueueEngine
 from vb2user.capture.frame import Frame
 from vb2user.capture.stream import Stream
-from vb2user.errors import BuffersHeld, ClosedError, CorruptFrame, UsageError
+from vb2user.errors import BuffersHeld, ClosedError, CorruptFrame, KernelError, UsageError
 from vb2user.uapi.enums import BufFlag, BufType
 
 WAYS: list[dict[str, Any]] = [
@@ -91,6 +92,20 @@ def test_with(stream: Stream, node: FakeVideo) -> None:
         assert (frame.array == 0).all()
     assert frame.released
     assert free(stream, node) == 3
+
+
+def test_what_giving_back_says_hides_nothing(vb2: Vb2System, node: FakeVideo, cam: Camera) -> None:
+    """Neither what went wrong before, nor itself where nothing did; and the buffer is owed."""
+    with cam.stream(buffers=3, max_buffers=3) as stream:
+        vb2.fail("VIDIOC_QBUF", errno.EIO)
+        with pytest.raises(ZeroDivisionError), stream.next_frame():
+            raise ZeroDivisionError
+        assert free(stream, node) == 2
+        stream.next_frame().release()
+        assert free(stream, node) == 3
+        vb2.fail("VIDIOC_QBUF", errno.EIO)
+        with pytest.raises(KernelError, match="QBUF"), stream.next_frame():
+            pass
 
 
 def test_a_dropped_frame_goes_back(stream: Stream, node: FakeVideo) -> None:

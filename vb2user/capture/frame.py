@@ -14,7 +14,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from vb2user.errors import ClosedError, CorruptFrame, StateError
+from vb2user.errors import ClosedError, CorruptFrame, StateError, Vb2Error
 from vb2user.uapi import calls, fork
 from vb2user.uapi.enums import BufFlag, Field
 
@@ -153,17 +153,21 @@ class Frame:
             ClosedError: the frame was released.
         """
         roots = self._look()
-        if self._array is None:
-            self._array = self._layout.array(roots, self.plane_bytesused, self._offsets)
-        return self._array
+        array = self._array  # once: another thread may release the frame meanwhile
+        if array is None:
+            array = self._array = self._layout.array(roots, self.plane_bytesused, self._offsets)
+            self._forget_if_released()
+        return array
 
     @property
     def components(self) -> tuple[Array, ...]:
         """One zero-copy view per component (Y, U and V of a planar format), any strides."""
         roots = self._look()
-        if self._components is None:
-            self._components = self._layout.arrays(roots, self.plane_bytesused, self._offsets)
-        return self._components
+        components = self._components
+        if components is None:
+            components = self._components = self._layout.arrays(roots, self.plane_bytesused, self._offsets)
+            self._forget_if_released()
+        return components
 
     @property
     def planes(self) -> tuple[Array, ...]:
@@ -190,20 +194,19 @@ class Frame:
                 remedy="hand frame.copy() over before the fork",
             )
         memory = self._memory  # once: another thread may close the stream meanwhile
-        if memory is None:
+        roots = [] if memory is None else self._lease.look(memory)
+        if not roots:
             raise ClosedError(
                 f"frame {self.sequence} was released: its buffer may be the driver's again",
                 remedy="look at it before the next turn of the loop, or keep frame.hold(), frame.array or "
                 "frame.copy()",
             )
-        roots = self._lease.roots
-        if not roots:
-            import numpy as np
-
-            self._lease.begin()
-            # Not numpy.ndarray(buffer=...): that holds no export of the mapping's buffer.
-            roots += [np.frombuffer(view, np.uint8) for view in memory]
         return roots
+
+    def _forget_if_released(self) -> None:
+        # Else a frame that is kept would keep the buffer, too.
+        if self._memory is None:
+            self._array = self._components = None
 
     # -- the lease ----------------------------------------------------------------------------------
 
@@ -237,7 +240,11 @@ class Frame:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
-        self.release()
+        try:
+            self.release()
+        except Vb2Error:  # the buffer is owed, and tried again
+            if error is None:  # an error while cleaning up never hides the first one
+                raise
 
     def __reduce__(self) -> str:
         raise TypeError(

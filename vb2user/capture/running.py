@@ -19,7 +19,7 @@ from vb2user.capture.frame import Frame
 from vb2user.capture.judge import MONOTONIC, Judge, Verdict
 from vb2user.capture.layout import Layout
 from vb2user.capture.lease import Leases
-from vb2user.errors import BuffersHeld, DeviceGone, KernelError, StreamTimeout
+from vb2user.errors import BuffersHeld, DeviceGone, KernelError, StreamTimeout, Vb2Error
 from vb2user.uapi import calls
 from vb2user.uapi.enums import BufFlag
 
@@ -143,12 +143,17 @@ class Running:
             d, verdict = self._newest(d, verdict)
         if verdict is None:
             verdict = self._judge.look(d)
-        if verdict.error is not None:
+        error = verdict.error
+        if error is not None:
             if verdict.keep:
                 self._ready.append((d, Verdict(verdict.gap, verdict.short)))
             else:
-                self.leases.give_back(d.slot)
-            raise verdict.error
+                with contextlib.suppress(Vb2Error):  # the buffer is owed, and this was counted
+                    self.leases.give_back(d.slot)
+            try:
+                raise error
+            finally:
+                del error, verdict  # no circle of the error and this frame: it holds the stream
         if not verdict.keep:
             self.leases.give_back(d.slot)
             return None

@@ -13,12 +13,13 @@ import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from vb2user.capture.engine import Delivery
 from vb2user.errors import KernelError, StateError, StreamStopped
 from vb2user.queue import refusals
 from vb2user.uapi import fork
 
 if TYPE_CHECKING:
-    from vb2user.capture.engine import Delivery, Engine
+    from vb2user.capture.engine import Engine
     from vb2user.capture.frame import Frame
     from vb2user.capture.stream import Stream
 
@@ -29,7 +30,7 @@ class Waiter:
     Args:
         name: the device, for messages.
         engine: whose.
-        keep: gets a delivery whose task was cancelled after it had come.
+        keep: gets a delivery whose task was cancelled, or closed, after it had come.
     """
 
     def __init__(self, name: str, engine: Engine, keep: Callable[[Delivery], None]) -> None:
@@ -41,7 +42,10 @@ class Waiter:
         self._fd = self._readiness.fileno()
         self._watched = False
         self._born = fork.generation
-        self._future: asyncio.Future[Delivery] | None = None
+        self._future: asyncio.Future[None] | None = None
+        #: What the future is done for. An error in the future itself would be kept by it, and so by the event
+        #: loop's handle of this very step: and with it the frames it came through, the stream among them.
+        self._came: Delivery | Exception | None = None
 
     def is_here(self) -> bool:
         """Whether it waits in the loop that runs."""
@@ -53,22 +57,34 @@ class Waiter:
             raise StateError(
                 f"{self._name}: another task waits for this stream", remedy="let one task read it"
             )
-        future: asyncio.Future[Delivery] = self.loop.create_future()
-        self._future = future
-        timer = None if timeout is None else self.loop.call_later(timeout, self._late, future)
-        if not self._watched:
-            self.loop.add_reader(self._fd, self._ready)
-            self._watched = True
+        timer = None
         try:
-            return await future
-        except asyncio.CancelledError:
-            if not future.cancelled() and future.exception() is None:
-                self._keep(future.result())
-            raise
+            self._future = future = self.loop.create_future()
+            if timeout is not None:
+                timer = self.loop.call_later(timeout, self._late, future)
+            if not self._watched:
+                self.loop.add_reader(self._fd, self._ready)
+                self._watched = True
+            await future
+            return self._taken()
         finally:
             self._future = None
             if timer is not None:
                 timer.cancel()
+            # The task was cancelled, or its coroutine closed, after it had come.
+            came, self._came = self._came, None
+            if isinstance(came, Delivery):
+                self._keep(came)
+
+    def _taken(self) -> Delivery:
+        came, self._came = self._came, None
+        assert came is not None
+        if isinstance(came, Delivery):
+            return came
+        try:
+            raise came
+        finally:
+            del came  # no circle of the error and this frame
 
     def _ready(self) -> None:
         future = self._future
@@ -79,14 +95,18 @@ class Waiter:
         try:
             delivery = self._engine.try_next()
         except Exception as e:
-            future.set_exception(e)
+            self._tell(future, e)
         else:
             if delivery is not None:
-                future.set_result(delivery)
+                self._tell(future, delivery)
 
-    def _late(self, future: asyncio.Future[Delivery]) -> None:
+    def _late(self, future: asyncio.Future[None]) -> None:
         if not future.done():
-            future.set_exception(refusals.timed_out(self._name))
+            self._tell(future, refusals.timed_out(self._name))
+
+    def _tell(self, future: asyncio.Future[None], what: Delivery | Exception) -> None:
+        self._came = what
+        future.set_result(None)
 
     def _unwatch(self) -> None:
         if self._watched:
@@ -122,7 +142,7 @@ class Waiter:
         self._unwatch()
         self._readiness.close()
         if self._future is not None and not self._future.done():
-            self._future.set_exception(StreamStopped(f"{self._name}: the stream was closed"))
+            self._tell(self._future, StreamStopped(f"{self._name}: the stream was closed"))
 
 
 class AsyncFrames:
