@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import mmap
@@ -188,6 +189,35 @@ def test_a_buffer_more_that_gets_no_memory(
         if removes:
             kernel, ours = set(node.buffers), {b.index for b in stream.engine.queue.buffers}  # type: ignore[attr-defined]
             assert kernel == ours
+        go_on(stream, held)
+
+
+MEMORY = [*(one for one in ATTACHING if one[1] != "VIDIOC_QBUF"), ("heap", "mmap"), ("export", "mmap")]
+
+
+@pytest.mark.parametrize("most", [3, None])
+@pytest.mark.parametrize(("name", "call"), MEMORY)
+def test_what_could_not_be_given_back_is_used_again(
+    cam: Camera, vb2: Vb2System, node: FakeVideo, name: str, call: str, most: int | None
+) -> None:
+    """A kernel without REMOVE_BUFS keeps the buffer that got no memory: it gets some the next time."""
+    node.lacks.add("VIDIOC_REMOVE_BUFS")
+    with cam.stream(buffers=2, max_buffers=most, **WAYS[name]) as stream:
+        vb2.fail(call, errno.ENOMEM, times=100)
+        for _ in range(10):
+            held = hold(stream, 1)
+            with contextlib.suppress(BuffersHeld):
+                held += hold(stream, 1)
+                stream.next_frame()
+            for frame in held:
+                frame.release()
+        vb2._by_name.clear()
+        exporting: Any = vb2.nodes["/dev/video1"]
+        assert len(node.buffers) <= 3
+        assert len(exporting.buffers) <= 3
+        held = hold(stream, 3)
+        assert set(node.buffers) == {b.index for b in stream.engine.queue.buffers}  # type: ignore[attr-defined]
+        assert stream.stats.buffers == most or most is None
         go_on(stream, held)
 
 

@@ -6,6 +6,7 @@ import errno
 import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -436,6 +437,39 @@ def test_a_failed_create_on_a_kernel_without_remove(vb2: Vb2System, node: FakeVi
     assert queue.buffers == []
     queue.free()
     assert not node.buffers
+
+
+def test_what_could_not_be_removed_is_created_again(vb2: Vb2System, node: FakeVideo, queue: Queue) -> None:
+    node.lacks.add("VIDIOC_REMOVE_BUFS")
+    filled(queue, 2)
+    for _ in range(3):
+        vb2.fail("mmap", errno.ENOMEM, skip=1)
+        with pytest.raises(KernelError, match="mmap"):
+            queue.create(2, node.format)
+    assert [b.index for b in queue.buffers] == [0, 1]
+    assert sorted(node.buffers) == [0, 1, 2, 3]
+    assert queue.create(1, node.format) == 1
+    assert queue.create(3, node.format) == 1  # the driver may always grant fewer
+    assert queue.create(1, node.format) == 1
+    assert sorted(b.index for b in queue.buffers) == sorted(node.buffers) == [0, 1, 2, 3, 4]
+    for buffer in queue.buffers[2:]:
+        queue.enqueue(buffer)
+    assert [queue.dequeue().buffer.index for _ in range(5)] == [0, 1, 2, 3, 4]
+
+
+def test_what_was_created_for_another_format_is_not(vb2: Vb2System, node: FakeVideo, queue: Queue) -> None:
+    """It may be too small."""
+    node.lacks.add("VIDIOC_REMOVE_BUFS")
+    queue.allocate(1)
+    vb2.fail("mmap", errno.ENOMEM)
+    with pytest.raises(KernelError, match="mmap"):
+        queue.create(1, node.format)
+    large = replace(node.format, planes=(replace(node.format.planes[0], sizeimage=1 << 16),))
+    assert queue.create(1, large) == 1
+    assert len(queue.buffers[-1].memory.planes[0]) == 1 << 16
+    queue.free()
+    assert queue.allocate(1) == queue.create(1, node.format) == 1
+    assert sorted(b.index for b in queue.buffers) == sorted(node.buffers) == [0, 1]
 
 
 @pytest.mark.parametrize("number", [errno.ENOBUFS, errno.ENOTTY, errno.EINVAL])
