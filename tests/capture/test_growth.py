@@ -221,6 +221,36 @@ def test_what_could_not_be_given_back_is_used_again(
         go_on(stream, held)
 
 
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+@pytest.mark.parametrize("removes", [True, False])
+@pytest.mark.parametrize(("name", "call"), ATTACHING)
+def test_no_more_files_for_a_buffer_more(
+    cam: Camera, vb2: Vb2System, node: FakeVideo, name: str, call: str, removes: bool, number: int
+) -> None:
+    """The stream goes on with those that it has; without any it says who holds them; it may try again."""
+    if not removes:
+        node.lacks.add("VIDIOC_REMOVE_BUFS")
+    with cam.stream(buffers=2, **WAYS[name]) as stream:
+        held = hold(stream, 1)
+        vb2.fail(call, number, times=2)
+        held.append(stream.next_frame().hold())
+        with pytest.raises(BuffersHeld, match=r"frame 0 .buffer 0. is not released; frame 1 .buffer 1."):
+            stream.next_frame()
+        assert not vb2._by_name[call]  # it did fail
+        held.append(stream.next_frame().hold())
+        go_on(stream, held)
+
+
+def test_no_memory_to_read_into(cam: Camera, vb2: Vb2System) -> None:
+    with cam.stream(memory="read", buffers=1) as stream:
+        held = hold(stream, 1)
+        vb2.fail("anonymous", errno.ENOMEM)
+        with pytest.raises(BuffersHeld, match=r"frame 0 .buffer 0. is not released"):
+            stream.next_frame()
+        held += hold(stream, 1)
+        go_on(stream, held)
+
+
 def test_the_programs_own_memory_is_the_limit(cam: Camera) -> None:
     own = [mmap.mmap(-1, 4096) for _ in range(4)]
     with cam.stream(memory="userptr", user_buffers=own, buffers=2) as stream:

@@ -126,8 +126,10 @@ class Engine(ABC):
         """Stop and free everything. Idempotent, from any thread."""
 
 
+#: No memory, or no file, for one buffer more: at another time there may be.
+_NOT_NOW = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 #: The driver, or the memory, gives no more buffers; the stream does with those it has.
-_NO_MORE = (errno.ENOBUFS, errno.ENOMEM, errno.EINVAL, errno.EBUSY, errno.EFAULT)
+_NO_MORE = (*_NOT_NOW, errno.ENOBUFS, errno.EINVAL, errno.EBUSY, errno.EFAULT)
 
 
 def _delivery(d: Dequeued) -> Delivery:
@@ -194,7 +196,7 @@ class QueueEngine(Engine):
                 # One that exports to this one may be gone, and this one is not.
                 if e.errno not in _NO_MORE and (e.errno != errno.ENODEV or e.device == queue.name):
                     raise
-                self._grows = e.errno == errno.ENOMEM
+                self._grows = e.errno in _NOT_NOW
         if not queue.queued and queue.streaming:
             raise refusals.held(queue.name, len(queue))
 
@@ -330,7 +332,10 @@ class ReadEngine(Engine):
             return
         if most is not None and len(self._maps) >= most:
             raise self._held()
-        self._add()
+        try:
+            self._add()
+        except KernelError as e:
+            raise self._held() from e
 
     def _held(self) -> BuffersHeld:
         return BuffersHeld(
