@@ -311,6 +311,60 @@ def test_a_signal_handler_of_the_waiting_thread_ends_the_wait(
             queue.dequeue(0)
 
 
+class Interrupted:
+    """A lock; Ctrl-C comes when it was let go and the reader has said that it waits."""
+
+    def __init__(self, queue: Queue) -> None:
+        self.queue, self.lock, self.armed = queue, queue._lock, True
+        queue._lock = self  # type: ignore[assignment]
+
+    def __enter__(self) -> bool:
+        return self.lock.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self.lock.__exit__(*error)
+        if self.armed and self.queue._reader is not None:
+            self.armed = False
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("way", ["stop", "close", "free"])
+def test_ctrl_c_just_before_the_wait(node: FakeVideo, queue: Queue, way: str) -> None:
+    node.auto = False
+    filled(queue)
+    lock = Interrupted(queue)
+    with pytest.raises(KeyboardInterrupt):
+        queue.dequeue()
+    assert not lock.armed
+    assert queue._reader is None
+    getattr(queue, way)()
+    assert bool(queue.buffers) == (way == "stop")
+
+
+def test_a_signal_handler_that_closes_and_reads(
+    node: FakeVideo, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own reading, which is refused, does not end the wait of the reading that it interrupted."""
+    node.auto = False
+    filled(queue)
+    real = node.system.poll
+    during: list[bool] = []
+
+    def poll(*args: Any) -> Any:
+        if not during:
+            queue.close()
+            with pytest.raises(StreamStopped):
+                queue._wait(None)
+            during.append(bool(queue.buffers))
+        return real(*args)
+
+    monkeypatch.setattr(node.system, "poll", poll)
+    with pytest.raises(StreamStopped):
+        queue.dequeue()
+    assert during == [True]
+    assert not queue.buffers
+
+
 @pytest.mark.parametrize("way", ["stop", "close", "free"])
 def test_another_thread_ends_the_wait(node: FakeVideo, queue: Queue, way: str) -> None:
     node.auto = False

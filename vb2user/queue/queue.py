@@ -297,24 +297,26 @@ class Queue:
             return dequeued(buffer, dq)
 
     def _wait(self, deadline: float | None) -> int:
-        with self._lock:
-            if not self._streaming:
-                raise refusals.not_streaming(self.name, self._closed)
-            if not self._queued:
-                raise refusals.held(self.name, len(self.buffers))
-            assert self._wake is not None
-            wake = self._wake
-            self._reader = threading.get_ident()
-        try:
+        mine = False
+        try:  # from here on: Ctrl-C may come as soon as the lock is let go
+            with self._lock:
+                if not self._streaming:
+                    raise refusals.not_streaming(self.name, self._closed)
+                if not self._queued:
+                    raise refusals.held(self.name, len(self.buffers))
+                assert self._wake is not None
+                wake = self._wake
+                mine, self._reader = True, threading.get_ident()
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             seen, woken = self._node.poll(self._events, left, wake)
         finally:
-            with self._lock:
-                self._reader = None
-                self._idle.notify_all()
-                todo, self._on_leave = self._on_leave, None
-                if todo is not None:
-                    todo()
+            if mine:
+                with self._lock:
+                    self._reader = None
+                    self._idle.notify_all()
+                    todo, self._on_leave = self._on_leave, None
+                    if todo is not None:
+                        todo()
         if woken:
             raise refusals.stopped(self.name)
         if not seen:
