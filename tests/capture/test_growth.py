@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import mmap
@@ -188,6 +189,65 @@ def test_a_buffer_more_that_gets_no_memory(
         if removes:
             kernel, ours = set(node.buffers), {b.index for b in stream.engine.queue.buffers}  # type: ignore[attr-defined]
             assert kernel == ours
+        go_on(stream, held)
+
+
+MEMORY = [*(one for one in ATTACHING if one[1] != "VIDIOC_QBUF"), ("heap", "mmap"), ("export", "mmap")]
+
+
+@pytest.mark.parametrize("most", [3, None])
+@pytest.mark.parametrize(("name", "call"), MEMORY)
+def test_what_could_not_be_given_back_is_used_again(
+    cam: Camera, vb2: Vb2System, node: FakeVideo, name: str, call: str, most: int | None
+) -> None:
+    """A kernel without REMOVE_BUFS keeps the buffer that got no memory: it gets some the next time."""
+    node.lacks.add("VIDIOC_REMOVE_BUFS")
+    with cam.stream(buffers=2, max_buffers=most, **WAYS[name]) as stream:
+        vb2.fail(call, errno.ENOMEM, times=100)
+        for _ in range(10):
+            held = hold(stream, 1)
+            with contextlib.suppress(BuffersHeld):
+                held += hold(stream, 1)
+                stream.next_frame()
+            for frame in held:
+                frame.release()
+        vb2._by_name.clear()
+        exporting: Any = vb2.nodes["/dev/video1"]
+        assert len(node.buffers) <= 3
+        assert len(exporting.buffers) <= 3
+        held = hold(stream, 3)
+        assert set(node.buffers) == {b.index for b in stream.engine.queue.buffers}  # type: ignore[attr-defined]
+        assert stream.stats.buffers == most or most is None
+        go_on(stream, held)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+@pytest.mark.parametrize("removes", [True, False])
+@pytest.mark.parametrize(("name", "call"), ATTACHING)
+def test_no_more_files_for_a_buffer_more(
+    cam: Camera, vb2: Vb2System, node: FakeVideo, name: str, call: str, removes: bool, number: int
+) -> None:
+    """The stream goes on with those that it has; without any it says who holds them; it may try again."""
+    if not removes:
+        node.lacks.add("VIDIOC_REMOVE_BUFS")
+    with cam.stream(buffers=2, **WAYS[name]) as stream:
+        held = hold(stream, 1)
+        vb2.fail(call, number, times=2)
+        held.append(stream.next_frame().hold())
+        with pytest.raises(BuffersHeld, match=r"frame 0 .buffer 0. is not released; frame 1 .buffer 1."):
+            stream.next_frame()
+        assert not vb2._by_name[call]  # it did fail
+        held.append(stream.next_frame().hold())
+        go_on(stream, held)
+
+
+def test_no_memory_to_read_into(cam: Camera, vb2: Vb2System) -> None:
+    with cam.stream(memory="read", buffers=1) as stream:
+        held = hold(stream, 1)
+        vb2.fail("anonymous", errno.ENOMEM)
+        with pytest.raises(BuffersHeld, match=r"frame 0 .buffer 0. is not released"):
+            stream.next_frame()
+        held += hold(stream, 1)
         go_on(stream, held)
 
 

@@ -12,11 +12,12 @@ import mmap
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from vb2user.errors import (
     BuffersHeld,
+    ClosedError,
     DeviceGone,
     KernelError,
     MissingPrerequisite,
@@ -125,8 +126,10 @@ class Engine(ABC):
         """Stop and free everything. Idempotent, from any thread."""
 
 
+#: No memory, or no file, for one buffer more: at another time there may be.
+_NOT_NOW = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 #: The driver, or the memory, gives no more buffers; the stream does with those it has.
-_NO_MORE = (errno.ENOBUFS, errno.ENOMEM, errno.EINVAL, errno.EBUSY, errno.EFAULT)
+_NO_MORE = (*_NOT_NOW, errno.ENOBUFS, errno.EINVAL, errno.EBUSY, errno.EFAULT)
 
 
 def _delivery(d: Dequeued) -> Delivery:
@@ -193,7 +196,7 @@ class QueueEngine(Engine):
                 # One that exports to this one may be gone, and this one is not.
                 if e.errno not in _NO_MORE and (e.errno != errno.ENODEV or e.device == queue.name):
                     raise
-                self._grows = e.errno == errno.ENOMEM
+                self._grows = e.errno in _NOT_NOW
         if not queue.queued and queue.streaming:
             raise refusals.held(queue.name, len(queue))
 
@@ -303,8 +306,10 @@ class ReadEngine(Engine):
         self._closed = False
         self._readiness: Readiness | None = None
         self._born = fork.generation
-        self._reading = threading.Lock()
-        self._closing = threading.Lock()
+        # Reentrant, both: a signal handler of the thread that has one may close the stream.
+        self._reading = threading.RLock()
+        self._closing = threading.RLock()
+        self._inside = False  # of a read; what close() would free is in use
 
     def start(self, count: int) -> int:
         """Allocate; the driver itself starts at the first read(2)."""
@@ -327,7 +332,10 @@ class ReadEngine(Engine):
             return
         if most is not None and len(self._maps) >= most:
             raise self._held()
-        self._add()
+        try:
+            self._add()
+        except KernelError as e:
+            raise self._held() from e
 
     def _held(self) -> BuffersHeld:
         return BuffersHeld(
@@ -347,15 +355,36 @@ class ReadEngine(Engine):
 
     def try_next(self) -> Delivery | None:
         """read(2), where it need not wait."""
+        return self._read(self._node.read_into)
+
+    def next(self, timeout: float | None) -> Delivery:
+        """read(2)."""
+        delivery = self._read(lambda target: self._wait(target, timeout))
+        assert delivery is not None
+        return delivery
+
+    def _wait(self, target: memoryview, timeout: float | None) -> int:
+        try:
+            return self._io.read_into(target, timeout)
+        except StateError as e:
+            raise StreamStopped(str(e)) from None
+
+    def _read(self, into: Callable[[memoryview], int | None]) -> Delivery | None:
         with self._reading:
-            if self._closed:
-                raise StreamStopped(f"{self._node.name}: the stream was closed")
-            if not self._free:
-                raise self._held()
-            index = self._free[0]
-            with memoryview(self._maps[index]) as view, view[: self._format.sizeimage] as target:
-                used = self._node.read_into(target)
-            return None if used is None else self._read(index, used)
+            try:
+                self._inside = True
+                if self._closed:
+                    raise StreamStopped(f"{self._node.name}: the stream was closed")
+                if not self._free:
+                    raise self._held()
+                index = self._free[0]
+                with memoryview(self._maps[index]) as view, view[: self._format.sizeimage] as target:
+                    used = into(target)
+            finally:
+                self._inside = False
+                if self._closed:
+                    self._let_go()
+            return None if used is None else self._delivery(index, used)
 
     def readiness(self) -> Readiness:
         """The handle's."""
@@ -366,22 +395,7 @@ class ReadEngine(Engine):
                 self._readiness = Readiness(self._node, POLLIN)
             return self._readiness
 
-    def next(self, timeout: float | None) -> Delivery:
-        """read(2)."""
-        with self._reading:
-            if self._closed:
-                raise StreamStopped(f"{self._node.name}: the stream was closed")
-            if not self._free:
-                raise self._held()
-            index = self._free[0]
-            with memoryview(self._maps[index]) as view, view[: self._format.sizeimage] as target:
-                try:
-                    used = self._io.read_into(target, timeout)
-                except StateError as e:
-                    raise StreamStopped(str(e)) from None
-            return self._read(index, used)
-
-    def _read(self, index: int, used: int) -> Delivery:
+    def _delivery(self, index: int, used: int) -> Delivery:
         self._free.pop(0)
         sequence, self._sequence = self._sequence, self._sequence + 1
         flags = int(BufFlag.TIMESTAMP_MONOTONIC)
@@ -418,9 +432,14 @@ class ReadEngine(Engine):
             self._closed = True
             if self._readiness is not None:
                 self._readiness.drop()
-        self._wake.signal()
+        with contextlib.suppress(ClosedError):  # the reader has left meanwhile, and let go of all
+            self._wake.signal()
         with self._reading:
-            self._wake.close()
-            self._node.close()
-            self._views.clear()
-            self._maps.clear()
+            if not self._inside:  # else this is its own thread, and frees when it comes out
+                self._let_go()
+
+    def _let_go(self) -> None:
+        self._wake.close()
+        self._node.close()
+        self._views.clear()
+        self._maps.clear()

@@ -177,6 +177,10 @@ class Source(ABC):
     def allocate(self, index: int, plane: int, length: int) -> DmaBuf:
         """A dma-buf of at least ``length`` bytes for plane ``plane`` of buffer ``index``."""
 
+    def take_back(self, buf: DmaBuf) -> None:
+        """A dma-buf that was allocated and came to no use: nobody has looked at it, no queue has it."""
+        buf.close()
+
     def close(self) -> None:
         """Give back what :meth:`open` took; dma-bufs already allocated live on. Idempotent."""
 
@@ -345,7 +349,7 @@ class DmaBufMemory(Memory):
             return DmaBufBuffer(node, BufferArg(type, self.kind, index), bufs)
         except BaseException:
             for buf in bufs:
-                buf.close()
+                self.source.take_back(buf)
             raise
 
     def close(self) -> None:

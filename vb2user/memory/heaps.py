@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import errno
 import os
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -142,6 +143,7 @@ class Export(Source):
         self._fd: Fd | None = None
         self._type = BufType.VIDEO_CAPTURE
         self._buffers: list[int] = []
+        self._exported: weakref.WeakKeyDictionary[DmaBuf, int] = weakref.WeakKeyDictionary()
 
     def open(self, count: int, lengths: Sequence[int]) -> None:
         """Allocate the buffers on the exporting node. DeviceBusy where its queue is another's."""
@@ -197,14 +199,23 @@ class Export(Source):
             raise UsageError(f"{self.name}: open() was not called")
         if not self._buffers:  # the importing queue grows
             self._buffers = self._allocate(self._fd, 1, length, more=True)
-        fd = calls.expbuf(self._fd, self._type, self._buffers.pop(0))
-        return DmaBuf(fd, f"dma-buf by {self.name}")
+        index = self._buffers[0]
+        made = DmaBuf(calls.expbuf(self._fd, self._type, index), f"dma-buf by {self.name}")
+        self._exported[made] = self._buffers.pop(0)
+        return made
+
+    def take_back(self, buf: DmaBuf) -> None:
+        """Its buffer is exported anew the next time: the driver's pool is small."""
+        super().take_back(buf)
+        if self._fd is not None and (index := self._exported.pop(buf, None)) is not None:
+            self._buffers.append(index)
 
     def close(self) -> None:
         """Free the exporting queue and close its node; exported dma-bufs live on until their close."""
         fd, self._fd = self._fd, None
         if fd is None:
             return
+        self._exported.clear()
         # Before Linux 5.0 REQBUFS(0) says EBUSY while exports live; close() frees them all the same.
         with contextlib.suppress(KernelError):
             calls.reqbufs(fd, self._type, Memory.MMAP, 0)

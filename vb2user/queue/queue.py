@@ -16,19 +16,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 
-from vb2user.errors import (
-    ClosedError,
-    KernelError,
-    NotSupported,
-    StateError,
-    UsageError,
-    Vb2Error,
-)
+from vb2user.errors import ClosedError, KernelError, NotSupported, StateError, UsageError, Vb2Error
 from vb2user.memory.base import Memory
 from vb2user.memory.dmabuf import DmaBuf
 from vb2user.memory.mmap import EXPORT_FLAGS, MmapBuffer, export
 from vb2user.queue import refusals
-from vb2user.queue.buffer import Buffer, Dequeued
+from vb2user.queue.buffer import Buffer, Dequeued, dequeued
 from vb2user.queue.state import Action, after
 from vb2user.uapi import calls, fork
 from vb2user.uapi.buffer import BufferArg, is_output
@@ -53,6 +46,8 @@ class Queue:
         self.memory = memory
         self.sizes = tuple(sizes)
         self.buffers: list[Buffer] = []
+        #: Buffers of the kernel's that got no memory and could not be removed, and what they were made for.
+        self._orphans: dict[int, calls.Format] = {}
         self.capabilities = BufCap(0)
         self._events = POLLOUT if is_output(type) else POLLIN
         self._lock = threading.RLock()
@@ -120,22 +115,25 @@ class Queue:
         """CREATE_BUFS: ``count`` more buffers, also while streaming; returns how many were granted.
 
         On failure the queue has the buffers that it had before. (A kernel without REMOVE_BUFS keeps the
-        others, unused, until all are freed.) ENOTTY: a driver without it; ENOBUFS: the queue is full.
+        others; the next call takes them first.) ENOTTY: a driver without it; ENOBUFS: the queue is full.
         """
         if count < 1:
             raise UsageError(f"{self.name}: {count} more buffers", remedy="ask for at least 1")
         with self._lock:
             self._check_open()
             first = not self._allocated
-            with self._free_unless_refused() if first else contextlib.nullcontext():
-                granted = calls.create_bufs(self._node, self.memory.kind, count, format, self.memory.flags)
-            self.capabilities |= granted.capabilities
-            new = range(granted.index, granted.index + granted.count)
+            new = [index for index, made in self._orphans.items() if made == format][:count]
+            if not new:
+                with self._free_unless_refused() if first else contextlib.nullcontext():
+                    made = calls.create_bufs(self._node, self.memory.kind, count, format, self.memory.flags)
+                self.capabilities |= made.capabilities
+                new = list(range(made.index, made.index + made.count))
+            self._orphans |= dict.fromkeys(new, format)  # until each has its memory
             try:
                 if self._wake is None:
                     self._wake = eventfd(f"wake of {self.name}")
                 if first:
-                    self.memory.provide(granted.count, self.sizes)
+                    self.memory.provide(len(new), self.sizes)
                 self._adopt(new)
             except BaseException:
                 if first:
@@ -143,7 +141,9 @@ class Queue:
                 else:
                     self._disown(new)
                 raise
-            return granted.count
+            for index in new:
+                del self._orphans[index]
+            return len(new)
 
     @contextlib.contextmanager
     def _free_unless_refused(self) -> Iterator[None]:
@@ -163,12 +163,14 @@ class Queue:
             memory = self.memory.attach(self._node, self.type, index, self.sizes)
             self.buffers.append(Buffer(index, memory.arg, memory))
 
-    def _disown(self, indices: range) -> None:
+    def _disown(self, indices: Sequence[int]) -> None:
         for buffer in [b for b in self.buffers if b.index in indices]:
             buffer.memory.close()
             self.buffers.remove(buffer)
         with contextlib.suppress(KernelError):
-            self.memory.release(self._node, self.type, indices.start, len(indices))
+            for index in indices:
+                self.memory.release(self._node, self.type, index)
+                del self._orphans[index]
 
     def remove(self, index: int, count: int = 1) -> bool:
         """REMOVE_BUFS: free some buffers of the program's; False where kernel or driver lack it."""
@@ -292,34 +294,29 @@ class Queue:
                 buffer = self.buffer(index)
             buffer.state = after(buffer.state, Action.DQBUF, index, self.name)
             self._queued -= 1
-            if dq.planes is None:
-                used: tuple[int, ...] = (raw.bytesused,)
-                offset: tuple[int, ...] = (0,)
-            else:
-                planes = range(raw.length)
-                used = tuple(dq.planes[p].bytesused for p in planes)
-                offset = tuple(dq.planes[p].data_offset for p in planes)
-            return Dequeued(buffer, raw.flags, raw.field, raw.sequence, dq.timestamp_ns, used, offset)
+            return dequeued(buffer, dq)
 
     def _wait(self, deadline: float | None) -> int:
-        with self._lock:
-            if not self._streaming:
-                raise refusals.not_streaming(self.name, self._closed)
-            if not self._queued:
-                raise refusals.held(self.name, len(self.buffers))
-            assert self._wake is not None
-            wake = self._wake
-            self._reader = threading.get_ident()
-        try:
+        mine = False
+        try:  # from here on: Ctrl-C may come as soon as the lock is let go
+            with self._lock:
+                if not self._streaming:
+                    raise refusals.not_streaming(self.name, self._closed)
+                if not self._queued:
+                    raise refusals.held(self.name, len(self.buffers))
+                assert self._wake is not None
+                wake = self._wake
+                mine, self._reader = True, threading.get_ident()
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             seen, woken = self._node.poll(self._events, left, wake)
         finally:
-            with self._lock:
-                self._reader = None
-                self._idle.notify_all()
-                todo, self._on_leave = self._on_leave, None
-                if todo is not None:
-                    todo()
+            if mine:
+                with self._lock:
+                    self._reader = None
+                    self._idle.notify_all()
+                    todo, self._on_leave = self._on_leave, None
+                    if todo is not None:
+                        todo()
         if woken:
             raise refusals.stopped(self.name)
         if not seen:
@@ -436,6 +433,7 @@ class Queue:
 
     def _free(self) -> None:
         buffers, self.buffers = self.buffers, []
+        self._orphans.clear()
         try:
             for buffer in buffers:
                 buffer.state = after(buffer.state, Action.FREE, buffer.index, self.name)
