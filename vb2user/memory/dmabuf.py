@@ -196,6 +196,7 @@ class GivenFds(Source):
 
     def __init__(self, fds: Sequence[Any]) -> None:
         self._bufs: list[list[DmaBuf]] = []
+        self._closed = False
         self.limit = len(fds)
         try:
             # At once: later, a number that was closed may stand for something else that was opened.
@@ -210,7 +211,12 @@ class GivenFds(Source):
             raise
 
     def open(self, count: int, lengths: Sequence[int]) -> None:
-        """Check that there are enough."""
+        """Check that there are enough. ClosedError after :meth:`close`: one queue only has them."""
+        if self._closed:
+            raise ClosedError(
+                "DMABUF: the given dma-bufs were closed with the queue that had them",
+                remedy="make a new strategy for each start, or pass fds=… to stream() or sink()",
+            )
         if len(self._bufs) < count:
             raise UsageError(
                 f"DMABUF: {len(self._bufs)} dma-bufs were given and the queue has {count} buffers",
@@ -234,9 +240,26 @@ class GivenFds(Source):
 
     def close(self) -> None:
         """Close the duplicates; the user's own fds stay the user's."""
+        self._closed = True
         for planes in self._bufs:
             for buf in planes:
                 buf.close()
+
+
+class Lent(Source):
+    """Given fds for one queue: closed, they are there for the next queue."""
+
+    def __init__(self, fds: GivenFds) -> None:
+        self._fds = fds
+        self.name, self.limit = fds.name, fds.limit
+
+    def open(self, count: int, lengths: Sequence[int]) -> None:
+        """Check that there are enough."""
+        self._fds.open(count, lengths)
+
+    def allocate(self, index: int, plane: int, length: int) -> DmaBuf:
+        """A duplicate of the dma-buf for this plane."""
+        return self._fds.allocate(index, plane, length)
 
 
 class DmaBufBuffer(BufferMemory):
