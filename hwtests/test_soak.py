@@ -301,9 +301,9 @@ def test_a_program_that_does_what_it_likes(fast: VividDevice) -> None:
     before, memory = Resources.now(), rss()
     while Program.delivered < FRAMES:
         run_state_machine_as_test(Program, settings=some)  # type: ignore[no-untyped-call]
+        print(f"{Program.delivered} of {FRAMES} frames", flush=True)
     assert Resources.now() == before
     assert rss() - memory < 32 * 1024  # hypothesis' own notes, a few hundred bytes for each step
-    print(f"{Program.delivered} frames")
 
 
 # -- SIGKILL ----------------------------------------------------------------------------------------
