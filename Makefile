@@ -8,13 +8,14 @@ BIN := $(VENV)/bin
 HW := VB2USER_HW=1
 RUN := $(BIN)/vb2user vm run --no-vivid --probe --timeout 3600
 
-.PHONY: help setup programs demo memops test unit lint types hw hw-6.12 hw-6.1 uapi clean
+.PHONY: help setup programs demo memops test unit lint types hw hw-6.12 hw-6.1 soak uapi clean
 
 help:
 	@echo "make demo   capture through every memory type on a real kernel; results in build/demo/"
 	@echo "make memops the fifteen mem ops on all three allocators, by the kernel's own trace; results in build/memops/"
 	@echo "make test   lint, types, unit tests, ABI comparison, hardware tests in kernels 6.12 and 6.1"
 	@echo "make lint | types | unit | hw-6.12 | hw-6.1   parts of make test"
+	@echo "make soak   long runs of streams in a kernel: random use, unplugging, SIGKILL"
 	@echo "make uapi   write the bindings anew from the headers in tests/abi/headers"
 
 # The stamp is older than what it was made from when something has to be installed again.
@@ -56,6 +57,12 @@ hw-6.12 hw-6.1: hw-%: setup programs
 	mkdir -p build/hw-$*
 	$(HW) $(RUN) --kernel $* --results build/hw-$* -- \
 		python -m pytest hwtests -q -p no:cacheprovider --junit-xml=build/hw-$*/junit.xml
+
+# Hours by emulation: a hundred thousand frames, hundreds of unplugs and kills.
+soak: setup programs
+	mkdir -p build/soak
+	$(HW) VB2USER_SOAK=1 $(BIN)/vb2user vm run --no-vivid --timeout 21600 --kernel $(or $(KERNEL),6.12) \
+		--results build/soak -- python -m pytest hwtests/test_soak.py -q -s -p no:cacheprovider
 
 uapi: setup
 	$(BIN)/python tests/abi/generate.py

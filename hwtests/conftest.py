@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import re
 import signal
 from collections.abc import Iterator
@@ -96,6 +97,61 @@ def missing_source(source: str | None) -> bool:
     if source == "udmabuf":
         return not UDMABUF.exists()
     return source is not None and not source.startswith("/dev/video") and source not in heaps()
+
+
+class Log:
+    """The kernel's messages from now on."""
+
+    def __init__(self) -> None:
+        self._fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        os.lseek(self._fd, 0, os.SEEK_END)
+        self.lines: list[str] = []
+
+    def __call__(self) -> list[str]:
+        """All of them until now."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.lines.append(os.read(self._fd, 8192).decode(errors="replace").partition(";")[2])
+        return self.lines
+
+    def serious(self) -> list[str]:
+        """Warnings, oopses and hangs."""
+        return [m for m in self() if re.search(r"WARNING:|BUG|Oops|Call Trace.*not|hung task|blocked for", m)]
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+def hanging() -> list[str]:
+    """Threads in state D within V4L2 or USB; sur40's polling is so for a moment, a second at most."""
+    found = []
+    for task in Path("/proc").glob("[0-9]*/task/*"):
+        with contextlib.suppress(OSError):
+            if (task / "stat").read_text().rpartition(")")[2].split()[0] != "D":
+                continue
+            stack = (task / "stack").read_text()
+            if "sur40_poll" not in stack and re.search(r"vb2_|video_|v4l2_|usb_|vhci_|sur40_", stack):
+                found.append(f"{(task / 'comm').read_text().strip()}: {stack}")
+    return found
+
+
+@pytest.fixture(scope="module")
+def nobody_hangs() -> Iterator[None]:
+    """Whoever hangs in the kernel does so until the end of the module."""
+    yield
+    assert hanging() == []
+
+
+@pytest.fixture
+def log() -> Iterator[Log]:
+    """The kernel's messages; at the end there is no warning."""
+    Path("/sys/kernel/debug/clear_warn_once").write_text("1")  # else a warning shows once per boot only
+    made = Log()
+    yield made
+    try:
+        assert made.serious() == []
+    finally:
+        made.close()
 
 
 class Scattered(UDmaBuf):

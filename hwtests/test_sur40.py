@@ -8,7 +8,6 @@ kernels with and without that: a frame is either whole and right, or flagged and
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import re
@@ -23,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Resources, missing_source, still
+from conftest import Log, Resources, hanging, missing_source, still
 
 import vb2user
 from vb2user.harness.pytest_plugin import VividDevice
@@ -41,29 +40,6 @@ Record = Callable[[str, object], None]
 # -- what the kernel says and does ------------------------------------------------------------------
 
 
-class Log:
-    """The kernel's messages from now on."""
-
-    def __init__(self) -> None:
-        self._fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        os.lseek(self._fd, 0, os.SEEK_END)
-        self.lines: list[str] = []
-
-    def __call__(self) -> list[str]:
-        """All of them until now."""
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                self.lines.append(os.read(self._fd, 8192).decode(errors="replace").partition(";")[2])
-        return self.lines
-
-    def serious(self) -> list[str]:
-        """Warnings, oopses and hangs."""
-        return [m for m in self() if re.search(r"WARNING:|BUG|Oops|Call Trace.*not|hung task|blocked for", m)]
-
-    def close(self) -> None:
-        os.close(self._fd)
-
-
 @pytest.fixture
 def log() -> Iterator[Log]:
     """The kernel's messages; at the end there is no warning but the known one, and nobody hangs."""
@@ -76,22 +52,6 @@ def log() -> Iterator[Log]:
         assert hanging() == []
     finally:
         made.close()
-
-
-def hanging() -> list[str]:
-    """Threads in state D within V4L2 or USB; the driver's polling is so for a moment, a second at most."""
-    found = []
-    for task in Path("/proc").glob("[0-9]*/task/*"):
-        with contextlib.suppress(OSError):
-            state = (task / "stat").read_text().rpartition(")")[2].split()[0]
-            stack = (task / "stack").read_text()
-            if (
-                state == "D"
-                and "sur40_poll" not in stack
-                and re.search(r"vb2_|video_|v4l2_|usb_|vhci_|sur40_", stack)
-            ):
-                found.append(f"{(task / 'comm').read_text().strip()}: {stack}")
-    return found
 
 
 class Calls:

@@ -14,12 +14,14 @@ import pytest
 import vb2user
 
 NAMES = [
+    "BuffersHeld",
     "Camera",
     "ClosedError",
     "CorruptFrame",
     "DeviceBusy",
     "DeviceGone",
     "Frame",
+    "FramesLost",
     "KernelError",
     "MissingPrerequisite",
     "NoSuchDevice",
@@ -32,8 +34,10 @@ NAMES = [
     "StreamStats",
     "StreamStopped",
     "StreamTimeout",
+    "Together",
     "UsageError",
     "Vb2Error",
+    "capture_all",
     "devices",
     "find",
     "open",

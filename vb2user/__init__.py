@@ -18,15 +18,19 @@ if TYPE_CHECKING:
     from vb2user.capture.camera import open as open
     from vb2user.capture.frame import Frame as Frame
     from vb2user.capture.sink import Sink as Sink
+    from vb2user.capture.stats import StreamStats as StreamStats
     from vb2user.capture.stream import Stream as Stream
-    from vb2user.capture.stream import StreamStats as StreamStats
+    from vb2user.capture.together import Together as Together
+    from vb2user.capture.together import capture_all as capture_all
     from vb2user.device.discovery import NodeInfo as NodeInfo
     from vb2user.device.discovery import devices as devices
     from vb2user.device.discovery import find as find
+    from vb2user.errors import BuffersHeld as BuffersHeld
     from vb2user.errors import ClosedError as ClosedError
     from vb2user.errors import CorruptFrame as CorruptFrame
     from vb2user.errors import DeviceBusy as DeviceBusy
     from vb2user.errors import DeviceGone as DeviceGone
+    from vb2user.errors import FramesLost as FramesLost
     from vb2user.errors import KernelError as KernelError
     from vb2user.errors import MissingPrerequisite as MissingPrerequisite
     from vb2user.errors import NoSuchDevice as NoSuchDevice
@@ -44,13 +48,17 @@ _WHERE = {
     "vb2user.capture.camera": ("Camera", "open"),
     "vb2user.capture.frame": ("Frame",),
     "vb2user.capture.sink": ("Sink",),
-    "vb2user.capture.stream": ("Stream", "StreamStats"),
+    "vb2user.capture.stats": ("StreamStats",),
+    "vb2user.capture.stream": ("Stream",),
+    "vb2user.capture.together": ("Together", "capture_all"),
     "vb2user.device.discovery": ("NodeInfo", "devices", "find"),
     "vb2user.errors": (
+        "BuffersHeld",
         "ClosedError",
         "CorruptFrame",
         "DeviceBusy",
         "DeviceGone",
+        "FramesLost",
         "KernelError",
         "MissingPrerequisite",
         "NoSuchDevice",

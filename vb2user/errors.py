@@ -52,6 +52,23 @@ class StateError(Vb2Error):
     """An operation that the state of a buffer or queue does not allow."""
 
 
+class BuffersHeld(StateError):
+    """Every buffer is with the program and no more can be had, so no frame can come."""
+
+
+class FramesLost(Vb2Error):
+    """The driver counted frames that it never delivered, under the policy ``raise``.
+
+    Attributes:
+        count: how many are missing. The frame after them is not lost: the next turn delivers it, unless
+            another policy leaves it out.
+    """
+
+    def __init__(self, message: str, count: int = 0, *, remedy: str | None = None) -> None:
+        super().__init__(message, remedy=remedy)
+        self.count = count
+
+
 class StreamStopped(StateError):
     """The stream was stopped or closed by another thread while this one waited for a buffer."""
 
@@ -61,7 +78,7 @@ class StreamTimeout(Vb2Error, TimeoutError):
 
 
 class CorruptFrame(Vb2Error):
-    """A frame that the driver flagged ``V4L2_BUF_FLAG_ERROR``, under the policy ``raise``."""
+    """A frame flagged ``V4L2_BUF_FLAG_ERROR``, or too short for its picture, under the policy ``raise``."""
 
 
 class KernelError(Vb2Error, OSError):

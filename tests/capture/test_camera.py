@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import numpy as np
 import pytest
-from fakes_vb2 import FakeHeap, FakeUDmaBuf, FakeVideo, Vb2System
+from fakes_vb2 import FakeDmaBuf, FakeHeap, FakeUDmaBuf, FakeVideo, PlaneMemory, Vb2System
 
 import vb2user
 from vb2user.capture.camera import Camera, memory_strategy
 from vb2user.errors import (
+    ClosedError,
     KernelError,
     MissingPrerequisite,
     NoSuchDevice,
@@ -18,7 +20,7 @@ from vb2user.errors import (
     UsageError,
     Vb2Error,
 )
-from vb2user.memory.dmabuf import DmaBufMemory
+from vb2user.memory.dmabuf import DmaBufMemory, GivenFds
 from vb2user.memory.heaps import Export, Heap, UDmaBuf
 from vb2user.memory.mmap import Mmap
 from vb2user.memory.userptr import UserPtr
@@ -185,3 +187,81 @@ def test_all_errors_are_ours(vb2: Vb2System, cam: Camera) -> None:
         except Vb2Error as e:
             assert e.remedy  # noqa: PT017
         assert vb2.leaks() == {"FakeVideo": 1}, wish
+
+
+# -- fds of one's own -------------------------------------------------------------------------------
+
+
+def own_fds(vb2: Vb2System, count: int) -> list[int]:
+    return [vb2.install(FakeDmaBuf(PlaneMemory(64 * 32), "theirs")) for _ in range(count)]
+
+
+def close_own(vb2: Vb2System, fds: list[int]) -> None:
+    """Closed by the user; the numbers stand for something else from now on."""
+    other = vb2.install(FakeDmaBuf(PlaneMemory(16), "another"))
+    for fd in fds:
+        vb2.close(fd)
+        vb2.files[fd] = vb2.files[other]
+    vb2.close(other)
+
+
+def test_fds_may_be_closed_at_once(vb2: Vb2System, cam: Camera) -> None:
+    """A stream can start again and again; what it needs it has from the beginning."""
+    fds = own_fds(vb2, 2)
+    stream = cam.stream(memory="dmabuf", fds=fds, buffers=2)
+    close_own(vb2, fds)
+    for _ in range(3):
+        with stream:
+            assert stream.exporter() == "theirs"
+            assert stream.next_frame().sequence == 0
+    for fd in fds:
+        vb2.close(fd)
+    assert vb2.leaks() == {"FakeVideo": 1, "FakeDmaBuf": 2}
+    del stream
+    gc.collect()
+    assert vb2.leaks() == {"FakeVideo": 1}
+
+
+def test_fds_of_a_sink_may_be_closed_at_once(vb2: Vb2System, cam: Camera) -> None:
+    fds = own_fds(vb2, 2)
+    with vb2user.open("/dev/video1") as out:
+        sink = out.sink(memory="dmabuf", fds=fds, buffers=2)
+        close_own(vb2, fds)
+        for _ in range(2):
+            with sink:
+                sink.write(bytes(64 * 32))
+        for fd in fds:
+            vb2.close(fd)
+        assert vb2.leaks() == {"FakeVideo": 2, "FakeDmaBuf": 2}
+    assert vb2.leaks() == {"FakeVideo": 1}
+
+
+def test_fds_of_a_stream_that_was_never_started(vb2: Vb2System, cam: Camera) -> None:
+    fds = own_fds(vb2, 2)
+    before = vb2.leaks()
+    cam.stream(memory="dmabuf", fds=fds)
+    gc.collect()
+    assert vb2.leaks() == before
+    with pytest.raises(UsageError):
+        cam.stream(memory="dmabuf", fds=fds, buffers=0)
+    gc.collect()
+    assert vb2.leaks() == before
+    kept = cam.stream(memory="dmabuf", fds=fds)
+    cam.close()
+    assert vb2.leaks() == {"FakeDmaBuf": 2}
+    with pytest.raises(ClosedError):
+        kept.start()
+    for fd in fds:
+        vb2.close(fd)
+
+
+def test_a_strategy_of_ones_own_starts_once(vb2: Vb2System, cam: Camera) -> None:
+    fds = own_fds(vb2, 2)
+    stream = cam.stream(memory=DmaBufMemory(GivenFds(fds)), buffers=2)
+    with stream:
+        stream.next_frame()
+    with pytest.raises(ClosedError, match=r"closed with the queue.*pass fds="):
+        stream.start()
+    for fd in fds:
+        vb2.close(fd)
+    assert vb2.leaks() == {"FakeVideo": 1}

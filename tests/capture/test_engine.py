@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from fakes_vb2 import FakeVideo, Vb2System
@@ -192,6 +194,84 @@ def test_close_ends_a_waiting_read(
     thread.join(WAIT)
     assert not thread.is_alive()
     assert isinstance(outcome[0], StreamStopped)
+
+
+def ends(call: Callable[[], object]) -> BaseException | object:
+    """What becomes of a call in a thread of its own, which may hang: it is a failure then."""
+    outcome: list[Any] = []
+
+    def run() -> None:
+        try:
+            outcome.append(call())
+        except BaseException as e:
+            outcome.append(e)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(WAIT)
+    assert outcome, "it hangs"
+    return outcome[0]
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_signal_handler_of_the_reading_thread_closes(
+    vb2: Vb2System, node: FakeVideo, fd: Fd, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    engine = ReadEngine(fd, node.format)
+    engine.start(1)
+    before = vb2.leaks()
+    during: list[bool] = []
+    real = vb2.poll
+
+    def poll(*args: Any) -> Any:
+        # Python runs a handler inside of the interrupted call, in the thread that made it.
+        if not during:
+            engine.close()
+            if again:
+                engine.close()
+            during.append(vb2.leaks() == before)
+        return real(*args)
+
+    monkeypatch.setattr(vb2, "poll", poll)
+    assert isinstance(ends(lambda: engine.next(None)), StreamStopped)
+    assert during == [True]  # while the thread is in poll(2), all stays as it is
+    assert vb2.leaks() == {"FakeVideo": 1}
+    with pytest.raises(StreamStopped):
+        engine.next(0)
+
+
+@pytest.mark.parametrize("way", ["next", "try_next"])
+def test_a_signal_handler_of_the_reading_thread_closes_when_a_frame_comes(
+    vb2: Vb2System, node: FakeVideo, fd: Fd, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    engine = ReadEngine(fd, node.format)
+    engine.start(2)
+    engine.next(WAIT)
+    real = node.read
+
+    def read(*args: Any) -> int:
+        engine.close()
+        return real(*args)
+
+    monkeypatch.setattr(node, "read", read)
+    calls: dict[str, Callable[[], Any]] = {"next": lambda: engine.next(None), "try_next": engine.try_next}
+    last: Any = ends(calls[way])
+    assert last.sequence == 1
+    assert vb2.leaks() == {"FakeVideo": 1}
+    with pytest.raises(StreamStopped):
+        engine.memory(last.slot)
+    with pytest.raises(StreamStopped):
+        calls[way]()
+
+
+def test_a_signal_handler_closes_while_it_is_closed(vb2: Vb2System, node: FakeVideo, fd: Fd) -> None:
+    engine = ReadEngine(fd, node.format)
+    engine.start(1)
+    engine._readiness = readiness = Mock()
+    readiness.drop.side_effect = engine.close
+    assert ends(engine.close) is None
+    readiness.drop.assert_called_once_with()
+    assert vb2.leaks() == {"FakeVideo": 1}
 
 
 def test_writable(node: FakeVideo, fd: Fd) -> None:

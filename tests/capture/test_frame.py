@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import gc
 import pickle
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from vb2user.capture.camera import Camera
 from vb2user.capture.engine import QueueEngine
 from vb2user.capture.frame import Frame
 from vb2user.capture.stream import Stream
-from vb2user.errors import ClosedError, CorruptFrame, StateError, UsageError
+from vb2user.errors import BuffersHeld, ClosedError, CorruptFrame, KernelError, UsageError
 from vb2user.uapi.enums import BufFlag, BufType
 
 WAYS: list[dict[str, Any]] = [
@@ -36,7 +37,7 @@ def cam(node: FakeVideo) -> Iterator[Camera]:
 @pytest.fixture(params=WAYS, ids=lambda w: w["memory"])
 def stream(request: pytest.FixtureRequest, vb2: Vb2System, cam: Camera) -> Iterator[Stream]:
     vb2.nodes["/dev/udmabuf"] = FakeUDmaBuf(vb2)
-    with cam.stream(buffers=3, timeout=5, **request.param) as started:
+    with cam.stream(buffers=3, max_buffers=3, timeout=5, **request.param) as started:
         yield started
 
 
@@ -91,6 +92,20 @@ def test_with(stream: Stream, node: FakeVideo) -> None:
         assert (frame.array == 0).all()
     assert frame.released
     assert free(stream, node) == 3
+
+
+def test_what_giving_back_says_hides_nothing(vb2: Vb2System, node: FakeVideo, cam: Camera) -> None:
+    """Neither what went wrong before, nor itself where nothing did; and the buffer is owed."""
+    with cam.stream(buffers=3, max_buffers=3) as stream:
+        vb2.fail("VIDIOC_QBUF", errno.EIO)
+        with pytest.raises(ZeroDivisionError), stream.next_frame():
+            raise ZeroDivisionError
+        assert free(stream, node) == 2
+        stream.next_frame().release()
+        assert free(stream, node) == 3
+        vb2.fail("VIDIOC_QBUF", errno.EIO)
+        with pytest.raises(KernelError, match="QBUF"), stream.next_frame():
+            pass
 
 
 def test_a_dropped_frame_goes_back(stream: Stream, node: FakeVideo) -> None:
@@ -157,7 +172,9 @@ def test_no_python_code_runs_when_a_frame_or_a_view_dies(stream: Stream) -> None
 
 def test_all_held(stream: Stream, node: FakeVideo) -> None:
     held = [stream.next_frame().array for _ in range(3)]
-    with pytest.raises(StateError, match="with the program"):
+    with pytest.raises(
+        BuffersHeld, match=r"all 3 buffers.*frame 0 \(buffer 0\) is released, but 1 of its views"
+    ):
         stream.next_frame()
     assert [int(a[0, 0]) for a in held] == [0, 1, 2]
     held.pop(1)
@@ -291,7 +308,7 @@ def test_error_flag(node: FakeVideo) -> None:
 
 def test_several_planes(vb2: Vb2System) -> None:
     vb2.nodes["/dev/video1"] = FakeVideo(vb2, BufType.VIDEO_CAPTURE_MPLANE, pixelformat="NM12")
-    with Camera("/dev/video1") as cam, cam.stream(buffers=2) as stream:
+    with Camera("/dev/video1") as cam, cam.stream(buffers=2, max_buffers=2) as stream:
         assert isinstance(stream.engine, QueueEngine)
         frame = stream.next_frame()
         assert [p.nbytes for p in frame.planes] == [64 * 32, 64 * 16]

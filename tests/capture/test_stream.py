@@ -20,6 +20,7 @@ from vb2user.errors import (
     ClosedError,
     CorruptFrame,
     DeviceGone,
+    FramesLost,
     KernelError,
     StreamStopped,
     StreamTimeout,
@@ -125,6 +126,31 @@ def test_raise(cam: Camera, node: FakeVideo) -> None:
             stream.next_frame()
         # The buffer went back, and the stream goes on.
         assert stream.next_frame().sequence == 2
+        assert (stream.stats.errors, stream.stats.frames) == (1, 2)
+
+
+@pytest.mark.parametrize("bad", ["error", "gap"])
+def test_raise_though_the_buffer_is_not_taken_back(
+    vb2: Vb2System, cam: Camera, node: FakeVideo, bad: str
+) -> None:
+    """What was counted is told; the buffer is owed, and the driver gets it at the next turn."""
+    kind: type[Vb2Error]
+    if bad == "error":
+        node.errors.extend([False, True])
+        options, kind = {"on_error": "raise"}, CorruptFrame
+    else:  # that of a frame which another policy leaves out
+        node.jumps.extend([0, 1])
+        node.errors.extend([False, True])
+        options, kind = {"on_gap": "raise"}, FramesLost
+    chosen: Any = options
+    with cam.stream(buffers=2, max_buffers=2, **chosen) as stream:
+        stream.next_frame().release()
+        vb2.fail("VIDIOC_QBUF", errno.EIO)
+        with pytest.raises(kind):
+            stream.next_frame()
+        assert len(node.queued + node.done) == 1
+        stream.next_frame().release()
+        assert len(node.queued + node.done) == 2
         assert (stream.stats.errors, stream.stats.frames) == (1, 2)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import struct
 import subprocess
 import sys
@@ -125,17 +124,6 @@ def test_a_holder_that_stays_is_not_waited_for_for_ever() -> None:
     begun = time.monotonic()
     sur40._wait_for_an_end({os.getpid(): "me"}, begun + 0.05)
     assert 0.04 < time.monotonic() - begun < 30
-
-
-def test_sigterm_is_passed_on() -> None:
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    before = signal.getsignal(signal.SIGTERM)
-    with sur40._passing_on(child):
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert child.wait(timeout=30) == -signal.SIGTERM
-    assert signal.getsignal(signal.SIGTERM) is before
-    assert child.stdin is not None
-    child.stdin.close()
 
 
 def test_nodes_before_it_is_plugged_in() -> None:

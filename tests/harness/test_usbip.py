@@ -491,6 +491,22 @@ def test_a_host_that_does_not_read() -> None:
         connection.close()
 
 
+def test_a_device_that_hangs_up_is_heard_to_the_end() -> None:
+    gadget = Gadget()
+    with served(gadget) as (host, connection):
+        number = host.submit(0x81, 3 << 20)
+        urb = gadget.urb()
+        assert gadget.link is not None
+        urb.complete(bytes(3 << 20))
+        gadget.link.hang_up()
+        assert host.result(number).actual_length == 3 << 20
+        assert host.ended()
+        gadget.next("unplugged")
+        assert wait_for(connection.done_fd)
+        assert connection.error is None
+        connection.hang_up()
+
+
 def test_nothing_is_left() -> None:
     def held() -> tuple[int, int]:
         return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()

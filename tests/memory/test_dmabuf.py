@@ -17,6 +17,7 @@ from vb2user.errors import (
     KernelError,
     MissingPrerequisite,
     NoSuchDevice,
+    NotSupported,
     PermissionDenied,
     UsageError,
 )
@@ -207,8 +208,12 @@ def test_export(vb2: Vb2System, node: FakeVideo) -> None:
     assert all(b.size >= 9000 for b in bufs)
     assert len({vb2.files[b.fileno()].node for b in bufs}) == 4
     assert node.format == before
-    with pytest.raises(UsageError, match="used up"):
-        source.allocate(2, 0, 1)
+    bufs.append(source.allocate(2, 0, 9000))  # the importing queue grew
+    assert len(node.buffers) == 5
+    node.lacks.add("VIDIOC_CREATE_BUFS")
+    with pytest.raises(NotSupported):
+        source.allocate(3, 0, 9000)
+    assert len(node.buffers) == 5
     source.close()
     source.close()
     assert not node.buffers

@@ -6,6 +6,7 @@ import errno
 import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -310,6 +311,60 @@ def test_a_signal_handler_of_the_waiting_thread_ends_the_wait(
             queue.dequeue(0)
 
 
+class Interrupted:
+    """A lock; Ctrl-C comes when it was let go and the reader has said that it waits."""
+
+    def __init__(self, queue: Queue) -> None:
+        self.queue, self.lock, self.armed = queue, queue._lock, True
+        queue._lock = self  # type: ignore[assignment]
+
+    def __enter__(self) -> bool:
+        return self.lock.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self.lock.__exit__(*error)
+        if self.armed and self.queue._reader is not None:
+            self.armed = False
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("way", ["stop", "close", "free"])
+def test_ctrl_c_just_before_the_wait(node: FakeVideo, queue: Queue, way: str) -> None:
+    node.auto = False
+    filled(queue)
+    lock = Interrupted(queue)
+    with pytest.raises(KeyboardInterrupt):
+        queue.dequeue()
+    assert not lock.armed
+    assert queue._reader is None
+    getattr(queue, way)()
+    assert bool(queue.buffers) == (way == "stop")
+
+
+def test_a_signal_handler_that_closes_and_reads(
+    node: FakeVideo, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own reading, which is refused, does not end the wait of the reading that it interrupted."""
+    node.auto = False
+    filled(queue)
+    real = node.system.poll
+    during: list[bool] = []
+
+    def poll(*args: Any) -> Any:
+        if not during:
+            queue.close()
+            with pytest.raises(StreamStopped):
+                queue._wait(None)
+            during.append(bool(queue.buffers))
+        return real(*args)
+
+    monkeypatch.setattr(node.system, "poll", poll)
+    with pytest.raises(StreamStopped):
+        queue.dequeue()
+    assert during == [True]
+    assert not queue.buffers
+
+
 @pytest.mark.parametrize("way", ["stop", "close", "free"])
 def test_another_thread_ends_the_wait(node: FakeVideo, queue: Queue, way: str) -> None:
     node.auto = False
@@ -436,6 +491,39 @@ def test_a_failed_create_on_a_kernel_without_remove(vb2: Vb2System, node: FakeVi
     assert queue.buffers == []
     queue.free()
     assert not node.buffers
+
+
+def test_what_could_not_be_removed_is_created_again(vb2: Vb2System, node: FakeVideo, queue: Queue) -> None:
+    node.lacks.add("VIDIOC_REMOVE_BUFS")
+    filled(queue, 2)
+    for _ in range(3):
+        vb2.fail("mmap", errno.ENOMEM, skip=1)
+        with pytest.raises(KernelError, match="mmap"):
+            queue.create(2, node.format)
+    assert [b.index for b in queue.buffers] == [0, 1]
+    assert sorted(node.buffers) == [0, 1, 2, 3]
+    assert queue.create(1, node.format) == 1
+    assert queue.create(3, node.format) == 1  # the driver may always grant fewer
+    assert queue.create(1, node.format) == 1
+    assert sorted(b.index for b in queue.buffers) == sorted(node.buffers) == [0, 1, 2, 3, 4]
+    for buffer in queue.buffers[2:]:
+        queue.enqueue(buffer)
+    assert [queue.dequeue().buffer.index for _ in range(5)] == [0, 1, 2, 3, 4]
+
+
+def test_what_was_created_for_another_format_is_not(vb2: Vb2System, node: FakeVideo, queue: Queue) -> None:
+    """It may be too small."""
+    node.lacks.add("VIDIOC_REMOVE_BUFS")
+    queue.allocate(1)
+    vb2.fail("mmap", errno.ENOMEM)
+    with pytest.raises(KernelError, match="mmap"):
+        queue.create(1, node.format)
+    large = replace(node.format, planes=(replace(node.format.planes[0], sizeimage=1 << 16),))
+    assert queue.create(1, large) == 1
+    assert len(queue.buffers[-1].memory.planes[0]) == 1 << 16
+    queue.free()
+    assert queue.allocate(1) == queue.create(1, node.format) == 1
+    assert sorted(b.index for b in queue.buffers) == sorted(node.buffers) == [0, 1]
 
 
 @pytest.mark.parametrize("number", [errno.ENOBUFS, errno.ENOTTY, errno.EINVAL])

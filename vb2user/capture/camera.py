@@ -5,21 +5,28 @@ from __future__ import annotations
 import contextlib
 import os
 import weakref
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from vb2user.capture.engine import Engine, QueueEngine, ReadEngine
 from vb2user.capture.sink import Sink
-from vb2user.capture.stream import OnError, Stream
+from vb2user.capture.stats import Policy
+from vb2user.capture.stream import Stream
 from vb2user.device.device import Device
 from vb2user.device.discovery import resolve
-from vb2user.errors import NoSuchDevice, UsageError
+from vb2user.errors import KernelError, NoSuchDevice, StateError, UsageError
 from vb2user.memory import heaps
 from vb2user.memory.base import Memory
-from vb2user.memory.dmabuf import DmaBufMemory, GivenFds, Source
+from vb2user.memory.dmabuf import DmaBufMemory, GivenFds, Lent, Source
 from vb2user.memory.mmap import Mmap
 from vb2user.memory.userptr import UserPtr
+from vb2user.uapi import calls
 from vb2user.uapi.buffer import is_output
+
+if TYPE_CHECKING:
+    from vb2user.capture.frame import Frame
+    from vb2user.capture.reconnect import Reconnect
+    from vb2user.capture.waiter import AsyncFrames
 
 MEMORY_NAMES = ("mmap", "userptr", "dmabuf", "read")
 
@@ -66,12 +73,20 @@ def memory_strategy(
     raise UsageError(f"there is no memory type {memory!r}", remedy=f"use one of {', '.join(MEMORY_NAMES)}")
 
 
+def _kept(memory: str | Memory, fds: Sequence[Any] | None) -> GivenFds | None:
+    """Duplicates of the user's fds, made now: they may close theirs, and a stream may start many times."""
+    if fds is None or not isinstance(memory, str) or memory.lower() != "dmabuf":
+        return None  # memory_strategy() says what is wrong with that
+    return GivenFds(fds)
+
+
 class Camera(Device):
     """A V4L2 device that hands out frames (and takes them, where it is an output)."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__(path)
         self._made: weakref.WeakSet[Stream | Sink] = weakref.WeakSet()
+        self._given: weakref.WeakSet[GivenFds] = weakref.WeakSet()
 
     def close(self) -> None:
         """Close the streams and sinks that are still open, and the node. Idempotent; any thread."""
@@ -79,6 +94,8 @@ class Camera(Device):
         # stream on, and be busy for everybody, as long as one view of a frame lives.
         with contextlib.ExitStack() as last:
             last.callback(super().close)
+            for given in list(self._given):
+                last.callback(given.close)
             for made in list(self._made):
                 last.callback(made.close)
 
@@ -90,23 +107,37 @@ class Camera(Device):
         heap: str | Source | None = None,
         fds: Sequence[Any] | None = None,
         user_buffers: Sequence[Any] | None = None,
+        max_buffers: int | None = None,
         timeout: float | None = None,
         count: int | None = None,
-        on_error: OnError = "skip",
+        latest: bool = False,
+        on_error: Policy = "skip",
+        on_short: Policy = "skip",
+        on_gap: Policy = "yield",
+        reconnect: bool | float = False,
         writable: bool = False,
     ) -> Stream:
         """A stream of frames in the format that is set now.
 
         Args:
-            memory: ``mmap``, ``userptr``, ``dmabuf``, ``read``, or a strategy of your own.
+            memory: ``mmap``, ``userptr``, ``dmabuf``, ``read``, or a strategy of your own: that is closed
+                with the stream, and so good for one start only, without ``reconnect``.
             buffers: how many to ask for; the driver may grant another number (``stream.buffers``).
             heap: for ``dmabuf``: ``system`` (the default) or another heap's name, ``udmabuf``, or the
                 path of a video node whose buffers are exported.
-            fds: for ``dmabuf``: dma-bufs of your own, one per buffer (or a sequence, one per plane).
+            fds: for ``dmabuf``: dma-bufs of your own, one per buffer (or a sequence, one per plane). They
+                are duplicated here: you may close yours at once, and start the stream more than once. The
+                duplicates are closed with this camera, or when the stream object goes.
             user_buffers: for ``userptr``: memory of your own: arrays, bytearrays, shared memory.
+            max_buffers: how many there may be at most: more are allocated while the program holds frames.
             timeout: seconds to wait for each frame; None: for ever.
             count: end after so many frames.
+            latest: hand out the newest frame there is, and discard older ones that wait.
             on_error: ``skip``, ``yield`` or ``raise`` frames that the driver flagged ERROR.
+            on_short: the same for frames with fewer bytes than the picture needs.
+            on_gap: the same for frames before which others are missing (``frame.gap``).
+            reconnect: go on when an unplugged device comes back; a number: seconds to wait for it. Input,
+                format and rate are set again, controls are not.
             writable: views may be written to, e.g. to draw into the picture before it goes on.
 
         Returns:
@@ -122,20 +153,69 @@ class Camera(Device):
                 remedy="'vb2user devices' shows which nodes capture",
             )
         format = self.get_format(type)
+        given = _kept(memory, fds)
 
         def make() -> Engine:
             if isinstance(memory, str) and memory.lower() == "read":
                 if heap is not None or fds is not None or user_buffers is not None:
                     raise UsageError("memory='read' takes no heap, fds or user_buffers")
                 return ReadEngine(self.node, format, writable=writable)
-            strategy = memory_strategy(memory, source=heap, fds=fds, user_buffers=user_buffers)
+            strategy = self._strategy(given, memory, heap, fds, user_buffers)
             return QueueEngine(self.node, format, strategy, writable=writable)
 
-        made = Stream(
-            self.path, format, make, buffers=buffers, timeout=timeout, count=count, on_error=on_error
-        )
-        self._made.add(made)
+        with self._owning(given) as own:
+            made = Stream(
+                self.path,
+                format,
+                make,
+                buffers=buffers,
+                max_buffers=max_buffers,
+                timeout=timeout,
+                count=count,
+                latest=latest,
+                on_error=on_error,
+                on_short=on_short,
+                on_gap=on_gap,
+                reconnect=None if reconnect is False else self._reconnect(format, reconnect),
+            )
+            own(made)
         return made
+
+    def __iter__(self) -> Iterator[Frame]:
+        """``for frame in cam``: a stream as :meth:`stream` makes it by default."""
+        return iter(self.stream())
+
+    def __aiter__(self) -> AsyncFrames:
+        """``async for frame in cam``: likewise."""
+        return aiter(self.stream())
+
+    def _reconnect(self, format: calls.Format, patience: bool | float) -> Reconnect:
+        from vb2user.capture.reconnect import Reconnect
+        from vb2user.device.comeback import Comeback, identify
+
+        if patience is not True and not patience > 0:
+            raise UsageError(f"{self.path}: reconnect={patience}", remedy="give seconds, or True")
+        identity = identify(self)
+        chosen, rate = self.input, self.fps
+
+        def reopen(path: str) -> None:
+            self.reopen(path)
+            with contextlib.suppress(KernelError):
+                if chosen is not None:
+                    self.set_input(chosen)
+            granted = calls.s_fmt(self.node, format)
+            if [granted.sizeimage, str(granted)] != [format.sizeimage, str(format)]:
+                raise StateError(
+                    f"{path}: the device came back, and grants {granted} where it had {format}",
+                    remedy="set the format anew and make a new stream",
+                )
+            with contextlib.suppress(KernelError):
+                if rate:
+                    self.set_fps(rate)
+
+        return Reconnect(
+            self.path, lambda: Comeback(identity), reopen, None if patience is True else float(patience)
+        )
 
     def sink(
         self,
@@ -161,9 +241,40 @@ class Camera(Device):
                 remedy="'vb2user devices' shows which nodes are outputs",
             )
         format = self.get_format(type)
-        strategy = None
-        if memory not in ("read", "write"):
-            strategy = memory_strategy(memory, source=heap, fds=fds, user_buffers=user_buffers)
-        made = Sink(self.node, format, strategy, buffers=buffers, timeout=timeout)
-        self._made.add(made)
+        given = _kept(memory, fds)
+        with self._owning(given) as own:
+            strategy = None
+            if memory not in ("read", "write"):
+                strategy = self._strategy(given, memory, heap, fds, user_buffers)
+            made = Sink(self.node, format, strategy, buffers=buffers, timeout=timeout)
+            own(made)
         return made
+
+    @staticmethod
+    def _strategy(
+        given: GivenFds | None,
+        memory: str | Memory,
+        heap: str | Source | None,
+        fds: Sequence[Any] | None,
+        user_buffers: Sequence[Any] | None,
+    ) -> Memory:
+        if given is not None:
+            return memory_strategy(memory, source=Lent(given), user_buffers=user_buffers)
+        return memory_strategy(memory, source=heap, fds=fds, user_buffers=user_buffers)
+
+    @contextlib.contextmanager
+    def _owning(self, given: GivenFds | None) -> Iterator[Callable[[Stream | Sink], None]]:
+        """Around the making of a stream or sink: it is closed with the camera, and the fds with either."""
+
+        def own(made: Stream | Sink) -> None:
+            self._made.add(made)
+            if given is not None:
+                self._given.add(given)
+                weakref.finalize(made, given.close)
+
+        try:
+            yield own
+        except BaseException:
+            if given is not None:
+                given.close()
+            raise

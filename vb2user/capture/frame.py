@@ -14,8 +14,8 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from vb2user.errors import ClosedError, CorruptFrame
-from vb2user.uapi import calls
+from vb2user.errors import ClosedError, CorruptFrame, StateError, Vb2Error
+from vb2user.uapi import calls, fork
 from vb2user.uapi.enums import BufFlag, Field
 
 if TYPE_CHECKING:
@@ -42,11 +42,15 @@ class Frame:
         index: which of the stream's buffers it lies in.
         plane_bytesused: bytes used of each memory plane, those before the payload (``data_offset``)
             included, as the kernel counts them.
+        gap: how many frames are missing before this one: the driver counted them and never delivered them.
+        short: it has fewer bytes than its picture needs, though the driver did not flag it.
+        on_hold: see :meth:`hold`.
     """
 
     __slots__ = (
         "__weakref__",
         "_array",
+        "_born",
         "_components",
         "_layout",
         "_lease",
@@ -55,9 +59,12 @@ class Frame:
         "field",
         "flags",
         "format",
+        "gap",
         "index",
+        "on_hold",
         "plane_bytesused",
         "sequence",
+        "short",
         "timestamp_ns",
     )
 
@@ -75,6 +82,8 @@ class Frame:
         bytesused: tuple[int, ...],
         data_offset: tuple[int, ...],
         lease: Lease,
+        gap: int = 0,
+        short: bool = False,
     ) -> None:
         self.format = format
         self.index = index
@@ -87,6 +96,10 @@ class Frame:
         self._memory: tuple[memoryview, ...] | None = memory
         self._offsets = data_offset
         self._lease = lease
+        self._born = fork.generation
+        self.gap = gap
+        self.short = short
+        self.on_hold = False
         self._array: Array | None = None
         self._components: tuple[Array, ...] | None = None
 
@@ -105,8 +118,8 @@ class Frame:
 
     @property
     def ok(self) -> bool:
-        """False where the driver flagged the frame ``V4L2_BUF_FLAG_ERROR``: its content is not good."""
-        return not self.flags & BufFlag.ERROR
+        """False where the driver flagged the frame ``V4L2_BUF_FLAG_ERROR``, or where it is short."""
+        return not (self.flags & BufFlag.ERROR or self.short)
 
     @property
     def bytesused(self) -> int:
@@ -140,17 +153,21 @@ class Frame:
             ClosedError: the frame was released.
         """
         roots = self._look()
-        if self._array is None:
-            self._array = self._layout.array(roots, self.plane_bytesused, self._offsets)
-        return self._array
+        array = self._array  # once: another thread may release the frame meanwhile
+        if array is None:
+            array = self._array = self._layout.array(roots, self.plane_bytesused, self._offsets)
+            self._forget_if_released()
+        return array
 
     @property
     def components(self) -> tuple[Array, ...]:
         """One zero-copy view per component (Y, U and V of a planar format), any strides."""
         roots = self._look()
-        if self._components is None:
-            self._components = self._layout.arrays(roots, self.plane_bytesused, self._offsets)
-        return self._components
+        components = self._components
+        if components is None:
+            components = self._components = self._layout.arrays(roots, self.plane_bytesused, self._offsets)
+            self._forget_if_released()
+        return components
 
     @property
     def planes(self) -> tuple[Array, ...]:
@@ -170,20 +187,26 @@ class Frame:
         return own
 
     def _look(self) -> list[Array]:
+        if self._born != fork.generation:
+            raise StateError(
+                f"frame {self.sequence} is of the process that forked this one: its buffer goes back to the "
+                "driver there, whoever looks here",
+                remedy="hand frame.copy() over before the fork",
+            )
         memory = self._memory  # once: another thread may close the stream meanwhile
-        if memory is None:
+        roots = [] if memory is None else self._lease.look(memory)
+        if not roots:
             raise ClosedError(
                 f"frame {self.sequence} was released: its buffer may be the driver's again",
-                remedy="look at it before the next turn of the loop, or keep frame.array or frame.copy()",
+                remedy="look at it before the next turn of the loop, or keep frame.hold(), frame.array or "
+                "frame.copy()",
             )
-        roots = self._lease.roots
-        if not roots:
-            import numpy as np
-
-            self._lease.begin()
-            # Not numpy.ndarray(buffer=...): that holds no export of the mapping's buffer.
-            roots += [np.frombuffer(view, np.uint8) for view in memory]
         return roots
+
+    def _forget_if_released(self) -> None:
+        # Else a frame that is kept would keep the buffer, too.
+        if self._memory is None:
+            self._array = self._components = None
 
     # -- the lease ----------------------------------------------------------------------------------
 
@@ -191,6 +214,16 @@ class Frame:
     def released(self) -> bool:
         """Whether :meth:`release` was called, or the loop went on."""
         return self._memory is None
+
+    def hold(self) -> Frame:
+        """Keep it beyond the next turn of the loop, until :meth:`release`; returns the frame itself.
+
+        While frames are held the stream allocates more buffers, as far as driver and ``max_buffers`` allow.
+        """
+        if self._memory is None or self._born != fork.generation:
+            self._look()  # raises
+        self.on_hold = True
+        return self
 
     def release(self) -> None:
         """Give the buffer back, at once or when the last view of it is gone. Idempotent.
@@ -207,7 +240,11 @@ class Frame:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
-        self.release()
+        try:
+            self.release()
+        except Vb2Error:  # the buffer is owed, and tried again
+            if error is None:  # an error while cleaning up never hides the first one
+                raise
 
     def __reduce__(self) -> str:
         raise TypeError(

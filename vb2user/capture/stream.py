@@ -1,55 +1,34 @@
 """Layer 5: a stream of frames, and the promise that everything taken is given back.
 
 ``for frame in cam.stream()`` starts on the first turn and stops on every way out of the loop: its
-end, ``break``, an exception, garbage collection. ``with cam.stream() as s:`` does the same for the
-block, and loops inside of it only borrow the stream.
+end, ``break``, an exception, garbage collection; so does ``async for``, a cancelled task included.
+``with cam.stream() as s:`` (or ``async with``) does the same for the block, and loops inside of it only
+borrow the stream.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal
+from typing import TYPE_CHECKING
 
-from vb2user.capture.engine import Delivery, Engine
+from vb2user.capture.engine import Engine
 from vb2user.capture.frame import Frame
+from vb2user.capture.judge import Judge
 from vb2user.capture.layout import Layout
-from vb2user.capture.lease import Leases
-from vb2user.errors import CorruptFrame, KernelError, StreamStopped, StreamTimeout, UsageError
-from vb2user.uapi import calls
-from vb2user.uapi.enums import BufFlag
+from vb2user.capture.running import Running
+from vb2user.capture.stats import POLICIES, Policy, StreamStats
+from vb2user.errors import DeviceGone, KernelError, StateError, StreamStopped, UsageError
+from vb2user.uapi import calls, fork
 
-OnError = Literal["skip", "yield", "raise"]
-_ERROR = int(BufFlag.ERROR)
-
-
-@dataclass
-class StreamStats:
-    """What a stream has seen.
-
-    Attributes:
-        frames: frames handed out.
-        drops: frames the driver counted and never delivered (gaps in ``sequence``); with read(2)
-            they cannot be seen, and this stays 0.
-        errors: frames flagged ``V4L2_BUF_FLAG_ERROR``.
-        first_ns, last_ns: timestamps of the first and the last frame handed out.
-    """
-
-    frames: int = 0
-    drops: int = 0
-    errors: int = 0
-    first_ns: int = 0
-    last_ns: int = 0
-
-    @property
-    def rate(self) -> float:
-        """Frames per second by the timestamps; 0 before the second frame."""
-        span = self.last_ns - self.first_ns
-        return (self.frames - 1) * 1e9 / span if self.frames > 1 and span > 0 else 0.0
+if TYPE_CHECKING:
+    from vb2user.capture.reconnect import Reconnect
+    from vb2user.capture.waiter import AsyncFrames
 
 
 class Stream:
@@ -60,15 +39,22 @@ class Stream:
         format: what was granted.
         make: makes the engine; called by :meth:`start`.
         buffers: how many buffers to ask for.
+        max_buffers: how many there may be: while the program holds frames, more are allocated, as far as
+            the driver allows. None: no limit but the driver's.
         timeout: seconds to wait for each frame; None: for ever.
         count: stop after so many frames; None: never.
+        latest: each turn hands out the newest frame there is; older ones that wait are discarded.
         on_error: what to do with a frame flagged ERROR: skip it, yield it (``frame.ok`` is False), or
-            raise CorruptFrame. It is counted in any case.
+            raise CorruptFrame.
+        on_short: the same for a frame with fewer bytes than its picture needs, though not flagged.
+        on_gap: what to do with a frame before which others are missing: skip it, yield it (``frame.gap``
+            says how many), or raise FramesLost, and hand it out at the next turn.
+            Whatever is done is counted in ``stats``.
+        reconnect: how to wait for a device that is gone; None: DeviceGone is raised.
 
     Attributes:
         format: what every frame is: ``width``, ``height``, ``pixelformat``, ``sizeimage``, …
         buffers: how many were asked for; once started, how many the driver granted.
-        stats: :class:`StreamStats`: frames, drops, errors and the rate so far.
     """
 
     def __init__(
@@ -78,51 +64,81 @@ class Stream:
         make: Callable[[], Engine],
         *,
         buffers: int = 4,
+        max_buffers: int | None = None,
         timeout: float | None = None,
         count: int | None = None,
-        on_error: OnError = "skip",
+        latest: bool = False,
+        on_error: Policy = "skip",
+        on_short: Policy = "skip",
+        on_gap: Policy = "yield",
+        reconnect: Reconnect | None = None,
     ) -> None:
         if buffers < 1:
             raise UsageError(
                 f"{name}: {buffers} buffers make no stream", remedy="ask for at least 1, better 4"
             )
+        if max_buffers is not None and max_buffers < buffers:
+            raise UsageError(f"{name}: max_buffers={max_buffers} is less than buffers={buffers}")
         if timeout is not None and not timeout >= 0:  # not a number is neither
             raise UsageError(f"{name}: a time-out of {timeout} seconds", remedy="give 0 or more, or None")
-        if on_error not in ("skip", "yield", "raise"):
-            raise UsageError(f"{name}: on_error={on_error!r}", remedy="use 'skip', 'yield' or 'raise'")
+        for what, policy in (("on_error", on_error), ("on_short", on_short), ("on_gap", on_gap)):
+            if policy not in POLICIES:
+                raise UsageError(f"{name}: {what}={policy!r}", remedy="use 'skip', 'yield' or 'raise'")
         self.name = name
         self.format = format
-        self.stats = StreamStats()
         self.buffers = buffers  #: asked for; after start() what was granted
+        self._asked = buffers
+        self._most = max_buffers
         self._make = make
         self._timeout = timeout
         self._count = count
-        self._on_error = on_error
+        self._latest = latest
+        self._policies: dict[str, Policy] = {"on_error": on_error, "on_short": on_short, "on_gap": on_gap}
+        self._reconnect = reconnect
         self._layout = Layout.of(
             format.pixelformat,
             format.width,
             format.height,
             [(p.bytesperline, p.sizeimage) for p in format.planes],
         )
-        self._engine: Engine | None = None
-        self._leases: Leases | None = None
-        self._frame: weakref.ref[Frame] | None = None
-        self._last: int | None = None
+        self._judge = self._new_judge()
+        self._running: Running | None = None
+        self._turn = threading.Lock()
+        self._closings = 0
+        self._born = fork.generation
         self._finalizer: weakref.finalize[..., Stream] | None = None
+
+    def _new_judge(self) -> Judge:
+        return Judge(self.name, self._layout, **self._policies)
 
     # -- life ---------------------------------------------------------------------------------------
 
     @property
     def started(self) -> bool:
         """Whether buffers are allocated and the driver runs."""
-        return self._engine is not None
+        return self._running is not None
+
+    @property
+    def stats(self) -> StreamStats:
+        """What the stream has seen since it was started: frames, drops, errors, rate, latency, …"""
+        return self._judge.stats
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether ``count`` frames were handed out."""
+        return self._count is not None and self.stats.frames >= self._count
 
     @property
     def engine(self) -> Engine:
         """The engine of a started stream. StreamStopped: it is not started."""
-        if self._engine is None:
+        return self._run.engine
+
+    @property
+    def _run(self) -> Running:
+        running = self._running
+        if running is None:
             raise StreamStopped(f"{self.name}: the stream is not started", remedy="start() it first")
-        return self._engine
+        return running
 
     def exporter(self) -> str | None:
         """Who made the dma-buf behind the buffers: a heap's name, ``udmabuf``, ``videobuf2_vmalloc``, …
@@ -133,43 +149,53 @@ class Stream:
 
     def start(self) -> Stream:
         """Allocate, queue and start. Idempotent. On failure nothing stays allocated."""
-        if self._engine is not None:
+        self._check_process()
+        if self._running is not None:
             return self
         # Before the driver runs: importing it later would cost the first frames.
         import numpy  # noqa: F401
 
+        self._judge = self._new_judge()
+        self._begin()
+        return self
+
+    def _begin(self) -> None:
+        """A new engine, running."""
         engine = self._make()
         try:
-            self.buffers = engine.start(self.buffers)
+            self.buffers = engine.start(self._asked)
+            self._judge.restart()
+            running = Running(
+                self.name,
+                self.format,
+                self._layout,
+                engine,
+                self._judge,
+                most=self._most,
+                latest=self._latest,
+            )
         except BaseException:
             _close_quietly(engine)
             raise
-        self._engine = engine
-        self._leases = Leases(engine)
-        self._last = None
-        self.stats = StreamStats()
+        self._running = running
         # Not __del__: a finalizer runs at interpreter exit as well, and sees no half-built object.
-        self._finalizer = weakref.finalize(self, _close_forgotten, engine, self._leases)
-        return self
+        self._finalizer = weakref.finalize(self, _close_quietly, running)
 
     def close(self) -> None:
         """Stop and give everything back. Idempotent, and allowed from another thread.
 
         Views that the program still holds stay valid and no longer change.
         """
-        engine, self._engine = self._engine, None
-        leases, self._leases = self._leases, None
-        if engine is None or leases is None:
+        self._closings += 1
+        running, self._running = self._running, None
+        if running is None:
             return
         if self._finalizer is not None:
             self._finalizer.detach()
-        frame = self._frame() if self._frame is not None else None
-        with contextlib.ExitStack() as last:  # each of them, Ctrl-C in any of the others or not
-            if frame is not None:
-                last.callback(frame.release)
-            last.callback(leases.close)
-            last.callback(engine.close)
-            leases.finish()
+        with contextlib.ExitStack() as last:
+            if self._reconnect is not None and self._born == fork.generation:  # else it is the parent's
+                last.callback(self._reconnect.cancel)
+            running.close()
 
     def __enter__(self) -> Stream:
         return self.start()
@@ -183,13 +209,21 @@ class Stream:
             if error is None:  # an error while cleaning up never hides the first one
                 raise
 
+    async def __aenter__(self) -> Stream:
+        return self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, tb)
+
     # -- frames -------------------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[Frame]:
         own = not self.started
         self.start()
         try:
-            while self._count is None or self.stats.frames < self._count:
+            while not self.exhausted:
                 try:
                     frame = self.next_frame()
                 except StreamStopped:
@@ -207,6 +241,11 @@ class Stream:
             if own:
                 self.close()
 
+    def __aiter__(self) -> AsyncFrames:
+        from vb2user.capture.waiter import AsyncFrames
+
+        return AsyncFrames(self)
+
     def next_frame(self, timeout: float | None = None) -> Frame:
         """Wait for the next frame; the one before it is released.
 
@@ -215,94 +254,107 @@ class Stream:
 
         Raises:
             StreamTimeout: none came in time, or none that was good.
-            CorruptFrame: flagged ERROR, with ``on_error="raise"``.
+            CorruptFrame: flagged ERROR or short, with the policy ``raise``.
+            FramesLost: frames are missing before this one, with the policy ``raise``.
+            BuffersHeld: the program holds all buffers there can be; it says which frames.
             StreamStopped: another thread closed the stream.
             DeviceGone: unplugged.
+            StateError: another thread is waiting here already, or this is a forked child.
         """
-        engine, leases = self.engine, self._leases
-        assert leases is not None
-        self._release_last()
-        leases.reap()
+        with self._one_reader():
+            while True:
+                run = self._run
+                deadline = self._deadline(timeout)
+                try:
+                    run.begin_turn()
+                    while (frame := run.take(run.wait(deadline))) is None:
+                        run.left_out(deadline)
+                    return frame
+                except DeviceGone as gone:
+                    closings = self._closings
+                    self._lost(run, gone).wait(gone, functools.partial(self._found, closings))
+
+    async def anext_frame(self, timeout: float | None = None) -> Frame:
+        """:meth:`next_frame` for a task of asyncio."""
+        with self._one_reader():
+            while True:
+                run = self._run
+                deadline = self._deadline(timeout)
+                try:
+                    run.begin_turn()
+                    while (frame := run.take(await run.await_next(deadline))) is None:
+                        run.left_out(deadline)
+                    return frame
+                except DeviceGone as gone:
+                    closings = self._closings
+                    await self._lost(run, gone).await_return(gone, functools.partial(self._found, closings))
+
+    def _deadline(self, timeout: float | None) -> float | None:
         wait = self._timeout if timeout is None else timeout
-        deadline = None if wait is None else time.monotonic() + wait
-        while True:
-            d = engine.next(wait)
-            self._account(d)
-            if d.flags & _ERROR:
-                self.stats.errors += 1
-                if self._on_error == "skip":
-                    engine.give_back(d.slot)
-                    if deadline is not None:
-                        wait = self._left(deadline)
-                    continue
-                if self._on_error == "raise":
-                    engine.give_back(d.slot)
-                    raise CorruptFrame(
-                        f"{self.name}: the driver flagged frame {d.sequence} (buffer {d.slot}) as ERROR",
-                        remedy="its content is not good; on_error='skip' leaves such frames out",
-                    )
-            return self._frame_of(engine, leases, d)
+        return None if wait is None else time.monotonic() + wait
 
-    def _left(self, deadline: float) -> float:
-        # A device may flag every frame: what is skipped must not begin the time-out anew each time.
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise StreamTimeout(
-                f"{self.name}: no good frame within the time-out: the driver flagged the last one as ERROR",
-                remedy="check signal, cable and bandwidth; on_error='yield' hands such frames out",
+    def flush(self) -> int:
+        """Discard what was captured before now: the next frame is one that was not there yet.
+
+        Returns:
+            How many frames were waiting. They count as ``discarded``, and so does one that the driver was
+            filling meanwhile and stamped before now (clock ``monotonic``).
+        """
+        with self._one_reader():
+            run = self._run
+            run.begin_turn()
+            return run.flush()
+
+    @contextlib.contextmanager
+    def _one_reader(self) -> Iterator[None]:
+        self._check_process()
+        if not self._turn.acquire(blocking=False):
+            raise StateError(
+                f"{self.name}: somebody else waits for this stream's next frame",
+                remedy="let one thread or task read a stream; any may close it",
             )
-        return left
+        try:
+            yield
+        finally:
+            self._turn.release()
 
-    def _account(self, d: Delivery) -> None:
-        if self._last is not None:
-            # The counter is 32 bits wide and may wrap; a step back is a driver's restart, not a gap.
-            gap = (d.sequence - self._last - 1) & 0xFFFFFFFF
-            if gap < 0x80000000:
-                self.stats.drops += gap
-        self._last = d.sequence
+    # -- gone, and back -----------------------------------------------------------------------------
 
-    def _frame_of(self, engine: Engine, leases: Leases, d: Delivery) -> Frame:
-        lease = leases.lend(d.slot)
-        frame = Frame(
-            format=self.format,
-            layout=self._layout,
-            memory=engine.memory(d.slot),
-            index=d.slot,
-            sequence=d.sequence,
-            timestamp_ns=d.timestamp_ns,
-            flags=d.flags,
-            field=d.field,
-            bytesused=d.bytesused,
-            data_offset=d.data_offset,
-            lease=lease,
-        )
-        lease.watch(frame)
-        self._frame = weakref.ref(frame)
-        stats = self.stats
-        if not stats.frames:
-            stats.first_ns = d.timestamp_ns
-        stats.last_ns = d.timestamp_ns
-        stats.frames += 1
-        return frame
+    def _lost(self, run: Running, gone: DeviceGone) -> Reconnect:
+        """The device is gone: give back what there is, and be ready to wait; or raise what was said."""
+        if self._reconnect is None or self._running is not run:
+            raise gone
+        run.lost = True
+        self._reconnect.begin()
+        _close_quietly(run)
+        if self._running is not run:  # closed just now: begin() may have come after close()'s cancel()
+            self._reconnect.cancel()
+        return self._reconnect
 
-    def _release_last(self) -> None:
-        frame = self._frame() if self._frame is not None else None
-        self._frame = None
-        if frame is not None:
-            frame.release()
+    def _found(self, closings: int) -> None:
+        """It is back: go on. StreamStopped: closed meanwhile."""
+        if self._finalizer is not None:
+            self._finalizer.detach()
+        if closings == self._closings:
+            self._begin()
+            self.stats.reconnects += 1
+        if closings != self._closings:
+            self.close()
+            raise StreamStopped(f"{self.name}: the stream was closed")
+
+    def _check_process(self) -> None:
+        if self._born != fork.generation:
+            raise StateError(
+                f"{self.name}: this stream is of the process that forked this one",
+                remedy="open the device and make a stream in the process that reads it",
+            )
 
     def __repr__(self) -> str:
         state = "started" if self.started else "not started"
         return f"<Stream {self.name} {self.format}, {self.buffers} buffers, {state}>"
 
 
-def _close_forgotten(engine: Engine, leases: Leases) -> None:
-    """What is left to do for a stream that nobody closed."""
-    _close_quietly(engine)
-    leases.close()
-
-
-def _close_quietly(taken: Engine | Stream) -> None:
+def _close_quietly(taken: Engine | Running | Stream) -> None:
     """Close where nobody can be told, or where another error is already on its way."""
     with contextlib.suppress(KernelError):
         taken.close()

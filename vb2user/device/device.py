@@ -11,7 +11,7 @@ import os
 from fractions import Fraction
 from typing import TYPE_CHECKING, TypeVar
 
-from vb2user.errors import KernelError, NoSuchDevice, NotSupported, UsageError
+from vb2user.errors import ClosedError, KernelError, NoSuchDevice, NotSupported, UsageError
 from vb2user.memory.mmap import Mmap
 from vb2user.memory.ops import by_exporter
 from vb2user.queue.queue import Queue
@@ -56,6 +56,7 @@ class Device:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._closed = False
         self._node = open_node(path)
         try:
             self.capability = calls.querycap(self._node)
@@ -343,8 +344,28 @@ class Device:
         """Whether :meth:`close` was called."""
         return self._node.closed
 
+    def reopen(self, path: str | os.PathLike[str]) -> None:
+        """Go on with another node: that of the same device after it was unplugged and came back.
+
+        ClosedError: this object was closed meanwhile; else as :meth:`__init__`, and then all stays as it was.
+        """
+        if self._node.closed:
+            raise ClosedError(f"{self.path} was closed")
+        node = open_node(path)
+        try:
+            capability = calls.querycap(node)
+        except BaseException:
+            node.close()
+            raise
+        old, self._node, self.capability = self._node, node, capability
+        if self._closed:  # meanwhile, by another thread, which saw the old node
+            node.close()
+            raise ClosedError(f"{self.path} was closed")
+        old.close()
+
     def close(self) -> None:
         """Close the node. Idempotent."""
+        self._closed = True
         self._node.close()
 
     def __enter__(self: _Self) -> _Self:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -172,8 +172,40 @@ def harness_sur40(command: tuple[str, ...]) -> None:
     """
     from vb2user.harness.sur40 import run_with_sur40
 
-    try:
+    with _no_such_command():
         sys.exit(run_with_sur40(command))
+
+
+@harness.command("webcam", context_settings={"ignore_unknown_options": True})
+@click.option(
+    "--transport", type=click.Choice(["bulk", "isochronous"]), default="bulk", show_default=True,
+    help="Of the frames over USB.",
+)  # fmt: skip
+@click.option(
+    "--format", "pixelformat", multiple=True, type=click.Choice(["YUYV", "MJPG"]),
+    help="What it offers, the default first [default: both].",
+)  # fmt: skip
+@click.argument("command", metavar="-- COMMAND", nargs=-1, required=True, type=click.UNPROCESSED)
+def harness_webcam(
+    transport: Literal["bulk", "isochronous"], pixelformat: tuple[str, ...], command: tuple[str, ...]
+) -> None:
+    """Run COMMAND while a virtual webcam is plugged in: the kernel's own uvcvideo, as root.
+
+    COMMAND finds its capture node in $VB2USER_WEBCAM, e.g.:
+    vb2user harness webcam -- sh -c 'vb2user info $VB2USER_WEBCAM'. Ends with COMMAND's exit status.
+    """
+    from vb2user.harness.uvc import FORMATS, Format, run_with_webcam
+
+    formats = tuple(map(Format, dict.fromkeys(pixelformat))) or FORMATS
+    with _no_such_command():
+        sys.exit(run_with_webcam(command, transport, formats))
+
+
+@contextlib.contextmanager
+def _no_such_command() -> Iterator[None]:
+    """127 for a command that is not there, as shells have it."""
+    try:
+        yield
     except FileNotFoundError as e:
         talk(f"{e.filename}: there is no such command")
         sys.exit(127)

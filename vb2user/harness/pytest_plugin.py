@@ -12,6 +12,8 @@ vivid               session  each of the two in turn
 vivid_factory       test     loads vivid otherwise for one test, and puts back what was there
 vb2probe            session  allocator to :class:`.probe.Instance`: vb2probe's nodes on each of the three
 sur40               module   a virtual Samsung SUR40, plugged in: the kernel's own dma-sg queue
+webcam              test     a virtual UVC webcam, plugged in: the kernel's own uvcvideo
+webcam_factory      test     plugs in webcams of the test's own making
 ==================  =======  =====================================================================
 
 The module vivid is one per kernel, so one load serves all of them (``vb2user harness up --preset
@@ -28,7 +30,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -36,10 +38,13 @@ if TYPE_CHECKING:
     from vb2user.errors import Vb2Error
     from vb2user.harness import probe
     from vb2user.harness.sur40 import VirtualSur40
+    from vb2user.harness.uvc import VirtualWebcam
     from vb2user.harness.vivid import Config, Instance
 
 #: Loads vivid with a configuration for one test; returns its instances.
 VividFactory = Callable[["Config"], "list[Instance]"]
+#: Plugs in a webcam for one test; the arguments are those of :class:`vb2user.harness.uvc.VirtualWebcam`.
+WebcamFactory = Callable[..., "VirtualWebcam"]
 
 
 @dataclass(frozen=True)
@@ -230,3 +235,27 @@ def sur40() -> Iterator[VirtualSur40]:
         _unavailable(error)
     yield device
     device.unplug()
+
+
+@pytest.fixture
+def webcam_factory() -> Iterator[WebcamFactory]:
+    """Plugs in webcams as :class:`vb2user.harness.uvc.VirtualWebcam` is told; they go when the test ends."""
+    from vb2user.errors import Vb2Error
+    from vb2user.harness.uvc import VirtualWebcam
+
+    with contextlib.ExitStack() as stack:
+
+        def make(*args: Any, **kwargs: Any) -> VirtualWebcam:
+            webcam = VirtualWebcam(*args, **kwargs)
+            try:
+                return stack.enter_context(webcam)
+            except Vb2Error as error:
+                _unavailable(error)
+
+        yield make
+
+
+@pytest.fixture
+def webcam(webcam_factory: WebcamFactory) -> VirtualWebcam:
+    """A virtual UVC webcam whose driver's queue lives in vmalloc memory: bulk, YUYV and MJPG."""
+    return webcam_factory()

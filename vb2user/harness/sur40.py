@@ -21,15 +21,13 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import signal
 import struct
-import subprocess
-import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 
 from vb2user.errors import Vb2Error
+from vb2user.harness.children import run
 from vb2user.harness.modules import holding
 from vb2user.harness.usbdescriptors import Configuration, DeviceDescriptor, Endpoint, Interface, TransferType
 from vb2user.harness.usbdevice import Link, Setup, Stall, Urb, UsbDevice
@@ -278,34 +276,4 @@ def run_with_sur40(command: Sequence[str], *, rate: float | None = 60.0) -> int:
         Sur40Busy: what the command left behind still streams.
     """
     with VirtualSur40(rate) as sur40:
-        child = subprocess.Popen(list(command), env=os.environ | {ENVIRONMENT: sur40.video})
-        with _passing_on(child):
-            try:
-                status = child.wait()
-            except BaseException:
-                _end(child)
-                raise
-    return status if status >= 0 else 128 - status
-
-
-@contextlib.contextmanager
-def _passing_on(child: subprocess.Popen[bytes]) -> Iterator[None]:
-    """SIGTERM goes to the child, so that this process outlives it; only a main thread can say so."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: child.terminate())
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """Have the child ended, ever less politely: it must not outlive the device that it streams from."""
-    for politeness in range(3):
-        if politeness:
-            child.send_signal(signal.SIGTERM if politeness == 1 else signal.SIGKILL)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(timeout=10)
-            return
+        return run(command, {ENVIRONMENT: sur40.video})

@@ -63,6 +63,9 @@ class Link(Protocol):
     def call_at(self, when: float, function: Callable[[], None]) -> None:
         """Call ``function`` on the device's thread at ``when`` (``time.monotonic()``); from any thread."""
 
+    def hang_up(self) -> None:
+        """End the link once every answer is sent: to the host, an unplugged device; from any thread."""
+
 
 @dataclass(eq=False)
 class Urb:

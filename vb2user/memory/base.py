@@ -151,6 +151,10 @@ class BufferMemory(ABC):
     def _query(self) -> calls.BufferInfo:
         return calls.querybuf(self.node, self.arg.type, self.arg.memory, self.index)
 
+    def exporter(self) -> str | None:
+        """``exp_name`` of the dma-buf that plane 0 is, or can be exported as; None: there is none."""
+        return None
+
     # -- the CPU's side -----------------------------------------------------------------------------
 
     def begin_access(self, *, write: bool = False) -> None:
@@ -174,9 +178,11 @@ class Memory(ABC):
     Attributes:
         kind: the ``enum v4l2_memory`` value of the queue.
         flags: ``V4L2_MEMORY_FLAG_*`` to ask for in REQBUFS.
+        limit: for how many buffers there is memory; None: for as many as the driver allows.
     """
 
     kind: MemoryType
+    limit: int | None = None
     flags: MemoryFlag = MemoryFlag(0)
 
     def request(self, node: Fd, type: BufType, count: int) -> calls.Granted:

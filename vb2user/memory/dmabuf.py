@@ -166,6 +166,8 @@ class Source(ABC):
 
     #: For tables and messages: ``heap system``, ``udmabuf``, ``export of /dev/video2``.
     name: str
+    #: For how many buffers there is memory; None: there is always more.
+    limit: int | None = None
 
     @abstractmethod
     def open(self, count: int, lengths: Sequence[int]) -> None:
@@ -174,6 +176,10 @@ class Source(ABC):
     @abstractmethod
     def allocate(self, index: int, plane: int, length: int) -> DmaBuf:
         """A dma-buf of at least ``length`` bytes for plane ``plane`` of buffer ``index``."""
+
+    def take_back(self, buf: DmaBuf) -> None:
+        """A dma-buf that was allocated and came to no use: nobody has looked at it, no queue has it."""
+        buf.close()
 
     def close(self) -> None:
         """Give back what :meth:`open` took; dma-bufs already allocated live on. Idempotent."""
@@ -190,6 +196,8 @@ class GivenFds(Source):
 
     def __init__(self, fds: Sequence[Any]) -> None:
         self._bufs: list[list[DmaBuf]] = []
+        self._closed = False
+        self.limit = len(fds)
         try:
             # At once: later, a number that was closed may stand for something else that was opened.
             for index, given in enumerate(fds):
@@ -203,7 +211,12 @@ class GivenFds(Source):
             raise
 
     def open(self, count: int, lengths: Sequence[int]) -> None:
-        """Check that there are enough."""
+        """Check that there are enough. ClosedError after :meth:`close`: one queue only has them."""
+        if self._closed:
+            raise ClosedError(
+                "DMABUF: the given dma-bufs were closed with the queue that had them",
+                remedy="make a new strategy for each start, or pass fds=… to stream() or sink()",
+            )
         if len(self._bufs) < count:
             raise UsageError(
                 f"DMABUF: {len(self._bufs)} dma-bufs were given and the queue has {count} buffers",
@@ -227,9 +240,26 @@ class GivenFds(Source):
 
     def close(self) -> None:
         """Close the duplicates; the user's own fds stay the user's."""
+        self._closed = True
         for planes in self._bufs:
             for buf in planes:
                 buf.close()
+
+
+class Lent(Source):
+    """Given fds for one queue: closed, they are there for the next queue."""
+
+    def __init__(self, fds: GivenFds) -> None:
+        self._fds = fds
+        self.name, self.limit = fds.name, fds.limit
+
+    def open(self, count: int, lengths: Sequence[int]) -> None:
+        """Check that there are enough."""
+        self._fds.open(count, lengths)
+
+    def allocate(self, index: int, plane: int, length: int) -> DmaBuf:
+        """A duplicate of the dma-buf for this plane."""
+        return self._fds.allocate(index, plane, length)
 
 
 class DmaBufBuffer(BufferMemory):
@@ -284,6 +314,10 @@ class DmaBufBuffer(BufferMemory):
         """
         calls.remove_bufs(self.node, self.arg.type, self.index, 1)
 
+    def exporter(self) -> str | None:
+        """Who made it: a heap's name, ``udmabuf``, ``videobuf2_vmalloc``, …"""
+        return self.bufs[0].exporter
+
     def begin_access(self, *, write: bool = False) -> None:
         """``DMA_BUF_SYNC_START`` on each plane."""
         direction = DmaBufSync.RW if write else DmaBufSync.READ
@@ -315,6 +349,7 @@ class DmaBufMemory(Memory):
 
     def __init__(self, source: Source) -> None:
         self.source = source
+        self.limit = source.limit
 
     def unmap_dmabuf(self, node: Fd, type: BufType, index: int | None = None, count: int = 1) -> None:
         """Mem op ``unmap_dmabuf``: free some buffers or (None) all; ``detach_dmabuf`` follows of itself."""
@@ -337,7 +372,7 @@ class DmaBufMemory(Memory):
             return DmaBufBuffer(node, BufferArg(type, self.kind, index), bufs)
         except BaseException:
             for buf in bufs:
-                buf.close()
+                self.source.take_back(buf)
             raise
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import errno
 import os
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -142,6 +143,7 @@ class Export(Source):
         self._fd: Fd | None = None
         self._type = BufType.VIDEO_CAPTURE
         self._buffers: list[int] = []
+        self._exported: weakref.WeakKeyDictionary[DmaBuf, int] = weakref.WeakKeyDictionary()
 
     def open(self, count: int, lengths: Sequence[int]) -> None:
         """Allocate the buffers on the exporting node. DeviceBusy where its queue is another's."""
@@ -171,14 +173,17 @@ class Export(Source):
             remedy="'vb2user devices' lists nodes with capture or output",
         )
 
-    def _allocate(self, fd: Fd, count: int, length: int) -> list[int]:
+    def _allocate(self, fd: Fd, count: int, length: int, *, more: bool = False) -> list[int]:
         current = calls.g_fmt(fd, self._type)
+        if more:  # a driver may refuse buffers that its own frames do not fit into; the first came otherwise
+            length = max(length, current.planes[0].sizeimage)
         # Plane 0 of each exported buffer serves one plane of ours.
         planes = (dataclasses.replace(current.planes[0], sizeimage=length), *current.planes[1:])
         try:
             granted = calls.create_bufs(fd, Memory.MMAP, count, dataclasses.replace(current, planes=planes))
         except KernelError as e:
-            if e.errno not in (errno.ENOTTY, errno.EINVAL) or current.planes[0].sizeimage < length:
+            # REQBUFS would free those that are there.
+            if more or e.errno not in (errno.ENOTTY, errno.EINVAL) or current.planes[0].sizeimage < length:
                 raise
             granted = calls.reqbufs(fd, self._type, Memory.MMAP, count)
         if granted.count < count:
@@ -190,16 +195,27 @@ class Export(Source):
 
     def allocate(self, index: int, plane: int, length: int) -> DmaBuf:
         """``VIDIOC_EXPBUF``, CLOEXEC and read-write."""
-        if self._fd is None or not self._buffers:
-            raise UsageError(f"{self.name}: open() was not called, or its buffers are used up")
-        fd = calls.expbuf(self._fd, self._type, self._buffers.pop(0))
-        return DmaBuf(fd, f"dma-buf by {self.name}")
+        if self._fd is None:
+            raise UsageError(f"{self.name}: open() was not called")
+        if not self._buffers:  # the importing queue grows
+            self._buffers = self._allocate(self._fd, 1, length, more=True)
+        index = self._buffers[0]
+        made = DmaBuf(calls.expbuf(self._fd, self._type, index), f"dma-buf by {self.name}")
+        self._exported[made] = self._buffers.pop(0)
+        return made
+
+    def take_back(self, buf: DmaBuf) -> None:
+        """Its buffer is exported anew the next time: the driver's pool is small."""
+        super().take_back(buf)
+        if self._fd is not None and (index := self._exported.pop(buf, None)) is not None:
+            self._buffers.append(index)
 
     def close(self) -> None:
         """Free the exporting queue and close its node; exported dma-bufs live on until their close."""
         fd, self._fd = self._fd, None
         if fd is None:
             return
+        self._exported.clear()
         # Before Linux 5.0 REQBUFS(0) says EBUSY while exports live; close() frees them all the same.
         with contextlib.suppress(KernelError):
             calls.reqbufs(fd, self._type, Memory.MMAP, 0)

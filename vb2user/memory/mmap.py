@@ -9,12 +9,13 @@ Source: https://docs.kernel.org/userspace-api/media/v4l/mmap.html
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap as _mmap
 import os
 import weakref
 from collections.abc import Sequence
 
-from vb2user.errors import StateError
+from vb2user.errors import KernelError, StateError
 from vb2user.memory.base import BufferMemory, Memory, Users
 from vb2user.memory.dmabuf import DmaBuf
 from vb2user.uapi import calls
@@ -87,6 +88,16 @@ class MmapBuffer(BufferMemory):
         self._exports = [known for known in self._exports if known() is not None]
         self._exports.append(weakref.ref(exported))
         return exported
+
+    def exporter(self) -> str | None:
+        """The driver's allocator: ``videobuf2_vmalloc``, ``videobuf2_dma_contig``, ``videobuf2_dma_sg``."""
+        try:
+            with self.get_dmabuf() as exported:
+                return exported.exporter
+        except KernelError as e:
+            if e.errno in (errno.ENOTTY, errno.EINVAL):
+                return None
+            raise
 
     def num_users(self) -> Users:
         """Mem op ``num_users``, and how often each dma-buf exported by :meth:`get_dmabuf` is held."""

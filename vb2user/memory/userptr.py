@@ -161,6 +161,7 @@ class UserPtr(Memory):
     ) -> None:
         self._contiguous = contiguous
         self._given = None if buffers is None else list(buffers)
+        self.limit = None if self._given is None else len(self._given)
         self._alignment = alignment
         if alignment < 1 or alignment & (alignment - 1):
             raise UsageError(

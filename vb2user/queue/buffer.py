@@ -47,6 +47,19 @@ class Dequeued(NamedTuple):
     data_offset: tuple[int, ...]
 
 
+def dequeued(buffer: Buffer, dq: BufferArg) -> Dequeued:
+    """What the argument of a DQBUF that returned ``buffer`` says."""
+    raw = dq.raw
+    if dq.planes is None:
+        used: tuple[int, ...] = (raw.bytesused,)
+        offset: tuple[int, ...] = (0,)
+    else:
+        planes = range(raw.length)
+        used = tuple(dq.planes[p].bytesused for p in planes)
+        offset = tuple(dq.planes[p].data_offset for p in planes)
+    return Dequeued(buffer, raw.flags, raw.field, raw.sequence, dq.timestamp_ns, used, offset)
+
+
 def has_error(done: Dequeued) -> bool:
     """Whether the driver flagged the buffer ``V4L2_BUF_FLAG_ERROR``: its content is not good."""
     return bool(done.flags & BufFlag.ERROR)

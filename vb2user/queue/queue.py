@@ -16,26 +16,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 
-from vb2user.errors import (
-    ClosedError,
-    KernelError,
-    NotSupported,
-    StateError,
-    StreamStopped,
-    StreamTimeout,
-    UsageError,
-    Vb2Error,
-)
+from vb2user.errors import ClosedError, KernelError, NotSupported, StateError, UsageError, Vb2Error
 from vb2user.memory.base import Memory
-from vb2user.memory.dmabuf import DmaBuf, DmaBufBuffer
+from vb2user.memory.dmabuf import DmaBuf
 from vb2user.memory.mmap import EXPORT_FLAGS, MmapBuffer, export
-from vb2user.queue.buffer import Buffer, Dequeued
-from vb2user.queue.state import Action, BufferState, after
-from vb2user.uapi import calls
+from vb2user.queue import refusals
+from vb2user.queue.buffer import Buffer, Dequeued, dequeued
+from vb2user.queue.state import Action, after
+from vb2user.uapi import calls, fork
 from vb2user.uapi.buffer import BufferArg, is_output
 from vb2user.uapi.enums import BufCap, BufFlag, BufType
-from vb2user.uapi.enums import Memory as MemoryType
 from vb2user.uapi.kernel import POLLERR, POLLIN, POLLOUT, Fd, eventfd
+from vb2user.uapi.readiness import Readiness
 
 
 class Queue:
@@ -54,6 +46,8 @@ class Queue:
         self.memory = memory
         self.sizes = tuple(sizes)
         self.buffers: list[Buffer] = []
+        #: Buffers of the kernel's that got no memory and could not be removed, and what they were made for.
+        self._orphans: dict[int, calls.Format] = {}
         self.capabilities = BufCap(0)
         self._events = POLLOUT if is_output(type) else POLLIN
         self._lock = threading.RLock()
@@ -64,6 +58,9 @@ class Queue:
         self._allocated = False
         self._closed = False
         self._wake: Fd | None = None
+        self._readiness: Readiness | None = None
+        self._queued = 0
+        self._born = fork.generation
         self._dq = BufferArg(type, memory.kind)
 
     # -- allocation ---------------------------------------------------------------------------------
@@ -77,6 +74,16 @@ class Queue:
     def streaming(self) -> bool:
         """Whether STREAMON is in effect."""
         return self._streaming
+
+    @property
+    def inherited(self) -> bool:
+        """Whether this is a child of fork(2), and the queue its parent's: the driver must not hear of it."""
+        return self._born != fork.generation
+
+    @property
+    def queued(self) -> int:
+        """How many buffers are with the driver."""
+        return self._queued
 
     def __len__(self) -> int:
         return len(self.buffers)
@@ -108,22 +115,25 @@ class Queue:
         """CREATE_BUFS: ``count`` more buffers, also while streaming; returns how many were granted.
 
         On failure the queue has the buffers that it had before. (A kernel without REMOVE_BUFS keeps the
-        others, unused, until all are freed.) ENOTTY: a driver without it; ENOBUFS: the queue is full.
+        others; the next call takes them first.) ENOTTY: a driver without it; ENOBUFS: the queue is full.
         """
         if count < 1:
             raise UsageError(f"{self.name}: {count} more buffers", remedy="ask for at least 1")
         with self._lock:
             self._check_open()
             first = not self._allocated
-            with self._free_unless_refused() if first else contextlib.nullcontext():
-                granted = calls.create_bufs(self._node, self.memory.kind, count, format, self.memory.flags)
-            self.capabilities |= granted.capabilities
-            new = range(granted.index, granted.index + granted.count)
+            new = [index for index, made in self._orphans.items() if made == format][:count]
+            if not new:
+                with self._free_unless_refused() if first else contextlib.nullcontext():
+                    made = calls.create_bufs(self._node, self.memory.kind, count, format, self.memory.flags)
+                self.capabilities |= made.capabilities
+                new = list(range(made.index, made.index + made.count))
+            self._orphans |= dict.fromkeys(new, format)  # until each has its memory
             try:
                 if self._wake is None:
                     self._wake = eventfd(f"wake of {self.name}")
                 if first:
-                    self.memory.provide(granted.count, self.sizes)
+                    self.memory.provide(len(new), self.sizes)
                 self._adopt(new)
             except BaseException:
                 if first:
@@ -131,7 +141,9 @@ class Queue:
                 else:
                     self._disown(new)
                 raise
-            return granted.count
+            for index in new:
+                del self._orphans[index]
+            return len(new)
 
     @contextlib.contextmanager
     def _free_unless_refused(self) -> Iterator[None]:
@@ -151,15 +163,18 @@ class Queue:
             memory = self.memory.attach(self._node, self.type, index, self.sizes)
             self.buffers.append(Buffer(index, memory.arg, memory))
 
-    def _disown(self, indices: range) -> None:
+    def _disown(self, indices: Sequence[int]) -> None:
         for buffer in [b for b in self.buffers if b.index in indices]:
             buffer.memory.close()
             self.buffers.remove(buffer)
         with contextlib.suppress(KernelError):
-            self.memory.release(self._node, self.type, indices.start, len(indices))
+            for index in indices:
+                self.memory.release(self._node, self.type, index)
+                del self._orphans[index]
 
     def remove(self, index: int, count: int = 1) -> bool:
         """REMOVE_BUFS: free some buffers of the program's; False where kernel or driver lack it."""
+        self._check_process()
         with self._lock:
             gone = [self.buffer(i) for i in range(index, index + count)]
             states = [after(b.state, Action.REMOVE, b.index, self.name) for b in gone]
@@ -197,20 +212,7 @@ class Queue:
         For MMAP it names the driver's allocator: ``videobuf2_vmalloc``, ``videobuf2_dma_contig`` or
         ``videobuf2_dma_sg``. None where there is no dma-buf to ask.
         """
-        if not self.buffers:
-            return None
-        first = self.buffers[0].memory
-        if isinstance(first, DmaBufBuffer):
-            return first.bufs[0].exporter
-        if self.memory.kind != MemoryType.MMAP:
-            return None
-        try:
-            with self.export(self.buffers[0].index) as exported:
-                return exported.exporter
-        except KernelError as e:
-            if e.errno in (errno.ENOTTY, errno.EINVAL):
-                return None
-            raise
+        return self.buffers[0].memory.exporter() if self.buffers else None
 
     # -- the life of a buffer -----------------------------------------------------------------------
 
@@ -229,6 +231,7 @@ class Queue:
             timestamp_ns: output queues with ``TIMESTAMP_COPY``.
             hints: ``NO_CACHE_CLEAN``, ``NO_CACHE_INVALIDATE``; see :meth:`BufferMemory.prepare`.
         """
+        self._check_process()
         with self._lock:
             state = after(buffer.state, Action.QBUF, buffer.index, self.name)
             buffer.memory.fill(hints)
@@ -239,9 +242,11 @@ class Queue:
                 buffer.arg.set_timestamp_ns(timestamp_ns or 0)
             calls.qbuf(self._node, buffer.arg)
             buffer.state = state
+            self._queued += 1
 
     def prepare(self, buffer: Buffer, hints: BufFlag = BufFlag(0)) -> BufFlag:
         """PREPARE_BUF: the expensive part of QBUF ahead of time; see :meth:`BufferMemory.prepare`."""
+        self._check_process()
         with self._lock:
             state = after(buffer.state, Action.PREPARE, buffer.index, self.name)
             flags = buffer.memory.prepare(hints)
@@ -262,21 +267,23 @@ class Queue:
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            done = self._try_dequeue()
+            done = self.try_dequeue()
             if done is not None:
                 return done
             seen = self._wait(deadline)
             if seen & POLLERR and not seen & self._events:
-                done = self._try_dequeue()
+                done = self.try_dequeue()
                 if done is not None:
                     return done
                 # Not streaming, or a fatal error: DQBUF itself says which, unless it just ended.
                 raise self._node.error_of(errno.EIO, "poll")
 
-    def _try_dequeue(self) -> Dequeued | None:
+    def try_dequeue(self) -> Dequeued | None:
+        """DQBUF of what is finished already; None: nothing is. Errors as :meth:`dequeue`."""
+        self._check_process()
         with self._lock:
             if not self._streaming:
-                raise self._not_streaming()
+                raise refusals.not_streaming(self.name, self._closed)
             dq = self._dq
             if not calls.dqbuf(self._node, dq):
                 return None
@@ -286,51 +293,44 @@ class Queue:
             if buffer.index != index:  # after REMOVE_BUFS the list has gaps
                 buffer = self.buffer(index)
             buffer.state = after(buffer.state, Action.DQBUF, index, self.name)
-            if dq.planes is None:
-                used: tuple[int, ...] = (raw.bytesused,)
-                offset: tuple[int, ...] = (0,)
-            else:
-                planes = range(raw.length)
-                used = tuple(dq.planes[p].bytesused for p in planes)
-                offset = tuple(dq.planes[p].data_offset for p in planes)
-            return Dequeued(buffer, raw.flags, raw.field, raw.sequence, dq.timestamp_ns, used, offset)
+            self._queued -= 1
+            return dequeued(buffer, dq)
 
     def _wait(self, deadline: float | None) -> int:
-        with self._lock:
-            if not self._streaming:
-                raise self._not_streaming()
-            if not any(b.state is BufferState.QUEUED for b in self.buffers):
-                # poll(2) would wait for ever: videobuf2 sees a queue that streams.
-                raise StateError(
-                    f"{self.name}: all {len(self.buffers)} buffers are with the program: none can be filled",
-                    remedy="release frames and drop their views, copy what you keep, or ask for more buffers",
-                )
-            assert self._wake is not None
-            wake = self._wake
-            self._reader = threading.get_ident()
-        try:
+        mine = False
+        try:  # from here on: Ctrl-C may come as soon as the lock is let go
+            with self._lock:
+                if not self._streaming:
+                    raise refusals.not_streaming(self.name, self._closed)
+                if not self._queued:
+                    raise refusals.held(self.name, len(self.buffers))
+                assert self._wake is not None
+                wake = self._wake
+                mine, self._reader = True, threading.get_ident()
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             seen, woken = self._node.poll(self._events, left, wake)
         finally:
-            with self._lock:
-                self._reader = None
-                self._idle.notify_all()
-                todo, self._on_leave = self._on_leave, None
-                if todo is not None:
-                    todo()
+            if mine:
+                with self._lock:
+                    self._reader = None
+                    self._idle.notify_all()
+                    todo, self._on_leave = self._on_leave, None
+                    if todo is not None:
+                        todo()
         if woken:
-            raise StreamStopped(f"{self.name}: the stream was stopped by another thread")
+            raise refusals.stopped(self.name)
         if not seen:
-            raise StreamTimeout(
-                f"{self.name}: no buffer became ready within the time-out",
-                remedy="check the input's signal and the frame rate, or wait longer",
-            )
+            raise refusals.timed_out(self.name)
         return seen
 
-    def _not_streaming(self) -> StateError:
-        if self._closed:
-            return StreamStopped(f"{self.name}: the queue was closed")
-        return StreamStopped(f"{self.name}: the queue is not streaming", remedy="start() it first")
+    def readiness(self) -> Readiness:
+        """The queue's readiness as an fd for an event loop; watched until the queue stops. StreamStopped."""
+        with self._lock:
+            if not self._streaming:
+                raise refusals.not_streaming(self.name, self._closed)
+            if self._readiness is None:
+                self._readiness = Readiness(self._node, self._events)
+            return self._readiness
 
     # -- streaming ----------------------------------------------------------------------------------
 
@@ -357,6 +357,7 @@ class Queue:
         self._all(Action.STREAMOFF)
 
     def _all(self, action: Action) -> None:
+        self._queued = 0
         for buffer in self.buffers:
             buffer.state = after(buffer.state, action, buffer.index, self.name)
 
@@ -365,12 +366,14 @@ class Queue:
 
         A reader that waits is woken with StreamStopped, and has left when this returns.
         """
+        if self._born != fork.generation:
+            return
         with self._lock:
             if not self._streaming:
                 return
             self._streaming = False
             try:
-                with self._gone_is_done():
+                with refusals.gone_is_done():
                     calls.streamoff(self._node, self.type)
                 self._all(Action.STREAMOFF)
             except Vb2Error:
@@ -381,20 +384,12 @@ class Queue:
             finally:
                 self._dismiss_reader()
 
-    @staticmethod
-    @contextlib.contextmanager
-    def _gone_is_done() -> Iterator[None]:
-        # Unplugged, or the node was closed: the kernel has taken everything back by itself. Any other
-        # error while giving back is worth hearing.
-        try:
-            yield
-        except (ClosedError, KernelError) as e:
-            if isinstance(e, KernelError) and e.errno != errno.ENODEV:
-                raise
-
     def _dismiss_reader(self) -> None:
         # The reader must have left poll(2) before the buffers go: polling a queue without buffers
-        # makes videobuf2 start file I/O on it.
+        # makes videobuf2 start file I/O on it. So must an event loop.
+        readiness, self._readiness = self._readiness, None
+        if readiness is not None:
+            readiness.drop()
         if self._reader is None or self._wake is None:
             return
         self._wake.signal()
@@ -416,6 +411,9 @@ class Queue:
 
     def free(self) -> None:
         """Stop, unmap and REQBUFS(0): the queue is as it was before :meth:`allocate`. Idempotent."""
+        if self._born != fork.generation:
+            self._abandon()
+            return
         with self._lock:
             try:
                 self.stop()
@@ -435,6 +433,7 @@ class Queue:
 
     def _free(self) -> None:
         buffers, self.buffers = self.buffers, []
+        self._orphans.clear()
         try:
             for buffer in buffers:
                 buffer.state = after(buffer.state, Action.FREE, buffer.index, self.name)
@@ -444,12 +443,18 @@ class Queue:
                 wake.close()
         finally:
             if self._allocated:
-                with self._gone_is_done():
+                with refusals.gone_is_done():
                     self.memory.release(self._node, self.type)
                 self._allocated = False
 
     def close(self) -> None:
-        """Free everything, the strategy's own holdings included. Idempotent; any thread."""
+        """Free everything, the strategy's own holdings included. Idempotent; any thread.
+
+        In a child of fork(2) the parent's queue is left alone: only this process's mappings go.
+        """
+        if self._born != fork.generation:  # nor may a lock be waited for that a thread of the parent's holds
+            self._abandon()
+            return
         with self._lock:
             if self._closed:
                 return
@@ -463,7 +468,18 @@ class Queue:
             finally:
                 self.memory.close()
 
+    def _abandon(self) -> None:
+        self._closed, self._streaming, self._allocated = True, False, False
+        buffers, self.buffers = self.buffers, []
+        for buffer in buffers:
+            buffer.memory.close()
+
+    def _check_process(self) -> None:
+        if self._born != fork.generation:
+            raise refusals.of_the_parent(self.name)
+
     def _check_open(self) -> None:
+        self._check_process()
         if self._closed:
             raise ClosedError(f"{self.name}: the queue was closed", remedy="make a new one")
 

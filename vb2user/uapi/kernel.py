@@ -106,6 +106,10 @@ class System:
         """Add 1 to an eventfd."""
         os.eventfd_write(fd, 1)
 
+    def epoll(self) -> select.epoll:
+        """epoll_create1(2), ``EPOLL_CLOEXEC``."""
+        return select.epoll()
+
     def fdinfo(self, fd: int) -> str:
         """The text of ``/proc/self/fdinfo/<fd>``."""
         return Path(f"/proc/self/fdinfo/{fd}").read_text(errors="replace")
@@ -451,6 +455,14 @@ def eventfd(name: str = "eventfd") -> Fd:
         return Fd(system.eventfd(), name)
     except OSError as e:
         raise _failed(e, "eventfd", name) from None
+
+
+def epoll(name: str) -> select.epoll:
+    """An epoll instance, CLOEXEC, whose owner closes it. KernelError EMFILE, ENFILE, ENOMEM."""
+    try:
+        return system.epoll()
+    except OSError as e:
+        raise _failed(e, "epoll_create", name) from None
 
 
 def anonymous(length: int, name: str) -> _mmap.mmap:

@@ -1,0 +1,245 @@
+"""asyncio on a real queue: every way out of ``async for`` gives everything back, at once."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from conftest import still
+
+import vb2user
+from vb2user.harness.pytest_plugin import VividDevice
+
+pytestmark = pytest.mark.usefixtures("balanced")
+
+WAYS = ["mmap", "userptr", "dmabuf", "read"]
+
+
+@pytest.fixture
+def cam(vivid_vmalloc: VividDevice) -> Iterator[vb2user.Camera]:
+    with vb2user.open(vivid_vmalloc.capture) as opened:
+        still(opened, fps=60)
+        yield opened
+
+
+@pytest.fixture(params=WAYS)
+def how(request: pytest.FixtureRequest, vivid_vmalloc: VividDevice) -> dict[str, Any]:
+    """Arguments of each memory type."""
+    more = {"heap": vivid_vmalloc.output} if request.param == "dmabuf" else {}
+    return {"memory": request.param, "timeout": 20, **more}
+
+
+async def begun(stream: vb2user.Stream) -> int:
+    """The number of the first frame that is looked at: vivid may give its first two frames the same."""
+    await stream.anext_frame()
+    await stream.anext_frame()
+    frame = await stream.anext_frame()
+    stream.stats.frames, stream.stats.drops, stream.stats.discarded = 1, 0, 0
+    return frame.sequence
+
+
+def is_free(cam: vb2user.Camera) -> bool:
+    """Nobody has buffers: S_FMT says EBUSY else."""
+    size = (320, 180) if cam.get_format().width == 640 else (640, 360)
+    granted = cam.set_format("YUYV", *size)
+    return (granted.width, granted.height) == size
+
+
+def test_frames(cam: vb2user.Camera, how: dict[str, Any]) -> None:
+    async def main() -> None:
+        sequences = []
+        async for frame in cam.stream(count=8, **how):
+            assert frame.ok
+            assert frame.array.any()
+            sequences.append(frame.sequence)
+        assert len(sequences) == 8
+        assert sequences == sorted(set(sequences))
+        assert is_free(cam)
+
+    asyncio.run(main())
+
+
+def test_the_camera_itself(cam: vb2user.Camera) -> None:
+    async def main() -> None:
+        async for frame in cam:
+            assert frame.ok
+            break
+        assert is_free(cam)
+
+    asyncio.run(main())
+    for frame in cam:
+        assert frame.ok
+        break
+    assert is_free(cam)
+
+
+def test_break(cam: vb2user.Camera, how: dict[str, Any]) -> None:
+    async def main() -> None:
+        for _ in range(3):
+            async for frame in cam.stream(**how):
+                assert frame.ok
+                break
+            assert is_free(cam)
+
+    asyncio.run(main())
+
+
+def test_an_exception_in_the_body(cam: vb2user.Camera, how: dict[str, Any]) -> None:
+    async def stumble() -> None:
+        async for _ in cam.stream(**how):
+            raise ZeroDivisionError
+
+    async def main() -> None:
+        with pytest.raises(ZeroDivisionError):
+            await stumble()
+        assert is_free(cam)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("fps", [60, 1])
+def test_cancelling(cam: vb2user.Camera, how: dict[str, Any], fps: int) -> None:
+    """While it waits, and while it works."""
+    cam.set_fps(fps)
+
+    async def watch(seen: asyncio.Event) -> None:
+        async for frame in cam.stream(**how):
+            assert frame.ok
+            seen.set()
+            if fps == 60:
+                await asyncio.sleep(100)
+
+    async def main() -> None:
+        seen = asyncio.Event()
+        task = asyncio.create_task(watch(seen))
+        await seen.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert is_free(cam)
+
+    asyncio.run(main())
+
+
+def test_cancelling_a_wait_loses_no_frame(cam: vb2user.Camera) -> None:
+    async def main() -> None:
+        async with cam.stream(timeout=20) as stream:
+            first = await begun(stream)
+            for _ in range(30):
+                wait = asyncio.ensure_future(stream.anext_frame())
+                await asyncio.sleep(0.005)
+                wait.cancel()
+                await asyncio.wait([wait])
+            last = await stream.anext_frame()
+            delivered = stream.stats.frames
+            assert delivered + stream.stats.drops == last.sequence - first + 1
+
+    asyncio.run(main())
+
+
+def test_collected_without_close(cam: vb2user.Camera, how: dict[str, Any]) -> None:
+    async def main() -> None:
+        stream = cam.stream(**how)
+        frames = aiter(stream)
+        assert (await anext(frames)).ok
+        del frames, stream
+        assert is_free(cam)
+
+    asyncio.run(main())
+
+
+def test_closing_while_a_task_waits(cam: vb2user.Camera, how: dict[str, Any]) -> None:
+    cam.set_fps(1)
+
+    async def main() -> None:
+        stream = cam.stream(**how).start()
+        task = asyncio.create_task(count(stream))
+        await asyncio.sleep(0)
+        stream.close()
+        assert await task <= 1
+        assert is_free(cam)
+
+    async def count(stream: vb2user.Stream) -> int:
+        return len([frame.sequence async for frame in stream])
+
+    asyncio.run(main())
+
+
+def test_closing_from_another_thread(cam: vb2user.Camera, how: dict[str, Any]) -> None:
+    cam.set_fps(1)
+
+    async def main() -> None:
+        async with cam.stream(**how) as stream:
+            await stream.anext_frame()
+            closer = threading.Thread(target=stream.close)
+            wait = asyncio.ensure_future(stream.anext_frame())
+            await asyncio.sleep(0)
+            closer.start()
+            with pytest.raises(vb2user.StreamStopped):
+                await wait
+            closer.join()
+            assert is_free(cam)
+
+    asyncio.run(main())
+
+
+def test_a_slow_task_loses_nothing_silently(cam: vb2user.Camera, how: dict[str, Any]) -> None:
+    async def main() -> None:
+        async with cam.stream(**how) as stream:
+            first = await begun(stream)
+            for _ in range(4):
+                await asyncio.sleep(0.3)
+                last = (await stream.anext_frame()).sequence
+            stats = stream.stats
+            assert stats.frames + stats.drops == last - first + 1
+            assert stats.drops > 0 or how["memory"] == "read"
+
+    asyncio.run(main())
+
+
+def test_one_stream_in_two_loops(cam: vb2user.Camera) -> None:
+    with cam.stream(timeout=20) as stream:
+        for _ in range(2):
+
+            async def main() -> None:
+                assert (await stream.anext_frame()).ok
+                assert (await stream.anext_frame(timeout=10)).ok
+
+            asyncio.run(main())
+        assert stream.next_frame().ok
+
+
+def test_several_cameras_in_one_loop(vivid_vmalloc: VividDevice, vivid_dma_contig: VividDevice) -> None:
+    async def watch(path: str) -> int:
+        with vb2user.open(path) as cam:
+            still(cam, fps=60)
+            return len([frame.sequence async for frame in cam.stream(timeout=20, count=10)])
+
+    async def main() -> None:
+        paths = [vivid_vmalloc.capture, vivid_dma_contig.capture]
+        assert await asyncio.gather(*map(watch, paths)) == [10, 10]
+        async for one, two in vb2user.capture_all(paths, timeout=20):
+            assert one.ok
+            assert two.ok
+            break
+        for path in paths:
+            with vb2user.open(path) as cam:
+                assert is_free(cam)
+
+    asyncio.run(main())
+
+
+def test_a_time_out(cam: vb2user.Camera, how: dict[str, Any]) -> None:
+    cam.set_fps(1)
+
+    async def main() -> None:
+        async with cam.stream(**how) as stream:
+            await stream.anext_frame()
+            with pytest.raises(vb2user.StreamTimeout):
+                await stream.anext_frame(timeout=0.01)
+            assert (await stream.anext_frame()).ok
+
+    asyncio.run(main())

@@ -1,0 +1,277 @@
+"""vivid's own error injection: each control, what the user sees, and that no good frame is lost by it.
+
+What stands here is told in docs/errors.md, in the same order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from conftest import still
+
+import vb2user
+from vb2user.harness.pytest_plugin import VividDevice
+
+pytestmark = pytest.mark.usefixtures("balanced")
+
+#: Every control of vivid's that makes something fail. A kernel with one more shall be noticed here.
+INJECTIONS = {
+    "Disconnect",
+    "Inject Fatal Streaming Error",
+    "Inject V4L2_BUF_FLAG_ERROR",
+    "Inject VIDIOC_QBUF Error",
+    "Inject VIDIOC_REQBUFS Error",
+    "Inject VIDIOC_STREAMON Error",
+    "Percentage of Dropped Buffers",
+    "Wrap Sequence Number",
+    "Wrap Timestamp",
+}
+
+
+@pytest.fixture(params=["mmap", "userptr", "dmabuf"])
+def how(request: pytest.FixtureRequest, vivid_vmalloc: VividDevice) -> dict[str, Any]:
+    """Arguments of each memory type."""
+    more = {"heap": vivid_vmalloc.output} if request.param == "dmabuf" else {}
+    return {"memory": request.param, "timeout": 20, **more}
+
+
+@pytest.fixture
+def cam(vivid_vmalloc: VividDevice) -> Iterator[vb2user.Camera]:
+    with vb2user.open(vivid_vmalloc.capture) as opened:
+        still(opened, fps=60)
+        yield opened
+
+
+def press(cam: vb2user.Camera, name: str) -> None:
+    cam.set_control(name, 1)
+
+
+Next = Callable[[vb2user.Stream], vb2user.Frame]
+
+
+@pytest.fixture(params=["sync", "async"])
+def next_frame(request: pytest.FixtureRequest) -> Iterator[Next]:
+    """The next frame of a stream, both ways."""
+    if request.param == "sync":
+        yield vb2user.Stream.next_frame
+        return
+    loop = asyncio.new_event_loop()
+    yield lambda stream: loop.run_until_complete(stream.anext_frame())
+    loop.close()
+
+
+def test_these_are_all(cam: vb2user.Camera) -> None:
+    words = ("Inject", "Disconnect", "Percentage", "Wrap")
+    there = {c.name for c in cam.list_controls() if c.name.startswith(words)}
+    assert there - {"Inject req_validate() Error"} == INJECTIONS  # the other one is of the request API
+
+
+def test_a_flagged_frame_is_left_out_counted_and_no_other(
+    cam: vb2user.Camera, how: dict[str, Any], next_frame: Next
+) -> None:
+    with cam.stream(**how) as stream:
+        for _ in range(2):  # vivid may give its first two frames the same number
+            next_frame(stream)
+        first = next_frame(stream).sequence
+        stream.stats.frames, stream.stats.drops = 1, 0
+        press(cam, "Inject V4L2_BUF_FLAG_ERROR")
+        while not stream.stats.errors:
+            last = next_frame(stream)
+            assert last.ok
+        stats = stream.stats
+        assert (stats.errors, stats.discarded) == (1, 1)
+        assert stats.frames + stats.discarded + stats.drops == last.sequence - first + 1
+
+
+def test_a_flagged_frame_by_the_other_policies(
+    cam: vb2user.Camera, how: dict[str, Any], next_frame: Next
+) -> None:
+    with cam.stream(on_error="yield", **how) as stream:
+        press(cam, "Inject V4L2_BUF_FLAG_ERROR")
+        while (frame := next_frame(stream)).ok:
+            pass
+        assert next_frame(stream).ok
+        assert not frame.ok
+        del frame
+    with cam.stream(on_error="raise", **how) as stream:
+        press(cam, "Inject V4L2_BUF_FLAG_ERROR")
+
+        def until_bad() -> None:
+            while next_frame(stream).ok:
+                pass
+
+        with pytest.raises(vb2user.CorruptFrame, match="flagged frame"):
+            until_bad()
+        assert next_frame(stream).ok
+
+
+@pytest.mark.parametrize("policy", ["yield", "skip", "raise"])
+def test_dropped_buffers_are_gaps(
+    cam: vb2user.Camera, how: dict[str, Any], next_frame: Next, policy: Any
+) -> None:
+    try:
+        with cam.stream(on_gap=policy, **how) as stream:
+            for _ in range(3):  # vivid may give its first two frames the same number
+                last = first = next_frame(stream).sequence
+            stats = stream.stats
+            stats.frames, stats.drops, stats.discarded, stats.gaps = 1, 0, 0, 0
+            cam.set_control("Percentage of Dropped Buffers", 40)
+            told = lost = 0
+            while stats.gaps < 3 or stats.frames < 3:
+                try:
+                    frame = next_frame(stream)
+                except vb2user.FramesLost as e:
+                    lost += e.count
+                    continue
+                told += frame.gap
+                assert policy != "yield" or frame.sequence == last + 1 + frame.gap
+                last = frame.sequence
+            cam.set_control("Percentage of Dropped Buffers", 0)
+            if policy == "yield":
+                assert told == stats.drops
+            elif policy == "raise":
+                assert lost == stats.drops
+            else:
+                assert told == 0
+                assert stats.discarded >= 1
+            assert stats.errors == 0
+            while True:  # what the driver has left out already is behind us
+                try:
+                    last = next_frame(stream).sequence
+                    break
+                except vb2user.FramesLost:
+                    continue
+            assert stats.frames + stats.drops + stats.discarded == last - first + 1
+    finally:
+        cam.set_control("Percentage of Dropped Buffers", 0)
+
+
+def test_reqbufs_fails(cam: vb2user.Camera, how: dict[str, Any]) -> None:
+    press(cam, "Inject VIDIOC_REQBUFS Error")
+    stream = cam.stream(**how)
+    with pytest.raises(vb2user.KernelError) as caught:
+        stream.start()
+    assert (caught.value.errno, caught.value.request) == (errno.EINVAL, "VIDIOC_REQBUFS")
+    del caught
+    with stream:
+        assert stream.next_frame().ok
+
+
+def test_create_bufs_fails_while_frames_are_held(cam: vb2user.Camera, next_frame: Next) -> None:
+    """The pool cannot grow then: the error says who holds what, and the stream goes on with what it has."""
+    with cam.stream(buffers=2, timeout=20) as stream:
+        held = [next_frame(stream).hold()]
+        press(cam, "Inject VIDIOC_REQBUFS Error")
+        held.append(next_frame(stream).hold())
+        with pytest.raises(vb2user.BuffersHeld, match="all 2 buffers"):
+            next_frame(stream)
+        held.pop().release()
+        assert next_frame(stream).ok
+        held.clear()
+
+
+def test_qbuf_fails(cam: vb2user.Camera, how: dict[str, Any]) -> None:
+    stream = cam.stream(**how)
+    press(cam, "Inject VIDIOC_QBUF Error")
+    with pytest.raises(vb2user.KernelError) as caught:
+        stream.start()
+    assert (caught.value.errno, caught.value.request) == (errno.EINVAL, "VIDIOC_QBUF")
+    del caught
+    with stream:
+        assert stream.next_frame().ok
+
+
+def test_qbuf_fails_in_mid_stream(cam: vb2user.Camera, how: dict[str, Any], next_frame: Next) -> None:
+    """The buffer stays with the program, and with the stream: it goes back at a later turn."""
+    with cam.stream(**how) as stream:
+        next_frame(stream)
+        press(cam, "Inject VIDIOC_QBUF Error")
+        with pytest.raises(vb2user.KernelError) as caught:
+            next_frame(stream)
+        assert (caught.value.errno, caught.value.request) == (errno.EINVAL, "VIDIOC_QBUF")
+        del caught
+        indices = {next_frame(stream).index for _ in range(12)}
+        assert indices == set(range(stream.buffers))
+
+
+def test_streamon_fails(cam: vb2user.Camera, how: dict[str, Any]) -> None:
+    stream = cam.stream(**how)
+    press(cam, "Inject VIDIOC_STREAMON Error")
+    with pytest.raises(vb2user.KernelError) as caught:
+        stream.start()
+    assert (caught.value.errno, caught.value.request) == (errno.EINVAL, "VIDIOC_STREAMON")
+    del caught
+    with stream:
+        assert stream.next_frame().ok
+
+
+def test_a_fatal_error(cam: vb2user.Camera, how: dict[str, Any], next_frame: Next) -> None:
+    """EIO, until the stream is started anew; the frame at hand stays readable."""
+    stream = cam.stream(**how)
+    with stream:
+        frame = next_frame(stream)
+        view = frame.array
+        press(cam, "Inject Fatal Streaming Error")
+
+        def until_it_fails() -> None:
+            for _ in range(2 * stream.buffers):
+                next_frame(stream)
+
+        with pytest.raises(vb2user.KernelError) as caught:
+            until_it_fails()
+        assert caught.value.errno == errno.EIO
+        del caught
+        assert view.any()
+        del view, frame
+    with stream:
+        assert next_frame(stream).ok
+
+
+@pytest.mark.parametrize("name", ["Wrap Sequence Number", "Wrap Timestamp"])
+def test_counters_that_wrap(cam: vb2user.Camera, how: dict[str, Any], next_frame: Next, name: str) -> None:
+    cam.set_control(name, 1)
+    try:
+        with cam.stream(**how) as stream:
+            for _ in range(3):  # vivid may give its first two frames the same number
+                first = next_frame(stream).sequence
+            stream.stats.frames, stream.stats.drops = 1, 0
+            stats, wraps, last = stream.stats, name.endswith("Number"), first
+            while stats.frames < 20 or (wraps and last > 0x80000000):
+                last = next_frame(stream).sequence
+            assert stats.drops < 1000
+            if wraps:
+                assert first > 0xFFFFFF00
+                assert last < 0x100
+                assert stats.frames + stats.drops == ((last - first) & 0xFFFFFFFF) + 1
+    finally:
+        cam.set_control(name, 0)
+
+
+def test_disconnecting(vivid_vmalloc: VividDevice, how: dict[str, Any], next_frame: Next) -> None:
+    """DeviceGone, and everything is given back; when the last handle is closed, vivid is back."""
+    with vb2user.open(vivid_vmalloc.capture) as cam:
+        still(cam, fps=60)
+        stream = cam.stream(**how).start()
+        frame = next_frame(stream)
+        view = frame.array
+        press(cam, "Disconnect")
+
+        def until_it_is_gone() -> None:
+            for _ in range(2 * stream.buffers):
+                next_frame(stream)
+
+        with pytest.raises(vb2user.DeviceGone) as caught:
+            until_it_is_gone()
+        assert caught.value.errno == errno.ENODEV
+        del caught
+        assert view.any()  # what was captured stays
+        stream.close()
+        with pytest.raises(vb2user.DeviceGone):
+            cam.get_format()
+        del frame, view
+    with vb2user.open(vivid_vmalloc.capture) as cam:
+        assert next_frame(cam.stream(timeout=20).start()).ok

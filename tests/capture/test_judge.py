@@ -1,0 +1,183 @@
+"""Every frame that the driver counts ends in exactly one number, whatever comes and whatever the policies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vb2user.capture.engine import Delivery
+from vb2user.capture.judge import Judge
+from vb2user.capture.layout import Layout
+from vb2user.capture.stats import POLICIES
+from vb2user.errors import CorruptFrame, FramesLost
+from vb2user.uapi.enums import BufFlag
+from vb2user.uapi.fourcc import FourCC
+
+WRAP = 1 << 32
+ERROR = int(BufFlag.ERROR)
+MONOTONIC = int(BufFlag.TIMESTAMP_MONOTONIC)
+
+#: Layouts by what a whole picture needs of each plane.
+LAYOUTS: dict[tuple[int, ...], Layout] = {
+    (512,): Layout.of(FourCC("GREY"), 32, 16, [(32, 512)]),
+    (512, 256): Layout.of(FourCC("NM12"), 32, 16, [(32, 512), (32, 256)]),
+    (1,): Layout.of(FourCC("MJPG"), 32, 16, [(0, 512)]),  # compressed: not nothing
+}
+policy = st.sampled_from(POLICIES)
+policies = st.fixed_dictionaries({"on_error": policy, "on_short": policy, "on_gap": policy})
+
+
+@dataclass
+class Coming:
+    """A frame that the driver will deliver: how many are missing before it, and what is wrong with it."""
+
+    missing: int
+    error: bool
+    lacks: int
+    offset: int
+
+
+coming = st.builds(
+    Coming,
+    missing=st.one_of(st.just(0), st.integers(0, 3), st.integers(0, 0x7FFFFFFF)),
+    error=st.booleans(),
+    lacks=st.sampled_from([0, 0, 0, 1, 512]),
+    offset=st.sampled_from([0, 0, 64]),
+)
+
+
+def delivery(
+    sequence: int, c: Coming, least: tuple[int, ...], at: int = 5, clock: int = MONOTONIC
+) -> Delivery:
+    # In the last plane: each of them has to be looked at.
+    used = [n + c.offset for n in least]
+    used[-1] = max(0, used[-1] - c.lacks)
+    return Delivery(
+        0, clock | (ERROR if c.error else 0), 1, sequence, at, tuple(used), (c.offset,) * len(least)
+    )
+
+
+def judge_of(least: tuple[int, ...] = (512,), **given: Any) -> Judge:
+    chosen: dict[str, Any] = {"on_error": "skip", "on_short": "skip", "on_gap": "yield"}
+    return Judge("/dev/video0", LAYOUTS[least], **(chosen | given))
+
+
+@given(
+    st.sampled_from(sorted(LAYOUTS)),
+    policies,
+    st.integers(0, WRAP - 1),
+    st.lists(coming, min_size=1, max_size=30),
+)
+def test_every_number_ends_once(
+    least: tuple[int, ...], chosen: dict[str, Any], first: int, frames: list[Coming]
+) -> None:
+    judge = judge_of(least, **chosen)
+    kept, at = 0, first
+    for number, c in enumerate(frames):
+        at += 1 + c.missing if number else 0
+        verdict = judge.look(delivery(at % WRAP, c, least))
+        gap = c.missing if number else 0
+        short = not c.error and c.lacks > 0
+        kept += verdict.keep
+        assert (verdict.gap, verdict.short) == (gap, short)
+        reason = "on_error" if c.error else "on_short" if short else None
+        bad = chosen[reason] if reason else "yield"
+        skipped = bool(gap) and chosen["on_gap"] == "skip"
+        assert verdict.keep == (bad == "yield" and not skipped)
+        if bad == "raise" and not skipped:
+            assert isinstance(verdict.error, CorruptFrame)
+        elif gap and chosen["on_gap"] == "raise":
+            assert isinstance(verdict.error, FramesLost)
+            assert verdict.error.count == gap
+            # What it promises of the frame itself is so.
+            assert ("next turn goes on with that frame" in str(verdict.error)) == verdict.keep
+        else:
+            assert verdict.error is None
+    stats = judge.stats
+    assert at - first + 1 == kept + stats.discarded + stats.drops
+    missing = [c.missing for c in frames[1:] if c.missing]
+    assert (stats.drops, stats.gaps) == (sum(missing), len(missing))
+    assert stats.errors == sum(c.error for c in frames)
+    assert stats.short == sum(not c.error and c.lacks > 0 for c in frames)
+
+
+@given(policies, st.lists(st.tuples(st.booleans(), coming), min_size=1, max_size=30))
+def test_those_passed_over_count_the_same(chosen: dict[str, Any], frames: list[tuple[bool, Coming]]) -> None:
+    """``latest`` and ``flush()``: not wanted, whatever they are; all that is wrong with them is counted."""
+    judge = judge_of(**chosen)
+    kept, at = 0, 0
+    for number, (wanted, c) in enumerate(frames):
+        at += 1 + c.missing if number else 0
+        d = delivery(at % WRAP, c, (512,))
+        if wanted:
+            kept += judge.look(d).keep
+        else:
+            judge.pass_over(d)
+    stats = judge.stats
+    assert at + 1 == kept + stats.discarded + stats.drops
+    assert stats.errors == sum(c.error for _, c in frames)
+    assert stats.short == sum(not c.error and c.lacks > 0 for _, c in frames)
+
+
+@given(st.integers(0, WRAP - 1), st.integers(1, 0x7FFFFFFF))
+def test_a_step_back_is_no_gap(at: int, back: int) -> None:
+    judge = judge_of(on_gap="raise")
+    fine = Coming(0, False, 0, 0)
+    judge.look(delivery(at, fine, (512,)))
+    for sequence in (at - back, at - back, at - back + 1):  # twice the same: both fields of a picture
+        verdict = judge.look(delivery(sequence % WRAP, fine, (512,)))
+        assert (verdict.gap, verdict.error) == (0, None)
+    assert (judge.stats.drops, judge.stats.gaps, judge.stats.discarded) == (0, 0, 0)
+
+
+def test_a_number_that_comes_twice_is_counted_as_that() -> None:
+    judge = judge_of()
+    for sequence in (0, 0, 1, 1, 1, 4):
+        judge.look(delivery(sequence, Coming(0, False, 0, 0), (512,)))
+    assert (judge.stats.repeats, judge.stats.drops, judge.stats.gaps) == (3, 2, 1)
+
+
+def test_a_restart_is_no_gap() -> None:
+    judge = judge_of(on_gap="raise")
+    fine = Coming(0, False, 0, 0)
+    judge.look(delivery(3, fine, (512,)))
+    judge.restart()
+    assert judge.look(delivery(90, fine, (512,))).error is None
+    assert judge.look(delivery(92, fine, (512,))).gap == 1
+
+
+@pytest.mark.parametrize("clock", [MONOTONIC, 0, int(BufFlag.TIMESTAMP_COPY)])
+@given(times=st.lists(st.integers(0, 20), max_size=12), limit=st.integers(1, 20), chosen=policies)
+def test_not_before(clock: int, times: list[int], limit: int, chosen: dict[str, Any]) -> None:
+    """Frames stamped earlier are discarded until one is not, where the clock can be compared."""
+    judge = judge_of(**chosen)
+    judge.not_before_ns = limit
+    fine = Coming(0, False, 0, 0)
+    keeps = [judge.look(delivery(n, fine, (512,), at, clock)).keep for n, at in enumerate(times)]
+    early = 0
+    if clock == MONOTONIC:
+        early = next((n for n, at in enumerate(times) if at >= limit), len(times))
+    assert keeps == [False] * early + [True] * (len(times) - early)
+    assert judge.stats.discarded == early
+
+
+@pytest.mark.parametrize("on_gap", ["yield", "skip", "raise"])
+def test_a_gap_before_a_frame_that_was_flushed(on_gap: str) -> None:
+    """It is counted, and nobody is told of it: the frame is not wanted."""
+    judge = judge_of(on_gap=on_gap, on_error="raise")
+    judge.look(delivery(0, Coming(0, False, 0, 0), (512,)))
+    judge.not_before_ns = 10
+    verdict = judge.look(delivery(4, Coming(0, True, 0, 0), (512,), at=9))
+    assert (verdict.keep, verdict.error, verdict.gap) == (False, None, 3)
+    assert (judge.stats.drops, judge.stats.discarded, judge.stats.errors) == (3, 1, 1)
+
+
+def test_a_payload_that_ends_before_it_begins_is_short() -> None:
+    judge = judge_of((1,), on_short="yield")
+    d = Delivery(0, MONOTONIC, 1, 0, 5, (3,), (9,))
+    assert judge.look(d).short
+    assert judge.stats.short == 1

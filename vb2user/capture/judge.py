@@ -1,0 +1,142 @@
+"""Layer 5: looks at what DQBUF delivered, before anybody sees it: is something missing, is it good? Pure.
+
+Each delivery is looked at once, in order. What is counted and what becomes of it is settled here; the stream
+only carries it out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vb2user.capture.engine import Delivery
+from vb2user.capture.layout import Layout
+from vb2user.capture.stats import Policy, StreamStats
+from vb2user.errors import CorruptFrame, FramesLost, Vb2Error
+from vb2user.uapi.enums import BufFlag
+
+_ERROR = int(BufFlag.ERROR)
+_CLOCK_MASK = int(BufFlag.TIMESTAMP_MASK)
+MONOTONIC = int(BufFlag.TIMESTAMP_MONOTONIC)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What becomes of a delivery.
+
+    Attributes:
+        gap: frames missing before it.
+        short: fewer bytes than its picture needs.
+        keep: hand it out; else its buffer goes back.
+        error: to be raised; with ``keep`` the frame is handed out at the next turn.
+    """
+
+    gap: int = 0
+    short: bool = False
+    keep: bool = True
+    error: Vb2Error | None = None
+
+
+class Judge:
+    """The policies of one stream.
+
+    Args:
+        name: the device, for messages.
+        layout: what a whole picture needs.
+        on_error, on_short, on_gap: see :class:`~vb2user.capture.stream.Stream`.
+
+    Attributes:
+        stats: what was counted.
+        not_before_ns: frames stamped earlier, on CLOCK_MONOTONIC, are discarded; 0: none are.
+    """
+
+    def __init__(
+        self, name: str, layout: Layout, *, on_error: Policy, on_short: Policy, on_gap: Policy
+    ) -> None:
+        self._name = name
+        self._on_error, self._on_short, self._on_gap = on_error, on_short, on_gap
+        # Of what cannot be addressed, compressed pictures, one byte is the least.
+        self._least = tuple(max(layout.min_bytes(p), 1) for p in range(len(layout.planes)))
+        self._last: int | None = None
+        self.stats = StreamStats()
+        self.not_before_ns = 0
+
+    def restart(self) -> None:
+        """The driver counts anew: what comes next is no gap."""
+        self._last = None
+
+    def pass_over(self, d: Delivery) -> None:
+        """It is not wanted, good or not; what is missing before it is counted all the same."""
+        self._gap(d)
+        self.stats.errors += bool(d.flags & _ERROR)
+        self.stats.short += self._is_short(d)
+        self.stats.discarded += 1
+
+    def look(self, d: Delivery) -> Verdict:
+        """Judge the next delivery."""
+        gap = self._gap(d)
+        bad = d.flags & _ERROR
+        short = self._is_short(d)
+        if not gap and not bad and not short and not self.not_before_ns:
+            return _GOOD
+        return self._exceptional(d, gap, bool(bad), short)
+
+    def _is_short(self, d: Delivery) -> bool:
+        return not d.flags & _ERROR and any(
+            used - offset < least
+            for used, offset, least in zip(d.bytesused, d.data_offset, self._least, strict=True)
+        )
+
+    def _gap(self, d: Delivery) -> int:
+        last, self._last = self._last, d.sequence
+        if last is None:
+            return 0
+        # The counter is 32 bits wide and may wrap; a step back is a driver's restart, not a gap.
+        gap = (d.sequence - last - 1) & 0xFFFFFFFF
+        if not gap or gap >= 0x80000000:
+            self.stats.repeats += d.sequence == last
+            return 0
+        self.stats.drops += gap
+        self.stats.gaps += 1
+        return gap
+
+    def _exceptional(self, d: Delivery, gap: int, bad: bool, short: bool) -> Verdict:
+        stats = self.stats
+        stats.errors += bad
+        stats.short += short
+        not_before, self.not_before_ns = self.not_before_ns, 0
+        if d.flags & _CLOCK_MASK == MONOTONIC and d.timestamp_ns < not_before:
+            self.not_before_ns = not_before
+            stats.discarded += 1
+            return Verdict(gap, short, keep=False)
+        policy = self._on_error if bad else self._on_short if short else "yield"
+        if gap and self._on_gap == "skip":
+            policy = "skip"
+        if policy != "yield":
+            stats.discarded += 1
+        error: Vb2Error | None = None
+        keep = policy == "yield"
+        if policy == "raise":
+            error = self._corrupt(d, bad)
+        elif gap and self._on_gap == "raise":
+            on = "that frame" if keep else "a later one: a policy leaves that frame out"
+            error = FramesLost(
+                f"{self._name}: {gap} frames before frame {d.sequence} never came",
+                gap,
+                remedy=f"the next turn goes on with {on}; on_gap='yield' only counts (frame.gap)",
+            )
+        return Verdict(gap, short, keep, error)
+
+    def _corrupt(self, d: Delivery, bad: bool) -> CorruptFrame:
+        if bad:
+            return CorruptFrame(
+                f"{self._name}: the driver flagged frame {d.sequence} (buffer {d.slot}) as ERROR",
+                remedy="its content is not good; on_error='skip' leaves such frames out",
+            )
+        return CorruptFrame(
+            f"{self._name}: frame {d.sequence} (buffer {d.slot}) is short: {sum(d.bytesused)} bytes, and its "
+            f"picture needs {sum(self._least)}",
+            remedy="on_short='skip' leaves such frames out",
+        )
+
+
+_GOOD = Verdict()

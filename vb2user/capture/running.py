@@ -1,0 +1,269 @@
+"""Layer 5: a stream while it runs: one engine, its leases, and what came and was not handed out yet.
+
+A turn is: the frame before is released, buffers that nobody looks at any more go back, the driver is fed,
+the next delivery is waited for, judged, and handed out or left out. :class:`~vb2user.capture.stream.Stream`
+says when; a device that comes back gets a new :class:`Running`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import time
+import weakref
+from collections import deque
+from typing import TYPE_CHECKING
+
+from vb2user.capture.engine import Delivery, Engine
+from vb2user.capture.frame import Frame
+from vb2user.capture.judge import MONOTONIC, Judge, Verdict
+from vb2user.capture.layout import Layout
+from vb2user.capture.lease import Leases
+from vb2user.errors import BuffersHeld, DeviceGone, KernelError, StreamTimeout, Vb2Error
+from vb2user.uapi import calls
+from vb2user.uapi.enums import BufFlag
+
+if TYPE_CHECKING:
+    from vb2user.capture.waiter import Waiter
+
+_CLOCK_MASK = int(BufFlag.TIMESTAMP_MASK)
+
+
+class Running:
+    """A started engine and all that hangs on it.
+
+    Args:
+        name: the device, for messages.
+        format, layout: what every frame is.
+        engine: started.
+        judge: what is counted, and what becomes of each delivery.
+        most: how many buffers there may be; None: as many as the driver allows.
+        latest: of several that are ready the newest is wanted.
+
+    Attributes:
+        lost: the device is gone, and is waited for.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        format: calls.Format,
+        layout: Layout,
+        engine: Engine,
+        judge: Judge,
+        *,
+        most: int | None,
+        latest: bool,
+    ) -> None:
+        self.engine = engine
+        self.leases = Leases(engine)
+        self._name, self._format, self._layout = name, format, layout
+        self._judge, self._stats = judge, judge.stats
+        self._most, self._latest = most, latest
+        self._waiter: Waiter | None = None
+        self._frame: weakref.ref[Frame] | None = None
+        #: With what was found of it, if it was looked at.
+        self._ready: deque[tuple[Delivery, Verdict | None]] = deque()
+        self._open = True
+        self.lost = False
+        first = not self._stats.buffers  # else it came back, and what was seen before counts on
+        self._stats.buffers = engine.buffers
+        self._stats.queued = engine.queued
+        self._stats.queued_min = engine.queued if first else min(self._stats.queued_min, engine.queued)
+
+    # -- a turn -------------------------------------------------------------------------------------
+
+    def begin_turn(self) -> None:
+        """What the program has done with goes back, and the driver is fed.
+
+        BuffersHeld: it cannot be fed. DeviceGone: it was waited for in vain, up to now.
+        """
+        if self.lost:
+            raise DeviceGone(errno.ENODEV, "poll", self._name, meaning="it was unplugged, and is not back")
+        frame = self._frame() if self._frame is not None else None
+        self._frame = None
+        if frame is not None and not frame.on_hold:
+            frame.release()
+        self.leases.reap()
+        self._feed()
+
+    def _feed(self) -> None:
+        if self._ready:
+            return
+        try:
+            self.engine.feed(self._most)
+        except BuffersHeld as e:
+            raise BuffersHeld(
+                f"{self._name}: the program holds all {self.engine.buffers} buffers, and there can be no "
+                f"more: {self.leases.describe()}",
+                remedy=e.remedy,
+            ) from None
+        except DeviceGone:
+            return  # the wait says so, too, when what came before was handed out
+        self._stats.buffers = self.engine.buffers
+
+    def wait(self, deadline: float | None) -> Delivery | None:
+        """The next delivery; None: one that came before is to be taken."""
+        if self._ready:
+            return None
+        try:
+            return self.engine.next(_left(deadline))
+        except StreamTimeout:
+            self._stats.timeouts += 1
+            raise
+
+    async def await_next(self, deadline: float | None) -> Delivery | None:
+        """:meth:`wait` for a task of asyncio."""
+        if self._ready:
+            return None
+        waiter = self._waiter
+        if waiter is None or not waiter.is_here():
+            from vb2user.capture.waiter import Waiter
+
+            if waiter is not None:
+                waiter.leave()
+            waiter = self._waiter = Waiter(self._name, self.engine, self._keep)
+        try:
+            return await waiter.next(_left(deadline))
+        except StreamTimeout:
+            self._stats.timeouts += 1
+            raise
+
+    def _keep(self, d: Delivery) -> None:
+        # It came for a task that was cancelled meanwhile: the next one gets it.
+        if self._open:
+            self._ready.append((d, None))
+
+    def take(self, d: Delivery | None) -> Frame | None:
+        """What becomes of a delivery (None: of one that came before): a frame, or None: it is left out."""
+        verdict = None
+        if d is None:
+            d, verdict = self._ready.popleft()
+        if self._latest:
+            d, verdict = self._newest(d, verdict)
+        if verdict is None:
+            verdict = self._judge.look(d)
+        error = verdict.error
+        if error is not None:
+            if verdict.keep:
+                self._ready.append((d, Verdict(verdict.gap, verdict.short)))
+            else:
+                with contextlib.suppress(Vb2Error):  # the buffer is owed, and this was counted
+                    self.leases.give_back(d.slot)
+            try:
+                raise error
+            finally:
+                del error, verdict  # no circle of the error and this frame: it holds the stream
+        if not verdict.keep:
+            self.leases.give_back(d.slot)
+            return None
+        return self._frame_of(d, verdict)
+
+    def _newest(self, d: Delivery, verdict: Verdict | None) -> tuple[Delivery, Verdict | None]:
+        # No more than there are: a fast driver fills them as fast as they are given back.
+        for _ in range(self.engine.buffers):
+            try:
+                newer = self.engine.try_next()
+            except (KernelError, BuffersHeld):
+                break  # what came before it comes first; the error comes again
+            if newer is None:
+                break
+            try:
+                self._discard(d, verdict)
+            except BaseException:
+                self._ready.append((newer, None))
+                raise
+            d, verdict = newer, None
+        return d, verdict
+
+    def flush(self) -> int:
+        """Discard what waits; returns how many frames that were."""
+        waiting = len(self._ready)
+        while self._ready:
+            self._discard(*self._ready.popleft())
+        for _ in range(self.engine.buffers):
+            d = self.engine.try_next()
+            if d is None:
+                break
+            self._discard(d, None)
+            waiting += 1
+        self._judge.not_before_ns = time.monotonic_ns()
+        return waiting
+
+    def _discard(self, d: Delivery, verdict: Verdict | None) -> None:
+        if verdict is None:
+            self._judge.pass_over(d)
+        else:
+            self._stats.discarded += 1  # all else was counted when it was looked at
+        self.leases.give_back(d.slot)
+
+    def left_out(self, deadline: float | None) -> None:
+        """A frame was left out: is there time for another? StreamTimeout."""
+        # A device may flag every frame: what is skipped must not begin the time-out anew each time.
+        if deadline is not None and time.monotonic() >= deadline:
+            self._stats.timeouts += 1
+            raise StreamTimeout(
+                f"{self._name}: no good frame within the time-out: the last one was left out by a policy",
+                remedy="check signal, cable and bandwidth; on_error='yield' hands such frames out",
+            )
+
+    # -- frames -------------------------------------------------------------------------------------
+
+    def _frame_of(self, d: Delivery, verdict: Verdict) -> Frame:
+        lease = self.leases.lend(d.slot, d.sequence)
+        frame = Frame(
+            format=self._format,
+            layout=self._layout,
+            memory=self.engine.memory(d.slot),
+            index=d.slot,
+            sequence=d.sequence,
+            timestamp_ns=d.timestamp_ns,
+            flags=d.flags,
+            field=d.field,
+            bytesused=d.bytesused,
+            data_offset=d.data_offset,
+            lease=lease,
+            gap=verdict.gap,
+            short=verdict.short,
+        )
+        lease.watch(frame)
+        self._frame = weakref.ref(frame)
+        self._count(d, frame)
+        return frame
+
+    def _count(self, d: Delivery, frame: Frame) -> None:
+        stats = self._stats
+        if not stats.frames:
+            stats.first_ns = d.timestamp_ns
+            stats.clock = frame.clock
+        stats.last_ns = d.timestamp_ns
+        stats.frames += 1
+        stats.queued = queued = self.engine.queued
+        if queued < stats.queued_min:
+            stats.queued_min = queued
+        if d.flags & _CLOCK_MASK == MONOTONIC:
+            stats.latency_ns = latency = time.monotonic_ns() - d.timestamp_ns
+            stats.latency_sum_ns += latency
+            if latency > stats.latency_max_ns:
+                stats.latency_max_ns = latency
+
+    # -- the end ------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Stop and give everything back; views live on by themselves. Idempotent; any thread."""
+        self._open = False
+        self._ready.clear()
+        frame = self._frame() if self._frame is not None else None
+        waiter, self._waiter = self._waiter, None
+        with contextlib.ExitStack() as last:  # each of them, Ctrl-C in any of the others or not
+            if frame is not None:
+                last.callback(frame.release)
+            last.callback(self.leases.close)
+            last.callback(self.engine.close)
+            if waiter is not None:
+                last.callback(waiter.close)
+            self.leases.finish()
+
+
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic())

@@ -1,0 +1,294 @@
+"""Layer 5: several streams as one, their frames brought together by timestamp.
+
+Each stream runs by itself; its driver stamps frames on the clock that all share (CLOCK_MONOTONIC). A set is
+one frame of each, no two further apart than the tolerance. A frame that has no counterpart, since another
+camera lost its own or began later, is left out and counted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from vb2user.capture.camera import Camera
+from vb2user.capture.frame import Frame
+from vb2user.capture.stream import Stream
+from vb2user.errors import ClosedError, KernelError, StreamStopped, UsageError
+
+#: Seconds, where no camera tells its rate: half a frame of 30 per second.
+_TOLERANCE = 0.5 / 30
+
+
+@dataclass
+class TogetherStats:
+    """What was seen.
+
+    Attributes:
+        sets: sets handed out.
+        unmatched: of each stream, frames that had no counterpart.
+        spread_ns: between the first and the last frame of the last set; spread_max_ns: the most ever.
+    """
+
+    sets: int = 0
+    unmatched: list[int] = field(default_factory=list)
+    spread_ns: int = 0
+    spread_max_ns: int = 0
+
+
+def capture_all(
+    sources: Sequence[str | os.PathLike[str] | Camera | Stream],
+    *,
+    tolerance: float | None = None,
+    count: int | None = None,
+    **options: Any,
+) -> Together:
+    """Streams of several devices as one.
+
+    Args:
+        sources: paths (opened here, and closed again), cameras, or streams that are not started.
+        tolerance: seconds that the frames of a set may lie apart. None: half a frame of the fastest camera.
+        count: end after so many sets.
+        options: for :meth:`Camera.stream`, of paths and cameras: ``memory``, ``timeout``, ``reconnect``, …
+
+    Returns:
+        Iterate over it (``for frames in …``, ``async for``), or use it as a context manager.
+
+    Raises:
+        UsageError: no sources, or a stream that runs already.
+    """
+    if not sources:
+        raise UsageError("capture_all: no sources were given")
+    if tolerance is not None and not tolerance > 0:
+        raise UsageError(f"capture_all: a tolerance of {tolerance} seconds", remedy="give more than 0")
+    opened: list[Camera] = []
+    streams: list[Stream] = []
+    rates = []
+    try:
+        for source in sources:
+            if isinstance(source, Stream):
+                if source.started:
+                    raise UsageError(f"{source.name}: the stream runs already", remedy="start none of them")
+                streams.append(source)
+                continue
+            if isinstance(source, Camera):
+                camera = source
+            else:
+                camera = Camera(source)
+                opened.append(camera)
+            if rate := camera.fps:
+                rates.append(rate)
+            streams.append(camera.stream(**options))
+    except BaseException:
+        _close(opened)
+        raise
+    if tolerance is None:
+        tolerance = float(1 / max(rates) / 2) if rates else _TOLERANCE
+    return Together(streams, opened, tolerance, count)
+
+
+class Together:
+    """Several streams as one; made by :func:`capture_all`.
+
+    Attributes:
+        streams: in the order of the sources.
+        tolerance: seconds.
+        stats: see :class:`TogetherStats`; each stream has its own, too.
+    """
+
+    def __init__(
+        self, streams: Sequence[Stream], opened: Sequence[Camera], tolerance: float, count: int | None
+    ) -> None:
+        self.streams = tuple(streams)
+        self.tolerance = tolerance
+        self.stats = TogetherStats(unmatched=[0] * len(streams))
+        self._opened = list(opened)
+        self._count = count
+        self._heads: list[Frame | None] = [None] * len(streams)
+
+    # -- life ---------------------------------------------------------------------------------------
+
+    def start(self) -> Together:
+        """Start all of them; if one fails, none runs. Idempotent."""
+        try:
+            for stream in self.streams:
+                stream.start()
+        except BaseException:
+            with contextlib.suppress(KernelError):
+                self.close()
+            raise
+        return self
+
+    @property
+    def started(self) -> bool:
+        """Whether they run."""
+        return all(stream.started for stream in self.streams)
+
+    def close(self) -> None:
+        """Stop all, and close the devices that were opened here. Idempotent; any thread."""
+        self._heads = [None] * len(self.streams)
+        _close([*self._opened, *self.streams])
+
+    def __enter__(self) -> Together:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        try:
+            self.close()
+        except KernelError:
+            if error is None:  # an error while cleaning up never hides the first one
+                raise
+
+    async def __aenter__(self) -> Together:
+        return self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, tb)
+
+    # -- sets ---------------------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[tuple[Frame, ...]]:
+        own = not self.started
+        self.start()
+        try:
+            while not self.exhausted:
+                try:
+                    frames = self.next_set()
+                except StreamStopped:
+                    if self.started:
+                        raise
+                    return
+                yield frames
+                del frames
+        except BaseException:
+            if own:
+                with contextlib.suppress(KernelError):  # an error while cleaning up never hides the first one
+                    self.close()
+            raise
+        finally:
+            if own:
+                self.close()
+
+    def __aiter__(self) -> _Sets:
+        return _Sets(self)
+
+    def next_set(self) -> tuple[Frame, ...]:
+        """Wait for one frame of each stream; those of the set before are released, unless held.
+
+        Errors as :meth:`Stream.next_frame`, of whichever stream has one.
+        """
+        while True:
+            heads = self._heads
+            for number in _missing(heads):
+                heads[number] = self._hold(self.streams[number].next_frame())
+            if (frames := self._matched(heads)) is not None:
+                return frames
+
+    async def anext_set(self) -> tuple[Frame, ...]:
+        """:meth:`next_set` for a task of asyncio."""
+        while True:
+            heads = self._heads
+            for number in _missing(heads):
+                heads[number] = self._hold(await self.streams[number].anext_frame())
+            if (frames := self._matched(heads)) is not None:
+                return frames
+
+    def _hold(self, frame: Frame) -> Frame:
+        try:
+            return frame.hold()
+        except ClosedError:
+            raise self._closed() from None
+
+    def _closed(self) -> StreamStopped:
+        return StreamStopped(f"{', '.join(s.name for s in self.streams)}: closed by another thread")
+
+    def _matched(self, heads: list[Frame | None]) -> tuple[Frame, ...] | None:
+        """The heads, if they belong together; else those that are too old are given back."""
+        if self._heads is not heads:
+            raise self._closed()
+        frames = [head for head in heads if head is not None]
+        for frame, stream in zip(frames, self.streams, strict=True):
+            if frame.clock != "monotonic":
+                raise UsageError(
+                    f"{stream.name}: its timestamps are of the clock {frame.clock!r}, which no other shares",
+                    remedy="leave this device out",
+                )
+        newest = max(frame.timestamp_ns for frame in frames)
+        late = [n for n, f in enumerate(frames) if newest - f.timestamp_ns > self.tolerance * 1e9]
+        for number in late:
+            self.stats.unmatched[number] += 1
+            heads[number] = None
+            frames[number].release()
+        if late:
+            return None
+        heads[:] = [None] * len(frames)
+        for frame in frames:
+            frame.on_hold = False  # the next turn releases it, unless the program holds it
+        self.stats.sets += 1
+        self.stats.spread_ns = newest - min(frame.timestamp_ns for frame in frames)
+        self.stats.spread_max_ns = max(self.stats.spread_max_ns, self.stats.spread_ns)
+        return tuple(frames)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether ``count`` sets were handed out."""
+        return self._count is not None and self.stats.sets >= self._count
+
+    def __repr__(self) -> str:
+        return f"<Together {', '.join(stream.name for stream in self.streams)}>"
+
+
+def _missing(heads: Sequence[Frame | None]) -> list[int]:
+    return [number for number, head in enumerate(heads) if head is None]
+
+
+class _Sets:
+    """What ``async for`` runs through: an object, for ``break`` ends it at once, and no generator's end."""
+
+    def __init__(self, together: Together) -> None:
+        self._together = together
+        self._own = not together.started
+        together.start()
+
+    def __aiter__(self) -> _Sets:
+        return self
+
+    async def __anext__(self) -> tuple[Frame, ...]:
+        together = self._together
+        if together.exhausted:
+            self._close()
+            raise StopAsyncIteration
+        try:
+            return await together.anext_set()
+        except StreamStopped:
+            if together.started:
+                self._close()
+                raise
+            raise StopAsyncIteration from None
+        except BaseException:
+            with contextlib.suppress(KernelError):
+                self._close()
+            raise
+
+    def _close(self) -> None:
+        own, self._own = self._own, False
+        if own:
+            self._together.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_own", False):
+            with contextlib.suppress(KernelError):
+                self._close()
+
+
+def _close(things: Sequence[Camera | Stream]) -> None:
+    with contextlib.ExitStack() as last:  # each of them, whatever the others say
+        for thing in things:
+            last.callback(thing.close)

@@ -1,0 +1,194 @@
+"""Layer 5: how a task of asyncio waits for a stream, and ``async for``.
+
+One reader callback for as long as the stream is iterated, over the engine's
+:class:`~vb2user.uapi.readiness.Readiness`. The callback itself dequeues, once for each turn that is waited
+for: so nothing is taken from the driver that nobody asked for, frames that are late stay counted in the
+driver's ``sequence``, and a loop that is busy with other things holds up no more than itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from vb2user.capture.engine import Delivery
+from vb2user.errors import KernelError, StateError, StreamStopped
+from vb2user.queue import refusals
+from vb2user.uapi import fork
+
+if TYPE_CHECKING:
+    from vb2user.capture.engine import Engine
+    from vb2user.capture.frame import Frame
+    from vb2user.capture.stream import Stream
+
+
+class Waiter:
+    """Waits for an engine's deliveries in one event loop.
+
+    Args:
+        name: the device, for messages.
+        engine: whose.
+        keep: gets a delivery whose task was cancelled, or closed, after it had come.
+    """
+
+    def __init__(self, name: str, engine: Engine, keep: Callable[[Delivery], None]) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._name = name
+        self._engine = engine
+        self._keep = keep
+        self._readiness = engine.readiness()
+        self._fd = self._readiness.fileno()
+        self._watched = False
+        self._born = fork.generation
+        self._future: asyncio.Future[None] | None = None
+        #: What the future is done for. An error in the future itself would be kept by it, and so by the event
+        #: loop's handle of this very step: and with it the frames it came through, the stream among them.
+        self._came: Delivery | Exception | None = None
+
+    def is_here(self) -> bool:
+        """Whether it waits in the loop that runs."""
+        return asyncio.get_running_loop() is self.loop
+
+    async def next(self, timeout: float | None) -> Delivery:
+        """The next delivery. StreamTimeout, StreamStopped, DeviceGone, … as :meth:`Engine.next`."""
+        if self._future is not None:
+            raise StateError(
+                f"{self._name}: another task waits for this stream", remedy="let one task read it"
+            )
+        timer = None
+        try:
+            self._future = future = self.loop.create_future()
+            if timeout is not None:
+                timer = self.loop.call_later(timeout, self._late, future)
+            if not self._watched:
+                self.loop.add_reader(self._fd, self._ready)
+                self._watched = True
+            await future
+            return self._taken()
+        finally:
+            self._future = None
+            if timer is not None:
+                timer.cancel()
+            # The task was cancelled, or its coroutine closed, after it had come.
+            came, self._came = self._came, None
+            if isinstance(came, Delivery):
+                self._keep(came)
+
+    def _taken(self) -> Delivery:
+        came, self._came = self._came, None
+        assert came is not None
+        if isinstance(came, Delivery):
+            return came
+        try:
+            raise came
+        finally:
+            del came  # no circle of the error and this frame
+
+    def _ready(self) -> None:
+        future = self._future
+        if future is None or future.done():
+            # Nobody waits: what is ready stays with the driver until somebody does.
+            self._unwatch()
+            return
+        try:
+            delivery = self._engine.try_next()
+        except Exception as e:
+            self._tell(future, e)
+        else:
+            if delivery is not None:
+                self._tell(future, delivery)
+
+    def _late(self, future: asyncio.Future[None]) -> None:
+        if not future.done():
+            self._tell(future, refusals.timed_out(self._name))
+
+    def _tell(self, future: asyncio.Future[None], what: Delivery | Exception) -> None:
+        self._came = what
+        future.set_result(None)
+
+    def _unwatch(self) -> None:
+        if self._watched:
+            self._watched = False
+            with contextlib.suppress(RuntimeError):  # the loop was closed just now
+                self.loop.remove_reader(self._fd)
+
+    def close(self) -> None:
+        """Wait no more: the engine ends. Idempotent; any thread."""
+        self._readiness.drop()
+        if self._born != fork.generation or self.loop.is_closed():  # a child shares its parent's loop
+            self._readiness.close()
+            return
+        self._in_loop(self._end)
+
+    def leave(self) -> None:
+        """Wait no more in this loop; the engine goes on, and its readiness with it."""
+        if self._born == fork.generation and not self.loop.is_closed():
+            self._in_loop(self._unwatch)
+
+    def _in_loop(self, act: Callable[[], None]) -> None:
+        try:
+            here = asyncio.get_running_loop() is self.loop
+        except RuntimeError:
+            here = False
+        if here or not self.loop.is_running():
+            act()
+        else:
+            with contextlib.suppress(RuntimeError):  # the loop was closed just now
+                self.loop.call_soon_threadsafe(act)
+
+    def _end(self) -> None:
+        self._unwatch()
+        self._readiness.close()
+        if self._future is not None and not self._future.done():
+            self._tell(self._future, StreamStopped(f"{self._name}: the stream was closed"))
+
+
+class AsyncFrames:
+    """What ``async for frame in stream`` runs through.
+
+    It starts a stream that is not started, and closes what it started on every way out: at the end, on an
+    error, on cancellation, and when ``break`` drops it.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._own = not stream.started
+        stream.start()
+
+    def __aiter__(self) -> AsyncFrames:
+        return self
+
+    async def __anext__(self) -> Frame:
+        stream = self._stream
+        if stream.exhausted:
+            self.close()
+            raise StopAsyncIteration
+        try:
+            return await stream.anext_frame()
+        except StreamStopped:
+            if stream.started:
+                self.close()
+                raise
+            raise StopAsyncIteration from None  # closed by somebody else: the loop simply ends
+        except BaseException:
+            with contextlib.suppress(KernelError):  # an error while cleaning up never hides the first one
+                self.close()
+            raise
+
+    def close(self) -> None:
+        """Close what was started here. Idempotent."""
+        own, self._own = self._own, False
+        if own:
+            self._stream.close()
+
+    async def aclose(self) -> None:
+        """The same, for ``contextlib.aclosing``."""
+        self.close()
+
+    def __del__(self) -> None:
+        # Where "break" ends the loop this runs at once; there is nobody left to tell of an error.
+        if getattr(self, "_own", False):
+            with contextlib.suppress(KernelError):
+                self.close()

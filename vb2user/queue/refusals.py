@@ -1,0 +1,58 @@
+"""Layer 3: what a queue says when it cannot do what it was asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Iterator
+
+from vb2user.errors import BuffersHeld, ClosedError, KernelError, StateError, StreamStopped, StreamTimeout
+
+
+@contextlib.contextmanager
+def gone_is_done() -> Iterator[None]:
+    """Unplugged, or the node was closed: the kernel has taken everything back by itself.
+
+    Any other error while giving back is worth hearing.
+    """
+    try:
+        yield
+    except (ClosedError, KernelError) as e:
+        if isinstance(e, KernelError) and e.errno != errno.ENODEV:
+            raise
+
+
+def held(name: str, count: int) -> BuffersHeld:
+    """No buffer is left with the driver; poll(2) would wait for ever, for to videobuf2 the queue streams."""
+    return BuffersHeld(
+        f"{name}: all {count} buffers are with the program: none can be filled",
+        remedy="release frames and drop their views, copy what you keep, or ask for more buffers",
+    )
+
+
+def not_streaming(name: str, closed: bool) -> StreamStopped:
+    """DQBUF of a queue that does not stream."""
+    if closed:
+        return StreamStopped(f"{name}: the queue was closed")
+    return StreamStopped(f"{name}: the queue is not streaming", remedy="start() it first")
+
+
+def stopped(name: str) -> StreamStopped:
+    """Another thread ended the wait."""
+    return StreamStopped(f"{name}: the stream was stopped by another thread")
+
+
+def timed_out(name: str) -> StreamTimeout:
+    """Nothing came in time."""
+    return StreamTimeout(
+        f"{name}: no buffer became ready within the time-out",
+        remedy="check the input's signal and the frame rate, or wait longer",
+    )
+
+
+def of_the_parent(name: str) -> StateError:
+    """A forked child uses its parent's queue."""
+    return StateError(
+        f"{name}: this queue is of the process that forked this one",
+        remedy="open the device anew in this process",
+    )

@@ -1,0 +1,72 @@
+"""Layer 1: a node's readiness as an fd of its own, for event loops.
+
+epoll(7) over the node and an eventfd, itself pollable. An event loop watches it instead of the node, for
+two reasons. Any thread can end the wait. And any thread can stop the kernel from polling the node
+(:meth:`Readiness.drop`), whatever the loop is doing: a node whose buffers are freed must be polled no
+more, since polling a queue that has none makes videobuf2 start file I/O on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import threading
+
+from vb2user.errors import ClosedError, KernelError
+from vb2user.uapi import fork
+from vb2user.uapi.kernel import POLLIN, Fd, epoll, eventfd
+
+
+class Readiness:
+    """Readable as soon as the node is ready, in error or gone, and for ever once it was dropped.
+
+    Args:
+        node: the node; it stays the caller's.
+        events: POLLIN or POLLOUT.
+    """
+
+    def __init__(self, node: Fd, events: int) -> None:
+        self._lock = threading.Lock()
+        self._born = fork.generation
+        self._node: Fd | None = node
+        self._epoll = epoll(node.name)
+        try:
+            self._dropped = eventfd(f"wake of {node.name}")
+            # The flags of poll and of epoll have the same numbers.
+            self._epoll.register(node.fileno(), events)
+            self._epoll.register(self._dropped.fileno(), POLLIN)
+        except OSError as e:
+            self._epoll.close()
+            if isinstance(e, KernelError):
+                raise
+            raise node.error_of(e.errno or errno.EIO, "epoll_ctl") from None
+        except BaseException:
+            self._epoll.close()
+            raise
+
+    def fileno(self) -> int:
+        """The epoll instance's number, valid until :meth:`close`."""
+        return self._epoll.fileno()
+
+    def drop(self) -> None:
+        """When this returns, the kernel polls the node no more. Idempotent; any thread.
+
+        In a child of fork(2) it does nothing: epoll instance and eventfd are shared with the parent, who
+        waits by them.
+        """
+        if self._born != fork.generation:
+            return
+        with self._lock:
+            node, self._node = self._node, None
+            if node is None:
+                return
+            with contextlib.suppress(OSError, ValueError, ClosedError):  # a closed node has left by itself
+                self._epoll.unregister(node.fileno())
+            with contextlib.suppress(ClosedError):
+                self._dropped.signal()
+
+    def close(self) -> None:
+        """Close the epoll instance. Idempotent."""
+        self.drop()
+        self._epoll.close()
+        self._dropped.close()
