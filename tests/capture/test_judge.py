@@ -141,6 +141,18 @@ def test_a_number_that_comes_twice_is_counted_as_that() -> None:
     assert (judge.stats.repeats, judge.stats.drops, judge.stats.gaps) == (3, 2, 1)
 
 
+@given(st.permutations(range(9)), st.sampled_from([0, WRAP - 4]))
+def test_frames_out_of_order_are_no_drops(order: list[int], start: int) -> None:
+    judge = judge_of()
+    judge.look(delivery(start, Coming(0, False, 0, 0), (512,)))
+    for number in order:
+        judge.look(delivery((start + 1 + number) % WRAP, Coming(0, False, 0, 0), (512,)))
+    # The frame after all of these tells how much is missing: nothing.
+    judge.look(delivery((start + 10) % WRAP, Coming(0, False, 0, 0), (512,)))
+    assert judge.stats.drops == 0
+    assert judge.stats.late == sum(n < max(order[:at], default=-1) for at, n in enumerate(order))
+
+
 def test_a_restart_is_no_gap() -> None:
     judge = judge_of(on_gap="raise")
     fine = Coming(0, False, 0, 0)

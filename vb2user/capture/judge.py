@@ -17,6 +17,8 @@ from vb2user.uapi.enums import BufFlag
 _ERROR = int(BufFlag.ERROR)
 _CLOCK_MASK = int(BufFlag.TIMESTAMP_MASK)
 MONOTONIC = int(BufFlag.TIMESTAMP_MONOTONIC)
+#: Of how many missing frames it is known which they were.
+_REMEMBERED = 64
 
 
 @dataclass(frozen=True)
@@ -57,12 +59,15 @@ class Judge:
         # Of what cannot be addressed, compressed pictures, one byte is the least.
         self._least = tuple(max(layout.min_bytes(p), 1) for p in range(len(layout.planes)))
         self._last: int | None = None
+        #: Numbers that were missed, the latest ones: those that come after all were not dropped.
+        self._missing: list[int] = []
         self.stats = StreamStats()
         self.not_before_ns = 0
 
     def restart(self) -> None:
         """The driver counts anew: what comes next is no gap."""
         self._last = None
+        self._missing.clear()
 
     def pass_over(self, d: Delivery) -> None:
         """It is not wanted, good or not; what is missing before it is counted all the same."""
@@ -87,17 +92,36 @@ class Judge:
         )
 
     def _gap(self, d: Delivery) -> int:
-        last, self._last = self._last, d.sequence
+        sequence, last = d.sequence, self._last
         if last is None:
+            self._last = sequence
             return 0
-        # The counter is 32 bits wide and may wrap; a step back is a driver's restart, not a gap.
-        gap = (d.sequence - last - 1) & 0xFFFFFFFF
-        if not gap or gap >= 0x80000000:
-            self.stats.repeats += d.sequence == last
+        # The counter is 32 bits wide and may wrap.
+        gap = (sequence - last - 1) & 0xFFFFFFFF
+        if not gap:
+            self._last = sequence
             return 0
+        if gap >= 0x80000000:
+            return self._back(sequence, last)
+        self._last = sequence
         self.stats.drops += gap
         self.stats.gaps += 1
+        self._missing += [(sequence - n) & 0xFFFFFFFF for n in range(min(gap, _REMEMBERED), 0, -1)]
+        del self._missing[:-_REMEMBERED]
         return gap
+
+    def _back(self, sequence: int, last: int) -> int:
+        """A number no larger than the last one: twice the same, out of order, or a driver's restart."""
+        if sequence == last:
+            self.stats.repeats += 1
+        elif sequence in self._missing:
+            self._missing.remove(sequence)
+            self.stats.drops -= 1
+            self.stats.late += 1
+        else:
+            self.restart()
+            self._last = sequence
+        return 0
 
     def _exceptional(self, d: Delivery, gap: int, bad: bool, short: bool) -> Verdict:
         stats = self.stats

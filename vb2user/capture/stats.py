@@ -26,6 +26,8 @@ class StreamStats:
         gaps: how many gaps there were.
         repeats: frames with the number of the one before: second fields (``V4L2_FIELD_ALTERNATE``), and those
             of drivers that count late, as vivid does at its start, and above some hundred frames per second.
+        late: frames that came after one with a higher number, as uvcvideo's do now and then; such a frame is
+            taken back from ``drops``.
         errors: frames flagged ``V4L2_BUF_FLAG_ERROR``.
         short: frames with fewer bytes than their picture needs, not flagged.
         discarded: frames that came and were not handed out: by a policy, by ``latest``, by ``flush()``.
@@ -44,6 +46,7 @@ class StreamStats:
     drops: int = 0
     gaps: int = 0
     repeats: int = 0
+    late: int = 0
     errors: int = 0
     short: int = 0
     discarded: int = 0
