@@ -244,7 +244,7 @@ class Running:
         if d.flags & _CLOCK_MASK == MONOTONIC:
             stats.latency_ns = latency = time.monotonic_ns() - d.timestamp_ns
             stats.latency_sum_ns += latency
-            if latency > stats.latency_max_ns:
+            if latency > stats.latency_max_ns or stats.frames == 1:
                 stats.latency_max_ns = latency
 
     # -- the end ------------------------------------------------------------------------------------

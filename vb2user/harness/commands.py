@@ -27,6 +27,17 @@ if TYPE_CHECKING:
 # --- doctor ---------------------------------------------------------------------------------------
 
 
+_NOWHERE = "capturing works neither here nor in a virtual machine"
+
+
+def _verdict(here: bool, machine: bool) -> str:
+    if here and machine:
+        return "capturing works, here and in a virtual machine"
+    if here:
+        return "capturing works here"
+    return "capturing works in a virtual machine (vb2user vm run), not here"
+
+
 @click.command()
 @click.option("--probe-kvm", is_flag=True, help="Boot a cached kernel under KVM if that was never tried.")
 @json_option
@@ -54,8 +65,7 @@ def doctor(probe_kvm: bool, as_json: bool) -> None:
                 if not check.found and check.remedy:
                     click.echo(f"  {check.name}: {check.remedy}")
             click.echo()
-        verdict = "capturing works" if report.healthy else "capturing works neither here nor in a machine"
-        talk(verdict)
+        talk(_verdict(report.complete("here"), report.complete("vm")) if report.healthy else _NOWHERE)
     sys.exit(0 if report.healthy else 3)
 
 
@@ -330,6 +340,8 @@ def _run(kernel: Kernel, command: tuple[str, ...], options: Options, wanted: boo
         use = bool(answer.works)
         if not tried and not use:
             talk(f"emulating, which is slow: KVM is not usable ({answer.why})")
+    if not use:
+        talk(f"booting {kernel.release or kernel.image}; emulated, that takes a minute")
     try:
         try:
             return run(kernel, command, replace(options, kvm=use))

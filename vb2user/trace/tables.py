@@ -14,7 +14,7 @@ from vb2user.trace.marks import Cell, DeviceReport, Mark, coverage
 #: In markdown a bare star would begin emphasis.
 STAR = "\\*"
 
-LEGEND = "   ".join(f"{m.symbol} {m}" for m in Mark if m.symbol)
+LEGEND = "   ".join([*(f"{m.symbol} {m}" for m in Mark if m.symbol), "(blank) not used there"])
 
 
 class _Notes:

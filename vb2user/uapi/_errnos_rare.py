@@ -24,8 +24,8 @@ _EXT_SET: dict[int, _Entry] = _CONTROL_SET | {
     errno.EINVAL: (_CONTROL + ", or 'which' names no class of this node", _LIST),
     errno.ENOSPC: ("the value is larger than the control can hold", None),
     errno.EILSEQ: (
-        "the text is not of the form that this control wants, or (uvcvideo of older kernels) the device refuses "
-        "it in its present state",
+        "the text is not of the form that this control wants, or the device refuses it in its present state "
+        "(uvcvideo of older kernels)",
         None,
     ),
     errno.EFAULT: ("the value is shorter than the control's", None),
