@@ -34,9 +34,9 @@ def together_of(*times: list[int], **options: Any) -> tuple[Together, list[PipeE
         for number, at in enumerate(stamps):
             engine.put(number, at=at)
     tolerance = options.pop("tolerance", 0.010)
-    count = options.pop("count", None)
+    ours = {name: options.pop(name, None) for name in ("count", "timeout")}
     streams = [stream_of(e, timeout=0, **options) for e in engines]
-    return capture_all(streams, tolerance=tolerance, count=count), engines
+    return capture_all(streams, tolerance=tolerance, **ours), engines
 
 
 def sets_of(together: Together) -> list[tuple[int, ...]]:
@@ -122,6 +122,23 @@ def test_waiting_frames_outlast_turns() -> None:
         assert [f.timestamp_ns for f in frames] == [200 * MS, 200 * MS]
         assert not frames[0].array.any()
     assert together.stats.unmatched == [0, 5]
+
+
+def test_frames_that_never_belong_together() -> None:
+    """Each of them comes in time, and no set ever does."""
+    early, late = [n * 40 * MS for n in range(50)], [n * 40 * MS + 20 * MS for n in range(50)]
+    together, engines = together_of(early, late, timeout=0)
+    with together, pytest.raises(StreamTimeout, match=r"0\.020 s apart, and the tolerance is 0\.010 s"):
+        together.next_set()
+    together, more = together_of(early, late, timeout=0)
+
+    async def main() -> None:
+        async with together:
+            with pytest.raises(StreamTimeout, match="belong together"):
+                await together.anext_set()
+
+    run(main())
+    assert all(e.closed for e in (*engines, *more))
 
 
 # -- arguments --------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -17,7 +18,7 @@ from typing import Any
 from vb2user.capture.camera import Camera
 from vb2user.capture.frame import Frame
 from vb2user.capture.stream import Stream
-from vb2user.errors import ClosedError, KernelError, StreamStopped, UsageError
+from vb2user.errors import ClosedError, KernelError, StreamStopped, StreamTimeout, UsageError
 
 #: Seconds, where no camera tells its rate: half a frame of 30 per second.
 _TOLERANCE = 0.5 / 30
@@ -44,6 +45,7 @@ def capture_all(
     *,
     tolerance: float | None = None,
     count: int | None = None,
+    timeout: float | None = None,
     **options: Any,
 ) -> Together:
     """Streams of several devices as one.
@@ -52,7 +54,9 @@ def capture_all(
         sources: paths (opened here, and closed again), cameras, or streams that are not started.
         tolerance: seconds that the frames of a set may lie apart. None: half a frame of the fastest camera.
         count: end after so many sets.
-        options: for :meth:`Camera.stream`, of paths and cameras: ``memory``, ``timeout``, ``reconnect``, …
+        timeout: seconds to wait for each frame, and for each set: frames that never belong together are a
+            StreamTimeout, too. None: for ever.
+        options: for :meth:`Camera.stream`, of paths and cameras: ``memory``, ``reconnect``, …
 
     Returns:
         Iterate over it (``for frames in …``, ``async for``), or use it as a context manager.
@@ -81,13 +85,13 @@ def capture_all(
                 opened.append(camera)
             if rate := camera.fps:
                 rates.append(rate)
-            streams.append(camera.stream(**options))
+            streams.append(camera.stream(timeout=timeout, **options))
     except BaseException:
         _close(opened)
         raise
     if tolerance is None:
         tolerance = float(1 / max(rates) / 2) if rates else _TOLERANCE
-    return Together(streams, opened, tolerance, count)
+    return Together(streams, opened, tolerance, count, timeout)
 
 
 class Together:
@@ -100,13 +104,20 @@ class Together:
     """
 
     def __init__(
-        self, streams: Sequence[Stream], opened: Sequence[Camera], tolerance: float, count: int | None
+        self,
+        streams: Sequence[Stream],
+        opened: Sequence[Camera],
+        tolerance: float,
+        count: int | None,
+        timeout: float | None = None,
     ) -> None:
         self.streams = tuple(streams)
         self.tolerance = tolerance
         self.stats = TogetherStats(unmatched=[0] * len(streams))
         self._opened = list(opened)
         self._count = count
+        self._timeout = timeout
+        self._apart_ns = 0
         self._heads: list[Frame | None] = [None] * len(streams)
 
     # -- life ---------------------------------------------------------------------------------------
@@ -182,23 +193,46 @@ class Together:
     def next_set(self) -> tuple[Frame, ...]:
         """Wait for one frame of each stream; those of the set before are released, unless held.
 
-        Errors as :meth:`Stream.next_frame`, of whichever stream has one.
+        Errors as :meth:`Stream.next_frame`, of whichever stream has one; StreamTimeout also where frames keep
+        coming and never belong together.
         """
+        patience = self._patience()
         while True:
             heads = self._heads
             for number in _missing(heads):
                 heads[number] = self._hold(self.streams[number].next_frame())
             if (frames := self._matched(heads)) is not None:
                 return frames
+            patience = self._still_time(patience)
 
     async def anext_set(self) -> tuple[Frame, ...]:
         """:meth:`next_set` for a task of asyncio."""
+        patience = self._patience()
         while True:
             heads = self._heads
             for number in _missing(heads):
                 heads[number] = self._hold(await self.streams[number].anext_frame())
             if (frames := self._matched(heads)) is not None:
                 return frames
+            patience = self._still_time(patience)
+
+    def _patience(self) -> tuple[float | None, int]:
+        """Until when a set is waited for, and how often devices had come back by now."""
+        deadline = None if self._timeout is None else time.monotonic() + self._timeout
+        return deadline, sum(stream.stats.reconnects for stream in self.streams)
+
+    def _still_time(self, patience: tuple[float | None, int]) -> tuple[float | None, int]:
+        deadline, reconnects = patience
+        if deadline is None or time.monotonic() < deadline:
+            return patience
+        now = self._patience()
+        if now[1] != reconnects:
+            return now  # a device was away meanwhile: the others' frames had no counterpart
+        raise StreamTimeout(
+            f"capture_all: no frames of all {len(self.streams)} devices belong together: the last ones lie "
+            f"{self._apart_ns / 1e9:.3f} s apart, and the tolerance is {self.tolerance:.3f} s",
+            remedy="set the same rate on each, or give a larger tolerance",
+        )
 
     def _hold(self, frame: Frame) -> Frame:
         try:
@@ -221,6 +255,7 @@ class Together:
                     remedy="leave this device out",
                 )
         newest = max(frame.timestamp_ns for frame in frames)
+        self._apart_ns = newest - min(frame.timestamp_ns for frame in frames)
         late = [n for n, f in enumerate(frames) if newest - f.timestamp_ns > self.tolerance * 1e9]
         for number in late:
             self.stats.unmatched[number] += 1
@@ -232,7 +267,7 @@ class Together:
         for frame in frames:
             frame.on_hold = False  # the next turn releases it, unless the program holds it
         self.stats.sets += 1
-        self.stats.spread_ns = newest - min(frame.timestamp_ns for frame in frames)
+        self.stats.spread_ns = self._apart_ns
         self.stats.spread_max_ns = max(self.stats.spread_max_ns, self.stats.spread_ns)
         return tuple(frames)
 
