@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import gc
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from fakes_engine import FakeLookout, PipeEngine, gone, stream_of
 
 from vb2user.capture.reconnect import Reconnect
 from vb2user.capture.stream import Stream
-from vb2user.errors import ClosedError, DeviceGone, KernelError, StateError, StreamStopped
+from vb2user.errors import ClosedError, DeviceGone, KernelError, StateError, StreamStopped, StreamTimeout
 
 WAIT = 20  # seconds until what hangs is a failure
 
@@ -163,6 +166,108 @@ def test_it_can_be_waited_for_again() -> None:
         assert stream.next_frame().sequence == 3
         assert stream.stats.reconnects == 1
     assert world.at_rest()
+
+
+def next_sync(stream: Stream, timeout: float | None = None) -> int:
+    return stream.next_frame(timeout).sequence
+
+
+def next_async(stream: Stream, timeout: float | None = None) -> int:
+    async def turn() -> int:
+        return (await stream.anext_frame(timeout)).sequence
+
+    return asyncio.run(asyncio.wait_for(turn(), WAIT))
+
+
+Next = Callable[..., int]
+
+
+@pytest.fixture(params=[next_sync, next_async], ids=["sync", "async"])
+def turn(request: pytest.FixtureRequest) -> Next:
+    chosen: Next = request.param
+    return chosen
+
+
+@pytest.mark.parametrize("of_the_stream", [False, True])
+def test_a_turn_ends_in_time_without_the_device(turn: Next, of_the_stream: bool) -> None:
+    world = World(timeout=0.01) if of_the_stream else World()
+    world.prepare = lambda lookout: None
+    world.ready(gone())
+    world.ready(3)
+    with world.stream as stream:
+        for number in range(2):
+            with pytest.raises(StreamTimeout, match="the device is gone, and did not come back"):
+                turn(stream, *([] if of_the_stream else [0.01]))
+            assert stream.stats.timeouts == number + 1
+            assert stream._run.lost
+        world.prepare = lambda lookout: lookout.come()
+        assert turn(stream, WAIT) == 3
+        assert (stream.stats.reconnects, stream.stats.timeouts) == (1, 2)
+    assert world.at_rest()
+
+
+def test_patience_goes_on_through_the_turns(turn: Next) -> None:
+    """Turns that are shorter than the patience do not prolong it."""
+    world = World(patience=0.05)
+    world.prepare = lambda lookout: None
+    world.ready(gone())
+    with world.stream as stream:
+        timeouts = 0
+        with pytest.raises(DeviceGone):
+            for timeouts in range(10**5):  # noqa: B007
+                with contextlib.suppress(StreamTimeout):
+                    turn(stream, 0.001)
+        assert stream.stats.timeouts == timeouts
+
+
+def test_patience_is_new_after_a_return(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Mock(side_effect=time.monotonic)
+    monkeypatch.setattr("vb2user.capture.reconnect.time.monotonic", clock)
+    world = World(patience=50.0)
+    for _ in range(3):
+        world.ready(0, gone())
+    world.ready(0)
+    with world.stream as stream:
+        for number in range(4):
+            clock.side_effect = lambda now=100.0 * number: now
+            assert stream.next_frame().sequence == 0
+        assert stream.stats.reconnects == 3
+
+
+# -- flush ------------------------------------------------------------------------------------------
+
+
+def test_flush_when_it_is_gone(turn: Next) -> None:
+    """It says what it threw away; the next turn waits."""
+    world = World()
+    world.ready(0, 1, gone())
+    world.ready().put(5, at=time.monotonic_ns() + 10**12)  # taken after the flush
+    with world.stream as stream:
+        assert stream.flush() == 2
+        assert stream.stats.discarded == 2
+        assert turn(stream) == 5
+        assert stream.stats.reconnects == 1
+
+
+def test_flush_while_it_is_waited_for() -> None:
+    world = World()
+    world.prepare = lambda lookout: None
+    world.ready(0, gone())
+    world.ready(5)
+    with world.stream as stream:
+        stream.next_frame()
+        with pytest.raises(StreamTimeout):
+            stream.next_frame(timeout=0)
+        assert stream.flush() == 0
+        world.prepare = lambda lookout: lookout.come()
+        assert stream.next_frame().sequence == 5
+
+
+def test_flush_without_reconnecting() -> None:
+    engine = PipeEngine()
+    engine.put(0, gone())
+    with stream_of(engine) as stream, pytest.raises(DeviceGone):
+        stream.flush()
 
 
 def test_a_cancelled_wait_goes_on_at_the_next_turn() -> None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from vb2user.device.comeback import Comeback
-from vb2user.errors import ClosedError, DeviceGone, KernelError, StreamStopped
+from vb2user.errors import ClosedError, DeviceGone, KernelError, StreamStopped, StreamTimeout
 
 
 class Reconnect:
@@ -22,7 +22,7 @@ class Reconnect:
         name: the device, for messages.
         look_out: makes the lookout for it; called as soon as it is gone.
         reopen: takes the path of the node that came; it raises where that one is gone again.
-        patience: seconds to wait; None: for ever.
+        patience: seconds to wait, from when it was first missed; None: for ever.
     """
 
     def __init__(
@@ -38,47 +38,55 @@ class Reconnect:
         self._patience = patience
         self._lookout: Comeback | None = None
         self._cancelled = False
+        #: When patience is over; it goes on through the turns that end meanwhile.
+        self._until: float | None = None
 
     def begin(self) -> None:
         """The device is gone: look out from now on."""
         self._cancelled = False
+        if self._until is None and self._patience is not None:
+            self._until = time.monotonic() + self._patience
         if self._lookout is None:
             self._lookout = self._look_out()
 
-    def wait(self, gone: DeviceGone, restart: Callable[[], None]) -> None:
-        """Until it is back, open and started again.
+    def wait(self, restart: Callable[[], None], deadline: float | None) -> bool:
+        """Until it is back, open and started again; False: patience is over.
 
         Args:
-            gone: raised where it does not come in time.
             restart: starts what streams from it; DeviceGone: it is gone once more, and waited for on.
+            deadline: of this turn, on CLOCK_MONOTONIC; None: none.
 
         Raises:
+            StreamTimeout: the turn's time is over; the next one may wait on.
             StreamStopped: cancelled.
         """
         assert self._lookout is not None
-        deadline = self._deadline()
         try:
             while not self._is_back(restart):
-                self._lookout.wait(self._left(deadline, gone))
+                if self._is_over(deadline):
+                    return False
+                self._lookout.wait(self._left(deadline))
+            return True
         finally:
             self._end()
 
-    async def await_return(self, gone: DeviceGone, restart: Callable[[], None]) -> None:
+    async def await_return(self, restart: Callable[[], None], deadline: float | None) -> bool:
         """:meth:`wait` for a task of asyncio."""
         assert self._lookout is not None
         loop = asyncio.get_running_loop()
-        deadline = self._deadline()
         seen = asyncio.Event()
         fd = self._lookout.fileno()
         loop.add_reader(fd, seen.set)
         try:
             while not self._is_back(restart):
+                if self._is_over(deadline):
+                    return False
                 seen.clear()
-                left = self._left(deadline, gone)
                 try:
-                    await asyncio.wait_for(seen.wait(), left)
+                    await asyncio.wait_for(seen.wait(), self._left(deadline))
                 except asyncio.TimeoutError:
                     continue
+            return True
         finally:
             loop.remove_reader(fd)
             self._end()
@@ -86,20 +94,27 @@ class Reconnect:
     def cancel(self) -> None:
         """End the waiting: the stream was closed. Any thread."""
         self._cancelled = True
+        self._until = None
         lookout = self._lookout
         if lookout is not None:
             lookout.wake()
 
-    def _deadline(self) -> float | None:
-        return None if self._patience is None else time.monotonic() + self._patience
+    def _is_over(self, deadline: float | None) -> bool:
+        now = time.monotonic()
+        until = self._until  # once: cancel() forgets it
+        if until is not None and now >= until:
+            self._until = None  # who waits once more is as patient again
+            return True
+        if deadline is not None and now >= deadline:
+            raise StreamTimeout(
+                f"{self._name}: the device is gone, and did not come back within the time-out",
+                remedy="wait on with the next frame; reconnect=seconds says when to give up",
+            )
+        return False
 
-    def _left(self, deadline: float | None, gone: DeviceGone) -> float | None:
-        if deadline is None:
-            return None
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise gone
-        return left
+    def _left(self, deadline: float | None) -> float | None:
+        ends = [end for end in (self._until, deadline) if end is not None]
+        return max(0.0, min(ends) - time.monotonic()) if ends else None
 
     def _is_back(self, restart: Callable[[], None]) -> bool:
         assert self._lookout is not None
@@ -120,6 +135,7 @@ class Reconnect:
             if self._lookout.look() is not None:
                 raise
             return False
+        self._until = None
         return True
 
     def _check(self) -> None:

@@ -106,11 +106,7 @@ class Running:
         """The next delivery; None: one that came before is to be taken."""
         if self._ready:
             return None
-        try:
-            return self.engine.next(_left(deadline))
-        except StreamTimeout:
-            self._stats.timeouts += 1
-            raise
+        return self.engine.next(_left(deadline))
 
     async def await_next(self, deadline: float | None) -> Delivery | None:
         """:meth:`wait` for a task of asyncio."""
@@ -123,14 +119,10 @@ class Running:
             if waiter is not None:
                 waiter.leave()
             waiter = self._waiter = Waiter(self._name, self.engine, self._keep)
-        try:
-            return await waiter.next(_left(deadline))
-        except StreamTimeout:
-            self._stats.timeouts += 1
-            raise
+        return await waiter.next(_left(deadline))
 
     def _keep(self, d: Delivery) -> None:
-        # It came for a task that was cancelled meanwhile: the next one gets it.
+        # It came for a task that was cancelled or closed meanwhile: the next one gets it.
         if self._open:
             self._ready.append((d, None))
 
@@ -176,13 +168,21 @@ class Running:
             d, verdict = newer, None
         return d, verdict
 
-    def flush(self) -> int:
-        """Discard what waits; returns how many frames that were."""
+    def flush(self, *, comes_back: bool) -> int:
+        """Discard what waits; returns how many frames that were.
+
+        DeviceGone: unless it ``comes_back``, for the next turn says it, too.
+        """
         waiting = len(self._ready)
         while self._ready:
             self._discard(*self._ready.popleft())
         for _ in range(self.engine.buffers):
-            d = self.engine.try_next()
+            try:
+                d = self.engine.try_next()
+            except DeviceGone:
+                if comes_back:
+                    break
+                raise
             if d is None:
                 break
             self._discard(d, None)
@@ -201,7 +201,6 @@ class Running:
         """A frame was left out: is there time for another? StreamTimeout."""
         # A device may flag every frame: what is skipped must not begin the time-out anew each time.
         if deadline is not None and time.monotonic() >= deadline:
-            self._stats.timeouts += 1
             raise StreamTimeout(
                 f"{self._name}: no good frame within the time-out: the last one was left out by a policy",
                 remedy="check signal, cable and bandwidth; on_error='yield' hands such frames out",

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -23,7 +22,7 @@ from vb2user.capture.judge import Judge
 from vb2user.capture.layout import Layout
 from vb2user.capture.running import Running
 from vb2user.capture.stats import POLICIES, Policy, StreamStats
-from vb2user.errors import DeviceGone, KernelError, StateError, StreamStopped, UsageError
+from vb2user.errors import DeviceGone, KernelError, StateError, StreamStopped, StreamTimeout, UsageError
 from vb2user.uapi import calls, fork
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ class Stream:
         buffers: how many buffers to ask for.
         max_buffers: how many there may be: while the program holds frames, more are allocated, as far as
             the driver allows. None: no limit but the driver's.
-        timeout: seconds to wait for each frame; None: for ever.
+        timeout: seconds to wait for each frame, the device's return included; None: for ever.
         count: stop after so many frames; None: never.
         latest: each turn hands out the newest frame there is; older ones that wait are discarded.
         on_error: what to do with a frame flagged ERROR: skip it, yield it (``frame.ok`` is False), or
@@ -50,7 +49,8 @@ class Stream:
         on_gap: what to do with a frame before which others are missing: skip it, yield it (``frame.gap``
             says how many), or raise FramesLost, and hand it out at the next turn.
             Whatever is done is counted in ``stats``.
-        reconnect: how to wait for a device that is gone; None: DeviceGone is raised.
+        reconnect: how to wait for a device that is gone; None: DeviceGone is raised. A turn waits no longer
+            than its time-out, and the next one waits on.
 
     Attributes:
         format: what every frame is: ``width``, ``height``, ``pixelformat``, ``sizeimage``, …
@@ -103,7 +103,9 @@ class Stream:
         )
         self._judge = self._new_judge()
         self._running: Running | None = None
-        self._turn = threading.Lock()
+        #: Who reads: the first one in it; any other is on its way out with an error. No lock: a Ctrl-C just
+        #: after it was taken would leave it so, and to take a key out of a dict is one step.
+        self._turns: dict[object, None] = {}
         self._closings = 0
         self._born = fork.generation
         self._finalizer: weakref.finalize[..., Stream] | None = None
@@ -253,41 +255,60 @@ class Stream:
             timeout: seconds, in place of the stream's own.
 
         Raises:
-            StreamTimeout: none came in time, or none that was good.
+            StreamTimeout: none came in time, or none that was good; or the device is gone, and with
+                ``reconnect`` is waited for, and did not come back in time. The next turn waits on.
             CorruptFrame: flagged ERROR or short, with the policy ``raise``.
             FramesLost: frames are missing before this one, with the policy ``raise``.
             BuffersHeld: the program holds all buffers there can be; it says which frames.
             StreamStopped: another thread closed the stream.
-            DeviceGone: unplugged.
+            DeviceGone: unplugged; with ``reconnect=seconds``: and not back within these.
             StateError: another thread is waiting here already, or this is a forked child.
         """
-        with self._one_reader():
+        deadline = self._deadline(timeout)
+        me = object()
+        try:
+            self._take_turn(me)
             while True:
                 run = self._run
-                deadline = self._deadline(timeout)
                 try:
                     run.begin_turn()
                     while (frame := run.take(run.wait(deadline))) is None:
                         run.left_out(deadline)
                     return frame
-                except DeviceGone as gone:
-                    closings = self._closings
-                    self._lost(run, gone).wait(gone, functools.partial(self._found, closings))
+                except DeviceGone:
+                    found = functools.partial(self._found, self._closings)
+                    again = self._lost(run)
+                    if again is None or not again.wait(found, deadline):
+                        raise  # by no name of ours: error and frame would hold each other, and the stream
+        except StreamTimeout:
+            self.stats.timeouts += 1
+            raise
+        finally:
+            self._turns.pop(me, None)
 
     async def anext_frame(self, timeout: float | None = None) -> Frame:
         """:meth:`next_frame` for a task of asyncio."""
-        with self._one_reader():
+        deadline = self._deadline(timeout)
+        me = object()
+        try:
+            self._take_turn(me)
             while True:
                 run = self._run
-                deadline = self._deadline(timeout)
                 try:
                     run.begin_turn()
                     while (frame := run.take(await run.await_next(deadline))) is None:
                         run.left_out(deadline)
                     return frame
-                except DeviceGone as gone:
-                    closings = self._closings
-                    await self._lost(run, gone).await_return(gone, functools.partial(self._found, closings))
+                except DeviceGone:
+                    found = functools.partial(self._found, self._closings)
+                    again = self._lost(run)
+                    if again is None or not await again.await_return(found, deadline):
+                        raise
+        except StreamTimeout:
+            self.stats.timeouts += 1
+            raise
+        finally:
+            self._turns.pop(me, None)
 
     def _deadline(self, timeout: float | None) -> float | None:
         wait = self._timeout if timeout is None else timeout
@@ -298,32 +319,35 @@ class Stream:
 
         Returns:
             How many frames were waiting. They count as ``discarded``, and so does one that the driver was
-            filling meanwhile and stamped before now (clock ``monotonic``).
+            filling meanwhile and stamped before now (clock ``monotonic``). Where the device is gone and
+            ``reconnect`` waits for it, those that came before; the next turn waits.
         """
-        with self._one_reader():
+        me = object()
+        try:
+            self._take_turn(me)
             run = self._run
+            if run.lost:
+                return 0
             run.begin_turn()
-            return run.flush()
+            return run.flush(comes_back=self._reconnect is not None)
+        finally:
+            self._turns.pop(me, None)
 
-    @contextlib.contextmanager
-    def _one_reader(self) -> Iterator[None]:
+    def _take_turn(self, me: object) -> None:
         self._check_process()
-        if not self._turn.acquire(blocking=False):
+        self._turns[me] = None
+        if list(self._turns)[0] is not me:
             raise StateError(
                 f"{self.name}: somebody else waits for this stream's next frame",
                 remedy="let one thread or task read a stream; any may close it",
             )
-        try:
-            yield
-        finally:
-            self._turn.release()
 
     # -- gone, and back -----------------------------------------------------------------------------
 
-    def _lost(self, run: Running, gone: DeviceGone) -> Reconnect:
-        """The device is gone: give back what there is, and be ready to wait; or raise what was said."""
+    def _lost(self, run: Running) -> Reconnect | None:
+        """The device is gone: give back what there is, and be ready to wait; None: nobody wants to."""
         if self._reconnect is None or self._running is not run:
-            raise gone
+            return None
         run.lost = True
         self._reconnect.begin()
         _close_quietly(run)
