@@ -212,7 +212,7 @@ def test_ctrl_c_at_any_moment_of_a_turn(turn: str) -> None:
         engine = PipeEngine()
         with stream_of(engine) as stream:
             engine.put(0, 1, 2)
-            goes_on = interrupted(lambda: TURNS[turn](stream), number)  # noqa: B023
+            goes_on = interrupted(lambda: TURNS[turn](stream), number)
             engine.put(3)
             with contextlib.suppress(StreamTimeout):
                 stream.next_frame(timeout=0)  # StateError: somebody else waits
