@@ -1,4 +1,4 @@
-"""An error that was caught and forgotten keeps no stream: the device is free at once, garbage collected or not."""
+"""An error that was caught and forgotten keeps no stream: the device is free at once, without a collection."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import gc
 import threading
@@ -213,10 +212,17 @@ def test_patience_goes_on_through_the_turns(turn: Next) -> None:
     world.ready(gone())
     with world.stream as stream:
         timeouts = 0
-        with pytest.raises(DeviceGone):
-            for timeouts in range(10**5):  # noqa: B007
-                with contextlib.suppress(StreamTimeout):
+
+        def until_patience_is_over() -> None:
+            nonlocal timeouts
+            while True:
+                try:
                     turn(stream, 0.001)
+                except StreamTimeout:
+                    timeouts += 1
+
+        with pytest.raises(DeviceGone):
+            until_patience_is_over()
         assert stream.stats.timeouts == timeouts
 
 

@@ -336,7 +336,8 @@ class Stream:
     def _take_turn(self, me: object) -> None:
         self._check_process()
         self._turns[me] = None
-        if list(self._turns)[0] is not me:
+        # list() is one step to other threads, next(iter()) is two.
+        if list(self._turns)[0] is not me:  # noqa: RUF015
             raise StateError(
                 f"{self.name}: somebody else waits for this stream's next frame",
                 remedy="let one thread or task read a stream; any may close it",
