@@ -1,4 +1,4 @@
-"""An error that was caught and forgotten keeps no stream: the device is free at once, without a collection."""
+"""An error that was caught and forgotten keeps no stream: the device is free at once, uncollected."""
 
 from __future__ import annotations
 
