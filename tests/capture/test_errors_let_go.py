@@ -73,7 +73,6 @@ def impatient(cam: Camera, node: FakeVideo) -> Stream:
 def not_back(cam: Camera, node: FakeVideo) -> Stream:
     stream = unplugged(cam, node)
     stream._reconnect = Reconnect("/dev/video0", FakeLookout, cam.reopen)  # type: ignore[arg-type]
-    stream._timeout = 0.001
     return stream
 
 
@@ -88,17 +87,17 @@ CASES: list[tuple[Callable[[Camera, FakeVideo], Stream], type[Vb2Error]]] = [
 ]
 
 
-def catches(stream: Stream, kind: type[Vb2Error]) -> None:
+def catches(stream: Stream, kind: type[Vb2Error], timeout: float | None) -> None:
     try:
-        stream.next_frame()
+        stream.next_frame(timeout)
     except kind:
         return
     raise AssertionError("no error")
 
 
-async def acatches(stream: Stream, kind: type[Vb2Error]) -> None:
+async def acatches(stream: Stream, kind: type[Vb2Error], timeout: float | None) -> None:
     try:
-        await stream.anext_frame()
+        await stream.anext_frame(timeout)
     except kind:
         return
     raise AssertionError("no error")
@@ -115,7 +114,7 @@ def free_again(cam: Camera, node: FakeVideo, ref: weakref.ref[Stream]) -> None:
 def test_caught(cam: Camera, node: FakeVideo, case: Any, kind: type[Vb2Error]) -> None:
     stream = case(cam, node).start()
     ref = weakref.ref(stream)
-    catches(stream, kind)
+    catches(stream, kind, 0.001 if case is not_back else None)
     node.gone = False
     if not stream._run._open:  # given back while it was gone
         node._free()
@@ -131,7 +130,7 @@ TASKS: dict[str, tuple[type[Vb2Error], dict[str, Any], Callable[[PipeEngine], ob
     "bad": (StreamTimeout, {"timeout": 0}, lambda e: e.put(0, flags=ERROR)),
     "unplugged": (DeviceGone, {}, lambda e: e.put(gone())),
     "impatient": (DeviceGone, {"reconnect": 0.001}, lambda e: e.put(gone())),
-    "not back": (StreamTimeout, {"reconnect": None, "timeout": 0.001}, lambda e: e.put(gone())),
+    "not back": (StreamTimeout, {"reconnect": None}, lambda e: e.put(gone())),
 }
 
 
@@ -152,7 +151,7 @@ def test_caught_in_a_task(case: str) -> None:
         if case == "lost":
             await stream.anext_frame()
         ref = weakref.ref(stream)
-        await acatches(stream, kind)
+        await acatches(stream, kind, 0.001 if case == "not back" else None)
         del stream
         assert ref() is None
         assert engine.closed

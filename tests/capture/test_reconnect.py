@@ -187,16 +187,34 @@ def turn(request: pytest.FixtureRequest) -> Next:
     return chosen
 
 
-@pytest.mark.parametrize("of_the_stream", [False, True])
-def test_a_turn_ends_in_time_without_the_device(turn: Next, of_the_stream: bool) -> None:
-    world = World(timeout=0.01) if of_the_stream else World()
+def test_the_streams_own_time_does_not_run_while_the_device_is_away(turn: Next) -> None:
+    """It is for frames; how long the device is waited for is said by ``reconnect``."""
+    world = World(timeout=0)
+    hands: list[threading.Timer] = []
+
+    def come_later(lookout: FakeLookout) -> None:
+        hands.append(threading.Timer(0.05, lookout.come))
+        hands[-1].start()
+
+    world.prepare = come_later
+    world.ready(gone())
+    world.ready(3)
+    with world.stream as stream:
+        assert turn(stream) == 3
+        assert (stream.stats.reconnects, stream.stats.timeouts) == (1, 0)
+    hands[0].join()
+    assert world.at_rest()
+
+
+def test_a_turn_ends_in_time_without_the_device(turn: Next) -> None:
+    world = World()
     world.prepare = lambda lookout: None
     world.ready(gone())
     world.ready(3)
     with world.stream as stream:
         for number in range(2):
             with pytest.raises(StreamTimeout, match="the device is gone, and did not come back"):
-                turn(stream, *([] if of_the_stream else [0.01]))
+                turn(stream, 0.01)
             assert stream.stats.timeouts == number + 1
             assert stream._run.lost
         world.prepare = lambda lookout: lookout.come()

@@ -136,8 +136,8 @@ class Camera(Device):
             on_error: ``skip``, ``yield`` or ``raise`` frames that the driver flagged ERROR.
             on_short: the same for frames with fewer bytes than the picture needs.
             on_gap: the same for frames before which others are missing (``frame.gap``).
-            reconnect: go on when an unplugged device comes back; a number: seconds to wait for it. Input,
-                format and rate are set again, controls are not.
+            reconnect: go on when an unplugged device comes back; a number: seconds to wait for it.
+                ``timeout`` does not run meanwhile. Input, format and rate are set again, controls are not.
             writable: views may be written to, e.g. to draw into the picture before it goes on.
 
         Returns:

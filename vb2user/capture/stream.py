@@ -252,11 +252,12 @@ class Stream:
         """Wait for the next frame; the one before it is released.
 
         Args:
-            timeout: seconds, in place of the stream's own.
+            timeout: seconds, in place of the stream's own; unlike that one it also holds while ``reconnect``
+                waits for the device.
 
         Raises:
-            StreamTimeout: none came in time, or none that was good; or the device is gone, and with
-                ``reconnect`` is waited for, and did not come back in time. The next turn waits on.
+            StreamTimeout: none came in time, or none that was good; or the device, waited for by
+                ``reconnect``, did not come back within ``timeout``. The next turn waits on.
             CorruptFrame: flagged ERROR or short, with the policy ``raise``.
             FramesLost: frames are missing before this one, with the policy ``raise``.
             BuffersHeld: the program holds all buffers there can be; it says which frames.
@@ -278,8 +279,10 @@ class Stream:
                 except DeviceGone:
                     found = functools.partial(self._found, self._closings)
                     again = self._lost(run)
-                    if again is None or not again.wait(found, deadline):
+                    if again is None or not again.wait(found, None if timeout is None else deadline):
                         raise  # by no name of ours: error and frame would hold each other, and the stream
+                    if timeout is None:
+                        deadline = self._deadline(None)
         except StreamTimeout:
             self.stats.timeouts += 1
             raise
@@ -302,8 +305,11 @@ class Stream:
                 except DeviceGone:
                     found = functools.partial(self._found, self._closings)
                     again = self._lost(run)
-                    if again is None or not await again.await_return(found, deadline):
+                    limit = None if timeout is None else deadline
+                    if again is None or not await again.await_return(found, limit):
                         raise
+                    if timeout is None:
+                        deadline = self._deadline(None)
         except StreamTimeout:
             self.stats.timeouts += 1
             raise
