@@ -123,15 +123,12 @@ def test_latest(moving: vb2user.Camera, how: dict[str, Any]) -> None:
     with moving.stream(latest=True, **how) as stream:
         first = begun(stream)
         for _ in range(3):
+            before = stream.stats.discarded
             wait_for_frames(stream, 6)
-            asked = time.monotonic_ns()
             frame = stream.next_frame()
-        stats = stream.stats
-        assert accounted(stats, first, frame.sequence)
-        if how["memory"] != "read":  # of which nobody knows how much waits
-            assert stats.discarded >= 3
-            # The next one is not out of a queue: nothing older than the buffers can hold was left.
-            assert stream.next_frame().timestamp_ns > asked - 3e9 / 60 * stream.buffers
+            # Without latest it would be the oldest that waits. Of read(2) nobody knows how much waits.
+            assert stream.stats.discarded > before or how["memory"] == "read"
+        assert accounted(stream.stats, first, frame.sequence)
 
 
 def test_flush(moving: vb2user.Camera, how: dict[str, Any]) -> None:
