@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from fakes_engine import PipeEngine, idle, reading, run, stream_of, until
 
+from vb2user.capture.flow import AsyncLoop
 from vb2user.capture.stream import Stream
-from vb2user.capture.waiter import AsyncFrames
 from vb2user.errors import (
     KernelError,
     StreamStopped,
@@ -116,7 +116,7 @@ def test_aclosing() -> None:
     engine.put(0)
 
     async def main() -> None:
-        async with contextlib.aclosing(AsyncFrames(stream_of(engine))) as frames:
+        async with contextlib.aclosing(AsyncLoop(stream_of(engine))) as frames:
             assert (await anext(frames)).sequence == 0
         assert engine.closed
 

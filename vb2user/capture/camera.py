@@ -24,9 +24,9 @@ from vb2user.uapi import calls
 from vb2user.uapi.buffer import is_output
 
 if TYPE_CHECKING:
+    from vb2user.capture.flow import AsyncLoop
     from vb2user.capture.frame import Frame
     from vb2user.capture.reconnect import Reconnect
-    from vb2user.capture.waiter import AsyncFrames
 
 MEMORY_NAMES = ("mmap", "userptr", "dmabuf", "read")
 
@@ -185,7 +185,7 @@ class Camera(Device):
         """``for frame in cam``: a stream as :meth:`stream` makes it by default."""
         return iter(self.stream())
 
-    def __aiter__(self) -> AsyncFrames:
+    def __aiter__(self) -> AsyncLoop[Frame]:
         """``async for frame in cam``: likewise."""
         return aiter(self.stream())
 

@@ -12,11 +12,11 @@ import contextlib
 import functools
 import time
 import weakref
-from collections.abc import Callable, Iterator
-from types import TracebackType
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from vb2user.capture.engine import Engine
+from vb2user.capture.flow import Flow
 from vb2user.capture.frame import Frame
 from vb2user.capture.judge import Judge
 from vb2user.capture.layout import Layout
@@ -27,10 +27,9 @@ from vb2user.uapi import calls, fork
 
 if TYPE_CHECKING:
     from vb2user.capture.reconnect import Reconnect
-    from vb2user.capture.waiter import AsyncFrames
 
 
-class Stream:
+class Stream(Flow[Frame]):
     """Frames from one queue of one device.
 
     Args:
@@ -199,54 +198,13 @@ class Stream:
                 last.callback(self._reconnect.cancel)
             running.close()
 
-    def __enter__(self) -> Stream:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        try:
-            self.close()
-        except KernelError:
-            if error is None:  # an error while cleaning up never hides the first one
-                raise
-
-    async def __aenter__(self) -> Stream:
-        return self.start()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, error, tb)
-
     # -- frames -------------------------------------------------------------------------------------
 
-    def __iter__(self) -> Iterator[Frame]:
-        own = not self.started
-        self.start()
-        try:
-            while not self.exhausted:
-                try:
-                    frame = self.next_frame()
-                except StreamStopped:
-                    if self.started:
-                        raise
-                    return  # closed by another thread: the loop simply ends
-                yield frame
-                del frame
-        except BaseException:
-            # After a break, too: a generator that is thrown away has nobody to tell.
-            if own:
-                _close_quietly(self)
-            raise
-        finally:
-            if own:
-                self.close()
+    def _next(self) -> Frame:
+        return self.next_frame()
 
-    def __aiter__(self) -> AsyncFrames:
-        from vb2user.capture.waiter import AsyncFrames
-
-        return AsyncFrames(self)
+    async def _anext(self) -> Frame:
+        return await self.anext_frame()
 
     def next_frame(self, timeout: float | None = None) -> Frame:
         """Wait for the next frame; the one before it is released.
@@ -385,7 +343,7 @@ class Stream:
         return f"<Stream {self.name} {self.format}, {self.buffers} buffers, {state}>"
 
 
-def _close_quietly(taken: Engine | Running | Stream) -> None:
+def _close_quietly(taken: Engine | Running) -> None:
     """Close where nobody can be told, or where another error is already on its way."""
     with contextlib.suppress(KernelError):
         taken.close()

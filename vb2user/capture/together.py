@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any
 
 from vb2user.capture.camera import Camera
+from vb2user.capture.flow import Flow
 from vb2user.capture.frame import Frame
 from vb2user.capture.stream import Stream
 from vb2user.errors import ClosedError, KernelError, StreamStopped, StreamTimeout, UsageError
@@ -94,7 +94,7 @@ def capture_all(
     return Together(streams, opened, tolerance, count, timeout)
 
 
-class Together:
+class Together(Flow[tuple[Frame, ...]]):
     """Several streams as one; made by :func:`capture_all`.
 
     Attributes:
@@ -143,52 +143,13 @@ class Together:
         self._heads = [None] * len(self.streams)
         _close([*self._opened, *self.streams])
 
-    def __enter__(self) -> Together:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        try:
-            self.close()
-        except KernelError:
-            if error is None:  # an error while cleaning up never hides the first one
-                raise
-
-    async def __aenter__(self) -> Together:
-        return self.start()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, error, tb)
-
     # -- sets ---------------------------------------------------------------------------------------
 
-    def __iter__(self) -> Iterator[tuple[Frame, ...]]:
-        own = not self.started
-        self.start()
-        try:
-            while not self.exhausted:
-                try:
-                    frames = self.next_set()
-                except StreamStopped:
-                    if self.started:
-                        raise
-                    return
-                yield frames
-                del frames
-        except BaseException:
-            if own:
-                with contextlib.suppress(KernelError):  # an error while cleaning up never hides the first one
-                    self.close()
-            raise
-        finally:
-            if own:
-                self.close()
+    def _next(self) -> tuple[Frame, ...]:
+        return self.next_set()
 
-    def __aiter__(self) -> _Sets:
-        return _Sets(self)
+    async def _anext(self) -> tuple[Frame, ...]:
+        return await self.anext_set()
 
     def next_set(self) -> tuple[Frame, ...]:
         """Wait for one frame of each stream; those of the set before are released, unless held.
@@ -282,45 +243,6 @@ class Together:
 
 def _missing(heads: Sequence[Frame | None]) -> list[int]:
     return [number for number, head in enumerate(heads) if head is None]
-
-
-class _Sets:
-    """What ``async for`` runs through: an object, for ``break`` ends it at once, and no generator's end."""
-
-    def __init__(self, together: Together) -> None:
-        self._together = together
-        self._own = not together.started
-        together.start()
-
-    def __aiter__(self) -> _Sets:
-        return self
-
-    async def __anext__(self) -> tuple[Frame, ...]:
-        together = self._together
-        if together.exhausted:
-            self._close()
-            raise StopAsyncIteration
-        try:
-            return await together.anext_set()
-        except StreamStopped:
-            if together.started:
-                self._close()
-                raise
-            raise StopAsyncIteration from None
-        except BaseException:
-            with contextlib.suppress(KernelError):
-                self._close()
-            raise
-
-    def _close(self) -> None:
-        own, self._own = self._own, False
-        if own:
-            self._together.close()
-
-    def __del__(self) -> None:
-        if getattr(self, "_own", False):
-            with contextlib.suppress(KernelError):
-                self._close()
 
 
 def _close(things: Sequence[Camera | Stream]) -> None:

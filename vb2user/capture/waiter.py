@@ -14,14 +14,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from vb2user.capture.engine import Delivery
-from vb2user.errors import KernelError, StateError, StreamStopped
+from vb2user.errors import StateError, StreamStopped
 from vb2user.queue import refusals
 from vb2user.uapi import fork
 
 if TYPE_CHECKING:
     from vb2user.capture.engine import Engine
-    from vb2user.capture.frame import Frame
-    from vb2user.capture.stream import Stream
 
 
 class Waiter:
@@ -143,52 +141,3 @@ class Waiter:
         self._readiness.close()
         if self._future is not None and not self._future.done():
             self._tell(self._future, StreamStopped(f"{self._name}: the stream was closed"))
-
-
-class AsyncFrames:
-    """What ``async for frame in stream`` runs through.
-
-    It starts a stream that is not started, and closes what it started on every way out: at the end, on an
-    error, on cancellation, and when ``break`` drops it.
-    """
-
-    def __init__(self, stream: Stream) -> None:
-        self._stream = stream
-        self._own = not stream.started
-        stream.start()
-
-    def __aiter__(self) -> AsyncFrames:
-        return self
-
-    async def __anext__(self) -> Frame:
-        stream = self._stream
-        if stream.exhausted:
-            self.close()
-            raise StopAsyncIteration
-        try:
-            return await stream.anext_frame()
-        except StreamStopped:
-            if stream.started:
-                self.close()
-                raise
-            raise StopAsyncIteration from None  # closed by somebody else: the loop simply ends
-        except BaseException:
-            with contextlib.suppress(KernelError):  # an error while cleaning up never hides the first one
-                self.close()
-            raise
-
-    def close(self) -> None:
-        """Close what was started here. Idempotent."""
-        own, self._own = self._own, False
-        if own:
-            self._stream.close()
-
-    async def aclose(self) -> None:
-        """The same, for ``contextlib.aclosing``."""
-        self.close()
-
-    def __del__(self) -> None:
-        # Where "break" ends the loop this runs at once; there is nobody left to tell of an error.
-        if getattr(self, "_own", False):
-            with contextlib.suppress(KernelError):
-                self.close()
