@@ -7,15 +7,17 @@ import os
 import select
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from fakes_vb2 import FakeVideo
+from fakes_vb2 import FakeVideo, Vb2System
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vb2user.device.comeback import Comeback, Identity, identify
 from vb2user.device.device import Device
+from vb2user.uapi import kernel
 from vb2user.uapi.enums import Cap
 
 WAIT = 20
@@ -90,6 +92,37 @@ def test_nothing_comes(lookout: Comeback) -> None:
     lookout.wait(0)
     assert lookout.look() is None
     assert not select.select([lookout.fileno()], [], [], 0)[0]
+
+
+class UdevNode:
+    """What pyudev tells of a video node."""
+
+    def __init__(self, path: str, index: str, serial: str | None) -> None:
+        self.device_node = path
+        self.attributes = {"index": index.encode() + b"\n"}
+        self.properties = {"USEC_INITIALIZED": "900"} | ({} if serial is None else {"ID_SERIAL": serial})
+
+
+def test_other_devices_are_not_opened(lookout: Comeback, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To open a node is to do something with a device: power it up, for one."""
+    vb2 = Vb2System()  # after the lookout, whose waiting is real
+    vb2.nodes["/dev/video0"] = FakeVideo(vb2)
+    monkeypatch.setattr(kernel, "system", vb2)
+    with Device("/dev/video0") as device:
+        mine = Identity(device.driver, device.card, device.bus_info, device.caps, "0", "1234", 100)
+    monkeypatch.setattr(lookout, "_identity", mine)
+    nodes = [
+        UdevNode("/dev/video5", "0", "5678"),
+        UdevNode("/dev/video6", "1", "1234"),
+        UdevNode("/dev/video7", "0", None),
+        UdevNode("/dev/video0", "0", "1234"),
+    ]
+    monkeypatch.setattr(lookout, "_context", SimpleNamespace(list_devices=lambda subsystem: nodes))
+    opened: list[str] = []
+    real = vb2.open
+    monkeypatch.setattr(vb2, "open", lambda path, flags: (opened.append(path), real(path, flags))[1])
+    assert lookout.look() == "/dev/video0"
+    assert opened == ["/dev/video0"]
 
 
 def test_woken_by_another_thread(lookout: Comeback) -> None:

@@ -70,15 +70,17 @@ def identify(device: Device) -> Identity:
     return _identity(device, node)
 
 
+def _told_by_udev(node: pyudev.Device | None) -> tuple[str | None, str | None, int]:
+    """``index``, ``serial`` and ``since`` of an :class:`Identity`."""
+    if node is None:
+        return None, None, 0
+    raw = node.attributes.get("index")
+    index = None if raw is None else raw.decode(errors="replace").strip()
+    return index, node.properties.get("ID_SERIAL"), int(node.properties.get("USEC_INITIALIZED", 0))
+
+
 def _identity(device: Device, node: pyudev.Device | None) -> Identity:
-    index = serial = None
-    since = 0
-    if node is not None:
-        raw = node.attributes.get("index")
-        index = None if raw is None else raw.decode(errors="replace").strip()
-        serial = node.properties.get("ID_SERIAL")
-        since = int(node.properties.get("USEC_INITIALIZED", 0))
-    return Identity(device.driver, device.card, device.bus_info, device.caps, index, serial, since)
+    return Identity(device.driver, device.card, device.bus_info, device.caps, *_told_by_udev(node))
 
 
 class Comeback:
@@ -126,7 +128,9 @@ class Comeback:
         while self._monitor.poll(0) is not None:
             pass
         for node in self._context.list_devices(subsystem="video4linux"):
-            if node.device_node is None:
+            mine = (self._identity.index, self._identity.serial)
+            # What udev tells comes first: another device's node is not even opened.
+            if node.device_node is None or _told_by_udev(node)[:2] != mine:
                 continue
             try:
                 with Device(node.device_node) as device:
