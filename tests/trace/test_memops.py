@@ -109,6 +109,16 @@ def test_a_memory_type_that_is_refused_is_tried_once(device: Device, video: Fake
     assert report.refused == []
 
 
+def test_a_remark_is_of_what_was_done(device: Device, video: FakeVideo) -> None:
+    """That nothing was called for a memory type that REQBUFS refused is no news."""
+    video.memories.discard(Memory.USERPTR)
+    silent = Observed({}, True, remarks=["no mem op was called"])
+    report = examine(device, Plan(frames=1), Witness(GOOD, silent, GOOD))
+    assert report.remarks == []
+    report = examine(device, Plan(frames=1), Witness(silent))
+    assert report.remarks == ["no mem op was called"]
+
+
 def test_a_driver_that_does_not_export_has_no_known_allocator(device: Device, video: FakeVideo) -> None:
     video.lacks.add("VIDIOC_EXPBUF")
     report = examine(device, Plan(frames=1), Witness(GOOD))

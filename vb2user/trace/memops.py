@@ -181,7 +181,7 @@ def _lives(setting: Setting, column: str, plan: Plan) -> Iterator[Life]:
 
 def _add(report: DeviceReport, life: Life, observed: Observed | None) -> None:
     if observed is not None:
-        _weigh(report, life.column, observed)
+        _weigh(report, life, observed)
     if life.other_memory:
         report.refused.append(f"{life.column} with memory from {life.source}: {life.reason}")
     before = report.lives.get(life.column)
@@ -193,12 +193,13 @@ def _add(report: DeviceReport, life: Life, observed: Observed | None) -> None:
         report.phases[life.column] = observed.phases
 
 
-def _weigh(report: DeviceReport, column: str, observed: Observed) -> None:
+def _weigh(report: DeviceReport, life: Life, observed: Observed) -> None:
     """What one life says of the whole device's references: one leak, or one blind spot, is enough."""
-    report.outstanding += [f"{column}: {text}" for text in observed.outstanding]
-    report.remarks += [text for text in observed.remarks if text not in report.remarks]
+    report.outstanding += [f"{life.column}: {text}" for text in observed.outstanding]
+    if life.steps:  # else REQBUFS refused it, and there is nothing to be remarked
+        report.remarks += [text for text in observed.remarks if text not in report.remarks]
     if observed.blind is not None:
-        report.unobserved = report.unobserved or f"{column}: {observed.blind}"
+        report.unobserved = report.unobserved or f"{life.column}: {observed.blind}"
     if observed.balanced is False:
         report.balanced = False
     elif observed.balanced and report.balanced is None and report.unobserved is None:
