@@ -13,7 +13,7 @@ import platform
 import subprocess
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -109,6 +109,26 @@ class Loaded(ABC):
         except Vb2Error:
             if error is None:  # else the first error is the one to hear about
                 raise
+
+
+def unload(module: str, command: Sequence[str], nodes: Iterable[str], busy: type[ModuleError]) -> None:
+    """Unload a module that is loaded.
+
+    Args:
+        module: its name, for messages.
+        command: the program that does it, and its arguments.
+        nodes: its device nodes: whoever holds one keeps the module.
+        busy: raised where it stays; the message names the holders.
+    """
+    require_root("unload", module)
+    paths = list(nodes)  # while they are there
+    done = subprocess.run([programs.require(command[0]), *command[1:]], capture_output=True, text=True)
+    if done.returncode:
+        who = holders(paths)
+        raise busy(
+            f"{module} is in use by {', '.join(who)}" if who else f"{module} stays: {last_line(done.stderr)}",
+            remedy="end that program first" if who else None,
+        )
 
 
 def require_root(verb: str, module: str) -> None:

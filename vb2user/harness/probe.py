@@ -240,17 +240,8 @@ class Probe(Loaded):
         self._owned = False
         if not loaded():
             return
-        require_root("unload", "vb2probe")
-        paths = _paths()
         # Not modprobe: the module lies in no folder that it knows.
-        done = subprocess.run([programs.require("rmmod"), "vb2probe"], capture_output=True, text=True)
-        if done.returncode:
-            who = modules.holders(paths)
-            why = f"is in use by {', '.join(who)}" if who else f"stays: {last_line(done.stderr)}"
-            raise ProbeBusy(
-                f"vb2probe {why}",
-                remedy="end that program first" if who else None,
-            )
+        modules.unload("vb2probe", ["rmmod", "vb2probe"], _paths(), ProbeBusy)
 
     def __enter__(self) -> list[Instance]:
         return self.up()

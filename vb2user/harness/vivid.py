@@ -320,15 +320,8 @@ class Vivid(Loaded):
         self._owned = False
         if not loaded():
             return
-        require_root("unload", "vivid")
         paths = [p for i in instances() for p in (*i.nodes.values(), i.media) if p]
-        done = subprocess.run([programs.require("modprobe"), "-r", "vivid"], capture_output=True, text=True)
-        if done.returncode:
-            who = holders(paths)
-            raise VividBusy(
-                f"vivid is in use by {', '.join(who)}" if who else f"vivid stays: {last_line(done.stderr)}",
-                remedy="end that program first" if who else None,
-            )
+        modules.unload("vivid", ["modprobe", "-r", "vivid"], paths, VividBusy)
 
     def __enter__(self) -> list[Instance]:
         return self.up()
