@@ -24,14 +24,13 @@ import select
 import struct
 import time
 from collections.abc import Iterable, Sequence
-from types import TracebackType
 
 from vb2user.errors import Vb2Error
 from vb2user.harness.children import run
 from vb2user.harness.modules import holding
 from vb2user.harness.usbdescriptors import Configuration, DeviceDescriptor, Endpoint, Interface, TransferType
 from vb2user.harness.usbdevice import Link, Setup, Stall, Urb, UsbDevice
-from vb2user.harness.usbip import DEADLINE, Nodes, Plug, plugged, require_module, require_vhci
+from vb2user.harness.usbip import DEADLINE, Nodes, Plug, Pluggable, plugged, require_module, require_vhci
 
 WIDTH, HEIGHT = 960, 540
 SIZE = WIDTH * HEIGHT
@@ -158,7 +157,7 @@ class Sur40(UsbDevice):
             self.frames += 1
 
 
-class VirtualSur40:
+class VirtualSur40(Pluggable):
     """The table plugged in, its nodes ready and its input node held open, for a ``with`` block.
 
     The streams on the video node have to be closed before the block ends, wherever they are. A process
@@ -175,22 +174,6 @@ class VirtualSur40:
         self._deadline = deadline
         self.plug: Plug | None = None
         self._open = contextlib.ExitStack()
-
-    def __enter__(self) -> VirtualSur40:
-        self.plug_in()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            self.unplug()
-        except Vb2Error:
-            if error is None:  # else the first error is the one to hear about
-                raise
 
     @property
     def video(self) -> str:

@@ -19,10 +19,12 @@ import select
 import socket
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, TypeVar
 
 from vb2user.errors import MissingPrerequisite, Vb2Error
 from vb2user.harness import programs
@@ -293,3 +295,34 @@ def plugged(
         raise
     plug.unplug()
     plug.raise_error()
+
+
+_Self = TypeVar("_Self", bound="Pluggable")  # typing.Self is of Python 3.11
+
+
+class Pluggable(ABC):
+    """A virtual device that is plugged in for as long as a ``with`` block lasts."""
+
+    @abstractmethod
+    def plug_in(self) -> None:
+        """Plug it in and wait for its nodes."""
+
+    @abstractmethod
+    def unplug(self) -> None:
+        """Take it out."""
+
+    def __enter__(self: _Self) -> _Self:
+        self.plug_in()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self.unplug()
+        except Vb2Error:
+            if error is None:  # else the first error is the one to hear about
+                raise

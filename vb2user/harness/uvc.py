@@ -16,14 +16,13 @@ import itertools
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal
 
 from vb2user.errors import UsageError, Vb2Error
 from vb2user.harness.children import run
 from vb2user.harness.usbdescriptors import DeviceDescriptor
 from vb2user.harness.usbdevice import Link, Setup, Stall, Urb, UsbDevice
-from vb2user.harness.usbip import DEADLINE, Nodes, Plug, plug_in, require_module, require_vhci
+from vb2user.harness.usbip import DEADLINE, Nodes, Plug, Pluggable, plug_in, require_module, require_vhci
 from vb2user.harness.uvc_controls import Controls, bits
 from vb2user.harness.uvc_descriptors import (
     CONTROL_INTERFACE,
@@ -197,7 +196,7 @@ class Webcam(UsbDevice):
             self.link.hang_up()
 
 
-class VirtualWebcam:
+class VirtualWebcam(Pluggable):
     """A webcam that is plugged in for a ``with`` block, and taken out and put back as wanted.
 
     It may be taken out while somebody streams; that is what it is for. Every method may be called from any
@@ -241,22 +240,6 @@ class VirtualWebcam:
         self._lock = threading.RLock()
         self._plug: Plug | None = None
         self._nodes: tuple[str, str] | None = None
-
-    def __enter__(self) -> VirtualWebcam:
-        self.plug_in()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            self.unplug()
-        except Vb2Error:
-            if error is None:  # else the first error is the one to hear about
-                raise
 
     # -- where it is --------------------------------------------------------------------------------
 
