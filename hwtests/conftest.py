@@ -5,15 +5,17 @@ vivid comes from the fixtures that the package itself installs (``vivid_vmalloc`
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import os
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from mmap import PAGESIZE
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -176,6 +178,34 @@ def _interruptible() -> None:
     """SIGINT works in processes that tests start, also where a shell began us with it ignored (``&``)."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# -- for the tests of streams -----------------------------------------------------------------------
+
+Next = Callable[[vb2user.Stream], vb2user.Frame]
+
+
+@pytest.fixture(params=["sync", "async"])
+def next_frame(request: pytest.FixtureRequest) -> Iterator[Next]:
+    """The next frame of a stream, both ways."""
+    if request.param == "sync":
+        yield vb2user.Stream.next_frame
+        return
+    loop = asyncio.new_event_loop()
+    yield lambda stream: loop.run_until_complete(stream.anext_frame())
+    loop.close()
+
+
+def memory_of(kind: str, device: VividDevice) -> dict[str, Any]:
+    """Arguments of a memory type, for a stream from this device's capture node."""
+    more = {"heap": device.output} if kind == "dmabuf" else {}
+    return {"memory": kind, "timeout": 20, **more}
+
+
+@pytest.fixture(params=["mmap", "userptr", "dmabuf", "read"])
+def how(request: pytest.FixtureRequest, vivid_vmalloc: VividDevice) -> dict[str, Any]:
+    """Arguments of each memory type, file I/O included."""
+    return memory_of(request.param, vivid_vmalloc)
 
 
 # -- for the tests of single ioctls -----------------------------------------------------------------

@@ -15,21 +15,12 @@ from vb2user.harness.pytest_plugin import VividDevice
 
 pytestmark = pytest.mark.usefixtures("balanced")
 
-WAYS = ["mmap", "userptr", "dmabuf", "read"]
-
 
 @pytest.fixture
 def cam(vivid_vmalloc: VividDevice) -> Iterator[vb2user.Camera]:
     with vb2user.open(vivid_vmalloc.capture) as opened:
         still(opened, fps=60)
         yield opened
-
-
-@pytest.fixture(params=WAYS)
-def how(request: pytest.FixtureRequest, vivid_vmalloc: VividDevice) -> dict[str, Any]:
-    """Arguments of each memory type."""
-    more = {"heap": vivid_vmalloc.output} if request.param == "dmabuf" else {}
-    return {"memory": request.param, "timeout": 20, **more}
 
 
 async def begun(stream: vb2user.Stream) -> int:

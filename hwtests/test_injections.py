@@ -5,13 +5,12 @@ What stands here is told in docs/errors.md, in the same order.
 
 from __future__ import annotations
 
-import asyncio
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import still
+from conftest import Next, memory_of, still
 
 import vb2user
 from vb2user.harness.pytest_plugin import VividDevice
@@ -34,9 +33,8 @@ INJECTIONS = {
 
 @pytest.fixture(params=["mmap", "userptr", "dmabuf"])
 def how(request: pytest.FixtureRequest, vivid_vmalloc: VividDevice) -> dict[str, Any]:
-    """Arguments of each memory type."""
-    more = {"heap": vivid_vmalloc.output} if request.param == "dmabuf" else {}
-    return {"memory": request.param, "timeout": 20, **more}
+    """Arguments of each memory type; read(2) has no flags and no numbers."""
+    return memory_of(request.param, vivid_vmalloc)
 
 
 @pytest.fixture
@@ -48,20 +46,6 @@ def cam(vivid_vmalloc: VividDevice) -> Iterator[vb2user.Camera]:
 
 def press(cam: vb2user.Camera, name: str) -> None:
     cam.set_control(name, 1)
-
-
-Next = Callable[[vb2user.Stream], vb2user.Frame]
-
-
-@pytest.fixture(params=["sync", "async"])
-def next_frame(request: pytest.FixtureRequest) -> Iterator[Next]:
-    """The next frame of a stream, both ways."""
-    if request.param == "sync":
-        yield vb2user.Stream.next_frame
-        return
-    loop = asyncio.new_event_loop()
-    yield lambda stream: loop.run_until_complete(stream.anext_frame())
-    loop.close()
 
 
 def test_these_are_all(cam: vb2user.Camera) -> None:

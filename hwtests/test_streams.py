@@ -20,8 +20,6 @@ from vb2user.harness.vivid import Config, InstanceConfig
 
 pytestmark = pytest.mark.usefixtures("balanced")
 
-WAYS = ["mmap", "userptr", "dmabuf", "read"]
-
 
 @pytest.fixture
 def moving(vivid_vmalloc: VividDevice) -> Iterator[vb2user.Camera]:
@@ -31,13 +29,6 @@ def moving(vivid_vmalloc: VividDevice) -> Iterator[vb2user.Camera]:
         cam.set_control("OSD Text Mode", 0)
         yield cam
         cam.set_control("OSD Text Mode", 2)
-
-
-@pytest.fixture(params=WAYS)
-def how(request: pytest.FixtureRequest, vivid_vmalloc: VividDevice) -> dict[str, Any]:
-    """Arguments of each memory type."""
-    more = {"heap": vivid_vmalloc.output} if request.param == "dmabuf" else {}
-    return {"memory": request.param, "timeout": 20, **more}
 
 
 def begun(stream: vb2user.Stream) -> int:

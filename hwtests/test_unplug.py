@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import threading
 import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from conftest import Log, missing_source
+from conftest import Log, Next, missing_source
 
 import vb2user
 from vb2user.harness.pytest_plugin import WebcamFactory
@@ -20,18 +18,6 @@ from vb2user.harness.uvc_descriptors import Format, Size
 pytestmark = pytest.mark.usefixtures("nobody_hangs")
 
 FORMATS = (Format("YUYV", (Size(160, 120, (30,)),)),)
-Next = Callable[[vb2user.Stream], vb2user.Frame]
-
-
-@pytest.fixture(params=["sync", "async"])
-def next_frame(request: pytest.FixtureRequest) -> Iterator[Next]:
-    """The next frame of a stream, both ways."""
-    if request.param == "sync":
-        yield vb2user.Stream.next_frame
-        return
-    loop = asyncio.new_event_loop()
-    yield lambda stream: loop.run_until_complete(stream.anext_frame())
-    loop.close()
 
 
 @pytest.fixture(params=["mmap", "userptr", "dmabuf"])

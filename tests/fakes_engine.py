@@ -39,6 +39,9 @@ PERIOD = 40_000_000
 WAIT = 20  # seconds until what hangs is a failure
 T = TypeVar("T")
 
+#: Takes so many frames of a stream, by a loop of either kind: their numbers and gaps.
+Take = Callable[[Stream, int], "list[tuple[int, int]]"]
+
 
 def gone(name: str = "/dev/video0") -> DeviceGone:
     """What DQBUF says of a device that was unplugged."""

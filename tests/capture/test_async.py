@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import gc
-import os
 import threading
-from collections.abc import Iterator
 from typing import Any
 from unittest.mock import Mock
 
@@ -27,13 +24,7 @@ from vb2user.uapi.enums import BufFlag
 WAIT = 20  # seconds until what hangs is a failure
 
 
-@pytest.fixture(autouse=True)
-def _no_fd_stays() -> Iterator[None]:
-    gc.collect()
-    before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208
-    yield
-    gc.collect()
-    assert len(set(os.listdir("/proc/self/fd")) - before) == 0  # noqa: PTH208
+pytestmark = pytest.mark.usefixtures("no_fd_stays")
 
 
 def test_in_order() -> None:

@@ -6,9 +6,8 @@ import asyncio
 import contextlib
 import errno
 import gc
-import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from fakes_engine import PipeEngine, idle, reading, run, stream_of, until
@@ -23,13 +22,7 @@ from vb2user.errors import (
 WAIT = 20  # seconds until what hangs is a failure
 
 
-@pytest.fixture(autouse=True)
-def _no_fd_stays() -> Iterator[None]:
-    gc.collect()
-    before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208
-    yield
-    gc.collect()
-    assert len(set(os.listdir("/proc/self/fd")) - before) == 0  # noqa: PTH208
+pytestmark = pytest.mark.usefixtures("no_fd_stays")
 
 
 # -- every way out ----------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from fakes_engine import FakeLookout, PipeEngine, gone, stream_of
+from fakes_engine import FakeLookout, PipeEngine, Take, gone, stream_of
 from fakes_vb2 import FakeUDmaBuf, FakeVideo, Vb2System
 
 from vb2user.capture.camera import Camera
@@ -19,36 +19,6 @@ from vb2user.capture.stream import Stream
 from vb2user.errors import ClosedError, DeviceGone, KernelError
 
 WAIT = 20  # seconds until what hangs is a failure
-
-
-def take_sync(stream: Stream, count: int) -> list[tuple[int, int]]:
-    found = []
-    for frame in stream:
-        found.append((frame.sequence, frame.gap))
-        if len(found) == count:
-            break
-    return found
-
-
-def take_async(stream: Stream, count: int) -> list[tuple[int, int]]:
-    async def take() -> list[tuple[int, int]]:
-        found = []
-        async for frame in stream:
-            found.append((frame.sequence, frame.gap))
-            if len(found) == count:
-                break
-        return found
-
-    return asyncio.run(asyncio.wait_for(take(), WAIT))
-
-
-Take = Callable[[Stream, int], "list[tuple[int, int]]"]
-
-
-@pytest.fixture(params=[take_sync, take_async], ids=["sync", "async"])
-def take(request: pytest.FixtureRequest) -> Take:
-    chosen: Take = request.param
-    return chosen
 
 
 def elsewhere(call: Callable[[], object]) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import gc
 import mmap
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fakes_vb2 import FakeDmaBuf, FakeHeap, FakeUDmaBuf, FakeVideo, PlaneMemory, Vb2System
+from fakes_vb2 import FakeDmaBuf, FakeVideo, PlaneMemory, Vb2System
+from ways import WAYS
 
 from vb2user.capture.camera import Camera
 from vb2user.capture.frame import Frame
@@ -19,26 +18,7 @@ from vb2user.errors import BuffersHeld, KernelError, UsageError
 from vb2user.uapi.enums import BufType
 
 SIZE = 64 * 32
-WAYS: dict[str, dict[str, Any]] = {
-    "mmap": {"memory": "mmap"},
-    "userptr": {"memory": "userptr"},
-    "heap": {"memory": "dmabuf", "heap": "system"},
-    "udmabuf": {"memory": "dmabuf", "heap": "udmabuf"},
-    "export": {"memory": "dmabuf", "heap": "/dev/video1"},
-    "read": {"memory": "read"},
-}
 QUEUES = {name: way for name, way in WAYS.items() if name != "read"}
-
-
-@pytest.fixture
-def cam(vb2: Vb2System, node: FakeVideo) -> Iterator[Camera]:
-    vb2.nodes["/dev/video1"] = FakeVideo(vb2)
-    vb2.nodes["/dev/dma_heap/system"] = FakeHeap(vb2)
-    vb2.nodes["/dev/udmabuf"] = FakeUDmaBuf(vb2)
-    with Camera("/dev/video0") as opened:
-        yield opened
-        gc.collect()
-        assert vb2.leaks() == {"FakeVideo": 1}
 
 
 @pytest.fixture(params=WAYS)

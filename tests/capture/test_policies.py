@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import errno
-import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from fakes_engine import PipeEngine, stream_of
-from fakes_vb2 import FakeUDmaBuf, FakeVideo, Vb2System
+from fakes_vb2 import FakeVideo, Vb2System
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,15 +29,6 @@ from vb2user.errors import (
 from vb2user.uapi.enums import BufFlag
 
 SIZE = 64 * 32
-
-
-@pytest.fixture
-def cam(vb2: Vb2System, node: FakeVideo) -> Iterator[Camera]:
-    vb2.nodes["/dev/udmabuf"] = FakeUDmaBuf(vb2)
-    with Camera("/dev/video0") as opened:
-        yield opened
-        gc.collect()
-        assert vb2.leaks() == {"FakeVideo": 1}
 
 
 def sequences(stream: Stream, count: int) -> list[int]:

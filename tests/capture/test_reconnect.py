@@ -12,7 +12,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from fakes_engine import FakeLookout, PipeEngine, gone, stream_of
+from fakes_engine import FakeLookout, PipeEngine, Take, gone, stream_of
 
 from vb2user.capture.reconnect import Reconnect
 from vb2user.capture.stream import Stream
@@ -62,36 +62,6 @@ class World:
 
     def at_rest(self) -> bool:
         return all(e.closed for e in self.engines) and all(x.closed == 1 for x in self.lookouts)
-
-
-def take_sync(stream: Stream, count: int) -> list[tuple[int, int]]:
-    found = []
-    for frame in stream:
-        found.append((frame.sequence, frame.gap))
-        if len(found) == count:
-            break
-    return found
-
-
-def take_async(stream: Stream, count: int) -> list[tuple[int, int]]:
-    async def take() -> list[tuple[int, int]]:
-        found = []
-        async for frame in stream:
-            found.append((frame.sequence, frame.gap))
-            if len(found) == count:
-                break
-        return found
-
-    return asyncio.run(asyncio.wait_for(take(), WAIT))
-
-
-Take = Callable[[Stream, int], "list[tuple[int, int]]"]
-
-
-@pytest.fixture(params=[take_sync, take_async], ids=["sync", "async"])
-def take(request: pytest.FixtureRequest) -> Take:
-    chosen: Take = request.param
-    return chosen
 
 
 def test_it_goes_on(take: Take) -> None:

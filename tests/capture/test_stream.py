@@ -7,11 +7,12 @@ import errno
 import gc
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from fakes_vb2 import FakeHeap, FakeUDmaBuf, FakeVideo, Vb2System
+from ways import WAYS
 
 from vb2user.capture.camera import Camera
 from vb2user.capture.frame import Frame
@@ -29,26 +30,6 @@ from vb2user.errors import (
 )
 
 WAIT = 20  # seconds until a hanging thread is a failure
-WAYS: dict[str, dict[str, Any]] = {
-    "mmap": {"memory": "mmap"},
-    "userptr": {"memory": "userptr"},
-    "heap": {"memory": "dmabuf", "heap": "system"},
-    "udmabuf": {"memory": "dmabuf", "heap": "udmabuf"},
-    "export": {"memory": "dmabuf", "heap": "/dev/video1"},
-    "read": {"memory": "read"},
-}
-
-
-@pytest.fixture
-def cam(vb2: Vb2System, node: FakeVideo) -> Iterator[Camera]:
-    vb2.nodes["/dev/video1"] = FakeVideo(vb2)
-    vb2.nodes["/dev/dma_heap/system"] = FakeHeap(vb2)
-    vb2.nodes["/dev/udmabuf"] = FakeUDmaBuf(vb2)
-    with Camera("/dev/video0") as opened:
-        yield opened
-        # Before the node is closed, so that nothing hides behind that.
-        gc.collect()
-        assert vb2.leaks() == {"FakeVideo": 1}
 
 
 def sequences(stream: Stream, count: int) -> list[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import gc
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,7 +10,7 @@ from unittest.mock import Mock, create_autospec
 
 import pytest
 from fakes_engine import PipeEngine, stream_of
-from fakes_vb2 import FakeDmaBuf, FakeUDmaBuf, FakeVideo, Vb2System
+from fakes_vb2 import FakeDmaBuf, FakeVideo, Vb2System
 
 from vb2user.capture.camera import Camera
 from vb2user.capture.engine import Engine
@@ -42,15 +41,6 @@ class Reader(threading.Thread):
         self.join(WAIT)
         assert not self.is_alive()
         return self.outcome
-
-
-@pytest.fixture
-def cam(vb2: Vb2System, node: FakeVideo) -> Iterator[Camera]:
-    vb2.nodes["/dev/udmabuf"] = FakeUDmaBuf(vb2)
-    with Camera("/dev/video0") as opened:
-        yield opened
-        gc.collect()
-        assert vb2.leaks() == {"FakeVideo": 1}
 
 
 def waiting(node: FakeVideo) -> threading.Event:
