@@ -196,6 +196,25 @@ def next_frame(request: pytest.FixtureRequest) -> Iterator[Next]:
     loop.close()
 
 
+class Account:
+    """Each frame that the driver numbered since this one was handed out, left out, or lost.
+
+    vivid gives numbers twice, at its start for one; the stream counts that, too.
+    """
+
+    def __init__(self, stream: vb2user.Stream, frame: vb2user.Frame) -> None:
+        self._stats, self._first = stream.stats, frame.sequence
+        self._before = self._seen()
+
+    def holds(self, last: vb2user.Frame) -> bool:
+        """Whether that is so, ``last`` being the frame that was handed out last."""
+        return self._seen() - self._before == (last.sequence - self._first) & 0xFFFFFFFF
+
+    def _seen(self) -> int:
+        stats = self._stats
+        return stats.frames + stats.discarded + stats.drops - stats.repeats
+
+
 def memory_of(kind: str, device: VividDevice) -> dict[str, Any]:
     """Arguments of a memory type, for a stream from this device's capture node."""
     more = {"heap": device.output} if kind == "dmabuf" else {}

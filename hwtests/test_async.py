@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import still
+from conftest import Account, still
 
 import vb2user
 from vb2user.harness.pytest_plugin import VividDevice
@@ -23,15 +23,6 @@ def cam(vivid_vmalloc: VividDevice) -> Iterator[vb2user.Camera]:
         yield opened
 
 
-async def begun(stream: vb2user.Stream) -> int:
-    """The number of the first frame that is looked at: vivid may give its first two frames the same."""
-    await stream.anext_frame()
-    await stream.anext_frame()
-    frame = await stream.anext_frame()
-    stream.stats.frames, stream.stats.drops, stream.stats.discarded = 1, 0, 0
-    return frame.sequence
-
-
 def is_free(cam: vb2user.Camera) -> bool:
     """Nobody has buffers: S_FMT says EBUSY else."""
     size = (320, 180) if cam.get_format().width == 640 else (640, 360)
@@ -42,12 +33,14 @@ def is_free(cam: vb2user.Camera) -> bool:
 def test_frames(cam: vb2user.Camera, how: dict[str, Any]) -> None:
     async def main() -> None:
         sequences = []
-        async for frame in cam.stream(count=8, **how):
+        stream = cam.stream(count=8, **how)
+        async for frame in stream:
             assert frame.ok
             assert frame.array.any()
             sequences.append(frame.sequence)
         assert len(sequences) == 8
-        assert sequences == sorted(set(sequences))
+        assert sequences == sorted(sequences)
+        assert len(set(sequences)) == 8 - stream.stats.repeats  # vivid gives a number twice at its start
         assert is_free(cam)
 
     asyncio.run(main())
@@ -118,15 +111,13 @@ def test_cancelling(cam: vb2user.Camera, how: dict[str, Any], fps: int) -> None:
 def test_cancelling_a_wait_loses_no_frame(cam: vb2user.Camera) -> None:
     async def main() -> None:
         async with cam.stream(timeout=20) as stream:
-            first = await begun(stream)
+            account = Account(stream, await stream.anext_frame())
             for _ in range(30):
                 wait = asyncio.ensure_future(stream.anext_frame())
                 await asyncio.sleep(0.005)
                 wait.cancel()
                 await asyncio.wait([wait])
-            last = await stream.anext_frame()
-            delivered = stream.stats.frames
-            assert delivered + stream.stats.drops == last.sequence - first + 1
+            assert account.holds(await stream.anext_frame())
 
     asyncio.run(main())
 
@@ -180,13 +171,12 @@ def test_closing_from_another_thread(cam: vb2user.Camera, how: dict[str, Any]) -
 def test_a_slow_task_loses_nothing_silently(cam: vb2user.Camera, how: dict[str, Any]) -> None:
     async def main() -> None:
         async with cam.stream(**how) as stream:
-            first = await begun(stream)
+            account = Account(stream, await stream.anext_frame())
             for _ in range(4):
                 await asyncio.sleep(0.3)
-                last = (await stream.anext_frame()).sequence
-            stats = stream.stats
-            assert stats.frames + stats.drops == last - first + 1
-            assert stats.drops > 0 or how["memory"] == "read"
+                last = await stream.anext_frame()
+            assert account.holds(last)
+            assert stream.stats.drops > 0 or how["memory"] == "read"
 
     asyncio.run(main())
 

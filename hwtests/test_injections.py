@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import Next, memory_of, still
+from conftest import Account, Next, memory_of, still
 
 import vb2user
 from vb2user.harness.pytest_plugin import VividDevice
@@ -58,17 +58,14 @@ def test_a_flagged_frame_is_left_out_counted_and_no_other(
     cam: vb2user.Camera, how: dict[str, Any], next_frame: Next
 ) -> None:
     with cam.stream(**how) as stream:
-        for _ in range(2):  # vivid may give its first two frames the same number
-            next_frame(stream)
-        first = next_frame(stream).sequence
-        stream.stats.frames, stream.stats.drops = 1, 0
+        account = Account(stream, next_frame(stream))
         press(cam, "Inject V4L2_BUF_FLAG_ERROR")
         while not stream.stats.errors:
             last = next_frame(stream)
             assert last.ok
         stats = stream.stats
         assert (stats.errors, stats.discarded) == (1, 1)
-        assert stats.frames + stats.discarded + stats.drops == last.sequence - first + 1
+        assert account.holds(last)
 
 
 def test_a_flagged_frame_by_the_other_policies(
@@ -99,10 +96,8 @@ def test_dropped_buffers_are_gaps(
 ) -> None:
     try:
         with cam.stream(on_gap=policy, **how) as stream:
-            for _ in range(3):  # vivid may give its first two frames the same number
-                last = first = next_frame(stream).sequence
-            stats = stream.stats
-            stats.frames, stats.drops, stats.discarded, stats.gaps = 1, 0, 0, 0
+            frame = next_frame(stream)
+            account, stats, last = Account(stream, frame), stream.stats, frame.sequence
             cam.set_control("Percentage of Dropped Buffers", 40)
             told = lost = 0
             while stats.gaps < 3 or stats.frames < 3:
@@ -112,7 +107,8 @@ def test_dropped_buffers_are_gaps(
                     lost += e.count
                     continue
                 told += frame.gap
-                assert policy != "yield" or frame.sequence == last + 1 + frame.gap
+                if policy == "yield" and frame.sequence != last:  # vivid gives a number twice now and then
+                    assert frame.sequence == last + 1 + frame.gap
                 last = frame.sequence
             cam.set_control("Percentage of Dropped Buffers", 0)
             if policy == "yield":
@@ -125,11 +121,10 @@ def test_dropped_buffers_are_gaps(
             assert stats.errors == 0
             while True:  # what the driver has left out already is behind us
                 try:
-                    last = next_frame(stream).sequence
+                    assert account.holds(next_frame(stream))
                     break
                 except vb2user.FramesLost:
                     continue
-            assert stats.frames + stats.drops + stats.discarded == last - first + 1
     finally:
         cam.set_control("Percentage of Dropped Buffers", 0)
 
@@ -220,17 +215,16 @@ def test_counters_that_wrap(cam: vb2user.Camera, how: dict[str, Any], next_frame
     cam.set_control(name, 1)
     try:
         with cam.stream(**how) as stream:
-            for _ in range(3):  # vivid may give its first two frames the same number
-                first = next_frame(stream).sequence
-            stream.stats.frames, stream.stats.drops = 1, 0
-            stats, wraps, last = stream.stats, name.endswith("Number"), first
-            while stats.frames < 20 or (wraps and last > 0x80000000):
-                last = next_frame(stream).sequence
+            frame = next_frame(stream)
+            account, first = Account(stream, frame), frame.sequence
+            stats, wraps = stream.stats, name.endswith("Number")
+            while stats.frames < 20 or (wraps and frame.sequence > 0x80000000):
+                frame = next_frame(stream)
             assert stats.drops < 1000
+            assert account.holds(frame)
             if wraps:
                 assert first > 0xFFFFFF00
-                assert last < 0x100
-                assert stats.frames + stats.drops == ((last - first) & 0xFFFFFFFF) + 1
+                assert frame.sequence < 0x100
     finally:
         cam.set_control(name, 0)
 

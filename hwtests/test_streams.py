@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import Resources, still
+from conftest import Account, Resources, still
 
 import vb2user
 from vb2user.harness.pytest_plugin import VividDevice, VividFactory
@@ -29,21 +29,6 @@ def moving(vivid_vmalloc: VividDevice) -> Iterator[vb2user.Camera]:
         cam.set_control("OSD Text Mode", 0)
         yield cam
         cam.set_control("OSD Text Mode", 2)
-
-
-def begun(stream: vb2user.Stream) -> int:
-    """The number of the first frame that is looked at: vivid may give its first two frames the same."""
-    stream.next_frame()
-    stream.next_frame()
-    frame = stream.next_frame()
-    stats = stream.stats
-    stats.frames, stats.drops, stats.discarded = 1, 0, 0
-    return frame.sequence
-
-
-def accounted(stats: vb2user.StreamStats, first: int, last: int) -> bool:
-    """Each frame that the driver counted is in one of three numbers."""
-    return stats.frames + stats.discarded + stats.drops == last - first + 1
 
 
 # -- holding ----------------------------------------------------------------------------------------
@@ -112,19 +97,19 @@ def test_latest(moving: vb2user.Camera, how: dict[str, Any]) -> None:
     if how["memory"] == "read":
         how["buffers"] = 1
     with moving.stream(latest=True, **how) as stream:
-        first = begun(stream)
+        account = Account(stream, stream.next_frame())
         for _ in range(3):
             before = stream.stats.discarded
             wait_for_frames(stream, 6)
             frame = stream.next_frame()
             # Without latest it would be the oldest that waits. Of read(2) nobody knows how much waits.
             assert stream.stats.discarded > before or how["memory"] == "read"
-        assert accounted(stream.stats, first, frame.sequence)
+        assert account.holds(frame)
 
 
 def test_flush(moving: vb2user.Camera, how: dict[str, Any]) -> None:
     with moving.stream(**how) as stream:
-        first = begun(stream)
+        account = Account(stream, stream.next_frame())
         wait_for_frames(stream, 10)
         asked = time.monotonic_ns()
         stream.flush()
@@ -132,7 +117,7 @@ def test_flush(moving: vb2user.Camera, how: dict[str, Any]) -> None:
         assert frame.timestamp_ns >= asked
         if how["memory"] != "read":
             assert stream.stats.discarded >= 1
-        assert accounted(stream.stats, first, frame.sequence)
+        assert account.holds(frame)
 
 
 def test_figures(moving: vb2user.Camera, how: dict[str, Any]) -> None:
