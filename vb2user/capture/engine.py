@@ -147,7 +147,7 @@ class QueueEngine(Engine):
         #: How many buffers the driver shall have at least: one that it fills, and one for the next frame.
         self._low = 1
         self._grows = True
-        #: The program is done with them, and the driver did not take them: those whose QBUF failed.
+        #: Allocated for growth, and not taken by the driver yet: those whose first QBUF failed.
         self._spare: list[Buffer] = []
         self._gone = False
 

@@ -100,15 +100,15 @@ class Comeback:
         self._monitor = pyudev.Monitor.from_netlink(self._context, source=source)
         self._monitor.filter_by("video4linux")
         self._monitor.start()
-        # An Fd: wake() may come from another thread while close() is at it, and the number be another's.
-        self._wake = eventfd("wake of a lookout")
-        try:
+        with contextlib.ExitStack() as undo:
+            # An Fd: wake() may come from another thread while close() is at it, and the number be another's.
+            self._wake = eventfd("wake of a lookout")
+            undo.callback(self._wake.close)
             self._epoll = select.epoll()
+            undo.callback(self._epoll.close)
             self._epoll.register(self._monitor.fileno(), select.EPOLLIN)
             self._epoll.register(self._wake.fileno(), select.EPOLLIN)
-        except BaseException:
-            self._wake.close()
-            raise
+            undo.pop_all()
 
     def fileno(self) -> int:
         """Readable when it is worth to :meth:`look` again."""

@@ -12,7 +12,7 @@ import contextlib
 import errno
 import threading
 
-from vb2user.errors import ClosedError, KernelError
+from vb2user.errors import ClosedError
 from vb2user.uapi import fork
 from vb2user.uapi.kernel import POLLIN, Fd, epoll, eventfd
 
@@ -29,20 +29,18 @@ class Readiness:
         self._lock = threading.Lock()
         self._born = fork.generation
         self._node: Fd | None = node
-        self._epoll = epoll(node.name)
-        try:
+        with contextlib.ExitStack() as undo:
+            self._epoll = epoll(node.name)
+            undo.callback(self._epoll.close)
             self._dropped = eventfd(f"wake of {node.name}")
-            # The flags of poll and of epoll have the same numbers.
-            self._epoll.register(node.fileno(), events)
-            self._epoll.register(self._dropped.fileno(), POLLIN)
-        except OSError as e:
-            self._epoll.close()
-            if isinstance(e, KernelError):
-                raise
-            raise node.error_of(e.errno or errno.EIO, "epoll_ctl") from None
-        except BaseException:
-            self._epoll.close()
-            raise
+            undo.callback(self._dropped.close)
+            try:
+                # The flags of poll and of epoll have the same numbers.
+                self._epoll.register(node.fileno(), events)
+                self._epoll.register(self._dropped.fileno(), POLLIN)
+            except OSError as e:
+                raise node.error_of(e.errno or errno.EIO, "epoll_ctl") from None
+            undo.pop_all()
 
     def fileno(self) -> int:
         """The epoll instance's number, valid until :meth:`close`."""
