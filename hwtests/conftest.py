@@ -221,6 +221,14 @@ def memory_of(kind: str, device: VividDevice) -> dict[str, Any]:
     return {"memory": kind, "timeout": 20, **more}
 
 
+@pytest.fixture
+def dma_bufs(request: pytest.FixtureRequest) -> str:
+    """Where dma-bufs come from that vmalloc takes: the system heap, or where there is none, vivid."""
+    if missing_source("system"):
+        return str(request.getfixturevalue("vivid_vmalloc").output)
+    return "system"
+
+
 @pytest.fixture(params=["mmap", "userptr", "dmabuf", "read"])
 def how(request: pytest.FixtureRequest, vivid_vmalloc: VividDevice) -> dict[str, Any]:
     """Arguments of each memory type, file I/O included."""

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Account, Log, Resources, missing_source, still
+from conftest import Account, Log, Resources, still
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -356,12 +356,13 @@ def test_sigkill_at_any_moment(fast: VividDevice, way: str) -> None:
 @pytest.mark.usefixtures("nobody_hangs")
 @pytest.mark.parametrize("way", ["mmap", "userptr", "dmabuf"])
 @pytest.mark.parametrize("kind", ["sync", "async"])
-def test_unplugging_at_any_moment(webcam_factory: WebcamFactory, log: Log, way: str, kind: str) -> None:
+def test_unplugging_at_any_moment(
+    webcam_factory: WebcamFactory, log: Log, dma_bufs: str, way: str, kind: str
+) -> None:
     """DeviceGone each time, nothing leaked, and it comes back; no warning in the kernel's log."""
     moments = random.Random(f"{way} {kind}")
     cam = webcam_factory(formats=(Format("YUYV", (Size(160, 120, (30,)),)),))
-    source = "system" if way == "dmabuf" and not missing_source("system") else None
-    memory = "mmap" if way == "dmabuf" and source is None else way
+    source = dma_bufs if way == "dmabuf" else None
     loop = asyncio.new_event_loop()
 
     def go_on(stream: vb2user.Stream) -> None:
@@ -374,7 +375,7 @@ def test_unplugging_at_any_moment(webcam_factory: WebcamFactory, log: Log, way: 
     def once() -> None:
         cam.plug_in()
         with vb2user.open(cam.video) as opened:
-            with opened.stream(memory=memory, heap=source, timeout=30) as stream:
+            with opened.stream(memory=way, heap=source, timeout=30) as stream:
                 stream.next_frame()
                 hand = threading.Timer(moments.uniform(0, 0.3), cam.unplug, kwargs={"wait": False})
                 hand.start()

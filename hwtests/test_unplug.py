@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 import pytest
-from conftest import Log, Next, missing_source
+from conftest import Log, Next
 
 import vb2user
 from vb2user.harness.pytest_plugin import WebcamFactory
@@ -21,13 +21,10 @@ FORMATS = (Format("YUYV", (Size(160, 120, (30,)),)),)
 
 
 @pytest.fixture(params=["mmap", "userptr", "dmabuf"])
-def how(request: pytest.FixtureRequest) -> dict[str, Any]:
+def how(request: pytest.FixtureRequest, dma_bufs: str) -> dict[str, Any]:
     """Arguments of each memory type."""
-    kind = request.param
-    if kind == "dmabuf" and missing_source("system"):
-        kind = "mmap"  # a kernel without heaps: there is no other device to export here
-    more = {"heap": "system"} if kind == "dmabuf" else {}
-    return {"memory": kind, "timeout": 30, **more}
+    more = {"heap": dma_bufs} if request.param == "dmabuf" else {}
+    return {"memory": request.param, "timeout": 30, **more}
 
 
 @pytest.fixture
