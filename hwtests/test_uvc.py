@@ -399,13 +399,11 @@ def test_it_vanishes_while_it_streams_and_comes_back(
 
 
 @pytest.mark.parametrize("memory", ["userptr", "dmabuf"])
-def test_unplugged_from_another_thread(webcam: VirtualWebcam, log: Log, memory: str) -> None:
+def test_unplugged_from_another_thread(webcam: VirtualWebcam, log: Log, dma_bufs: str, memory: str) -> None:
     """While somebody waits in poll(2) for a frame; and it is put back before the old file is closed."""
-    if missing_source("system") and memory == "dmabuf":
-        memory = "mmap"
     with opened(webcam) as cam:
         cam.set_fps(5)
-        stream = cam.stream(memory=memory, heap="system" if memory == "dmabuf" else None, timeout=TIMEOUT)
+        stream = cam.stream(memory=memory, heap=dma_bufs if memory == "dmabuf" else None, timeout=TIMEOUT)
         with stream:
             number(next(iter(stream)))
             thread = threading.Thread(target=webcam.unplug)
