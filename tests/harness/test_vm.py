@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from vb2user.errors import MissingPrerequisite, UsageError
 from vb2user.harness import commands, kernels, kvm, vm
+from vb2user.harness.guest_root import TAG
 from vb2user.harness.kernels import Kernel
 from vb2user.harness.vm import MachineLost, Options
 
@@ -182,6 +183,7 @@ def test_the_command_line_of_virtme(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert argv[argv.index("--kopt") + 1] == "a=b"
     assert argv[argv.index("--rwdir") + 1] == str(tmp_path)
     assert f"socket,id=vb2user,path={tmp_path}/a,,b" in argv
+    assert any(a.endswith(f"mount_tag={TAG}") for a in argv)
     with pytest.raises(UsageError, match="--results"):
         vm.virtme_command(KERNEL, options, tmp_path / "a:b", tmp_path / "c")
 

@@ -1,7 +1,7 @@
 """Beside the layers: the agent that runs inside the guest as root, started by virtme's init.
 
-It says hello over the channel, prepares the machine (udev, debugfs, tracefs, vivid, vb2probe), runs one
-command with its output on pipes, and sends bytes and exit status back. When the host goes away it powers
+It says hello over the channel, prepares the machine (files, udev, debugfs, tracefs, vivid, vb2probe), runs
+one command with its output on pipes, and sends bytes and exit status back. When the host goes away it powers
 the machine off, so that no guest outlives the run it belongs to.
 """
 
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from vb2user.errors import Vb2Error
-from vb2user.harness import programs
+from vb2user.harness import guest_root, programs
 from vb2user.harness.wire import PORT, Kind, Unpacker, pack, pack_json, shell_status
 
 _CHUNK = 1 << 16
@@ -201,6 +201,10 @@ class _Stdin:
 
 def prepare(start: dict[str, Any], note: Callable[[str], None]) -> None:
     """What a stock machine has running and a bare guest may lack; then vivid and vb2probe, if asked for."""
+    try:
+        guest_root.cache()
+    except (OSError, subprocess.CalledProcessError) as error:
+        note(f"the host's files are not cached, which makes programs slow to start: {_said(error)}")
     for kind, where in (("debugfs", "/sys/kernel/debug"), ("tracefs", "/sys/kernel/tracing")):
         if not os.path.ismount(where):
             subprocess.run(["mount", "-t", kind, kind, where], stderr=subprocess.DEVNULL)
@@ -219,6 +223,12 @@ def prepare(start: dict[str, Any], note: Callable[[str], None]) -> None:
         from vb2user.harness.probe import Probe
 
         Probe(wanted["allocators"], module=Path(wanted["module"])).up()
+
+
+def _said(error: OSError | subprocess.CalledProcessError) -> str:
+    if isinstance(error, subprocess.CalledProcessError):
+        return error.stderr.decode(errors="replace").strip() or str(error)
+    return str(error)
 
 
 def _udev(note: Callable[[str], None]) -> None:

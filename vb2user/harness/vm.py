@@ -29,6 +29,7 @@ from typing import IO, Any, BinaryIO, ClassVar
 
 from vb2user.errors import MissingPrerequisite, UsageError, Vb2Error
 from vb2user.harness import programs, vivid
+from vb2user.harness.guest_root import TAG
 from vb2user.harness.kernels import Kernel
 from vb2user.harness.wire import PORT, Garbled, Kind, Unpacker, pack, pack_json
 
@@ -432,6 +433,9 @@ def virtme_command(kernel: Kernel, options: Options, results: Path, channel: Pat
     argv += ["--qemu-opts", "-device", "virtio-serial-pci,id=vb2user"]
     argv += ["-chardev", f"socket,id=vb2user,path={address}"]
     argv += ["-device", f"virtserialport,bus=vb2user.0,name={PORT},chardev=vb2user"]
+    # virtme-ng's own 9p has no cache, and no option for it: the same folder again, for the agent to mount.
+    root = "local,id=vb2root,path=/,security_model=none,readonly=on,multidevs=remap"
+    argv += ["-fsdev", root, "-device", f"virtio-9p-pci,fsdev=vb2root,mount_tag={TAG}"]
     return argv
 
 
