@@ -13,7 +13,7 @@ from conftest import Account, still
 import vb2user
 from vb2user.harness.pytest_plugin import VividDevice
 
-pytestmark = pytest.mark.usefixtures("balanced")
+pytestmark = [pytest.mark.usefixtures("balanced"), pytest.mark.one_kernel]
 
 
 @pytest.fixture

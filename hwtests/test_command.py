@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
-import pwd
 import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import BUFINFO, missing_source, still
+from forked import Command
+from forked import vb2user_command as run
 
 import vb2user
 from vb2user.harness.pytest_plugin import VividDevice
 
-VB2USER = [sys.executable, "-m", "vb2user"]
-
-
-def run(*args: str, **kwargs: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*VB2USER, *args], capture_output=True, text=True, check=False, **kwargs)
+pytestmark = pytest.mark.one_kernel
 
 
 def dma_bufs() -> int:
@@ -38,10 +35,10 @@ def path(vivid_vmalloc: VividDevice) -> str:
     return vivid_vmalloc.capture
 
 
-def refused(path: str | None, status: int, words: str, *args: str, **kwargs: Any) -> None:
+def refused(path: str | None, status: int, words: str, *args: str) -> None:
     """One line on standard error with ``words``, the exit status, and nothing left allocated."""
     before = dma_bufs()
-    done = run(*args, **kwargs)
+    done = run(*args)
     assert done.returncode == status, done.stderr
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 1, done.stderr
@@ -81,7 +78,8 @@ def test_info(vivid: VividDevice) -> None:
 
 
 def test_devices(path: str) -> None:
-    done = run("devices", "--json")
+    command = [sys.executable, "-m", "vb2user", "devices", "--json"]  # as a person does, once
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     (found,) = [d for d in json.loads(done.stdout)["devices"] if d["path"] == path]
     assert found["driver"] == "vivid"
@@ -121,14 +119,12 @@ def test_busy(path: str) -> None:
 
 def test_no_permission(path: str) -> None:
     mode = Path(path).stat().st_mode
-    nobody = pwd.getpwnam("nobody")
+    # Only the node is closed to it: the interpreter's own files may lie where nobody cannot read.
+    for module in ("vb2user.cli.capture", "numpy"):
+        importlib.import_module(module)
     Path(path).chmod(0o600)
     try:
-        # Only the node is closed to it: the interpreter's own files may lie where nobody cannot read.
-        probe = f"import os; os.setgroups([]); os.setgid({nobody.pw_gid}); os.setuid({nobody.pw_uid}); "
-        probe += f"import sys; sys.argv = ['vb2user', 'capture', '{path}']; main()"
-        code = "from vb2user.cli.main import main; import vb2user.cli.capture, numpy; " + probe
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        done = run("capture", path, user="nobody")
     finally:
         Path(path).chmod(mode)
     assert done.returncode == 3, done.stderr
@@ -159,19 +155,19 @@ def test_no_such_heap(path: str) -> None:
 def test_interrupted(path: str, memory: str, tmp_path: Path, vivid_vmalloc: VividDevice) -> None:
     before = dma_bufs()
     output = tmp_path / "frames.raw"
-    args = [*VB2USER, "capture", path, "--memory", memory, "--count", "100000", "-o", str(output), "--json"]
+    args = ["capture", path, "--memory", memory, "--count", "100000", "-o", str(output), "--json"]
     if memory == "dmabuf":  # from a device: on 6.1 there is no heap
         args += ["--heap", vivid_vmalloc.output]
-    process = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = Command(*args)
     while not output.exists() or output.stat().st_size < 640 * 360 * 2:
-        assert process.poll() is None, process.communicate()
+        assert process.running, process.wait()
         os.sched_yield()
     process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert stdout == ""
+    done = process.wait()
+    assert done.returncode == 130
+    assert done.stdout == ""
     assert re.fullmatch(
-        r"vb2user: interrupted after \d+ of 100000 frames; everything was given back\n", stderr
+        r"vb2user: interrupted after \d+ of 100000 frames; everything was given back\n", done.stderr
     )
     assert dma_bufs() == before
     with vb2user.open(path) as cam:

@@ -13,6 +13,8 @@ from conftest import missing_source
 import vb2user
 from vb2user.harness.pytest_plugin import VividDevice
 
+pytestmark = pytest.mark.one_kernel
+
 ROOT = Path(__file__).parents[1]
 EXAMPLES = [
     pytest.param(code, id=f"{name} {number}")

@@ -15,7 +15,7 @@ from conftest import Account, Next, memory_of, still
 import vb2user
 from vb2user.harness.pytest_plugin import VividDevice
 
-pytestmark = pytest.mark.usefixtures("balanced")
+pytestmark = [pytest.mark.usefixtures("balanced"), pytest.mark.one_kernel]
 
 #: Every control of vivid's that makes something fail. A kernel with one more shall be noticed here.
 INJECTIONS = {

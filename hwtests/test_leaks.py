@@ -8,6 +8,8 @@ from conftest import Resources, missing_source, still
 import vb2user
 from vb2user.harness.pytest_plugin import VividDevice
 
+pytestmark = pytest.mark.one_kernel
+
 CYCLES = 1000
 
 

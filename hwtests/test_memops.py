@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Scattered, missing_source, still
+from forked import vb2user_command
 from test_vb2probe import alternating
 
 import vb2user
@@ -356,6 +357,8 @@ def test_memory_that_does_not_fit_is_detached_again(
 
 
 def _memops(*args: str, wrap: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    if not wrap:
+        return vb2user_command("memops", *args)
     command = [*wrap, sys.executable, "-m", "vb2user", "memops", *args]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 

@@ -42,6 +42,8 @@ from vb2user.trace import Ledger, Tracer, calibrate, settle
 from vb2user.uapi.calls import signal as video_signal
 from vb2user.uapi.enums import DvFlag, DvPolarity, DvStandard
 
+pytestmark = pytest.mark.one_kernel
+
 LONG = os.environ.get("VB2USER_SOAK") == "1"
 FRAMES = 100_000 if LONG else 600
 #: In a row, with nothing else happening: most of a long run's frames.

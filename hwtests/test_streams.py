@@ -18,7 +18,7 @@ import vb2user
 from vb2user.harness.pytest_plugin import VividDevice, VividFactory
 from vb2user.harness.vivid import Config, InstanceConfig
 
-pytestmark = pytest.mark.usefixtures("balanced")
+pytestmark = [pytest.mark.usefixtures("balanced"), pytest.mark.one_kernel]
 
 
 @pytest.fixture

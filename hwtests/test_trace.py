@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Scattered, missing_source, still
+from forked import vb2user_command
 
 import vb2user
 from vb2user.device.device import Device
@@ -442,8 +443,7 @@ def test_for_root_alone() -> None:
 
 def traced(path: str, *argv: str, options: tuple[str, ...] = (), status: int = 0) -> dict[str, object]:
     """The document of ``vb2user trace --json``."""
-    command = ["vb2user", "trace", "--json", *options, path, "--", *argv]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180)
+    done = vb2user_command("trace", "--json", *options, path, "--", *argv)
     assert done.returncode == status, done.stderr
     document = json.loads(done.stdout)
     assert isinstance(document, dict)
@@ -582,12 +582,11 @@ def test_only_the_commands_own(vivid_vmalloc: VividDevice, tmp_path: Path) -> No
 def test_the_commands_failure_is_ours(vivid_vmalloc: VividDevice) -> None:
     found = traced(vivid_vmalloc.capture, "sh", "-c", "echo to stdout; exit 7", status=1)
     assert found["command"] == {"argv": ["sh", "-c", "echo to stdout; exit 7"], "status": 7}
-    base = ["vb2user", "trace", vivid_vmalloc.capture]
-    assert subprocess.run([*base, "--", "/no/such/program"], capture_output=True).returncode == 2
-    assert subprocess.run(base, capture_output=True).returncode == 2
-    gone = subprocess.run(["vb2user", "trace", "/dev/video99", "--", "true"], capture_output=True)
-    assert gone.returncode == 3
-    plain = subprocess.run([*base, "--", "echo", "-n", "unchanged"], capture_output=True, text=True)
+    base = ["trace", vivid_vmalloc.capture]
+    assert vb2user_command(*base, "--", "/no/such/program").returncode == 2
+    assert vb2user_command(*base).returncode == 2
+    assert vb2user_command("trace", "/dev/video99", "--", "true").returncode == 3
+    plain = vb2user_command(*base, "--", "echo", "-n", "unchanged")
     assert plain.returncode == 0
     assert plain.stdout.startswith("unchanged")
     assert plain.stdout.endswith("balanced\n")

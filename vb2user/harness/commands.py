@@ -303,7 +303,8 @@ def vm_run(
 ) -> None:
     """Run COMMAND as root in a stock kernel; ends with COMMAND's exit status.
 
-    The guest sees this machine's files; what it writes is dropped, but for the results folder. To
+    The guest sees this machine's files as they are when it starts (don't change what it uses
+    meanwhile: it keeps them cached); what it writes is dropped, but for the results folder. To
     keep a file: vb2user vm run -- sh -c 'vb2user capture /dev/video0 -o $VB2USER_RESULTS/x.raw'.
 
     Exit status 3 and a word on standard error mean that the machine was lost or could not be made, 2 that

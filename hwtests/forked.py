@@ -1,0 +1,90 @@
+"""The command line in a child of the tests' own process.
+
+All of it is real (file descriptors, signals, exit status), only no interpreter starts, which takes an
+emulated machine many seconds. The start itself is seen where a test runs ``python -m vb2user``.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import pwd
+import signal
+import subprocess
+import sys
+import tempfile
+import traceback
+import warnings
+
+from vb2user.cli.main import main
+
+
+class Command:
+    """``vb2user ARGS``, running; as another user, if asked for."""
+
+    def __init__(self, *args: str, user: str | None = None) -> None:
+        self.args = ("vb2user", *args)
+        self._files = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115 - closed by wait()
+        who = None if user is None else pwd.getpwnam(user)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # from Python 3.12 on: fork with threads
+            self._pid = os.fork()
+        if self._pid == 0:
+            _be(self.args, [file.fileno() for file in self._files], who)
+        self._status: int | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        if self._status is None:
+            pid, status = os.waitpid(self._pid, os.WNOHANG)
+            if pid:
+                self._status = os.waitstatus_to_exitcode(status)
+        return self._status is None
+
+    def send_signal(self, number: signal.Signals) -> None:
+        os.kill(self._pid, number)
+
+    def wait(self) -> subprocess.CompletedProcess[str]:
+        """What it ended with and said."""
+        if self._status is None:
+            self._status = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+        said = []
+        for file in self._files:
+            file.seek(0)
+            said.append(file.read().decode())
+            file.close()
+        return subprocess.CompletedProcess(self.args, self._status, *said)
+
+
+def _be(args: tuple[str, ...], outputs: list[int], who: pwd.struct_passwd | None) -> None:
+    """The child's part; never returns."""
+    status = 99
+    try:
+        gc.freeze()  # what the tests hold is not this child's to finalise
+        for number, fd in enumerate([os.open(os.devnull, os.O_RDONLY), *outputs]):
+            os.dup2(fd, number)
+        sys.stdin, sys.stdout, sys.stderr = (
+            open(fd, mode, closefd=False)  # noqa: SIM115
+            for fd, mode in ((0, "r"), (1, "w"), (2, "w"))
+        )
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if who is not None:
+            os.setgroups([])
+            os.setgid(who.pw_gid)
+            os.setuid(who.pw_uid)
+        sys.argv = list(args)
+        main()
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(status)
+
+
+def vb2user_command(*args: str, user: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run ``vb2user ARGS`` to its end."""
+    return Command(*args, user=user).wait()
