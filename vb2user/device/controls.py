@@ -1,11 +1,15 @@
 """Layer 4: a node's controls by name, number or attribute-like name.
 
+Here are the names and single calls; what people touch is :class:`~vb2user.device.control_set.Controls`.
+
 Source: https://docs.kernel.org/userspace-api/media/v4l/extended-controls.html
 """
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Sequence
 
 from vb2user.errors import UsageError
 from vb2user.uapi.calls.controls import (
@@ -18,23 +22,66 @@ from vb2user.uapi.calls.controls import (
 from vb2user.uapi.kernel import Fd
 
 
+class NoSuchControl(UsageError, AttributeError, KeyError):
+    """The node has no control of this name or number: by attribute, by item, or by any other way."""
+
+
 def slug(name: str) -> str:
     """``"OSD Text Mode"`` as ``osd_text_mode``: what v4l2-ctl calls a control, too."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
+def slugs(found: Sequence[ControlInfo]) -> list[str]:
+    """What each of a node's controls is called: its :func:`slug`, and where two share that, their ids."""
+    plain = [slug(info.name) for info in found]
+    return [
+        name if name and plain.count(name) == 1 else f"{info.id:#010x}"
+        for name, info in zip(plain, found, strict=True)
+    ]
+
+
+def pick(found: Sequence[ControlInfo], which: int | str) -> ControlInfo | None:
+    """The control with this id, name, :func:`slug`, or name in the kernel's headers (``V4L2_CID_…``)."""
+    if isinstance(which, int):
+        return next((info for info in found if info.id == which), None)
+    for info in found:
+        if which in (info.name, slug(info.name)):
+            return info
+    if re.fullmatch(r"0x[0-9a-fA-F]+|[0-9]+", which):
+        return pick(found, int(which, 0) if which.startswith("0x") else int(which))
+    # Drivers, and kernels, have different words for the same control; 700 members, imported only for this.
+    from vb2user.uapi.controls import ControlId
+
+    member = ControlId.__members__.get(which.upper().removeprefix("V4L2_CID_"))
+    return None if member is None else pick(found, int(member))
+
+
+def missing(device: str, which: int | str, names: Sequence[str]) -> NoSuchControl:
+    """The error for a control that is not there, which names near matches, or else all there are."""
+    wanted = f"{which:#x}" if isinstance(which, int) else repr(which)
+    near = near_matches(which, names) if isinstance(which, str) else []
+    remedy = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(names) or 'none at all'}"
+    return NoSuchControl(f"{device} has no control {wanted}", remedy=remedy)
+
+
+def near_matches(wanted: str, names: Sequence[str]) -> list[str]:
+    """Which of ``names`` may have been meant, the likeliest first."""
+    plain = slug(wanted)
+    near = difflib.get_close_matches(plain, names, 4)
+    near += [name for name in names if plain and plain in name and name not in near]
+    return near[:6]
+
+
 def find_control(node: Fd, which: int | str) -> ControlInfo:
     """A control by its id, its name, or its name as :func:`slug` writes it.
 
-    UsageError: there is none; the message lists what there is.
+    NoSuchControl: there is none; the message names near matches, or what there is.
     """
     found = list(list_controls(node))
-    for info in found:
-        if which == info.id or (isinstance(which, str) and which in (info.name, slug(info.name))):
-            return info
-    wanted = f"{which:#x}" if isinstance(which, int) else repr(which)
-    names = ", ".join(slug(i.name) for i in found) or "none at all"
-    raise UsageError(f"{node.name} has no control {wanted}", remedy=f"it has {names}")
+    info = pick(found, which)
+    if info is None:
+        raise missing(node.name, which, slugs(found))
+    return info
 
 
 def get_control(node: Fd, which: int | str | ControlInfo) -> ControlValue:

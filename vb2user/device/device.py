@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import os
+import weakref
 from fractions import Fraction
 from typing import TYPE_CHECKING, TypeVar
 
@@ -22,6 +23,9 @@ from vb2user.uapi.fourcc import FourCC
 from vb2user.uapi.kernel import Fd, open_node
 
 if TYPE_CHECKING:
+    from vb2user.device.control_set import Controls
+    from vb2user.device.events import Events, What
+    from vb2user.device.restoring import Restored
     from vb2user.uapi.calls.controls import ControlInfo, ControlValue, MenuItem
 
 _CAPTURE = (
@@ -57,6 +61,8 @@ class Device:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._closed = False
+        self._controls: Controls | None = None
+        self._events: weakref.WeakSet[Events] = weakref.WeakSet()
         self._node = open_node(path)
         try:
             self.capability = calls.querycap(self._node)
@@ -249,6 +255,15 @@ class Device:
 
     # Loaded on use: most programs that capture set no control.
 
+    @property
+    def controls(self) -> Controls:
+        """The controls by attribute, name or id: ``cam.controls.brightness = 64``."""
+        if self._controls is None:
+            from vb2user.device.control_set import Controls
+
+            self._controls = Controls(self)
+        return self._controls
+
     def list_controls(self) -> list[ControlInfo]:
         """Every control of this node, compound ones included."""
         from vb2user.uapi.calls.controls import list_controls
@@ -275,6 +290,45 @@ class Device:
         from vb2user.device.controls import set_control
 
         return set_control(self._node, which, value)
+
+    def save_settings(self, path: str | os.PathLike[str]) -> None:
+        """Write controls, input, format and rate to a file, ``.toml`` or ``.json``."""
+        from vb2user.device.settings import save
+
+        save(self, path, stream=True)
+
+    def restore_settings(self, path: str | os.PathLike[str]) -> Restored:
+        """Set what :meth:`save_settings` has written; what could not be set is in the report, see ``ok``."""
+        from vb2user.device.settings import restore
+
+        return restore(self, path, stream=True)
+
+    # -- events -------------------------------------------------------------------------------------
+
+    def events(self, *what: What, initial: bool = False, timeout: float | None = None) -> Events:
+        """``VIDIOC_SUBSCRIBE_EVENT``: what the device tells by itself: an iterator, also an asynchronous one.
+
+        Args:
+            what: ``"source_change"``, ``"eos"``, ``"frame_sync"``, ``"vsync"``, ``"motion_det"``, ``"ctrl"``
+                (all controls), or a type with the object's id: ``(EventType.SOURCE_CHANGE, 1)``.
+            initial: the present state first, where the event has one.
+            timeout: seconds to wait for each; None: for ever.
+
+        EINVAL: the driver has no such event; ENOTTY: it has none at all.
+        """
+        from vb2user.device.events import Events, subscriptions
+
+        if not what:
+            raise UsageError(f"{self.path}: events of no type", remedy="name some, e.g. 'source_change'")
+        made = Events(self, subscriptions(self, what), initial=initial, timeout=timeout)
+        self._events.add(made)
+        if self._closed:  # meanwhile, by another thread, which did not see these
+            made.close()
+        return made
+
+    def open_events(self) -> list[Events]:
+        """The iterators of events that were not closed."""
+        return [one for one in list(self._events) if not one.closed]
 
     # -- memory -------------------------------------------------------------------------------------
 
@@ -364,8 +418,10 @@ class Device:
         old.close()
 
     def close(self) -> None:
-        """Close the node. Idempotent."""
+        """Close the node, and end its events. Idempotent."""
         self._closed = True
+        for one in list(self._events):
+            one.close()
         self._node.close()
 
     def __enter__(self: _Self) -> _Self:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vb2user.errors import KernelError, kernel_error
+from vb2user.errors import KernelError, NotSupported, kernel_error
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.calls.control_values import ControlInfo as ControlInfo
 from vb2user.uapi.calls.control_values import ControlValue as ControlValue
@@ -130,6 +130,14 @@ def list_controls(fd: Fd, *, classes: bool = False) -> Iterator[ControlInfo]:
         if info.flags & CtrlFlag.DISABLED or (info.type == CtrlType.CTRL_CLASS and not classes):
             continue
         yield info
+
+
+def query_control(fd: Fd, id: int) -> ControlInfo:
+    """One control, by the newer ioctl or, where the driver has only that, the older one. Errors as theirs."""
+    try:
+        return query_ext_ctrl(fd, id)
+    except NotSupported:
+        return queryctrl(fd, id)
 
 
 def _next_simple(fd: Fd, id: int) -> ControlInfo:

@@ -1,0 +1,172 @@
+"""Layer 4: one control of a node, as people touch it.
+
+Source: https://docs.kernel.org/userspace-api/media/v4l/extended-controls.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from vb2user.device.control_convert import Value, choice, to_kernel, to_people
+from vb2user.device.control_show import Look, html_table, one_line
+from vb2user.errors import UsageError, Vb2Error
+from vb2user.uapi.calls.controls import (
+    ControlInfo,
+    ControlValue,
+    MenuItem,
+    g_ext_ctrls,
+    query_control,
+    querymenu,
+    s_ext_ctrls,
+)
+from vb2user.uapi.enums import CtrlFlag, CtrlType, CtrlWhich
+from vb2user.uapi.kernel import Fd
+
+
+class Control:
+    """A control of a device. Nothing but its name, id and type is remembered: all else is asked for.
+
+    Made by :class:`~vb2user.device.control_set.Controls`.
+
+    Attributes:
+        id: ``V4L2_CID_*``.
+        name: what to call it: ``osd_text_mode``.
+        title: the driver's words: ``OSD Text Mode``.
+        type: of each element.
+    """
+
+    def __init__(self, node: Callable[[], Fd], info: ControlInfo, name: str) -> None:
+        self._node = node
+        self._known = info
+        self._items: tuple[MenuItem, ...] | None = None
+        self.id = info.id
+        self.name = name
+        self.title = info.name
+        self.type = info.type
+
+    # -- what it is ---------------------------------------------------------------------------------
+
+    @property
+    def info(self) -> ControlInfo:
+        """``VIDIOC_QUERY_EXT_CTRL``: what the driver says of it now; ranges and flags may change."""
+        self._known = query_control(self._node(), self.id)
+        return self._known
+
+    @property
+    def minimum(self) -> int:
+        """Lowest value; of a string its shortest length in bytes."""
+        return self.info.minimum
+
+    @property
+    def maximum(self) -> int:
+        """Highest value; of a string its longest length in bytes; of a bit mask the bits there are."""
+        return self.info.maximum
+
+    @property
+    def step(self) -> int:
+        """Between values, or lengths. A value between two steps is rounded by the driver."""
+        return self.info.step
+
+    @property
+    def flags(self) -> CtrlFlag:
+        """``V4L2_CTRL_FLAG_*``, as they are now."""
+        return self.info.flags
+
+    @property
+    def items(self) -> tuple[MenuItem, ...]:
+        """``VIDIOC_QUERYMENU``: what a menu offers; empty for other controls."""
+        if self._items is None:
+            self._items = tuple(querymenu(self._node(), self._known))
+        return self._items
+
+    @property
+    def choices(self) -> dict[int, str]:
+        """A menu's texts by their indexes; empty for other controls."""
+        return {item.index: item.name for item in self.items}
+
+    # -- its value ----------------------------------------------------------------------------------
+
+    @property
+    def value(self) -> Value:
+        """The value now (``VIDIOC_G_EXT_CTRLS``).
+
+        bool for BOOLEAN, int for numbers, bit masks and a menu's index, str, a tuple of ints for arrays,
+        bytes for compound controls. Set it (``VIDIOC_S_EXT_CTRLS``) by the same, a menu also by its text.
+
+        UsageError: no value for this control, out of range included. KernelError: EACCES: write-only or
+        read-only; EBUSY: it cannot change now.
+        """
+        info = self.info
+        return to_people(info, g_ext_ctrls(self._node(), [info])[0])
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        self.set(value)
+
+    def set(self, value: Any) -> Value:
+        """Set :attr:`value`; returns what the driver took, which its steps may have changed."""
+        info = self.info
+        taken = s_ext_ctrls(self._node(), [(info, to_kernel(info, self.items, value))])[0]
+        return to_people(info, taken)
+
+    @property
+    def text(self) -> str:
+        """A menu's text now; for other controls the value as text."""
+        value = self.value
+        found = choice(self.items, value)
+        return str(value) if found is None else found
+
+    @property
+    def default(self) -> Value:
+        """The value that :meth:`reset` sets."""
+        info = self.info
+        return to_people(info, default_of(self._node(), info))
+
+    def press(self) -> None:
+        """Do what the button does. UsageError: it is none."""
+        if self.type != CtrlType.BUTTON:
+            raise UsageError(f"control {self.title!r} is no button", remedy="set its value instead")
+        s_ext_ctrls(self._node(), [(self.info, 1)])
+
+    def reset(self) -> Value:
+        """Set the default; returns what the driver took. UsageError: a button has none."""
+        if self.type == CtrlType.BUTTON:
+            raise UsageError(f"control {self.title!r} is a button, which has no default")
+        info = self.info
+        return to_people(info, s_ext_ctrls(self._node(), [(info, default_of(self._node(), info))])[0])
+
+    def __int__(self) -> int:
+        value = self.value
+        if isinstance(value, int):
+            return int(value)
+        raise UsageError(f"control {self.title!r} has no number for its value, but {value!r}")
+
+    # -- to look at ---------------------------------------------------------------------------------
+
+    def look(self) -> Look:
+        """All of it at once, for tables."""
+        info = self.info
+        value = None
+        if not info.flags & CtrlFlag.WRITE_ONLY:
+            try:
+                value = to_people(info, g_ext_ctrls(self._node(), [info])[0])
+            except Vb2Error:  # a driver that cannot tell it now
+                value = None
+        return Look(self.name, info, value, self.items)
+
+    def __repr__(self) -> str:
+        try:
+            return f"<Control {one_line(self.look())}>"
+        except Vb2Error as e:
+            return f"<Control {self.name}: {e}>"
+
+    def _repr_html_(self) -> str:
+        return html_table([self.look()])
+
+
+def default_of(node: Fd, info: ControlInfo) -> ControlValue:
+    """A control's default: told by the query, or where a payload holds it by ``V4L2_CTRL_WHICH_DEF_VAL``."""
+    if not info.has_payload:
+        return info.default_value & 0xFFFFFFFF if info.type == CtrlType.BITMASK else info.default_value
+    return g_ext_ctrls(node, [info], CtrlWhich.DEF_VAL)[0]

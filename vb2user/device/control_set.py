@@ -1,0 +1,221 @@
+"""Layer 4: all controls of a device: ``cam.controls``.
+
+Source: https://docs.kernel.org/userspace-api/media/v4l/extended-controls.html
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from vb2user.device.control import Control, default_of
+from vb2user.device.control_convert import Value, to_kernel, to_people
+from vb2user.device.control_show import html_table, one_line
+from vb2user.device.controls import missing, pick, slugs
+from vb2user.device.restoring import Restored, bring_to, is_setting
+from vb2user.errors import UsageError, Vb2Error
+from vb2user.uapi.calls.controls import ControlInfo, ControlValue, list_controls, s_ext_ctrls
+from vb2user.uapi.kernel import Fd
+
+if TYPE_CHECKING:
+    from vb2user.device.device import Device
+    from vb2user.device.events import Events
+
+
+class Controls:
+    """The controls of a device, by attribute, name or id.
+
+        cam.controls.brightness = 64
+        cam.controls["OSD Text Mode"] = "None"
+        cam.controls.set(brightness=64, contrast=20)
+        print(cam.controls.brightness)          # value, range, step, default, flags
+        print(cam.controls.brightness.value)
+
+    A control whose name is that of a method here (or begins with a digit) is reached as an item:
+    ``cam.controls["reset"]``. Iterating yields :class:`~vb2user.device.control.Control` objects by their ids.
+    """
+
+    _device: Device
+
+    def __init__(self, device: Device) -> None:
+        # By this way, since an assignment sets a control.
+        self.__dict__.update(_device=device, _found=None, _for=None)
+
+    # -- which there are ----------------------------------------------------------------------------
+
+    @property
+    def node(self) -> Fd:
+        """The device's file descriptor."""
+        return self._device.node
+
+    def _all(self, *, anew: bool = False) -> dict[int, Control]:
+        """By id; asked for once, and anew when the device came back on another node."""
+        node = self._device.node
+        if anew or self.__dict__["_for"] is not node:
+            infos = list(list_controls(node))
+            made = {
+                info.id: Control(lambda: self._device.node, info, name)
+                for info, name in zip(infos, slugs(infos), strict=True)
+            }
+            self.__dict__.update(_found=made, _for=node)
+        found: dict[int, Control] = self.__dict__["_found"]
+        return found
+
+    def __getitem__(self, which: int | str) -> Control:
+        for anew in (False, True):  # drivers may add controls, e.g. with a format
+            found = self._all(anew=anew)
+            info = pick([control._known for control in found.values()], which)
+            if info is not None:
+                return found[info.id]
+        raise missing(self._device.path, which, self.names())
+
+    def __setitem__(self, which: int | str, value: Any) -> None:
+        self[which].set(value)
+
+    def __getattr__(self, name: str) -> Control:
+        if name.startswith("_"):  # what Python and notebooks look for, not a control
+            raise AttributeError(name)
+        return self[name]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name.startswith("_") or hasattr(type(self), name):
+            raise AttributeError(f"{name!r} is no control", name=name, obj=self)
+        self[name].set(value)
+
+    def names(self) -> list[str]:
+        """What the controls are called."""
+        return [control.name for control in self._all().values()]
+
+    def __iter__(self) -> Iterator[Control]:
+        return iter(list(self._all().values()))
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def __contains__(self, which: object) -> bool:
+        if not isinstance(which, (int, str)):
+            return False
+        try:
+            self[which]
+        except UsageError:
+            return False
+        return True
+
+    def __dir__(self) -> list[str]:
+        try:
+            names = [name for name in self.names() if name.isidentifier()]
+        except Vb2Error:  # closed, or gone: its methods are left
+            names = []
+        return sorted({*super().__dir__(), *names})
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return self.names()
+
+    # -- values -------------------------------------------------------------------------------------
+
+    def get(self, *which: int | str) -> dict[str, Value]:
+        """The values of these controls, or of all that can be read, by their names."""
+        if which:
+            chosen = [self[one] for one in which]
+            return {control.name: control.value for control in chosen}
+        looks = [control.look() for control in self]
+        return {look.name: look.value for look in looks if look.value is not None}
+
+    def set(self, values: Mapping[int | str, Any] | None = None, /, **named: Any) -> dict[str, Value]:
+        """Set several controls in one request (``VIDIOC_S_EXT_CTRLS``), in the order given.
+
+        The driver takes clusters together, and checks all before it sets any (but texts, see
+        :class:`~vb2user.uapi.calls.controls.ControlError`).
+
+        Args:
+            values: by name or id.
+            named: by name.
+
+        Returns:
+            What the driver took, by name.
+
+        Raises:
+            UsageError: no such control, or no value for it: nothing was set.
+            ControlError: the driver refuses one: ``control_name`` says which, and ``errno`` why.
+        """
+        wanted: dict[int, tuple[Control, ControlInfo, ControlValue]] = {}
+        for which, value in [*(values or {}).items(), *named.items()]:
+            control = self[which]
+            info = control.info
+            wanted[control.id] = control, info, to_kernel(info, control.items, value)
+        if not wanted:
+            return {}
+        taken = s_ext_ctrls(self.node, [(info, value) for _, info, value in wanted.values()])
+        return {
+            control.name: to_people(info, value)
+            for (control, info, _), value in zip(wanted.values(), taken, strict=True)
+        }
+
+    def reset(self, *which: int | str) -> Restored:
+        """Set the defaults of these controls, or of all, in an order that works.
+
+        Read-only ones and buttons have none. Returns what became of it; refusals do not raise.
+        """
+        chosen = [self[one] for one in which] or [control for control in self if is_setting(control.info)]
+        report = Restored()
+        wanted: dict[Control, ControlValue] = {}
+        for control in chosen:
+            info = control.info
+            if is_setting(info):
+                wanted[control] = default_of(self.node, info)
+            else:
+                report.skipped[control.name] = "it is a button, read-only, or governed by the device"
+        return bring_to(self.node, wanted, report)
+
+    # -- events and files ---------------------------------------------------------------------------
+
+    def events(self, *which: int | str, initial: bool = False, timeout: float | None = None) -> Events:
+        """Changes of these controls, or of all, by whomever: an iterator, also an asynchronous one.
+
+        Args:
+            which: by name or id.
+            initial: tell the present values first.
+            timeout: seconds to wait for each event; None: for ever.
+
+        Returns:
+            :class:`~vb2user.device.events.Events` of :class:`~vb2user.device.events.ControlEvent`.
+        """
+        from vb2user.uapi.enums import EventType
+
+        chosen = [self[one].id for one in which] or [control.id for control in self]
+        whats = [(EventType.CTRL, id) for id in chosen]
+        return self._device.events(*whats, initial=initial, timeout=timeout)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write all settings among the controls to a file, ``.toml`` or ``.json``.
+
+        Left out are buttons, read-only and write-only controls, and what the device changes by itself.
+        """
+        from vb2user.device.settings import save
+
+        save(self._device, path, stream=False)
+
+    def restore(self, path: str | os.PathLike[str]) -> Restored:
+        """Set what :meth:`save` has written, in an order that works whatever depends on what.
+
+        Returns:
+            What was set, what was skipped or failed, and why. Refusals do not raise: look at ``ok``.
+
+        UsageError: no file of settings.
+        """
+        from vb2user.device.settings import restore
+
+        return restore(self._device, path, stream=False)
+
+    # -- to look at ---------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        try:
+            lines = [one_line(control.look()) for control in self]
+        except Vb2Error as e:
+            return f"<Controls of {self._device.path}: {e}>"
+        return "\n  ".join([f"<Controls of {self._device.path}: {len(lines)}", *lines]) + ">"
+
+    def _repr_html_(self) -> str:
+        return html_table(control.look() for control in self)

@@ -1,0 +1,117 @@
+"""Layer 4: controls for the eye: a line, a table, a table for notebooks. Pure."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from vb2user.device.control_convert import Value, choice
+from vb2user.uapi.calls.controls import ControlInfo, MenuItem
+from vb2user.uapi.enums import CtrlFlag, CtrlType
+
+#: What says nothing to people.
+_INNER = CtrlFlag.HAS_PAYLOAD | CtrlFlag.HAS_WHICH_MIN_MAX
+#: Longer values than this are cut where they are shown.
+_LONGEST = 40
+COLUMNS = ("control", "type", "value", "takes", "default", "flags")
+
+
+@dataclass(frozen=True)
+class Look:
+    """A control at one moment.
+
+    Attributes:
+        name: what to call it.
+        info: what the driver says of it.
+        value: None where it cannot be read.
+        items: a menu's.
+    """
+
+    name: str
+    info: ControlInfo
+    value: Value | None
+    items: Sequence[MenuItem]
+
+
+def kind(info: ControlInfo) -> str:
+    """Its type in small letters, and its dimensions: ``u8[8][16]``."""
+    names = {CtrlType.INTEGER64: "integer 64", CtrlType.INTEGER_MENU: "integer menu"}
+    return names.get(info.type, str(info.type).lower()) + "".join(f"[{n}]" for n in info.dims)
+
+
+def shown(look: Look, value: Value | None) -> str:
+    """A value as it is shown: bit masks in hexadecimal, menus with their text, long ones cut."""
+    if value is None:
+        return "-"
+    if isinstance(value, (bytes, tuple)):
+        text = value.hex() if isinstance(value, bytes) else ",".join(map(str, value))
+        return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+    if isinstance(value, str):
+        return repr(value)
+    if look.info.type == CtrlType.BITMASK:
+        return f"{value:#x}"
+    if look.info.is_menu:
+        return f"{value} ({choice(look.items, value) or '?'})"
+    return str(value)
+
+
+def takes(look: Look) -> str:
+    """What it takes: range and step, or the choices."""
+    info = look.info
+    if info.is_menu and not info.has_payload:
+        return ", ".join(f"{item.index}: {item.name}" for item in look.items)
+    if info.type == CtrlType.BUTTON:
+        return "to be pressed"
+    if info.type == CtrlType.BITMASK:
+        return f"bits of {info.maximum:#x}"
+    step = f" by {info.step}" if info.step > 1 else ""
+    if info.type == CtrlType.STRING:
+        return f"{info.minimum} to {info.maximum} bytes{step}"
+    if info.has_payload and not info.maximum:
+        return f"{info.elems * info.elem_size} bytes"
+    return f"{info.minimum} to {info.maximum}{step}"
+
+
+def default(look: Look) -> str:
+    """Its default; empty where a payload holds it, or there is none."""
+    if look.info.has_payload or look.info.type == CtrlType.BUTTON:
+        return ""
+    value = look.info.default_value
+    if look.info.type == CtrlType.BOOLEAN:
+        return str(bool(value))
+    return f"{value & 0xFFFFFFFF:#x}" if look.info.type == CtrlType.BITMASK else str(value)
+
+
+def flags(info: ControlInfo) -> str:
+    """Its flags, in small letters."""
+    return ", ".join(name.lower().replace("_", "-") for name in (info.flags & ~_INNER).names())
+
+
+def one_line(look: Look) -> str:
+    """``brightness: 128 (integer, 0 to 255, default 128, slider)``."""
+    told = [kind(look.info), takes(look)]
+    told += [f"default {default(look)}"] if default(look) else []
+    told += [flags(look.info)] if flags(look.info) else []
+    return f"{look.name}: {shown(look, look.value)} ({', '.join(told)})"
+
+
+def row(look: Look) -> tuple[str, ...]:
+    """The cells for :data:`COLUMNS`."""
+    return (
+        look.name,
+        kind(look.info),
+        shown(look, look.value),
+        takes(look),
+        default(look),
+        flags(look.info),
+    )
+
+
+def html_table(looks: Iterable[Look]) -> str:
+    """The same as a table for notebooks."""
+    head = "".join(f"<th>{name}</th>" for name in COLUMNS)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row(look)) + "</tr>" for look in looks
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

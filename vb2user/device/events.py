@@ -1,0 +1,360 @@
+"""Layer 4: what a device tells by itself, as an iterator: ``cam.events(…)``, ``cam.controls.events(…)``.
+
+Events come on a file handle of their own, so that several iterators do not take each other's, what one's own
+program changes is told, too, and a close ends every subscription. Only where a handle is a context of its own
+(memory to memory), or the driver allows a single one, the device's own is used, by one iterator at a time.
+
+Nothing is dequeued before it is asked for, under asyncio neither: what was not asked for waits in the kernel,
+which keeps the newest of each kind and counts the others (:attr:`DeviceEvent.lost`).
+
+Source: https://docs.kernel.org/userspace-api/media/v4l/vidioc-dqevent.html and vidioc-subscribe-event.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vb2user.device.control_convert import Value, choice, to_people
+from vb2user.errors import ClosedError, DeviceBusy, KernelError, StateError, StreamTimeout, UsageError
+from vb2user.uapi import fork
+from vb2user.uapi.calls.events import (
+    ControlChange,
+    Event,
+    Payload,
+    dqevent,
+    subscribe_event,
+    unsubscribe_event,
+)
+from vb2user.uapi.enums import Cap, CtrlChange, CtrlFlag, CtrlType, EventSubFlag, EventType
+from vb2user.uapi.kernel import POLLERR, POLLHUP, POLLPRI, Fd, eventfd
+from vb2user.uapi.readiness import Readiness
+
+if TYPE_CHECKING:
+    from vb2user.device.control import Control
+    from vb2user.device.device import Device
+
+What = EventType | str | tuple[EventType, int]
+
+_M2M = Cap.VIDEO_M2M | Cap.VIDEO_M2M_MPLANE
+
+
+@dataclass(frozen=True)
+class DeviceEvent:
+    """Something that happened.
+
+    Attributes:
+        type: what.
+        id: to which object: a control, an input or a pad.
+        payload: the details, by the type.
+        lost: events just before this one that never came: the kernel keeps the newest of each object.
+        sequence: counts the events of this iterator.
+        timestamp_ns: CLOCK_MONOTONIC, nanoseconds.
+    """
+
+    type: EventType
+    id: int
+    payload: Payload
+    lost: int
+    sequence: int
+    timestamp_ns: int
+
+
+@dataclass(frozen=True)
+class ControlEvent(DeviceEvent):
+    """A control changed.
+
+    Attributes:
+        control: which.
+        changes: what of it: its value, flags, range. Those of events that were lost on the way are in it.
+        flags: its flags now.
+        value: its value then; for texts, arrays and compound controls, which events do not carry, the value
+            when the event was asked for. None where it cannot be read.
+    """
+
+    control: Control
+    changes: CtrlChange
+    flags: CtrlFlag
+    value: Value | None
+
+    @property
+    def text(self) -> str | None:
+        """A menu's text; None for other controls."""
+        return choice(self.control.items, self.value)
+
+
+class Events:
+    """Events of a device, each as soon as it is asked for: ``for``, ``async for``, or one by one.
+
+    A loop ends when the events, or the device, are closed: from any thread or task. An unplugged device
+    raises DeviceGone. Any threads may read, each event goes to one of them; of tasks one at a time.
+
+    Args:
+        device: whose.
+        subscriptions: types and objects.
+        initial: the present state of each first (``V4L2_EVENT_SUB_FL_SEND_INITIAL``), where it has one.
+        timeout: seconds to wait for each; None: for ever.
+
+    Attributes:
+        lost: how many never came, by now.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        subscriptions: Sequence[tuple[EventType, int]],
+        *,
+        initial: bool = False,
+        timeout: float | None = None,
+    ) -> None:
+        self.lost = 0
+        self._device, self._timeout = device, timeout
+        self._name = device.path
+        self._born = fork.generation
+        self._lock = threading.Lock()
+        self._users = 0
+        self._closed = False
+        self._task_waits = False
+        self._subscriptions = list(subscriptions)
+        self._node, self._shared = _handle(device)
+        #: The number of the next event; the device's own handle may have counted others before.
+        self._expected: int | None = None if self._shared else 0
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._let_go)
+            self._wake = eventfd(f"wake of the events of {self._name}")
+            undo.callback(self._wake.close)
+            self._readiness = Readiness(self._node, POLLPRI)
+            undo.callback(self._readiness.close)
+            flags = EventSubFlag.ALLOW_FEEDBACK
+            for type, id in self._subscriptions:
+                subscribe_event(self._node, type, id, flags | (EventSubFlag.SEND_INITIAL if initial else 0))
+            undo.pop_all()
+
+    # -- one by one ---------------------------------------------------------------------------------
+
+    def next_event(self, timeout: float | None = None) -> DeviceEvent:
+        """Wait for the next one; ``timeout`` in seconds, else that of the constructor.
+
+        StreamTimeout: none came; ClosedError: it was closed, before or meanwhile; DeviceGone: unplugged.
+        """
+        deadline = self._deadline(timeout)
+        with self._using():
+            while True:
+                if (found := self._take()) is not None:
+                    return found
+                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                seen, woken = self._node.poll(POLLPRI, left, self._wake)
+                if not seen and not woken:
+                    raise self._late()
+                self._judge(seen)
+
+    async def anext_event(self, timeout: float | None = None) -> DeviceEvent:
+        """:meth:`next_event` for a task of asyncio. StateError: another task waits."""
+        deadline = self._deadline(timeout)
+        with self._using():
+            while True:
+                if (found := self._take()) is not None:
+                    return found
+                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                if not await self._ready(left):
+                    raise self._late()
+                self._judge(self._node.poll(POLLPRI, 0)[0])
+
+    def _deadline(self, timeout: float | None) -> float | None:
+        timeout = self._timeout if timeout is None else timeout
+        return None if timeout is None else time.monotonic() + timeout
+
+    def _take(self) -> DeviceEvent | None:
+        """The next one if it waits already."""
+        with self._lock:
+            if self._closed:
+                raise ClosedError(f"{self._name}: the events were closed")
+            event = dqevent(self._node)
+            if event is None:
+                return None
+            expected = event.sequence if self._expected is None else self._expected
+            self._expected = (event.sequence + 1) & 0xFFFFFFFF
+            lost = (event.sequence - expected) & 0xFFFFFFFF
+            self.lost += lost
+        return self._made(event, lost)
+
+    def _made(self, event: Event, lost: int) -> DeviceEvent:
+        plain = (event.type, event.id, event.payload, lost, event.sequence, event.timestamp_ns)
+        if not isinstance(event.payload, ControlChange):
+            return DeviceEvent(*plain)
+        control = self._device.controls[event.id]
+        change = event.payload
+        value: Value | None = None
+        if change.flags & CtrlFlag.HAS_PAYLOAD or change.type == CtrlType.STRING:
+            with contextlib.suppress(KernelError):
+                value = control.value
+        elif not change.flags & CtrlFlag.WRITE_ONLY:
+            value = to_people(control._known, change.value)
+        return ControlEvent(*plain, control, change.changes, change.flags, value)
+
+    def _judge(self, seen: int) -> None:
+        if seen & POLLPRI or not seen & (POLLERR | POLLHUP) or self._closed:
+            return
+        # No event will ever come, and DQEVENT would be asked for ever; of an unplugged device it says so.
+        if dqevent(self._node) is None:
+            raise self._node.error_of(errno.EIO, "poll")
+
+    def _late(self) -> StreamTimeout:
+        return StreamTimeout(f"{self._name}: no event came in time")
+
+    async def _ready(self, timeout: float | None) -> bool:
+        """Wait in the running loop for an event, the device's end or this object's; False: too late."""
+        if self._task_waits:
+            raise StateError(
+                f"{self._name}: another task waits for these events", remedy="let one task read them"
+            )
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[bool] = loop.create_future()
+
+        def tell(ready: bool) -> None:
+            if not future.done():
+                future.set_result(ready)
+
+        fd = self._readiness.fileno()
+        self._task_waits = True
+        timer = None
+        try:
+            loop.add_reader(fd, tell, True)
+            timer = None if timeout is None else loop.call_later(timeout, tell, False)
+            return await future
+        finally:
+            self._task_waits = False
+            if timer is not None:
+                timer.cancel()
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.remove_reader(fd)
+
+    # -- loops --------------------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[DeviceEvent]:
+        return self
+
+    def __next__(self) -> DeviceEvent:
+        try:
+            return self.next_event()
+        except ClosedError:
+            raise StopIteration from None
+
+    def __aiter__(self) -> Events:
+        return self
+
+    async def __anext__(self) -> DeviceEvent:
+        try:
+            return await self.anext_event()
+        except ClosedError:
+            raise StopAsyncIteration from None
+
+    # -- life ---------------------------------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._closed
+
+    @contextlib.contextmanager
+    def _using(self) -> Iterator[None]:
+        if self._born != fork.generation:
+            raise StateError(
+                f"{self._name}: these events are the parent's", remedy="ask for them after the fork"
+            )
+        with self._lock:
+            if self._closed:
+                raise ClosedError(f"{self._name}: the events were closed")
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                last = self.closed and not self._users
+            if last:
+                self._release()
+
+    def close(self) -> None:
+        """End the subscriptions, and every wait. Idempotent; any thread."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            last = not self._users
+            if not last and self._born == fork.generation:
+                self._wake.signal()
+                self._readiness.drop()
+        if last or self._born != fork.generation:
+            self._release()
+
+    def _release(self) -> None:
+        self._readiness.close()
+        self._wake.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if not self._shared:
+            self._node.close()
+        elif self._born == fork.generation:
+            for type, id in self._subscriptions:
+                with contextlib.suppress(KernelError, ClosedError):
+                    unsubscribe_event(self._node, type, id)
+
+    def __enter__(self) -> Events:
+        return self
+
+    def __exit__(self, kind: object, error: object, tb: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Events:
+        return self
+
+    async def __aexit__(self, kind: object, error: object, tb: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else f"{len(self._subscriptions)} subscribed, {self.lost} lost"
+        return f"<Events of {self._name}: {state}>"
+
+
+def _handle(device: Device) -> tuple[Fd, bool]:
+    """The file handle for events, and whether it is the device's own."""
+    if not device.caps & _M2M:
+        with contextlib.suppress(DeviceBusy):  # the driver allows one handle
+            return device.node.reopen(), False
+    if any(other._shared and not other.closed for other in device.open_events()):
+        raise StateError(
+            f"{device.path}: this device tells its events once only, and they are asked for already",
+            remedy="ask for all of them in one call of events()",
+        )
+    return device.node, True
+
+
+def subscriptions(device: Device, whats: Sequence[What]) -> list[tuple[EventType, int]]:
+    """What :meth:`Device.events` was asked for, as types and objects: all controls for ``ctrl``.
+
+    UsageError: no such event.
+    """
+    found: list[tuple[EventType, int]] = []
+    for what in whats:
+        if isinstance(what, tuple):
+            found.append((EventType(what[0]), what[1]))
+            continue
+        if isinstance(what, str):
+            name = what.upper().removeprefix("V4L2_EVENT_")
+            if name not in EventType.__members__ or name == "ALL":
+                known = [n.lower() for n in EventType.__members__ if n not in ("ALL", "PRIVATE_START")]
+                raise UsageError(f"there is no event {what!r}", remedy=f"it is one of {', '.join(known)}")
+            what = EventType[name]
+        if what == EventType.CTRL:
+            found += [(what, control.id) for control in device.controls]
+        else:
+            found.append((what, 0))
+    return found

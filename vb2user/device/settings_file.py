@@ -1,0 +1,106 @@
+"""Layer 4: documents of settings, in TOML or JSON files. Knows no device.
+
+A document is tables of numbers, texts, truths and lists of numbers, two levels deep: as much of TOML is
+written as that needs; all of it is read.
+
+Source: https://toml.io/en/v1.0.0
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from vb2user.errors import UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Document = dict[str, dict[str, Any]]
+
+
+def write(path: str | os.PathLike[str], document: Mapping[str, Mapping[str, Any]], comment: str = "") -> None:
+    """Write a document; the name's ending, ``.toml`` or ``.json``, says as what.
+
+    A file that is there already is replaced as a whole, or else stays as it was.
+
+    UsageError: another ending. OSError: as the file system says.
+    """
+    target = Path(path)
+    if _is_json(target):
+        text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    else:
+        text = to_toml(document, comment)
+    if target.exists() and not target.is_file():  # /dev/stdout is written to, not replaced
+        target.write_text(text, encoding="utf-8")
+        return
+    target = target.resolve()  # a symbolic link stays one
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    try:
+        with beside.open("x", encoding="utf-8") as file:
+            file.write(text)
+        if target.exists():
+            beside.chmod(target.stat().st_mode & 0o7777)
+        beside.replace(target)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def read(path: str | os.PathLike[str]) -> Document:
+    """Read a document. UsageError: it is none; OSError: as the file system says."""
+    source = Path(path)
+    is_json = _is_json(source)
+    try:
+        text = source.read_text(encoding="utf-8")
+        found = json.loads(text) if is_json else tomllib.loads(text)
+    except ValueError as e:  # both parsers' errors and that of UTF-8 are of this kind
+        raise UsageError(f"{source}: not {'JSON' if is_json else 'TOML'}: {e}") from None
+    if not isinstance(found, dict) or not all(isinstance(table, dict) for table in found.values()):
+        raise UsageError(f"{source} is no file of settings", remedy="it has tables, one of them 'controls'")
+    return cast(Document, found)
+
+
+def _is_json(path: Path) -> bool:
+    if path.suffix.lower() not in (".toml", ".json"):
+        raise UsageError(
+            f"{path}: settings are TOML or JSON", remedy="give a name that ends in .toml or .json"
+        )
+    return path.suffix.lower() == ".json"
+
+
+def to_toml(document: Mapping[str, Mapping[str, Any]], comment: str = "") -> str:
+    """A document as TOML, with lines of comment before it."""
+    lines = [f"# {line}" for line in comment.splitlines()]
+    for name, table in document.items():
+        lines += [""] if lines else []
+        lines.append(f"[{_key(name)}]")
+        lines += [f"{_key(key)} = {_value(value)}" for key, value in table.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _text(name)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_value(one) for one in value) + "]"
+    return _text(value)
+
+
+def _text(text: str) -> str:
+    # A basic string of TOML is one of JSON, except that DEL is escaped, too.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
