@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from fakes import FakeSystem
+from fakes_controls import TellingSystem, TellingVideo
 from fakes_vb2 import FakeVideo, Vb2System
 from hypothesis import settings
 
@@ -40,6 +41,17 @@ def node(vb2: Vb2System) -> FakeVideo:
     """``/dev/video0``: a capture node, GREY 64x32."""
     vb2.nodes["/dev/video0"] = made = FakeVideo(vb2)
     return made
+
+
+@pytest.fixture
+def telling(monkeypatch: pytest.MonkeyPatch) -> Iterator[TellingVideo]:
+    """``/dev/video0`` with controls and events; at the end nothing may be left in its kernel."""
+    system = TellingSystem()
+    monkeypatch.setattr(kernel, "system", system)
+    system.nodes["/dev/video0"] = made = TellingVideo(system)
+    yield made
+    assert not system.leaks()
+    assert not system.epolls
 
 
 def pytest_collection_finish() -> None:

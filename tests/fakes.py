@@ -202,7 +202,7 @@ class Controls(FakeNode):
         if c is None or c.has_payload:
             raise refuse(errno.EINVAL)
         if self.log[-1][0] == v.VIDIOC_S_CTRL:
-            self._check(c, arg.value)
+            self._may_set(c, arg.value)
             self.values[c.id] = min(max(arg.value, c.minimum), c.maximum)
             self.changed(c)
         arg.value = self.values[c.id]
@@ -245,7 +245,7 @@ class Controls(FakeNode):
                     value: int | bytes = ctypes.string_at(raw.ptr, raw.size)
                 else:
                     value = raw.value64 if c.type == CtrlType.INTEGER64 else raw.value
-                self._check(c, value)
+                self._may_set(c, value)
             except OSError:
                 head.error_idx = head.count if setting else index
                 raise
@@ -272,7 +272,7 @@ class Controls(FakeNode):
             raise refuse(errno.EINVAL)
 
     @staticmethod
-    def _check(c: ControlInfo, value: int | bytes) -> None:
+    def _may_set(c: ControlInfo, value: int | bytes) -> None:
         if c.flags & CtrlFlag.READ_ONLY:
             raise refuse(errno.EACCES)
         if c.flags & CtrlFlag.GRABBED:

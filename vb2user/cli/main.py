@@ -23,6 +23,7 @@ from vb2user.errors import Vb2Error
 
 _OWN = {
     "capture": "vb2user.cli.capture:capture",
+    "controls": "vb2user.cli.controls:controls",
     "devices": "vb2user.cli.devices:devices",
     "info": "vb2user.cli.info:info",
 }

@@ -1,0 +1,396 @@
+"""Settings saved and restored: the files, and the order in which controls are set."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import refuse
+from fakes_controls import (
+    AUTO,
+    BRIGHTNESS,
+    CONTRAST,
+    FIXED,
+    GAIN,
+    HELD,
+    MENU,
+    NONE,
+    TEXT,
+    TellingSystem,
+    TellingVideo,
+    control,
+)
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from vb2user.capture.camera import Camera
+from vb2user.device import settings_file
+from vb2user.device.control_convert import parse, takes, to_kernel
+from vb2user.errors import DeviceGone, UsageError
+from vb2user.uapi import videodev2 as v
+from vb2user.uapi.calls.controls import MenuItem
+from vb2user.uapi.enums import CtrlFlag, CtrlType
+
+ENDINGS = ["toml", "json"]
+
+
+@pytest.fixture
+def cam(telling: TellingVideo) -> Iterator[Camera]:
+    with Camera("/dev/video0") as opened:
+        yield opened
+
+
+# -- files ------------------------------------------------------------------------------------------
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+LEAVES = st.one_of(st.booleans(), st.integers(-(1 << 63), (1 << 63) - 1), TEXTS)
+VALUES = st.one_of(LEAVES, st.lists(st.integers(-(1 << 31), (1 << 32) - 1)))
+DOCUMENTS = st.dictionaries(TEXTS, st.dictionaries(TEXTS, VALUES))
+
+
+@given(DOCUMENTS, st.sampled_from(ENDINGS))
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_written_is_read(tmp_path: Path, document: dict[str, dict[str, Any]], ending: str) -> None:
+    path = tmp_path / f"x.{ending}"
+    settings_file.write(path, document, "two\nlines")
+    found = settings_file.read(path)
+    assert found == document
+    # True == 1, so that equality alone would not see the difference.
+    assert repr(found) == repr(document)
+    assert [p.name for p in tmp_path.iterdir() if p.suffix != f".{ending}" and p.name[0] == "."] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("x.toml", "brightness 5", "not TOML"),
+        ("x.json", "{", "not JSON"),
+        ("x.json", "[]", "no file of settings"),
+        ("x.toml", "brightness = 5", "no file of settings"),
+        ("x.toml", "[other]\nbrightness = 5", "no file of settings; it has a table 'controls'"),
+        ("x.yaml", "", "TOML or JSON; give a name that ends in"),
+    ],
+)
+def test_no_file_of_settings(
+    telling: TellingVideo, cam: Camera, tmp_path: Path, name: str, text: str, words: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(UsageError, match=words):
+        cam.controls.restore(path)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError):
+        cam.controls.restore(path)
+
+
+def test_a_file_that_cannot_be_written_stays_as_it_was(cam: Camera, tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    cam.controls.save(path)
+    before = path.read_text()
+    with pytest.raises(FileNotFoundError):
+        cam.controls.save(tmp_path / "no" / "x.toml")
+    with pytest.raises(UsageError):
+        cam.controls.save(tmp_path / "x")
+    with pytest.raises(TypeError):
+        settings_file.write(tmp_path / "y.json", {"a": {"b": object()}})
+    assert path.read_text() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["x.toml"]
+
+
+def test_mode_and_links_stay(cam: Camera, tmp_path: Path) -> None:
+    target, link = tmp_path / "real.toml", tmp_path / "link.toml"
+    target.write_text("")
+    target.chmod(0o600)
+    link.symlink_to(target)
+    cam.controls.save(link)
+    assert link.is_symlink()
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert "brightness = 128" in target.read_text()
+
+
+# -- a device's settings ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_there_and_back(telling: TellingVideo, cam: Camera, tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"x.{ending}"
+    cam.controls.set(
+        brightness=1,
+        gain_automatic=False,
+        test_pattern="choice 4",
+        link_frequency=2,
+        big=-(1 << 60),
+        mask=0x80000000,
+        title='"\\grü',
+        matrix=(1, 2, 3, 4, 5, -5),
+        area=bytes(range(8)),
+    )
+    cam.controls.gain = 77
+    wanted = cam.controls.get()
+    cam.controls.save(path)
+    document = settings_file.read(path)
+    assert document["device"] == {"driver": "fake", "card": "A fake video node"}
+    assert document["controls"]["test_pattern"] == "choice 4"
+    assert document["controls"]["area"] == "0001020304050607"
+    assert not {"pixels", "button"} & set(document["controls"])
+    cam.controls.reset()
+    telling.values[TEXT.id] = b"other\0"
+    cam.controls.set(matrix=(0,) * 6, area=bytes(8))
+    done = cam.controls.restore(path)
+    assert done.ok, str(done)
+    assert cam.controls.get() == wanted
+    assert done.set["gain"] == 77
+    assert done.skipped == {}
+    again = cam.controls.restore(path)
+    assert again.set == {}
+    assert set(again.kept) == set(document["controls"])
+
+
+def test_what_governs_itself_is_no_setting(cam: Camera, tmp_path: Path) -> None:
+    cam.controls.save(tmp_path / "x.json")
+    assert "gain" not in json.loads((tmp_path / "x.json").read_text())["controls"]
+
+
+def test_gain_and_then_automatic(telling: TellingVideo, cam: Camera, tmp_path: Path) -> None:
+    """In both directions: what will be inactive is set before, what is inactive still, afterwards."""
+    path = tmp_path / "x.toml"
+    path.write_text("[controls]\ngain = 5\ngain_automatic = true\n")
+    cam.controls.gain_automatic = False
+    done = cam.controls.restore(path)
+    assert done.ok
+    assert telling.values[GAIN.id] == 5
+    path.write_text("[controls]\ngain = 9\ngain_automatic = false\n")
+    done = cam.controls.restore(path)
+    assert done.set == {"gain": 9, "gain_automatic": False}
+    path.write_text("[controls]\ngain = 50\ngain_automatic = true\n")
+    cam.controls.gain_automatic = True
+    done = cam.controls.restore(path)
+    assert done.ok
+    assert "inactive" in done.skipped["gain"]
+
+
+class Chain(TellingVideo):
+    """Of ten controls each is inactive until the one before it is 1; and setting one sets the next to 0."""
+
+    LINKS = tuple(control(0x60 + n, f"Link {n}", high=1) for n in range(10))
+
+    def __init__(self, system: TellingSystem, order: list[int], update: CtrlFlag) -> None:
+        self.order = [self.LINKS[n] for n in order]
+        self.update = update
+        super().__init__(system, list(self.LINKS))
+        self._activate()
+
+    def _activate(self) -> None:
+        on = True
+        for info in self.order:
+            flags = (NONE if on else CtrlFlag.INACTIVE) | self.update
+            self.controls[info.id] = dataclasses.replace(info, flags=flags)
+            on = on and bool(self.values[info.id])
+
+    def changed(self, info: Any) -> None:
+        super().changed(info)
+        place = [one.id for one in self.order].index(info.id)
+        for one in self.order[place + 1 : place + 2]:
+            self.values[one.id] = 0
+        self._activate()
+
+
+@pytest.mark.parametrize("update", [NONE, CtrlFlag.UPDATE], ids=["silent", "update"])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_chain_of_dependencies(telling: TellingVideo, tmp_path: Path, seed: int, update: CtrlFlag) -> None:
+    order = random.Random(seed).sample(range(10), 4)
+    system = telling.telling
+    system.nodes["/dev/video1"] = node = Chain(
+        system, [*order, *(n for n in range(10) if n not in order)], update
+    )
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps({"controls": {f"link_{n}": int(n in order) for n in range(10)}}))
+    with Camera("/dev/video1") as cam:
+        done = cam.controls.restore(path)
+        assert done.ok, str(done)
+        assert [n for n in range(10) if node.values[Chain.LINKS[n].id]] == sorted(order)
+
+
+def test_what_cannot_be_is_told_and_the_rest_is_done(
+    telling: TellingVideo, cam: Camera, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text(
+        "[controls]\nbrightness = 1\npixels = 3\nrotate = 90\nnothing = 1\ncontrast = 99\n"
+        "test_pattern = 'no'\narea = 'xyz'\nmatrix = [1]\nmask = 0x2000\nbig = 1.5\n"
+    )
+    done = cam.controls.restore(path)
+    assert done.set == {"brightness": 1, "mask": 0x2000}
+    assert done.skipped == {"pixels": "it is read-only"}
+    words = {
+        "rotate": "EBUSY",
+        "nothing": "no control",
+        "contrast": "out of range",
+        "test_pattern": "no choice",
+        "area": "not hexadecimal",
+        "matrix": "takes 6 elements",
+        "big": "no value for it",
+    }
+    assert set(done.failed) == set(words)
+    for name, word in words.items():
+        assert word in done.failed[name]
+        assert f"{name} NOT set: {done.failed[name]}" in str(done)
+    assert not done.ok
+
+
+def test_a_driver_that_names_nobody(telling: TellingVideo, cam: Camera, tmp_path: Path) -> None:
+    """Then each is set by itself, and the bad one is found."""
+
+    def bad(arg: Any) -> int:
+        ids = [arg.controls[n].id for n in range(arg.count)]
+        if MENU.id in ids:
+            arg.error_idx = arg.count
+            raise refuse(errno.EIO)
+        return telling._methods[v.VIDIOC_S_EXT_CTRLS](telling, telling.files[0], arg) or 0
+
+    telling.scripted[v.VIDIOC_S_EXT_CTRLS] = bad
+    telling.scripted[v.VIDIOC_TRY_EXT_CTRLS] = bad
+    path = tmp_path / "x.json"
+    path.write_text('{"controls": {"brightness": 1, "test_pattern": 4, "contrast": 2}}')
+    done = cam.controls.restore(path)
+    assert done.set == {"brightness": 1, "contrast": 2}
+    assert "EIO" in done.failed["test_pattern"]
+
+
+def test_a_driver_with_an_own_idea(telling: TellingVideo, cam: Camera, tmp_path: Path) -> None:
+    def halve(info: Any) -> None:
+        if info.id == BRIGHTNESS.id:
+            telling.values[info.id] = 64
+
+    telling.changed = halve  # type: ignore[method-assign]
+    path = tmp_path / "x.json"
+    path.write_text('{"controls": {"brightness": 100}}')
+    assert cam.controls.restore(path).failed == {"brightness": "the driver made 64 of 100"}
+
+
+def test_unplugged_meanwhile(telling: TellingVideo, cam: Camera, tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    cam.controls.save(path)
+    cam.controls.brightness = 3
+    telling.changed = lambda info: telling.unplug()  # type: ignore[method-assign]
+    with pytest.raises(DeviceGone):
+        cam.controls.restore(path)
+
+
+# -- input, format and rate -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_all_settings(telling: TellingVideo, cam: Camera, tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"x.{ending}"
+    cam.set_input(1)
+    cam.set_format(width=128, height=64)
+    cam.set_fps(30000 / 1001)
+    cam.controls.brightness = 5
+    cam.save_settings(path)
+    assert settings_file.read(path)["stream"] == {
+        "input": 1,
+        "pixelformat": "GREY",
+        "width": 128,
+        "height": 64,
+        "field": cam.get_format().field.name,
+        "fps": "30000/1001",
+    }
+    wanted = cam.get_format(), cam.fps
+    cam.set_input(0)
+    cam.set_format(width=64, height=32)
+    cam.set_fps(15)
+    cam.controls.brightness = 6
+    assert set(cam.controls.restore(path).set) == {"brightness"}, "the controls alone"
+    done = cam.restore_settings(path)
+    assert done.ok, str(done)
+    assert set(done.set) == {"input", "format", "fps"}
+    assert (cam.input, cam.get_format(), cam.fps) == (1, *wanted)
+    assert {"input", "format", "fps"} <= set(cam.restore_settings(path).kept)
+
+
+def test_settings_that_the_device_does_not_take(cam: Camera, tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text(
+        '[stream]\ninput = 9\npixelformat = "GREY"\nwidth = 64\nfps = "fast"\n[controls]\nbrightness = 1\n'
+    )
+    done = cam.restore_settings(path)
+    assert set(done.failed) == {"input", "format", "fps"}
+    assert "EINVAL" in done.failed["input"]
+    assert done.set == {"brightness": 1}
+    path.write_text('[stream]\nfps = 1000\npixelformat = "GREY"\nwidth = 64\nheight = 32\nfield = "WRONG"\n')
+    done = cam.restore_settings(path)
+    assert done.failed["fps"] == "the driver granted 60"
+    assert "format" in done.failed
+
+
+# -- what is typed ----------------------------------------------------------------------------------
+
+ITEMS = [MenuItem(0, "Off"), MenuItem(2, "50 Hz"), MenuItem(3, "2")]
+
+
+@pytest.mark.parametrize(
+    ("info", "text", "value"),
+    [
+        (BRIGHTNESS, "0x10", 16),
+        (CONTRAST, " -3 ", -3),
+        (AUTO, "off", 0),
+        (AUTO, "Yes", 1),
+        (MENU, "2", 2),
+        (MENU, "50 hz", 2),
+        (MENU, "50_hz", 2),
+        (TEXT, " ab ", " ab "),
+        (control(1, "A", low=-5, flags=CtrlFlag.HAS_PAYLOAD, elems=3, dims=(3,)), "1,-2, 0x3", (1, -2, 3)),
+        (control(1, "B", CtrlType.AREA, flags=CtrlFlag.HAS_PAYLOAD, elem_size=2), "00 ff", b"\0\xff"),
+        (control(1, "C", CtrlType.BUTTON), "1", 1),
+    ],
+)
+def test_typed(info: Any, text: str, value: Any) -> None:
+    assert parse(info, ITEMS if info.is_menu else [], text) == value
+
+
+@pytest.mark.parametrize(
+    ("info", "text"),
+    [
+        (BRIGHTNESS, "red"),
+        (BRIGHTNESS, ""),
+        (AUTO, "maybe"),
+        (MENU, "60 Hz"),
+        (MENU, "1"),
+        (FIXED, "1.5"),
+        (HELD, "999"),
+    ],
+)
+def test_mistyped(info: Any, text: str) -> None:
+    with pytest.raises(UsageError, match=f"control '{info.name}'.*it takes"):
+        parse(info, ITEMS if info.is_menu else [], text)
+
+
+@given(
+    st.sampled_from(
+        [
+            control(1, "I", low=-(1 << 31), high=(1 << 31) - 1),
+            control(2, "L", CtrlType.INTEGER64, -(1 << 63), (1 << 63) - 1),
+            control(3, "M", CtrlType.BITMASK, 0, 0xFFFFFFFF),
+            control(4, "S", low=-3, high=17),
+        ]
+    ),
+    st.integers(-(1 << 64), 1 << 64),
+)
+def test_numbers_typed_or_given(info: Any, number: int) -> None:
+    """What is in range is taken as it is, all else refused, and in the same way whichever way it comes."""
+    ways = (lambda: parse(info, [], str(number)), lambda: to_kernel(info, [], number))
+    for way in ways:
+        if info.minimum <= number <= info.maximum:
+            assert way() == number
+        else:
+            with pytest.raises(UsageError):
+                way()
+    assert takes(info, []).startswith("it takes")
