@@ -108,7 +108,9 @@ class FakeEpoll:
 
 
 class TellingSystem(Vb2System):
-    """Vb2System, with an epoll."""
+    """Vb2System, with an epoll; ``polls`` counts the calls of poll(2), and notifies ``changed``."""
+
+    polls = 0
 
     def __init__(self) -> None:
         super().__init__()
@@ -124,6 +126,12 @@ class TellingSystem(Vb2System):
     def epoll(self) -> Any:
         self.epolls.append(made := FakeEpoll(self))
         return made
+
+    def poll(self, wanted: dict[int, int], timeout_ms: int | None) -> dict[int, int]:
+        with self.changed:
+            self.polls += 1
+            self.changed.notify_all()
+            return super().poll(wanted, timeout_ms)
 
     def eventfd_write(self, fd: int) -> None:
         super().eventfd_write(fd)

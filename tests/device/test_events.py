@@ -95,7 +95,7 @@ def until_polled(telling: TellingVideo) -> None:
     """Until somebody waits in poll(2)."""
     system = telling.telling
     with system.changed:
-        assert system.changed.wait_for(lambda: "poll" in system.calls, WAIT)
+        assert system.changed.wait_for(lambda: system.polls > 0, WAIT)
 
 
 # -- what comes -------------------------------------------------------------------------------------
@@ -158,6 +158,9 @@ def test_other_events(telling: TellingVideo, cam: Camera, take: Take) -> None:
             SourceChanged(SourceChange.RESOLUTION),
         )
         assert control_event(take(events)).value == 1
+    with cam.events("source_change") as events:
+        telling.happen(EventType.SOURCE_CHANGE, 1)  # of any input
+        assert take(events).id == 1
     for same in (EventType.SOURCE_CHANGE, (EventType.SOURCE_CHANGE, 0), "V4L2_EVENT_SOURCE_CHANGE"):
         cam.events(same).close()  # type: ignore[arg-type]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -63,6 +64,8 @@ def _change(
     cam: Camera, names: tuple[str, ...], reset: bool, restore: str | None, save: str | None, everything: bool
 ) -> Restored | None:
     """Do what changes something, or writes a file; what became of a reset or restore."""
+    from vb2user.device.settings_file import is_json
+
     # All that can be wrong with the command line is found before anything is changed.
     wanted = {name: _parsed(cam, name) for name in names if "=" in name}
     plain = [cam.controls[name].id for name in names if "=" not in name]
@@ -70,6 +73,8 @@ def _change(
         raise UsageError("--reset together with --restore", remedy="give one after the other")
     if restore is not None and plain:
         raise UsageError(f"--restore together with a name: {names[0]}", remedy="it restores the whole file")
+    if save is not None:
+        is_json(Path(save))
     done = cam.controls.reset(*plain) if reset else None
     if restore is not None:
         done = cam.restore_settings(restore) if everything else cam.controls.restore(restore)

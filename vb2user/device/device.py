@@ -309,8 +309,8 @@ class Device:
         """``VIDIOC_SUBSCRIBE_EVENT``: what the device tells by itself: an iterator, also an asynchronous one.
 
         Args:
-            what: ``"source_change"``, ``"eos"``, ``"frame_sync"``, ``"vsync"``, ``"motion_det"``, ``"ctrl"``
-                (all controls), or a type with the object's id: ``(EventType.SOURCE_CHANGE, 1)``.
+            what: ``"source_change"`` (of any input), ``"ctrl"`` (of any control), ``"eos"``, ``"frame_sync"``,
+                ``"vsync"``, ``"motion_det"``, or a type with its object: ``(EventType.SOURCE_CHANGE, 1)``.
             initial: the present state first, where the event has one.
             timeout: seconds to wait for each; None: for ever.
 

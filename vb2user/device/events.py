@@ -338,7 +338,7 @@ def _handle(device: Device) -> tuple[Fd, bool]:
 
 
 def subscriptions(device: Device, whats: Sequence[What]) -> list[tuple[EventType, int]]:
-    """What :meth:`Device.events` was asked for, as types and objects: all controls for ``ctrl``.
+    """What :meth:`Device.events` was asked for, as types and objects: all controls, all inputs.
 
     UsageError: no such event.
     """
@@ -355,6 +355,9 @@ def subscriptions(device: Device, whats: Sequence[What]) -> list[tuple[EventType
             what = EventType[name]
         if what == EventType.CTRL:
             found += [(what, control.id) for control in device.controls]
+        elif what == EventType.SOURCE_CHANGE:
+            # Of an input each; a node that has none to choose tells of 0.
+            found += [(what, one.index) for one in device.inputs] or [(what, 0)]
         else:
             found.append((what, 0))
     return found

@@ -35,7 +35,7 @@ def write(path: str | os.PathLike[str], document: Mapping[str, Mapping[str, Any]
     UsageError: another ending. OSError: as the file system says.
     """
     target = Path(path)
-    if _is_json(target):
+    if is_json(target):
         text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
     else:
         text = to_toml(document, comment)
@@ -58,18 +58,19 @@ def write(path: str | os.PathLike[str], document: Mapping[str, Mapping[str, Any]
 def read(path: str | os.PathLike[str]) -> Document:
     """Read a document. UsageError: it is none; OSError: as the file system says."""
     source = Path(path)
-    is_json = _is_json(source)
+    as_json = is_json(source)
     try:
         text = source.read_text(encoding="utf-8")
-        found = json.loads(text) if is_json else tomllib.loads(text)
+        found = json.loads(text) if as_json else tomllib.loads(text)
     except ValueError as e:  # both parsers' errors and that of UTF-8 are of this kind
-        raise UsageError(f"{source}: not {'JSON' if is_json else 'TOML'}: {e}") from None
+        raise UsageError(f"{source}: not {'JSON' if as_json else 'TOML'}: {e}") from None
     if not isinstance(found, dict) or not all(isinstance(table, dict) for table in found.values()):
         raise UsageError(f"{source} is no file of settings", remedy="it has tables, one of them 'controls'")
     return cast(Document, found)
 
 
-def _is_json(path: Path) -> bool:
+def is_json(path: Path) -> bool:
+    """Whether the name of a file says JSON; else it says TOML. UsageError: neither."""
     if path.suffix.lower() not in (".toml", ".json"):
         raise UsageError(
             f"{path}: settings are TOML or JSON", remedy="give a name that ends in .toml or .json"

@@ -1,0 +1,253 @@
+"""``cam.controls``, events and settings on a real kernel: vivid's controls, and those of a UVC webcam."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import HDMI, WEBCAM
+
+import vb2user
+from vb2user.device.events import ControlEvent
+from vb2user.harness.pytest_plugin import VividDevice
+from vb2user.harness.uvc import VirtualWebcam
+from vb2user.uapi.calls.controls import ControlError, s_ctrl
+from vb2user.uapi.calls.events import SourceChanged
+from vb2user.uapi.enums import CtrlChange, CtrlFlag, CtrlType, EventType, SourceChange
+from vb2user.uapi.kernel import open_node
+
+WAIT = 30  # seconds until what hangs is a failure
+
+
+@pytest.fixture
+def cam(vivid_vmalloc: VividDevice) -> Iterator[vb2user.Camera]:
+    """vivid's webcam input, all its controls at their defaults, before and afterwards."""
+    with vb2user.open(vivid_vmalloc.capture) as opened:
+        opened.set_input(WEBCAM)
+        opened.controls.reset()
+        yield opened
+        opened.set_input(WEBCAM)
+        opened.controls.reset()
+
+
+_FIXED = "read_only_integer_32_bits"
+
+#: One of each type that vivid has, with what people write, and what they read then.
+VALUES: dict[str, tuple[CtrlType, Any, Any]] = {
+    "brightness": (CtrlType.INTEGER, 77, 77),
+    "integer_32_bits": (CtrlType.INTEGER, -(1 << 31), -(1 << 31)),
+    "integer_64_bits": (CtrlType.INTEGER64, -(1 << 62) - 1, -(1 << 62) - 1),
+    "boolean": (CtrlType.BOOLEAN, False, False),
+    "menu": (CtrlType.MENU, "Menu Item 4", 4),
+    "integer_menu": (CtrlType.INTEGER_MENU, "13", 5),
+    "bitmask": (CtrlType.BITMASK, 0x80000000, 0x80000000),
+    "string": (CtrlType.STRING, "abcd", "abcd"),
+    "u16_8x16_matrix": (CtrlType.U16, list(range(16, 144)), tuple(range(16, 144))),
+    "u8_2x3x4x5_array": (CtrlType.U8, [17] * 120, (17,) * 120),
+}
+
+
+def test_every_type(cam: vb2user.Camera) -> None:
+    for name, (type, value, read) in VALUES.items():
+        assert cam.controls[name].type == type
+        setattr(cam.controls, name, value)
+        assert cam.controls[name].value == read == cam.controls[cam.controls[name].title].value, name
+        assert cam.controls[name].reset() != read
+    together = cam.controls.set({name: value for name, (_, value, _) in VALUES.items()})
+    assert together == {name: read for name, (_, _, read) in VALUES.items()}
+    assert cam.controls.menu.text == "Menu Item 4"
+    cam.controls.button.press()
+    area = [c for c in cam.controls if c.type == CtrlType.AREA]
+    assert [len(c.value) for c in area if isinstance(c.value, bytes)] == [8] * len(area)
+    assert len(repr(cam.controls).splitlines()) == len(cam.controls) + 1
+    assert "<td>menu</td>" in cam.controls._repr_html_()
+    with pytest.raises(AttributeError, match="did you mean brightness"):
+        cam.controls.brigthness  # noqa: B018
+
+
+def test_the_failing_one_is_named(cam: vb2user.Camera) -> None:
+    with pytest.raises(ControlError) as caught:
+        cam.controls.set({"brightness": 1, _FIXED: 2, "contrast": 3})
+    assert caught.value.control_name == "Read-Only Integer 32 Bits"
+    assert cam.controls.brightness.value == cam.controls.brightness.default, "none was set"
+
+
+# -- events -----------------------------------------------------------------------------------------
+
+
+def values(events: list[ControlEvent]) -> list[tuple[str, Any, int]]:
+    return [(e.control.name, e.value, e.lost) for e in events]
+
+
+def test_events_in_a_thread(cam: vb2user.Camera, vivid_vmalloc: VividDevice) -> None:
+    """From another file handle, from this one, what was lost; and a close from outside."""
+    found: list[Any] = []
+    with cam.controls.events("brightness", "integer_64_bits", "string", timeout=WAIT) as events:
+        with vb2user.open(vivid_vmalloc.capture) as other:
+            other.controls.brightness = 1
+            found.append(next(events))
+            other.controls.set(integer_64_bits=-(1 << 50))
+            other.controls.string = "wxyz"
+        for value in (2, 3, 4):
+            cam.controls.brightness = value
+        found += [next(events) for _ in range(3)]
+        assert values(found) == [
+            ("brightness", 1, 0),
+            ("integer_64_bits", -(1 << 50), 0),
+            ("string", "wxyz", 0),
+            ("brightness", 4, 2),
+        ]
+        assert events.lost == 2
+        rest: list[Any] = []
+        thread = threading.Thread(target=lambda: rest.extend(events))
+        thread.start()
+        cam.controls.brightness = 5
+    thread.join(WAIT)
+    assert not thread.is_alive()
+    assert values(rest) in ([], [("brightness", 5, 0)])
+
+
+def test_events_in_a_task(cam: vb2user.Camera, vivid_vmalloc: VividDevice) -> None:
+    async def main() -> list[Any]:
+        found: list[Any] = []
+        with vb2user.open(vivid_vmalloc.capture) as other:
+            async with cam.controls.events("brightness", "gain", "gain_automatic") as events:
+                other.controls.brightness = 9
+                async for event in events:
+                    found.append(event)
+                    if len(found) == 1:
+                        asyncio.get_running_loop().call_soon(setattr, other.controls, "gain_automatic", False)
+                    if len(found) == 3:
+                        break
+                task = asyncio.create_task(anext(events))
+                await asyncio.sleep(0)
+                await asyncio.to_thread(events.close)
+                with pytest.raises(StopAsyncIteration):
+                    await task
+        return found
+
+    found = asyncio.run(asyncio.wait_for(main(), WAIT))
+    assert values(found[:1]) == [("brightness", 9, 0)]
+    by_name = {e.control.name: e for e in found[1:]}
+    assert by_name["gain_automatic"].value is False
+    # Automatic gain is off, so the gain is a setting now.
+    assert by_name["gain"].changes & CtrlChange.FLAGS
+    assert not by_name["gain"].flags & (CtrlFlag.INACTIVE | CtrlFlag.VOLATILE)
+
+
+def test_other_events(cam: vb2user.Camera) -> None:
+    cam.set_input(HDMI)
+    with cam.events("source_change", timeout=WAIT) as events:
+        cam.controls.dv_timings_signal_mode = "No Signal"
+        event = next(events)
+        assert (event.type, event.id) == (EventType.SOURCE_CHANGE, HDMI)
+        assert event.payload == SourceChanged(SourceChange.RESOLUTION)
+    with pytest.raises(vb2user.KernelError, match="no such event"):
+        cam.events("eos")
+
+
+# -- settings ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", ["toml", "json"])
+def test_there_and_back(cam: vb2user.Camera, tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"x.{ending}"
+    cam.controls.set({name: value for name, (_, value, _) in VALUES.items()} | {"gain_automatic": False})
+    cam.controls.gain = 42
+    cam.set_format("YUYV", 640, 360)
+    wanted = cam.controls.get(*VALUES, "gain", "gain_automatic")
+    cam.save_settings(path)
+    cam.set_format("NV12", 320, 180)
+    cam.set_input(HDMI)
+    assert cam.controls.reset().ok
+    assert cam.controls.gain.flags & CtrlFlag.INACTIVE
+    done = cam.restore_settings(path)
+    assert done.ok, str(done)
+    assert cam.controls.get(*wanted) == wanted
+    assert (cam.input, str(cam.get_format().pixelformat), cam.get_format().width) == (WEBCAM, "YUYV", 640)
+    assert {"input", "format", "gain", "gain_automatic", "menu"} <= set(done.set)
+    again = cam.restore_settings(path)
+    assert (again.set, again.failed) == ({}, {})
+
+
+def test_what_cannot_be_restored_is_told(cam: vb2user.Camera, tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text(f"[controls]\nbrightness = 3\n{_FIXED} = 1\ngain = 50\nnothing = 1\nmenu = 2\n")
+    done = cam.controls.restore(path)
+    assert done.set == {"brightness": 3}
+    assert done.skipped[_FIXED] == "it is read-only"
+    assert "inactive" in done.skipped["gain"], "automatic gain is on"
+    assert set(done.failed) == {"nothing", "menu"}
+
+
+# -- the command ------------------------------------------------------------------------------------
+
+
+def test_the_command(cam: vb2user.Camera, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "vb2user", "controls", cam.path]
+    saved = str(tmp_path / "x.toml")
+    done = subprocess.run(
+        [*command, "brightness=11", "menu=Menu Item 3", "--save", saved],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "brightness: 11\nmenu: 3 (Menu Item 3)\n"
+    with subprocess.Popen(
+        [*command, "--watch", "--json", "brightness"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as watch:
+        assert watch.stdout is not None
+        assert watch.stderr is not None
+        assert "watching" in watch.stderr.readline()
+        cam.controls.brightness = 12
+        assert json.loads(watch.stdout.readline())["value"] == 12
+        watch.send_signal(signal.SIGINT)
+        assert watch.wait(WAIT) == 130
+    assert subprocess.run([*command, "--restore", saved], check=True).returncode == 0
+    assert cam.controls.get("brightness", "menu") == {"brightness": 11, "menu": 3}
+
+
+# -- a webcam ---------------------------------------------------------------------------------------
+
+
+def test_a_webcam(webcam: VirtualWebcam, tmp_path: Path) -> None:
+    """uvcvideo: what is set reaches the device; events; unplugged while somebody waits for one."""
+    with vb2user.open(webcam.video) as cam:
+        cam.controls.set(brightness=-20, contrast=11)
+        assert (webcam.control("brightness"), webcam.control("contrast")) == (-20, 11)
+        cam.controls.save(tmp_path / "x.toml")
+        assert cam.controls.reset().ok
+        assert webcam.control("contrast") == 32
+        with open_node(webcam.video) as node, cam.controls.events("brightness", timeout=WAIT) as events:
+            s_ctrl(node, cam.controls.brightness.id, 5)
+            event = next(events)
+            assert isinstance(event, ControlEvent)
+            assert event.value == 5
+        done = cam.controls.restore(tmp_path / "x.toml")
+        assert done.ok, str(done)
+        assert (webcam.control("brightness"), webcam.control("contrast")) == (-20, 11)
+        came: list[object] = []
+
+        def wait() -> None:
+            try:
+                next(events)
+            except Exception as e:
+                came.append(e)
+
+        with cam.controls.events(timeout=WAIT) as events:
+            thread = threading.Thread(target=wait)
+            thread.start()
+            webcam.unplug(wait=False)
+            thread.join(WAIT)
+        assert [type(e) for e in came] == [vb2user.DeviceGone]

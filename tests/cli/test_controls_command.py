@@ -1,0 +1,238 @@
+"""``vb2user controls``: lists, gets, sets, saves, restores, resets and watches."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from fakes_controls import ALL, BRIGHTNESS, HELD, MENU, TEXT, TellingVideo
+
+from vb2user.cli import main as cli
+from vb2user.uapi import videodev2 as v
+
+WAIT = 20
+
+
+@dataclass
+class Outcome:
+    """How a run ended, and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(
+    telling: TellingVideo, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Run]:
+    """``vb2user controls /dev/video0 …``."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def call(*arguments: str) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["vb2user", "controls", "/dev/video0", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        said = capsys.readouterr()
+        assert isinstance(caught.value.code, int)
+        assert "Traceback" not in said.err
+        return Outcome(caught.value.code, said.out, said.err)
+
+    yield call
+    signal.signal(signal.SIGTERM, before)
+
+
+def sets(node: TellingVideo) -> int:
+    return [number for number, _ in node.log].count(v.VIDIOC_S_EXT_CTRLS)
+
+
+def test_list(run: Run) -> None:
+    outcome = run()
+    assert (outcome.status, outcome.err) == (0, "")
+    for text in (
+        "brightness",
+        "0 to 255",
+        "128",
+        "slider",
+        "2 (choice 2)",
+        "0: choice 0, 2: choice 2",
+        "'abc'",
+    ):
+        assert text in outcome.out
+    told = json.loads(run("--json").out)
+    assert told["path"] == "/dev/video0"
+    assert [c["id"] for c in told["controls"]] == [c.id for c in ALL]
+    assert told["controls"][0] == {
+        "name": "brightness",
+        "title": "Brightness",
+        "id": BRIGHTNESS.id,
+        "type": "INTEGER",
+        "value": 128,
+        "minimum": 0,
+        "maximum": 255,
+        "step": 1,
+        "default": 128,
+        "dims": [],
+        "flags": ["SLIDER"],
+        "choices": {},
+    }
+    menu = next(c for c in told["controls"] if c["id"] == MENU.id)
+    assert menu["choices"] == {"0": "choice 0", "2": "choice 2", "4": "choice 4"}
+
+
+def test_none_at_all(telling: TellingVideo, run: Run) -> None:
+    telling.controls.clear()
+    outcome = run()
+    assert (outcome.status, outcome.out) == (0, "")
+    assert "/dev/video0 has no controls" in outcome.err
+
+
+def test_get(run: Run) -> None:
+    assert run("brightness", "Test Pattern", f"{TEXT.id:#x}", "brightness").out == (
+        "brightness: 128\ntest_pattern: 2 (choice 2)\ntitle: 'abc'\n"
+    )
+    assert json.loads(run("matrix", "area", "gain_automatic", "--json").out) == {
+        "matrix": [0] * 6,
+        "area": "00" * 8,
+        "gain_automatic": True,
+    }
+
+
+def test_set_together(telling: TellingVideo, run: Run) -> None:
+    outcome = run("brightness=0x10", "Test Pattern=choice 4", "title=a=b", "gain_automatic=off", "contrast")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert outcome.out.splitlines() == [
+        "brightness: 16",
+        "test_pattern: 4 (choice 4)",
+        "title: 'a=b'",
+        "gain_automatic: False",
+        "contrast: 0",
+    ]
+    assert sets(telling) == 1
+    assert run("button=1").out == "button: -\n"
+    assert telling.pressed == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (("brigthness=1",), 2, "no control 'brigthness'; did you mean brightness?"),
+        (("brightness=1", "contrast=99"), 2, "control 'Contrast': 99 is out of range; it takes -10 to 10"),
+        (("brightness=red",), 2, "'red' is no value for it"),
+        (("brightness=1", "rotate=90"), 1, "control 'Rotate'"),
+        (("brightness=1", "pixels=1"), 1, "control 'Pixels'"),
+        (("button",), 1, "can only be written"),
+        (("--reset", "--restore", "x.toml"), 2, "one after the other"),
+        (("--restore", "x.toml", "brightness"), 2, "the whole file"),
+        (("--restore", "/nowhere/x.toml"), 1, "No such file"),
+        (("brightness=1", "--save", "x.txt"), 2, "ends in .toml or .json"),
+    ],
+)
+@pytest.mark.parametrize("json_", [(), ("--json",)], ids=["people", "json"])
+def test_refused(
+    telling: TellingVideo,
+    run: Run,
+    arguments: tuple[str, ...],
+    status: int,
+    says: str,
+    json_: tuple[str, ...],
+) -> None:
+    outcome = run(*arguments, *json_)
+    assert (outcome.status, outcome.out) == (status, ""), outcome.err
+    (line,) = outcome.err.splitlines()
+    assert says in line
+    assert telling.values[BRIGHTNESS.id] == 128
+
+
+@pytest.mark.parametrize("ending", ["toml", "json"])
+def test_save_and_restore(telling: TellingVideo, run: Run, tmp_path: Path, ending: str) -> None:
+    path = str(tmp_path / f"x.{ending}")
+    outcome = run("brightness=3", "--save", path)
+    assert (outcome.status, outcome.out, outcome.err) == (0, "brightness: 3\n", "")
+    assert run("--save", path).out == ""
+    outcome = run("--reset")
+    assert (outcome.status, outcome.out) == (0, "")
+    assert "1 set" in outcome.err
+    assert telling.values[BRIGHTNESS.id] == 128
+    outcome = run("--restore", path, "--json")
+    assert (outcome.status, json.loads(outcome.out)["set"]) == (0, {"brightness": 3})
+    assert telling.values[BRIGHTNESS.id] == 3
+    run("--save", path, "--all")
+    telling.input = 1
+    outcome = run("--restore", path, "--all", "--json")
+    assert json.loads(outcome.out)["set"] == {"input": 0}
+
+
+def test_restore_what_cannot_be(telling: TellingVideo, run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text("[controls]\nrotate = 90\npixels = 1\nbrightness = 9\n")
+    outcome = run("--restore", str(path))
+    assert outcome.status == 1
+    assert telling.values[BRIGHTNESS.id] == 9
+    assert "pixels skipped: it is read-only" in outcome.err
+    assert "rotate NOT set" in outcome.err
+    path.write_text("[controls]\npixels = 1\n")
+    assert run("--restore", str(path)).status == 0, "a read-only one is no harm"
+
+
+def test_reset_of_one(telling: TellingVideo, run: Run) -> None:
+    run("brightness=3", "contrast=4")
+    assert run("--reset", "contrast").out == "contrast: 0\n"
+    assert telling.values[BRIGHTNESS.id] == 3
+    telling.values[HELD.id] = 90
+    assert run("--reset", "rotate").status == 1
+
+
+def watched(telling: TellingVideo, run: Run, *arguments: str) -> Outcome:
+    """What --watch prints of two changes and an unplugging, each while it waits for the next."""
+    system = telling.telling
+
+    def act() -> None:
+        for seen, turn in enumerate(
+            (lambda: telling.turn(BRIGHTNESS, 5), lambda: telling.turn(MENU, 4), telling.unplug)
+        ):
+            with system.changed:
+                # It waits once for each event that it asked for.
+                told = seen if not named else max(seen - 1, 0)
+                system.changed.wait_for(lambda n=told: system.polls > n, WAIT)  # type: ignore[misc]
+            turn()
+
+    named = any(not argument.startswith("-") for argument in arguments)
+    thread = threading.Thread(target=act)
+    thread.start()
+    outcome = run("--watch", *arguments)
+    thread.join(WAIT)
+    return outcome
+
+
+def test_watch(telling: TellingVideo, run: Run) -> None:
+    outcome = watched(telling, run)
+    assert outcome.status == 3
+    lines = [line.partition(" ")[2] for line in outcome.out.splitlines()]
+    assert lines == ["brightness: 5 [value]", "test_pattern: 4 (choice 4) [value]"]
+    assert "watching /dev/video0" in outcome.err
+    assert "ENODEV" in outcome.err
+
+
+def test_watch_some_as_json(telling: TellingVideo, run: Run) -> None:
+    outcome = watched(telling, run, "--json", "Test Pattern")
+    (event,) = map(json.loads, outcome.out.splitlines())
+    assert event == {
+        "time": 0.0,
+        "control": "test_pattern",
+        "id": MENU.id,
+        "changes": ["VALUE"],
+        "value": 4,
+        "text": "choice 4",
+        "flags": [],
+        "lost": 0,
+    }
