@@ -1,4 +1,4 @@
-"""The Python examples of README.md and docs/using.md, as they stand there, on a real device."""
+"""The Python examples of README.md and of some files in docs/, as they stand there, on a real device."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.one_kernel
 ROOT = Path(__file__).parents[1]
 EXAMPLES = [
     pytest.param(code, id=f"{name} {number}")
-    for name in ("README.md", "docs/using.md")
+    for name in ("README.md", "docs/using.md", "docs/controls.md")
     for number, code in enumerate(re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL))
 ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import errno
+import gc
 from collections.abc import Iterator
 from typing import Any
 
@@ -58,14 +59,15 @@ def sets(node: TellingVideo) -> int:
     ["brightness", "Brightness", BRIGHTNESS.id, f"{BRIGHTNESS.id:#x}", "V4L2_CID_BRIGHTNESS", "BRIGHTNESS"],
 )
 def test_found_by(cam: Camera, which: str | int) -> None:
-    assert cam.controls[which] is cam.controls.brightness
+    assert cam.controls[which] == cam.controls.brightness
     assert which in cam.controls
 
 
 def test_found_by_the_kernels_name(cam: Camera) -> None:
     """Drivers and kernels have different words for the same control."""
     assert cam.controls["AUTOGAIN"].title == "Gain, Automatic"
-    assert cam.controls.autogain is cam.controls.gain_automatic
+    assert cam.controls.autogain == cam.controls.gain_automatic
+    assert len({cam.controls.autogain, cam.controls["gain_automatic"], cam.controls.gain}) == 2
 
 
 def test_all_of_them(cam: Camera) -> None:
@@ -352,7 +354,26 @@ def test_reset_of_some(telling: TellingVideo, cam: Camera) -> None:
 def test_opening_asks_for_no_control(telling: TellingVideo) -> None:
     with Camera("/dev/video0") as cam:
         assert [number for number, _ in telling.log] == [v.VIDIOC_QUERYCAP]
-        assert cam.controls is cam.controls
+        assert cam.controls.brightness.value == cam.controls.brightness.value == 128
+        assert [number for number, _ in telling.log].count(v.VIDIOC_QUERY_EXT_CTRL) < 2 * len(ALL), (
+            "listed once"
+        )
+
+
+def test_no_circle_holds_the_device(telling: TellingVideo) -> None:
+    gc.disable()
+    try:
+        cam = Camera("/dev/video0")
+        cam.controls.brightness = 5
+        cam.controls.events("brightness").close()
+        repr(cam.controls)
+        kept = cam.controls.contrast
+        del cam
+        assert kept.value == 0
+        del kept
+        assert telling.files == []
+    finally:
+        gc.enable()
 
 
 def test_another_node_of_the_same_device(telling: TellingVideo, cam: Camera) -> None:

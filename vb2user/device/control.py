@@ -5,8 +5,7 @@ Source: https://docs.kernel.org/userspace-api/media/v4l/extended-controls.html
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vb2user.device.control_convert import Value, choice, to_kernel, to_people
 from vb2user.device.control_show import Look, html_table, one_line
@@ -23,11 +22,14 @@ from vb2user.uapi.calls.controls import (
 from vb2user.uapi.enums import CtrlFlag, CtrlType, CtrlWhich
 from vb2user.uapi.kernel import Fd
 
+if TYPE_CHECKING:
+    from vb2user.device.device import Device
+
 
 class Control:
-    """A control of a device. Nothing but its name, id and type is remembered: all else is asked for.
+    """A control of a device. Only its name, id, type and menu are remembered: all else is asked for.
 
-    Made by :class:`~vb2user.device.control_set.Controls`.
+    Made by :class:`~vb2user.device.control_set.Controls`; two of the same device and id are equal.
 
     Attributes:
         id: ``V4L2_CID_*``.
@@ -36,14 +38,25 @@ class Control:
         type: of each element.
     """
 
-    def __init__(self, node: Callable[[], Fd], info: ControlInfo, name: str) -> None:
-        self._node = node
+    def __init__(
+        self, device: Device, info: ControlInfo, name: str, menus: dict[int, tuple[MenuItem, ...]]
+    ) -> None:
+        self._device = device
         self._known = info
-        self._items: tuple[MenuItem, ...] | None = None
+        self._menus = menus
         self.id = info.id
         self.name = name
         self.title = info.name
         self.type = info.type
+
+    def _node(self) -> Fd:
+        return self._device.node
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Control) and (self._device, self.id) == (other._device, other.id)
+
+    def __hash__(self) -> int:
+        return hash((id(self._device), self.id))
 
     # -- what it is ---------------------------------------------------------------------------------
 
@@ -76,9 +89,9 @@ class Control:
     @property
     def items(self) -> tuple[MenuItem, ...]:
         """``VIDIOC_QUERYMENU``: what a menu offers; empty for other controls."""
-        if self._items is None:
-            self._items = tuple(querymenu(self._node(), self._known))
-        return self._items
+        if self.id not in self._menus:
+            self._menus[self.id] = tuple(querymenu(self._node(), self._known))
+        return self._menus[self.id]
 
     @property
     def choices(self) -> dict[int, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vb2user.device.control import Control, default_of
@@ -15,12 +16,35 @@ from vb2user.device.control_show import html_table, one_line
 from vb2user.device.controls import missing, pick, slugs
 from vb2user.device.restoring import Restored, bring_to, is_setting
 from vb2user.errors import UsageError, Vb2Error
-from vb2user.uapi.calls.controls import ControlInfo, ControlValue, list_controls, s_ext_ctrls
+from vb2user.uapi.calls.controls import ControlInfo, ControlValue, MenuItem, list_controls, s_ext_ctrls
 from vb2user.uapi.kernel import Fd
 
 if TYPE_CHECKING:
     from vb2user.device.device import Device
     from vb2user.device.events import Events
+
+
+@dataclass(frozen=True)
+class Index:
+    """Which controls a node has: what is remembered of them, by the device.
+
+    Attributes:
+        node: whose.
+        infos: as the driver told them then.
+        names: what each is called, by its id.
+        menus: what was asked for since.
+    """
+
+    node: Fd
+    infos: list[ControlInfo]
+    names: dict[int, str]
+    menus: dict[int, tuple[MenuItem, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, node: Fd) -> Index:
+        """Ask for it."""
+        infos = list(list_controls(node))
+        return cls(node, infos, dict(zip((info.id for info in infos), slugs(infos), strict=True)))
 
 
 class Controls:
@@ -40,7 +64,7 @@ class Controls:
 
     def __init__(self, device: Device) -> None:
         # By this way, since an assignment sets a control.
-        self.__dict__.update(_device=device, _found=None, _for=None)
+        self.__dict__["_device"] = device
 
     # -- which there are ----------------------------------------------------------------------------
 
@@ -49,25 +73,22 @@ class Controls:
         """The device's file descriptor."""
         return self._device.node
 
-    def _all(self, *, anew: bool = False) -> dict[int, Control]:
-        """By id; asked for once, and anew when the device came back on another node."""
-        node = self._device.node
-        if anew or self.__dict__["_for"] is not node:
-            infos = list(list_controls(node))
-            made = {
-                info.id: Control(lambda: self._device.node, info, name)
-                for info, name in zip(infos, slugs(infos), strict=True)
-            }
-            self.__dict__.update(_found=made, _for=node)
-        found: dict[int, Control] = self.__dict__["_found"]
+    def _index(self, *, anew: bool = False) -> Index:
+        """What there is: asked for once, and anew when the device came back on another node."""
+        found = self._device.control_index
+        if anew or found is None or found.node is not self._device.node:
+            self._device.control_index = found = Index.of(self._device.node)
         return found
+
+    def _made(self, index: Index, info: ControlInfo) -> Control:
+        return Control(self._device, info, index.names[info.id], index.menus)
 
     def __getitem__(self, which: int | str) -> Control:
         for anew in (False, True):  # drivers may add controls, e.g. with a format
-            found = self._all(anew=anew)
-            info = pick([control._known for control in found.values()], which)
+            index = self._index(anew=anew)
+            info = pick(index.infos, which)
             if info is not None:
-                return found[info.id]
+                return self._made(index, info)
         raise missing(self._device.path, which, self.names())
 
     def __setitem__(self, which: int | str, value: Any) -> None:
@@ -85,13 +106,14 @@ class Controls:
 
     def names(self) -> list[str]:
         """What the controls are called."""
-        return [control.name for control in self._all().values()]
+        return list(self._index().names.values())
 
     def __iter__(self) -> Iterator[Control]:
-        return iter(list(self._all().values()))
+        index = self._index()
+        return iter([self._made(index, info) for info in index.infos])
 
     def __len__(self) -> int:
-        return len(self._all())
+        return len(self._index().infos)
 
     def __contains__(self, which: object) -> bool:
         if not isinstance(which, (int, str)):

@@ -23,7 +23,7 @@ from vb2user.uapi.fourcc import FourCC
 from vb2user.uapi.kernel import Fd, open_node
 
 if TYPE_CHECKING:
-    from vb2user.device.control_set import Controls
+    from vb2user.device.control_set import Controls, Index
     from vb2user.device.events import Events, What
     from vb2user.device.restoring import Restored
     from vb2user.uapi.calls.controls import ControlInfo, ControlValue, MenuItem
@@ -61,7 +61,8 @@ class Device:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._closed = False
-        self._controls: Controls | None = None
+        #: What :attr:`controls` remembers: here, so that those are made anew and no circle holds the device.
+        self.control_index: Index | None = None
         self._events: weakref.WeakSet[Events] = weakref.WeakSet()
         self._node = open_node(path)
         try:
@@ -258,11 +259,9 @@ class Device:
     @property
     def controls(self) -> Controls:
         """The controls by attribute, name or id: ``cam.controls.brightness = 64``."""
-        if self._controls is None:
-            from vb2user.device.control_set import Controls
+        from vb2user.device.control_set import Controls
 
-            self._controls = Controls(self)
-        return self._controls
+        return Controls(self)
 
     def list_controls(self) -> list[ControlInfo]:
         """Every control of this node, compound ones included."""
@@ -309,8 +308,9 @@ class Device:
         """``VIDIOC_SUBSCRIBE_EVENT``: what the device tells by itself: an iterator, also an asynchronous one.
 
         Args:
-            what: ``"source_change"`` (of any input), ``"ctrl"`` (of any control), ``"eos"``, ``"frame_sync"``,
-                ``"vsync"``, ``"motion_det"``, or a type with its object: ``(EventType.SOURCE_CHANGE, 1)``.
+            what: ``"source_change"`` (of any input), ``"ctrl"`` (of any control), ``"eos"``,
+                ``"frame_sync"``, ``"vsync"``, ``"motion_det"``, or a type with its object:
+                ``(EventType.SOURCE_CHANGE, 1)``.
             initial: the present state first, where the event has one.
             timeout: seconds to wait for each; None: for ever.
 
