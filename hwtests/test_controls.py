@@ -232,7 +232,6 @@ def test_a_webcam(webcam: VirtualWebcam, tmp_path: Path) -> None:
         with open_node(webcam.video) as node, cam.controls.events("brightness", timeout=WAIT) as events:
             s_ctrl(node, cam.controls.brightness.id, 5)
             event = next(events)
-            assert isinstance(event, ControlEvent)
             assert event.value == 5
         done = cam.controls.restore(tmp_path / "x.toml")
         assert done.ok, str(done)

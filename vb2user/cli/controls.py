@@ -168,12 +168,9 @@ def _to_json(look: Look) -> dict[str, Any]:
 
 
 def _watch(cam: Camera, ids: list[int], as_json: bool) -> None:
-    from vb2user.device.events import ControlEvent
-
     with cam.controls.events(*ids) as events:
         talk(f"watching {cam.path}; Ctrl-C ends it")
         for event in events:
-            assert isinstance(event, ControlEvent)
             click.echo(json.dumps(_event_json(event)) if as_json else _event_line(event))
 
 

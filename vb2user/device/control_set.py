@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from vb2user.device.control import Control, default_of
 from vb2user.device.control_convert import Value, to_kernel, to_people
@@ -21,7 +21,7 @@ from vb2user.uapi.kernel import Fd
 
 if TYPE_CHECKING:
     from vb2user.device.device import Device
-    from vb2user.device.events import Events
+    from vb2user.device.events import ControlEvent, Events
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,9 @@ class Controls:
 
     # -- events and files ---------------------------------------------------------------------------
 
-    def events(self, *which: int | str, initial: bool = False, timeout: float | None = None) -> Events:
+    def events(
+        self, *which: int | str, initial: bool = False, timeout: float | None = None
+    ) -> Events[ControlEvent]:
         """Changes of these controls, or of all, by whomever: an iterator, also an asynchronous one.
 
         Args:
@@ -207,7 +209,7 @@ class Controls:
 
         chosen = [self[one].id for one in which] or [control.id for control in self]
         whats = [(EventType.CTRL, id) for id in chosen]
-        return self._device.events(*whats, initial=initial, timeout=timeout)
+        return cast("Events[ControlEvent]", self._device.events(*whats, initial=initial, timeout=timeout))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all settings among the controls to a file, ``.toml`` or ``.json``.

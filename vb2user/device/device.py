@@ -24,7 +24,7 @@ from vb2user.uapi.kernel import Fd, open_node
 
 if TYPE_CHECKING:
     from vb2user.device.control_set import Controls, Index
-    from vb2user.device.events import Events, What
+    from vb2user.device.events import DeviceEvent, Events, What
     from vb2user.device.restoring import Restored
     from vb2user.uapi.calls.controls import ControlInfo, ControlValue, MenuItem
 
@@ -63,7 +63,7 @@ class Device:
         self._closed = False
         #: What :attr:`controls` remembers: here, so that those are made anew and no circle holds the device.
         self.control_index: Index | None = None
-        self._events: weakref.WeakSet[Events] = weakref.WeakSet()
+        self._events: weakref.WeakSet[Events[DeviceEvent]] = weakref.WeakSet()
         self._node = open_node(path)
         try:
             self.capability = calls.querycap(self._node)
@@ -304,7 +304,7 @@ class Device:
 
     # -- events -------------------------------------------------------------------------------------
 
-    def events(self, *what: What, initial: bool = False, timeout: float | None = None) -> Events:
+    def events(self, *what: What, initial: bool = False, timeout: float | None = None) -> Events[DeviceEvent]:
         """``VIDIOC_SUBSCRIBE_EVENT``: what the device tells by itself: an iterator, also an asynchronous one.
 
         Args:
@@ -320,13 +320,13 @@ class Device:
 
         if not what:
             raise UsageError(f"{self.path}: events of no type", remedy="name some, e.g. 'source_change'")
-        made = Events(self, subscriptions(self, what), initial=initial, timeout=timeout)
+        made: Events[DeviceEvent] = Events(self, subscriptions(self, what), initial=initial, timeout=timeout)
         self._events.add(made)
         if self._closed:  # meanwhile, by another thread, which did not see these
             made.close()
         return made
 
-    def open_events(self) -> list[Events]:
+    def open_events(self) -> list[Events[DeviceEvent]]:
         """The iterators of events that were not closed."""
         return [one for one in list(self._events) if not one.closed]
 

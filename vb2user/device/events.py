@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from vb2user.device.control_convert import Value, choice, to_people
 from vb2user.errors import ClosedError, DeviceBusy, KernelError, StateError, StreamTimeout, UsageError
@@ -89,7 +89,11 @@ class ControlEvent(DeviceEvent):
         return choice(self.control.items, self.value)
 
 
-class Events:
+_E = TypeVar("_E", bound=DeviceEvent)
+_Self = TypeVar("_Self", bound="Events[Any]")  # typing.Self is of Python 3.11
+
+
+class Events(Generic[_E]):
     """Events of a device, each as soon as it is asked for: ``for``, ``async for``, or one by one.
 
     A loop ends when the events, or the device, are closed: from any thread or task. An unplugged device
@@ -119,7 +123,7 @@ class Events:
         self._born = fork.generation
         self._lock = threading.Lock()
         self._users = 0
-        self._closed = False
+        self._closed = True  # until all of it is there
         self._task_waits = False
         self._subscriptions = list(subscriptions)
         self._node, self._shared = _handle(device)
@@ -135,10 +139,11 @@ class Events:
             for type, id in self._subscriptions:
                 subscribe_event(self._node, type, id, flags | (EventSubFlag.SEND_INITIAL if initial else 0))
             undo.pop_all()
+        self._closed = False
 
     # -- one by one ---------------------------------------------------------------------------------
 
-    def next_event(self, timeout: float | None = None) -> DeviceEvent:
+    def next_event(self, timeout: float | None = None) -> _E:
         """Wait for the next one; ``timeout`` in seconds, else that of the constructor.
 
         StreamTimeout: none came; ClosedError: it was closed, before or meanwhile; DeviceGone: unplugged.
@@ -154,7 +159,7 @@ class Events:
                     raise self._late()
                 self._judge(seen)
 
-    async def anext_event(self, timeout: float | None = None) -> DeviceEvent:
+    async def anext_event(self, timeout: float | None = None) -> _E:
         """:meth:`next_event` for a task of asyncio. StateError: another task waits."""
         deadline = self._deadline(timeout)
         with self._using():
@@ -170,7 +175,7 @@ class Events:
         timeout = self._timeout if timeout is None else timeout
         return None if timeout is None else time.monotonic() + timeout
 
-    def _take(self) -> DeviceEvent | None:
+    def _take(self) -> _E | None:
         """The next one if it waits already."""
         with self._lock:
             if self._closed:
@@ -182,7 +187,7 @@ class Events:
             self._expected = (event.sequence + 1) & 0xFFFFFFFF
             lost = (event.sequence - expected) & 0xFFFFFFFF
             self.lost += lost
-        return self._made(event, lost)
+        return cast(_E, self._made(event, lost))
 
     def _made(self, event: Event, lost: int) -> DeviceEvent:
         plain = (event.type, event.id, event.payload, lost, event.sequence, event.timestamp_ns)
@@ -237,19 +242,19 @@ class Events:
 
     # -- loops --------------------------------------------------------------------------------------
 
-    def __iter__(self) -> Iterator[DeviceEvent]:
+    def __iter__(self) -> Iterator[_E]:
         return self
 
-    def __next__(self) -> DeviceEvent:
+    def __next__(self) -> _E:
         try:
             return self.next_event()
         except ClosedError:
             raise StopIteration from None
 
-    def __aiter__(self) -> Events:
+    def __aiter__(self: _Self) -> _Self:
         return self
 
-    async def __anext__(self) -> DeviceEvent:
+    async def __anext__(self) -> _E:
         try:
             return await self.anext_event()
         except ClosedError:
@@ -307,17 +312,23 @@ class Events:
                 with contextlib.suppress(KernelError, ClosedError):
                     unsubscribe_event(self._node, type, id)
 
-    def __enter__(self) -> Events:
+    def __enter__(self: _Self) -> _Self:
         return self
 
     def __exit__(self, kind: object, error: object, tb: object) -> None:
         self.close()
 
-    async def __aenter__(self) -> Events:
+    async def __aenter__(self: _Self) -> _Self:
         return self
 
     async def __aexit__(self, kind: object, error: object, tb: object) -> None:
         self.close()
+
+    def __del__(self) -> None:
+        # The last resort. There is nobody left to tell of an error.
+        if not getattr(self, "_closed", True):
+            with contextlib.suppress(KernelError):
+                self.close()
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"{len(self._subscriptions)} subscribed, {self.lost} lost"
