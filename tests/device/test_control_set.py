@@ -285,6 +285,7 @@ def test_repr(cam: Camera) -> None:
     assert "matrix: 0,0,0,0,0,0 (integer[2][3], -5 to 5)" in found["matrix"]
     assert "area: 0000000000000000 (area, 8 bytes)" in found["area"]
     assert "inactive, volatile" in found["gain"]
+    assert f"{OTHER_TWIN.id:#010x} (twin): 0 (integer" in found[f"{OTHER_TWIN.id:#010x}"]
     everything = repr(cam.controls)
     assert everything.startswith(f"<Controls of /dev/video0: {len(ALL)}\n")
     assert all(text[len("<Control ") : -1] in everything for text in found.values())

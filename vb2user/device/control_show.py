@@ -88,18 +88,23 @@ def flags(info: ControlInfo) -> str:
     return ", ".join(name.lower().replace("_", "-") for name in (info.flags & ~_INNER).names())
 
 
+def label(look: Look) -> str:
+    """Its name; where that is only its id, with the driver's words."""
+    return f"{look.name} ({look.info.name})" if look.name.startswith("0x") else look.name
+
+
 def one_line(look: Look) -> str:
     """``brightness: 128 (integer, 0 to 255, default 128, slider)``."""
     told = [kind(look.info), takes(look)]
     told += [f"default {default(look)}"] if default(look) else []
     told += [flags(look.info)] if flags(look.info) else []
-    return f"{look.name}: {shown(look, look.value)} ({', '.join(told)})"
+    return f"{label(look)}: {shown(look, look.value)} ({', '.join(told)})"
 
 
 def row(look: Look) -> tuple[str, ...]:
     """The cells for :data:`COLUMNS`."""
     return (
-        look.name,
+        label(look),
         kind(look.info),
         shown(look, look.value),
         takes(look),
