@@ -15,6 +15,7 @@ from vb2user.errors import UsageError
 from vb2user.uapi.calls.controls import (
     ControlInfo,
     ControlValue,
+    control_id,
     g_ext_ctrls,
     list_controls,
     s_ext_ctrls,
@@ -49,11 +50,9 @@ def pick(found: Sequence[ControlInfo], which: int | str) -> ControlInfo | None:
             return info
     if re.fullmatch(r"0x[0-9a-fA-F]+|[0-9]+", which):
         return pick(found, int(which, 0) if which.startswith("0x") else int(which))
-    # Drivers, and kernels, have different words for the same control; 700 members, imported only for this.
-    from vb2user.uapi.controls import ControlId
-
-    member = ControlId.__members__.get(which.upper().removeprefix("V4L2_CID_"))
-    return None if member is None else pick(found, int(member))
+    # Drivers, and kernels, have different words for the same control.
+    id = control_id(which)
+    return None if id is None else pick(found, id)
 
 
 def missing(device: str, which: int | str, names: Sequence[str]) -> NoSuchControl:

@@ -381,6 +381,14 @@ def _error(fd: Fd, number: int, request: str, id: int, info: ControlInfo | None 
     return error
 
 
+def control_id(name: str) -> int | None:
+    """The id that the header has for ``V4L2_CID_BRIGHTNESS`` (or ``brightness``); None where it has none."""
+    from vb2user.uapi.controls import ControlId
+
+    member = ControlId.__members__.get(name.upper().removeprefix("V4L2_CID_"))
+    return None if member is None else int(member)
+
+
 def _header_name(id: int) -> str:
     # 700 members, imported only for this.
     from vb2user.uapi.controls import ControlId
