@@ -360,6 +360,53 @@ def test_all_settings(telling: TellingVideo, cam: Camera, tmp_path: Path, ending
     assert {"input", "format", "fps"} <= set(cam.restore_settings(path).kept)
 
 
+class Shaped(TellingVideo):
+    """Its array has an element for each column of 32 pixels; rotating it swaps width and height."""
+
+    PIXELS = control(
+        0x70, "Columns", CtrlType.U8, flags=CtrlFlag.HAS_PAYLOAD, elem_size=1, elems=2, dims=(2,)
+    )
+    TURN = control(0x71, "Turn", CtrlType.BOOLEAN, 0, 1, flags=CtrlFlag.MODIFY_LAYOUT)
+
+    def __init__(self, system: TellingSystem) -> None:
+        super().__init__(system, [self.PIXELS, self.TURN])
+
+    def ioctl(self, file: Any, request: int, arg: Any) -> int:
+        done = super().ioctl(file, request, arg)
+        if request == v.VIDIOC_S_FMT:
+            self._shape()
+        return done
+
+    def changed(self, info: Any) -> None:
+        super().changed(info)
+        if info.id == self.TURN.id:
+            swapped = dataclasses.replace(self.format, width=self.format.height, height=self.format.width)
+            self.format = self.grant(swapped)
+            self._shape()
+
+    def _shape(self) -> None:
+        count = self.format.width // 32
+        info = dataclasses.replace(self.PIXELS, elems=count, dims=(count,))
+        if info != self.controls[info.id]:
+            self.controls[info.id], self.values[info.id] = info, bytes(count)
+
+
+def test_controls_and_format_that_depend_on_each_other(telling: TellingVideo, tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    telling.telling.nodes["/dev/video1"] = Shaped(telling.telling)
+    with Camera("/dev/video1") as cam:
+        cam.set_format(width=128, height=64)
+        cam.controls.turn = True
+        cam.controls.columns = (3, 4)
+        cam.save_settings(path)
+        wanted = cam.get_format(), cam.controls.get()
+        cam.controls.turn = False
+        cam.set_format(width=256, height=32)
+        done = cam.restore_settings(path)
+        assert done.ok, str(done)
+        assert (cam.get_format(), cam.controls.get()) == wanted
+
+
 def test_settings_that_the_device_does_not_take(cam: Camera, tmp_path: Path) -> None:
     path = tmp_path / "x.toml"
     path.write_text(

@@ -17,7 +17,7 @@ from vb2user.device.control_convert import is_compound, to_kernel
 from vb2user.device.restoring import Restored, bring_to, is_setting
 from vb2user.errors import DeviceGone, KernelError, UsageError, Vb2Error
 from vb2user.uapi.calls.controls import ControlValue
-from vb2user.uapi.enums import Field
+from vb2user.uapi.enums import CtrlFlag, Field
 
 if TYPE_CHECKING:
     from vb2user.device.control_set import Controls
@@ -93,12 +93,19 @@ def restore(device: Device, path: str | os.PathLike[str], *, stream: bool) -> Re
         raise UsageError(f"{os.fspath(path)} is no file of settings", remedy="it has a table 'controls'")
     report = Restored()
     wanted = document.get("stream", {}) if stream else {}
-    # The input first: it decides which controls are active, which sizes there are. Controls before the
-    # format, since some of them (rotation) change it; the rate last, since the size limits it.
+    table = document.get("controls", {})
+    first = [name for name in table if wanted and _changes_layout(device.controls, name)]
+    # The input decides which sizes and controls there are; some controls (rotation) change the format, and
+    # others (arrays with an element for each block of the picture) are as large as it demands.
     _restore_input(device, wanted, report)
-    restore_controls(device.controls, document.get("controls", {}), report)
+    restore_controls(device.controls, {name: table[name] for name in first}, report)
     _restore_format(device, wanted, report)
+    restore_controls(device.controls, {n: raw for n, raw in table.items() if n not in first}, report)
     return report
+
+
+def _changes_layout(controls: Controls, name: str) -> bool:
+    return name in controls and bool(controls[name].flags & CtrlFlag.MODIFY_LAYOUT)
 
 
 def stream_table(device: Device) -> dict[str, Any]:
