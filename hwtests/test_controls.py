@@ -193,6 +193,7 @@ def test_what_cannot_be_restored_is_told(cam: vb2user.Camera, tmp_path: Path) ->
 # -- the command ------------------------------------------------------------------------------------
 
 
+@pytest.mark.one_kernel
 def test_the_command(cam: vb2user.Camera, tmp_path: Path) -> None:
     saved = str(tmp_path / "x.toml")
 
