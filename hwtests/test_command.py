@@ -128,7 +128,7 @@ def test_no_permission(path: str) -> None:
     finally:
         Path(path).chmod(mode)
     assert done.returncode == 3, done.stderr
-    assert re.search("open failed: EACCES.*usermod -aG video", done.stderr)
+    assert re.search("open failed: EACCES.* 0600: no group of users may; 'vb2user doctor", done.stderr)
     assert len(done.stderr.strip().splitlines()) == 1
 
 

@@ -130,6 +130,9 @@ class FakeSystem(System):
     def fstat(self, fd: int) -> os.stat_result:
         return os.stat_result((self._file(fd).node.mode, *(0,) * 9))
 
+    def stat(self, path: str) -> os.stat_result:
+        raise refuse(errno.ENOENT)
+
     def _file(self, fd: int) -> FakeFile:
         if fd not in self.files:
             raise refuse(errno.EBADF)

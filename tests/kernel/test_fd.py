@@ -109,7 +109,7 @@ def test_no_node(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "cls", "says"),
     [
-        (errno.EACCES, PermissionDenied, "usermod -aG video"),
+        (errno.EACCES, PermissionDenied, "this user may not; 'vb2user doctor' says"),
         (errno.EPERM, PermissionDenied, "lacks the right"),
         (errno.EBUSY, DeviceBusy, "only one program"),
         (errno.ENXIO, DeviceGone, "the device is gone"),
@@ -122,6 +122,9 @@ def test_refused(monkeypatch: pytest.MonkeyPatch, number: int, cls: type, says: 
     class Refusing(System):
         def open(self, path: str, flags: int) -> int:
             raise OSError(number, os.strerror(number), path)
+
+        def stat(self, path: str) -> os.stat_result:
+            raise FileNotFoundError
 
     monkeypatch.setattr(kernel, "system", Refusing())
     with pytest.raises(KernelError, match=says) as caught:

@@ -307,7 +307,6 @@ def test_page_align(length: int, pages: int) -> None:
 
 @pytest.mark.parametrize("source", [Heap("system"), UDmaBuf()], ids=["heap", "udmabuf"])
 def test_a_heap_that_is_not_for_this_user(vb2: Vb2System, source: Source) -> None:
-    """These nodes are root's: to join the group 'video' would not help."""
     vb2.fail("open", errno.EACCES)
     with pytest.raises(PermissionDenied, match="vb2user doctor") as caught:
         source.open(1, [64])

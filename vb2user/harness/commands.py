@@ -40,14 +40,23 @@ def _verdict(here: bool, machine: bool) -> str:
 
 @click.command()
 @click.option("--probe-kvm", is_flag=True, help="Boot a cached kernel under KVM if that was never tried.")
+@click.option(
+    "--install-udev", is_flag=True,
+    help="As root: let the group video and the user of the seat use cameras, DMA heaps and udmabuf.",
+)  # fmt: skip
 @json_option
-def doctor(probe_kvm: bool, as_json: bool) -> None:
+def doctor(probe_kvm: bool, install_udev: bool, as_json: bool) -> None:
     """What on this machine is missing, and the command that mends it.
 
     Ends with 0 if capturing works in at least one way, with a device here or in a virtual machine; else
-    with 3.
+    with 3. With --install-udev it only writes the rules to /etc/udev/rules.d and applies them; that may be
+    repeated.
     """
     from vb2user.harness.doctor import examine
+
+    if install_udev:
+        _install_udev(as_json)
+        return
 
     report = examine(probe_kvm=probe_kvm)
     if as_json:
@@ -67,6 +76,20 @@ def doctor(probe_kvm: bool, as_json: bool) -> None:
             click.echo()
         talk(_verdict(report.complete("here"), report.complete("vm")) if report.healthy else _NOWHERE)
     sys.exit(0 if report.healthy else 3)
+
+
+def _install_udev(as_json: bool) -> None:
+    from vb2user.harness import udev
+
+    done = udev.install()
+    if as_json:
+        document({"path": str(done.path), "written": done.written, "nodes": done.nodes, "wrong": done.wrong})
+    else:
+        click.echo(f"{done.path}: {'written' if done.written else 'was there already'}")
+        click.echo(f"applied to {', '.join(done.nodes) or 'no node: there is none yet'}")
+    if done.wrong:
+        talk(f"other rules of this machine have it otherwise for {', '.join(done.wrong)}")
+    sys.exit(3 if done.wrong else 0)
 
 
 # --- harness --------------------------------------------------------------------------------------

@@ -18,11 +18,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vb2user.errors import Vb2Error
-from vb2user.harness import apt, kernels, kvm, programs
+from vb2user.errors import MissingPrerequisite, Vb2Error
+from vb2user.harness import apt, kernels, kvm, programs, udev
 from vb2user.harness.vivid import module_state
-
-_GROUP_REMEDY = 'run: sudo usermod -aG video "$USER", then log in again'
+from vb2user.uapi import access
 
 
 @dataclass(frozen=True)
@@ -106,67 +105,103 @@ def _here() -> Iterator[Check]:
     state = module_state("vivid")
     yield Check("here", "vivid", state is not None, False, state or "no module vivid", extra)
     nodes = list(_nodes())
-    usable = any(c.found for c in nodes)
+    usable = any(c.found for c in nodes if not c.name.startswith("/dev/media"))
     could_load = state is not None and os.geteuid() == 0
     detail = "a usable one is here" if usable else "vivid can be loaded" if could_load else "none"
-    remedy = "plug in a camera, or use: vb2user vm run" if state is None else "run: sudo vb2user harness up"
+    remedy = "plug in a camera, or use: vb2user vm run"
+    if state is not None:
+        remedy = f"run: {udev.command('harness up')}"
+    if shut := [c for c in nodes if not c.found]:
+        detail, remedy = ("none that this user may open" if not usable else detail), shut[0].remedy or remedy
     yield Check("here", "video node", usable or could_load, True, detail, remedy)
     yield from nodes
-    udev = Path("/run/udev/control").exists()
+    running = udev.CONTROL.exists()
     yield Check(
         "here",
         "udev",
-        udev,
+        running,
         False,
-        "running" if udev else "not running",
+        "running" if running else "not running",
         "run: sudo systemctl start systemd-udevd",
     )
-    yield from _heaps()
+    heaps = list(_heaps())
+    there = [c for c in (*nodes, *heaps) if Path(c.name).is_char_device()]
+    yield from _permissions(there)
+    yield from heaps
     yield from _debugging()
 
 
 def _nodes() -> Iterator[Check]:
     for folder in sorted(Path("/sys/class/video4linux").glob("*"), key=lambda p: (len(p.name), p.name)):
-        path = f"/dev/{folder.name}"
         try:
             name = (folder / "name").read_text().strip()
         except OSError:
             continue
-        yield _openable(path, False, name, _GROUP_REMEDY)
+        yield _openable(f"/dev/{folder.name}", name, "run: sudo udevadm trigger -s video4linux")
+    for folder in sorted(Path("/sys/bus/media/devices").glob("*"), key=lambda p: (len(p.name), p.name)):
+        yield _openable(f"/dev/{folder.name}", "media controller", "run: sudo udevadm trigger -s media")
 
 
-def _openable(path: str, needed: bool, what: str, remedy: str) -> Check:
-    if not Path(path).exists():
-        return Check("here", path, False, needed, f"{what}: no device node", remedy)
-    allowed = os.access(path, os.R_OK | os.W_OK)
-    detail = what if allowed else f"{what}: this user may not open it"
-    return Check("here", path, allowed, needed, detail, remedy)
+def _openable(path: str, what: str, remedy: str) -> Check:
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return Check("here", path, False, False, f"{what}: no device node", remedy)
+    if os.access(path, os.R_OK | os.W_OK, effective_ids=True):
+        return Check("here", path, True, False, what)
+    denial = access.explain_denial(path, status)
+    return Check("here", path, False, False, f"{what}: {denial.meaning}", _with_command(denial))
 
 
-def _udev_rule(match: str, file: str, trigger: str) -> str:
-    rule = f'{match}, GROUP="video", MODE="0660"'
-    return (
-        f"run: echo '{rule}' | sudo tee /etc/udev/rules.d/{file} && "
-        f"sudo udevadm control --reload && sudo udevadm trigger {trigger}"
-    )
+def _with_command(denial: access.Denial) -> str:
+    if denial.why is access.Why.RULES:
+        return f"run: {udev.command(access.INSTALL)}"
+    return denial.remedy
+
+
+def _permissions(nodes: list[Check]) -> Iterator[Check]:
+    """The group, the rules of udev, and what they should have done."""
+    try:
+        udev.require_group()
+        yield _membership(nodes)
+    except MissingPrerequisite as error:
+        yield Check("here", f"group {access.GROUP}", False, False, "not on this machine", error.remedy)
+    install = f"run: {udev.command(access.INSTALL)}"
+    found = udev.installed()
+    here = found.state is udev.State.HERE
+    detail = found.state.value + (f": {found.path}" if found.path else "")
+    yield Check("here", "udev rules", here, False, detail, install)
+    if here:
+        wrong = list(udev.wrong())
+        detail = f"not to {', '.join(wrong)}" if wrong else f"to {len(udev.nodes())} nodes"
+        yield Check("here", "udev rules applied", not wrong, False, detail, install)
+    if everybody := udev.open_to_all():
+        detail = f"everybody may use {', '.join(everybody)}"
+        yield Check("here", "nodes kept from others", False, False, detail, install)
+
+
+def _membership(nodes: list[Check]) -> Check:
+    name = f"group {access.GROUP}"
+    outside = access.membership(access.GROUP)
+    if outside is None:
+        member = "root needs no group" if os.geteuid() == 0 else f"{access.user_name()} belongs to it"
+        return Check("here", name, True, False, member)
+    if nodes and all(c.found for c in nodes):
+        return Check("here", name, True, False, f"{outside.meaning}, and need not be: every node is open")
+    return Check("here", name, False, False, outside.meaning, outside.remedy)
 
 
 def _heaps() -> Iterator[Check]:
-    remedy = _udev_rule('SUBSYSTEM=="dma_heap"', "70-vb2user-dma-heap.rules", "-s dma_heap")
     heaps = sorted(Path("/dev/dma_heap").glob("*"))
     if not heaps:
         yield Check(
             "here", "/dev/dma_heap", False, False, "this kernel offers no DMA heap", "use: vb2user vm run"
         )
     for heap in heaps:
-        yield _openable(str(heap), False, "DMA heap", remedy)
-    if Path("/dev/udmabuf").exists():
-        remedy = _udev_rule('KERNEL=="udmabuf"', "70-vb2user-udmabuf.rules", "/dev/udmabuf")
-    elif module_state("udmabuf") is not None:
-        remedy = "run: sudo modprobe udmabuf"
-    else:
-        remedy = "use: vb2user vm run"
-    yield _openable("/dev/udmabuf", False, "dma-bufs from memfds", remedy)
+        yield _openable(str(heap), "DMA heap", "use: vb2user vm run")
+    loadable = module_state("udmabuf") is not None
+    remedy = "run: sudo modprobe udmabuf" if loadable else "use: vb2user vm run"
+    yield _openable("/dev/udmabuf", "dma-bufs from memfds", remedy)
 
 
 def _debugging() -> Iterator[Check]:

@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
-from vb2user.errors import KernelError, MissingPrerequisite, NoSuchDevice, PermissionDenied, UsageError
+from vb2user.errors import KernelError, MissingPrerequisite, NoSuchDevice, UsageError
 from vb2user.memory.base import page_align
 from vb2user.memory.dmabuf import DmaBuf, Source
 from vb2user.uapi import calls
@@ -32,14 +32,6 @@ def heaps() -> list[str]:
         return []
 
 
-def _denied(e: PermissionDenied) -> PermissionDenied:
-    # No group that a user could join owns these nodes, unlike video nodes.
-    remedy = "run as root, or let 'vb2user doctor' show the udev rule that opens it to you"
-    return PermissionDenied(
-        e.errno or errno.EACCES, e.request, e.device, meaning="this user may not", remedy=remedy
-    )
-
-
 class Heap(Source):
     """A dma-heap, e.g. ``system`` (scattered pages) or a CMA heap (contiguous ones)."""
 
@@ -55,8 +47,6 @@ class Heap(Source):
         try:
             # The heap's node knows no O_NONBLOCK and needs no write access to allocate.
             self._fd = open_node(DMA_HEAP_DIR / self.heap, nonblock=False, writable=False)
-        except PermissionDenied as e:
-            raise _denied(e) from None
         except NoSuchDevice:
             there = ", ".join(heaps())
             others = "'udmabuf' or another device's export"
@@ -94,8 +84,6 @@ class UDmaBuf(Source):
             return
         try:
             self._fd = open_node(UDMABUF, nonblock=False)
-        except PermissionDenied as e:
-            raise _denied(e) from None
         except NoSuchDevice:
             raise MissingPrerequisite(
                 f"there is no {UDMABUF}: this kernel was built without CONFIG_UDMABUF",

@@ -29,10 +29,8 @@ _BUSY_QUEUE = "another file handle owns the queue, or buffers of it are still in
 _WHO = "close the stream of this program, or the other program ('fuser -v <node>' shows it)"
 
 _SPECIFIC: dict[tuple[str, int], _Entry] = {
-    ("open", errno.EACCES): (
-        "this user may not",
-        "join the group of the node (mostly 'video'): sudo usermod -aG video $USER, then log in again",
-    ),
+    # Where the node itself can be looked at, uapi/access.py says it more precisely.
+    ("open", errno.EACCES): ("this user may not", "'vb2user doctor' says what lets it in"),
     ("open", errno.ENOENT): ("there is no such node", "'vb2user devices' lists the nodes there are"),
     ("open", errno.EBUSY): ("the driver lets only one program open it", _WHO),
     ("VIDIOC_QUERYCAP", errno.ENOTTY): (

@@ -31,6 +31,7 @@ from types import TracebackType
 from typing import Any
 
 from vb2user.errors import ClosedError, KernelError, NoSuchDevice, kernel_error
+from vb2user.uapi.access import denied
 from vb2user.uapi.errnos import explain
 
 POLLIN = select.POLLIN
@@ -89,6 +90,10 @@ class System:
     def fstat(self, fd: int) -> os.stat_result:
         """fstat(2)."""
         return os.fstat(fd)
+
+    def stat(self, path: str) -> os.stat_result:
+        """stat(2)."""
+        return os.stat(path)  # noqa: PTH116 - the call itself
 
     def lseek(self, fd: int, offset: int, whence: int) -> int:
         """lseek(2)."""
@@ -408,7 +413,7 @@ def open_node(
             number = _open_errno(e)
             if number in (errno.ENOTDIR, errno.EISDIR):
                 raise _no_node(name, number) from None
-            raise _failed(OSError(number, ""), "open", name) from None
+            raise denied(number, name, system.stat) or _failed(OSError(number, ""), "open", name) from None
     handle = Fd(fd, name)
     if char and not stat.S_ISCHR(system.fstat(fd).st_mode):
         handle.close()

@@ -1,0 +1,220 @@
+"""The rules of udev under a real systemd-udevd: who may capture, by which memory type, and what is said otherwise.
+
+A user is made in /etc, so this runs in a guest only, whose /etc is nobody's.
+"""
+
+from __future__ import annotations
+
+import grp
+import json
+import os
+import pwd
+import stat
+import subprocess
+import sys
+import tempfile
+import traceback
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyudev
+import pytest
+from conftest import missing_source, still
+
+import vb2user
+import vb2user.cli.capture
+import vb2user.harness.doctor  # here, for the user may lack the right to read the interpreter's files
+from vb2user.cli.main import main
+from vb2user.device.discovery import devices
+from vb2user.harness import udev
+from vb2user.harness.pytest_plugin import VividDevice, WebcamFactory
+
+USER = "vb2tester"
+
+pytestmark = pytest.mark.skipif(
+    os.environ.get("VB2USER_VM") != "1", reason="adds a user and rules to /etc: in a guest only"
+)
+
+
+@dataclass(frozen=True)
+class Done:
+    """How the command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+def as_user(*args: str, groups: tuple[str, ...] = ()) -> Done:
+    """Run ``vb2user`` in a child that is USER, with its own group and these."""
+    entry = pwd.getpwnam(USER)
+    ids = [entry.pw_gid, *(grp.getgrnam(g).gr_gid for g in groups)]
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # from Python 3.12 on: fork with threads
+            child = os.fork()
+        if child == 0:
+            status: Any = 70
+            try:
+                os.setgroups(ids)
+                os.setresgid(*(entry.pw_gid,) * 3)
+                os.setresuid(*(entry.pw_uid,) * 3)
+                sys.stdout, sys.stderr, sys.argv = out, err, ["vb2user", *args]
+                main()
+            except SystemExit as e:
+                status = e.code
+            except BaseException:
+                traceback.print_exc(file=err)
+            finally:
+                out.flush()
+                err.flush()
+                os._exit(status)
+        _, how = os.waitpid(child, 0)
+        out.seek(0)
+        err.seek(0)
+        return Done(os.waitstatus_to_exitcode(how), out.read(), err.read())
+
+
+@pytest.fixture(scope="module")
+def user() -> Iterator[str]:
+    """A user who belongs to no group but its own."""
+    subprocess.run(["useradd", "--no-create-home", "--user-group", USER], check=True)
+    yield USER
+    subprocess.run(["userdel", USER], check=True)
+
+
+@pytest.fixture(scope="module")
+def install() -> Iterator[list[dict[str, Any]]]:
+    """The rules, installed twice by the command; what it said. Before, no rules are here."""
+    assert udev.installed().state is udev.State.ABSENT
+    path = udev.FOLDERS[0] / udev.NAME
+    said = []
+    for _ in range(2):
+        argv = [sys.executable, "-m", "vb2user", "doctor", "--install-udev", "--json"]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        said.append(json.loads(done.stdout))
+    assert path.read_bytes() == udev.rules()
+    yield said
+    path.unlink()
+    subprocess.run(["udevadm", "control", "--reload"], check=True)
+
+
+def checks(done: Done) -> dict[str, dict[str, Any]]:
+    """What the doctor found, by name."""
+    return {c["name"]: c for c in json.loads(done.out)["checks"]}
+
+
+def test_one_who_is_not_in_the_group(vivid_vmalloc: VividDevice, user: str) -> None:
+    path = vivid_vmalloc.capture
+    remedy = f"run: sudo usermod -aG video {user}, then log out and in again"
+    done = as_user("capture", path, "--count", "1")
+    assert (done.status, done.out) == (3, "")
+    assert f"{path}: open failed: EACCES" in done.err
+    assert f"root:video 0660, and {user} is not in the group video; {remedy}" in done.err
+    assert len(done.err.splitlines()) == 1
+
+    found = checks(as_user("doctor", "--json"))
+    assert not found[path]["found"]
+    assert found[path]["remedy"] == found["group video"]["remedy"] == found["video node"]["remedy"] == remedy
+    assert found["udev rules"]["remedy"].endswith(" doctor --install-udev")
+    if not missing_source("system"):
+        assert found["/dev/dma_heap/system"]["detail"].endswith("no group of users may")
+        assert found["/dev/dma_heap/system"]["remedy"] == found["udev rules"]["remedy"]
+
+    done = as_user("doctor", "--install-udev")
+    assert (done.status, done.out) == (3, "")
+    assert "only root may" in done.err
+    assert "run: sudo " in done.err
+
+
+def test_one_who_joined_and_did_not_log_in_again(vivid_vmalloc: VividDevice, user: str) -> None:
+    subprocess.run(["usermod", "-aG", "video", user], check=True)
+    try:
+        done = as_user("capture", vivid_vmalloc.capture, "--count", "1")
+    finally:
+        subprocess.run(["gpasswd", "-d", user, "video"], check=True, capture_output=True)
+    assert done.status == 3
+    assert f"{user} joined the group video after this session had begun; log out and in" in done.err
+
+
+def test_rules_are_written_once_and_applied(
+    vivid_vmalloc: VividDevice, install: list[dict[str, Any]]
+) -> None:
+    first, second = install
+    assert (first["written"], second["written"]) == (True, False)
+    assert first["wrong"] == second["wrong"] == []
+    assert {vivid_vmalloc.capture, vivid_vmalloc.media} <= set(first["nodes"])
+    assert {str(p) for p in Path("/dev").glob("dma_heap/*")} <= set(first["nodes"])
+    context = pyudev.Context()
+    for path in first["nodes"]:
+        status = Path(path).stat()
+        assert (grp.getgrgid(status.st_gid).gr_name, stat.S_IMODE(status.st_mode)) == ("video", 0o660)
+        # What gives it to the user of the seat, where somebody sits at the machine.
+        assert "uaccess" in pyudev.Devices.from_device_file(context, path).tags
+
+
+def test_a_member_captures_through_every_memory_type(
+    vivid_vmalloc: VividDevice, user: str, install: list[dict[str, Any]]
+) -> None:
+    with vb2user.open(vivid_vmalloc.capture) as cam:
+        still(cam)
+    ways: list[tuple[str, ...]] = [("mmap",), ("userptr",), ("read",)]
+    ways += [("dmabuf", "--heap", heap) for heap in ("system", "udmabuf")]
+    for memory, *more in ways:
+        args = ("capture", vivid_vmalloc.capture, "--count", "2", "--json", "--memory", memory, *more)
+        done = as_user(*args, groups=("video",))
+        if missing_source(more[-1] if more else None):
+            assert done.status == 3
+            assert "there is no" in done.err
+            continue
+        assert (done.status, done.err) == (0, ""), args
+        assert json.loads(done.out)["frames"] == 2
+    found = checks(as_user("doctor", "--json", groups=("video",)))
+    for name in ("group video", "udev rules", "udev rules applied", vivid_vmalloc.capture):
+        assert found[name]["found"], found[name]
+
+
+def test_a_node_that_comes_later_and_one_that_was_changed(
+    install: list[dict[str, Any]], user: str, webcam_factory: WebcamFactory
+) -> None:
+    webcam = webcam_factory(serial="later")
+    media = [p for p in Path("/dev/media/by-id").iterdir() if "later" in p.name]
+    assert [p.resolve().name.rstrip("0123456789") for p in media] == ["media"]
+    assert media[0].name.startswith("usb-")
+    assert media[0].name.endswith("-if00")
+
+    node = Path(webcam.video)
+    node.chmod(0o666)
+    found = checks(as_user("doctor", "--json", groups=("video",)))
+    assert f"{node} (root:video 0666)" in found["udev rules applied"]["detail"]
+    assert str(node) in found["nodes kept from others"]["detail"]
+    assert udev.install().wrong == ()
+    assert stat.S_IMODE(node.stat().st_mode) == 0o660
+
+
+def test_every_node_of_vivid_has_a_name_of_its_own(
+    vivid_vmalloc: VividDevice, install: list[dict[str, Any]]
+) -> None:
+    nodes = [n for n in devices() if n.driver == "vivid"]
+    names = {n.path: [link for link in n.links if link.startswith("/dev/v4l/by-name/")] for n in nodes}
+    assert vivid_vmalloc.capture in names
+    assert all(len(links) == 1 for links in names.values()), names
+    with vb2user.open(names[vivid_vmalloc.capture][0]) as cam:
+        assert cam.driver == "vivid"
+
+
+def test_the_rules_are_well_formed() -> None:
+    """By systemd's own word, where it has one (from 254 on)."""
+    verify = ["udevadm", "verify", str(Path(udev.__file__).parents[2] / "udev" / udev.NAME)]
+    done = subprocess.run(verify, capture_output=True, text=True, check=False)
+    known = (
+        "verify" in subprocess.run(["udevadm", "--help"], capture_output=True, text=True, check=True).stdout
+    )
+    if known:
+        assert done.returncode == 0, done.stdout + done.stderr
+    else:
+        assert done.returncode != 0
