@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 HW := VB2USER_HW=1
 RUN := $(BIN)/vb2user vm run --no-vivid --probe --timeout 3600
 
-.PHONY: help setup programs demo memops test unit lint types hw hw-6.12 hw-6.1 compiled soak uapi clean
+.PHONY: help setup programs demo memops test unit lint types hw hw-6.12 hw-6.1 compiled soak uapi man dist clean
 
 help:
 	@echo "make demo   capture through every memory type on a real kernel; results in build/demo/"
@@ -16,6 +16,8 @@ help:
 	@echo "make test   lint, types, unit tests, ABI comparison, hardware tests in kernels 6.12 and 6.1"
 	@echo "make lint | types | unit | hw-6.12 | hw-6.1   parts of make test"
 	@echo "make soak   long runs of streams in a kernel: random use, unplugging, SIGKILL"
+	@echo "make dist   wheel and source distribution, in dist/"
+	@echo "make man    man pages, in build/man/"
 	@echo "make uapi   write the bindings anew from the headers in tests/abi/headers"
 
 # The stamp is older than what it was made from when something has to be installed again.
@@ -75,6 +77,13 @@ soak: setup programs
 
 uapi: setup
 	$(BIN)/python tests/abi/generate.py
+
+# The wheel is built out of the source distribution, so that this one is tried, too.
+dist: setup
+	$(BIN)/python -m build --outdir dist .
+
+man: setup
+	$(BIN)/python -m vb2user.cli.man build/man
 
 clean:
 	rm -rf build dist $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -1,4 +1,4 @@
-"""The rules of udev under a real systemd-udevd: who may capture, by which memory type, and what is said otherwise.
+"""The rules of udev under a real systemd-udevd: who may capture, how, and what is said to others.
 
 A user is made in /etc, so this runs in a guest only, whose /etc is nobody's.
 """
@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyudev
 import pytest
+import pyudev
 from conftest import missing_source, still
 
 import vb2user
@@ -205,16 +205,3 @@ def test_every_node_of_vivid_has_a_name_of_its_own(
     assert all(len(links) == 1 for links in names.values()), names
     with vb2user.open(names[vivid_vmalloc.capture][0]) as cam:
         assert cam.driver == "vivid"
-
-
-def test_the_rules_are_well_formed() -> None:
-    """By systemd's own word, where it has one (from 254 on)."""
-    verify = ["udevadm", "verify", str(Path(udev.__file__).parents[2] / "udev" / udev.NAME)]
-    done = subprocess.run(verify, capture_output=True, text=True, check=False)
-    known = (
-        "verify" in subprocess.run(["udevadm", "--help"], capture_output=True, text=True, check=True).stdout
-    )
-    if known:
-        assert done.returncode == 0, done.stdout + done.stderr
-    else:
-        assert done.returncode != 0

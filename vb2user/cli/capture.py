@@ -16,6 +16,7 @@ from vb2user.capture.camera import MEMORY_NAMES, Camera
 from vb2user.capture.camera import open as open_camera
 from vb2user.capture.frame import Frame
 from vb2user.capture.stream import Stream
+from vb2user.cli import complete
 from vb2user.cli.output import document, json_option, table, talk
 from vb2user.errors import UsageError, Vb2Error
 from vb2user.uapi import calls
@@ -50,11 +51,22 @@ class _Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generi
 
 
 @click.command()
-@click.argument("device", metavar="DEV")
+@click.argument("device", metavar="DEV", shell_complete=complete.nodes)
 @click.option("--memory", type=click.Choice(MEMORY_NAMES), default="mmap", show_default=True)
-@click.option("--heap", metavar="NAME|DEV", help="With dmabuf: system, udmabuf, or a node that exports.")
-@click.option("--format", "pixelformat", metavar="F", help="Pixel format, e.g. YUYV, NV12, MJPG.")
-@click.option("--size", type=_Size(), help="Width and height in pixels.")
+@click.option(
+    "--heap",
+    metavar="NAME|DEV",
+    help="With dmabuf: system, udmabuf, or a node that exports.",
+    shell_complete=complete.heaps,
+)
+@click.option(
+    "--format",
+    "pixelformat",
+    metavar="F",
+    help="Pixel format, e.g. YUYV, NV12, MJPG.",
+    shell_complete=complete.formats,
+)
+@click.option("--size", type=_Size(), help="Width and height in pixels.", shell_complete=complete.sizes)
 @click.option("--fps", type=click.FloatRange(0, min_open=True), help="Frames per second.")
 @click.option("--count", type=click.IntRange(1), default=100, show_default=True, help="Frames to capture.")
 @click.option("--buffers", type=int, default=4, show_default=True)
@@ -67,7 +79,13 @@ class _Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generi
     metavar="SECONDS",
     help="For each frame.",
 )
-@click.option("-o", "--output", metavar="FILE", help="The frames' bytes, one after the other; - for stdout.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="The frames' bytes, one after the other; - for stdout.",
+    shell_complete=complete.files,
+)
 @json_option
 def capture(
     device: str,

@@ -9,6 +9,7 @@ import click
 
 from vb2user.capture.camera import Camera
 from vb2user.capture.camera import open as open_camera
+from vb2user.cli import complete
 from vb2user.cli.output import document, json_option, table
 from vb2user.device.discovery import roles
 from vb2user.errors import DeviceBusy, KernelError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("device", metavar="DEV")
+@click.argument("device", metavar="DEV", shell_complete=complete.nodes)
 @json_option
 def info(device: str, as_json: bool) -> None:
     """Everything about the node DEV: formats, sizes, rates, inputs, controls, memory types, allocator."""

@@ -23,6 +23,7 @@ from vb2user.errors import Vb2Error
 
 _OWN = {
     "capture": "vb2user.cli.capture:capture",
+    "completion": "vb2user.cli.completion:completion",
     "controls": "vb2user.cli.controls:controls",
     "devices": "vb2user.cli.devices:devices",
     "info": "vb2user.cli.info:info",
@@ -34,9 +35,11 @@ class _Commands(click.Group):
     """The layers' own commands, and whatever the entry points add."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*_OWN, *(e.name for e in entry_points(group=_GROUP))})
+        return sorted({*_OWN, *self.commands, *(e.name for e in entry_points(group=_GROUP))})
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name in self.commands:
+            return self.commands[name]
         if name in _OWN:
             module, attribute = _OWN[name].split(":")
             found = getattr(import_module(module), attribute)

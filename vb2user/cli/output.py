@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,15 +37,15 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
         made.add_column(column, overflow="fold")
     for row in rows:
         made.add_row(*(Text(cell, _COLOURS.get(cell, "")) for cell in row))
-    console = Console()
-    if console.is_terminal:
-        console.print(made)
+    if sys.stdout is not None and sys.stdout.isatty():
+        Console().print(made)
         return
-    # A pipe has no width, and what is folded there cannot be searched.
+    # A pipe has no width, and what is folded there cannot be searched. FORCE_COLOR colours it all the same.
     wide = Console(width=1000)
     with wide.capture() as captured:
         wide.print(made)
-    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+    text = "\n".join(line.rstrip() for line in captured.get().splitlines())
+    click.echo(text, color=wide.color_system is not None)
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")

@@ -16,6 +16,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
+from click.shell_completion import CompletionItem
 
 from vb2user.cli.output import document, json_option, table, talk
 
@@ -290,9 +291,19 @@ def vm() -> None:
     """Virtual machines with stock kernels."""
 
 
+def _kernels(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """For TAB: the kernels that are cached, and what is fetched by default."""
+    from vb2user.harness import kernels
+
+    names = dict.fromkeys(("host", kernels.DEFAULT, *(k.release for k in kernels.cached())))
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
 def _kernel_option(function: Callable[..., Any]) -> Callable[..., Any]:
     text = "host, a path, a version (6.1, 6.12, a release) or a suite (sid, trixie-backports)."
-    return click.option("--kernel", "-k", "spec", envvar="VB2USER_KERNEL", metavar="K", help=text)(function)
+    return click.option(
+        "--kernel", "-k", "spec", envvar="VB2USER_KERNEL", metavar="K", help=text, shell_complete=_kernels
+    )(function)
 
 
 @vm.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -406,7 +417,7 @@ def _terminated() -> Iterator[None]:
 
 
 @vm.command("fetch")
-@click.argument("spec", metavar="K", default="")
+@click.argument("spec", metavar="K", default="", shell_complete=_kernels)
 @click.option("--renew", is_flag=True, help="Look for a newer one even if one is cached.")
 def vm_fetch(spec: str, renew: bool) -> None:
     """Have kernel K in the cache; prints its release."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vb2user.cli import complete
 from vb2user.cli.output import document, json_option, talk
 
 if TYPE_CHECKING:
@@ -19,12 +20,13 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("device", metavar="DEV")
+@click.argument("device", metavar="DEV", shell_complete=complete.nodes)
 @click.option(
     "--heap",
     metavar="SOURCE",
     help="Import DMABUF memory from here alone: a heap's name, udmabuf, or a video node whose buffers are "
     "exported. Else the heaps are tried, then other nodes of the driver, then udmabuf.",
+    shell_complete=complete.heaps,
 )
 @click.option("--frames", type=click.IntRange(1), default=8, show_default=True, help="For each memory type.")
 @json_option

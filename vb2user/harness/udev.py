@@ -1,4 +1,5 @@
-"""Beside the layers: the rules of udev that the package brings: are they here, do they hold, putting them there.
+"""Beside the layers: the rules of udev that the package brings: whether they are here and hold, and putting
+them here.
 
 The rules themselves are ``udev/60-vb2user.rules``; what they say of owner and mode is known here, too, so
 that a node that is otherwise can be named.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from vb2user.cli import complete
 from vb2user.cli.output import document, json_option, table, talk
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.argument("device", metavar="DEV")
+@click.argument("device", metavar="DEV", shell_complete=complete.nodes)
 @click.option(
     "--only-command",
     is_flag=True,
