@@ -93,7 +93,8 @@ def _ask(ctx: click.Context, question: Callable[[Device], list[_Offer]]) -> list
     from vb2user.device.device import Device
     from vb2user.errors import Vb2Error
 
-    path = ctx.params.get("device")
+    # An option that still lacks its value stops click before it gives the arguments their names.
+    path = ctx.params.get("device") or next(iter(ctx.args), None)
     if not path:
         return []
     try:

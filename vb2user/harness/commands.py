@@ -344,10 +344,11 @@ def vm_run(
     Exit status 3 and a word on standard error mean that the machine was lost or could not be made, 2 that
     there is no such kernel.
     """
-    from vb2user.harness import kernels
+    from vb2user.harness import kernels, programs
     from vb2user.harness.probe import ALLOCATORS, build
     from vb2user.harness.vm import Options
 
+    programs.require("virtme-run")  # before minutes of fetching
     with _terminated():
         try:
             kernel = kernels.get(spec or kernels.DEFAULT, say=talk)
