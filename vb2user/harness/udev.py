@@ -109,18 +109,22 @@ def nodes() -> list[Path]:
 
 def wrong() -> Iterator[str]:
     """The nodes that are not as the rules have them, with their owner and mode."""
-    for path in nodes():
-        try:
-            status = path.stat()
-        except OSError:
-            continue
+    for path, status in _statuses():
         if group_name(status.st_gid) != GROUP or stat.S_IMODE(status.st_mode) != MODE:
             yield f"{path} ({ownership(status)})"
 
 
 def open_to_all() -> list[str]:
     """The nodes that everybody on the machine may write, or read."""
-    return [str(path) for path in nodes() if path.stat().st_mode & 0o006]
+    return [str(path) for path, status in _statuses() if status.st_mode & 0o006]
+
+
+def _statuses() -> Iterator[tuple[Path, os.stat_result]]:
+    for path in nodes():
+        try:
+            yield path, path.stat()
+        except OSError:  # unplugged meanwhile
+            continue
 
 
 def command(arguments: str) -> str:
