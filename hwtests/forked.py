@@ -7,6 +7,7 @@ emulated machine many seconds. The start itself is seen where a test runs ``pyth
 from __future__ import annotations
 
 import gc
+import grp
 import os
 import pwd
 import signal
@@ -20,17 +21,18 @@ from vb2user.cli.main import main
 
 
 class Command:
-    """``vb2user ARGS``, running; as another user, if asked for."""
+    """``vb2user ARGS``, running; as another user, with these groups besides its own, if asked for."""
 
-    def __init__(self, *args: str, user: str | None = None) -> None:
+    def __init__(self, *args: str, user: str | None = None, groups: tuple[str, ...] = ()) -> None:
         self.args = ("vb2user", *args)
         self._files = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115 - closed by wait()
         who = None if user is None else pwd.getpwnam(user)
+        gids = [grp.getgrnam(group).gr_gid for group in groups]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # from Python 3.12 on: fork with threads
             self._pid = os.fork()
         if self._pid == 0:
-            _be(self.args, [file.fileno() for file in self._files], who)
+            _be(self.args, [file.fileno() for file in self._files], who, gids)
         self._status: int | None = None
 
     @property
@@ -57,7 +59,7 @@ class Command:
         return subprocess.CompletedProcess(self.args, self._status, *said)
 
 
-def _be(args: tuple[str, ...], outputs: list[int], who: pwd.struct_passwd | None) -> None:
+def _be(args: tuple[str, ...], outputs: list[int], who: pwd.struct_passwd | None, gids: list[int]) -> None:
     """The child's part; never returns."""
     status = 99
     try:
@@ -70,7 +72,7 @@ def _be(args: tuple[str, ...], outputs: list[int], who: pwd.struct_passwd | None
         )
         signal.signal(signal.SIGINT, signal.default_int_handler)
         if who is not None:
-            os.setgroups([])
+            os.setgroups(gids)
             os.setgid(who.pw_gid)
             os.setuid(who.pw_uid)
         sys.argv = list(args)
@@ -85,6 +87,8 @@ def _be(args: tuple[str, ...], outputs: list[int], who: pwd.struct_passwd | None
         os._exit(status)
 
 
-def vb2user_command(*args: str, user: str | None = None) -> subprocess.CompletedProcess[str]:
+def vb2user_command(
+    *args: str, user: str | None = None, groups: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
     """Run ``vb2user ARGS`` to its end."""
-    return Command(*args, user=user).wait()
+    return Command(*args, user=user, groups=groups).wait()

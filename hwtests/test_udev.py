@@ -9,75 +9,38 @@ import contextlib
 import grp
 import json
 import os
-import pwd
 import re
 import stat
 import subprocess
-import sys
-import tempfile
-import traceback
-import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pyudev
 from conftest import missing_source, still
+from forked import vb2user_command
 
 import vb2user
 import vb2user.cli.capture
 import vb2user.harness.doctor  # here, for the user may lack the right to read the interpreter's files
-from vb2user.cli.main import main
 from vb2user.device.discovery import devices
 from vb2user.harness import udev
 from vb2user.harness.pytest_plugin import VividDevice, WebcamFactory
 
 USER, ID = "vb2tester", 54321
 
-pytestmark = pytest.mark.skipif(
-    os.environ.get("VB2USER_VM") != "1", reason="adds a user and rules to /etc: in a guest only"
-)
+pytestmark = [
+    pytest.mark.one_kernel,
+    pytest.mark.skipif(
+        os.environ.get("VB2USER_VM") != "1", reason="adds a user and rules to /etc: in a guest only"
+    ),
+]
 
 
-@dataclass(frozen=True)
-class Done:
-    """How the command ended."""
-
-    status: int
-    out: str
-    err: str
-
-
-def as_user(*args: str, groups: tuple[str, ...] = ()) -> Done:
+def as_user(*args: str, groups: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     """Run ``vb2user`` in a child that is USER, with its own group and these."""
-    entry = pwd.getpwnam(USER)
-    ids = [entry.pw_gid, *(grp.getgrnam(g).gr_gid for g in groups)]
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # from Python 3.12 on: fork with threads
-            child = os.fork()
-        if child == 0:
-            status: Any = 70
-            try:
-                os.setgroups(ids)
-                os.setresgid(*(entry.pw_gid,) * 3)
-                os.setresuid(*(entry.pw_uid,) * 3)
-                sys.stdout, sys.stderr, sys.argv = out, err, ["vb2user", *args]
-                main()
-            except SystemExit as e:
-                status = e.code
-            except BaseException:
-                traceback.print_exc(file=err)
-            finally:
-                out.flush()
-                err.flush()
-                os._exit(status)
-        _, how = os.waitpid(child, 0)
-        out.seek(0)
-        err.seek(0)
-        return Done(os.waitstatus_to_exitcode(how), out.read(), err.read())
+    return vb2user_command(*args, user=USER, groups=groups)
 
 
 @contextlib.contextmanager
@@ -108,8 +71,7 @@ def install() -> Iterator[list[dict[str, Any]]]:
     path = udev.FOLDERS[0] / udev.NAME
     said = []
     for _ in range(2):
-        argv = [sys.executable, "-m", "vb2user", "doctor", "--install-udev", "--json"]
-        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        done = vb2user_command("doctor", "--install-udev", "--json")
         assert (done.returncode, done.stderr) == (0, "")
         said.append(json.loads(done.stdout))
     assert path.read_bytes() == udev.rules()
@@ -118,19 +80,19 @@ def install() -> Iterator[list[dict[str, Any]]]:
     subprocess.run(["udevadm", "control", "--reload"], check=True)
 
 
-def checks(done: Done) -> dict[str, dict[str, Any]]:
+def checks(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, Any]]:
     """What the doctor found, by name."""
-    return {c["name"]: c for c in json.loads(done.out)["checks"]}
+    return {c["name"]: c for c in json.loads(done.stdout)["checks"]}
 
 
 def test_one_who_is_not_in_the_group(vivid_vmalloc: VividDevice, user: str) -> None:
     path = vivid_vmalloc.capture
     remedy = f"run: sudo usermod -aG video {user}, then log out and in again"
     done = as_user("capture", path, "--count", "1")
-    assert (done.status, done.out) == (3, "")
-    assert f"{path}: open failed: EACCES" in done.err
-    assert f"root:video 0660, and {user} is not in the group video; {remedy}" in done.err
-    assert len(done.err.splitlines()) == 1
+    assert (done.returncode, done.stdout) == (3, "")
+    assert f"{path}: open failed: EACCES" in done.stderr
+    assert f"root:video 0660, and {user} is not in the group video; {remedy}" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
     found = checks(as_user("doctor", "--json"))
     assert not found[path]["found"]
@@ -141,17 +103,17 @@ def test_one_who_is_not_in_the_group(vivid_vmalloc: VividDevice, user: str) -> N
         assert found["/dev/dma_heap/system"]["remedy"] == found["udev rules"]["remedy"]
 
     done = as_user("doctor", "--install-udev")
-    assert (done.status, done.out) == (3, "")
-    assert "only root may" in done.err
-    assert "run: sudo " in done.err
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "only root may" in done.stderr
+    assert "run: sudo " in done.stderr
 
 
 def test_one_who_joined_and_did_not_log_in_again(vivid_vmalloc: VividDevice, user: str) -> None:
     members = re.compile("^(video:.*?:.*?:)(.*)$", re.M)
     with edited("/etc/group", lambda text: members.sub(rf"\g<1>{user}", text)):
         done = as_user("capture", vivid_vmalloc.capture, "--count", "1")
-    assert done.status == 3
-    assert f"{user} joined the group video after this session had begun; log out and in" in done.err
+    assert done.returncode == 3
+    assert f"{user} joined the group video after this session had begun; log out and in" in done.stderr
 
 
 def test_rules_are_written_once_and_applied(
@@ -181,11 +143,11 @@ def test_a_member_captures_through_every_memory_type(
         args = ("capture", vivid_vmalloc.capture, "--count", "2", "--json", "--memory", memory, *more)
         done = as_user(*args, groups=("video",))
         if missing_source(more[-1] if more else None):
-            assert done.status == 3
-            assert "there is no" in done.err
+            assert done.returncode == 3
+            assert "there is no" in done.stderr
             continue
-        assert (done.status, done.err) == (0, ""), args
-        assert json.loads(done.out)["frames"] == 2
+        assert (done.returncode, done.stderr) == (0, ""), args
+        assert json.loads(done.stdout)["frames"] == 2
     found = checks(as_user("doctor", "--json", groups=("video",)))
     for name in ("group video", "udev rules", "udev rules applied", vivid_vmalloc.capture):
         assert found[name]["found"], found[name]
