@@ -23,7 +23,7 @@ from forked import vb2user_command
 
 import vb2user
 import vb2user.cli.capture
-import vb2user.harness.doctor  # here, for the user may lack the right to read the interpreter's files
+import vb2user.harness.doctor
 from vb2user.device.discovery import devices
 from vb2user.harness import udev
 from vb2user.harness.pytest_plugin import VividDevice, WebcamFactory
@@ -57,6 +57,8 @@ def edited(path: str, change: Callable[[str], str]) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def user() -> Iterator[str]:
     """A user who belongs to no group but its own."""
+    # Whatever is imported on the way is imported now: the user may lack the right to read Python's own files.
+    vb2user.harness.doctor.examine()
     with (
         edited("/etc/passwd", lambda text: f"{text}{USER}:x:{ID}:{ID}::/:/bin/sh\n"),
         edited("/etc/group", lambda text: f"{text}{USER}:x:{ID}:\n"),
