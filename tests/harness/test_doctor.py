@@ -59,6 +59,17 @@ def test_a_real_look_at_this_machine() -> None:
     assert all(c.remedy for c in missing)
 
 
+def test_a_cache_that_is_not_for_this_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied() -> None:
+        raise PermissionError(13, "Permission denied", "/root/.cache/vb2user/kernels")
+
+    monkeypatch.setattr("vb2user.harness.kernels.cached", denied)
+    (check,) = [c for c in doctor.examine(probe_kvm=True).checks if c.name == "cached kernels"]
+    assert not check.found
+    assert "/root/.cache/vb2user/kernels: Permission denied" in check.detail
+    assert "VB2USER_CACHE" in str(check.remedy)
+
+
 def test_programs_are_found_beside_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))

@@ -220,11 +220,15 @@ def _machines(probe_kvm: bool) -> Iterator[Check]:
             "vm", name, path is not None, True, path or "not installed", f"run: {programs.remedy(name)}"
         )
     yield _package("vm", "virtme-ng", True, "'vb2user[vm]'")
-    have = kernels.cached()
+    have, releases, fetch = [], "none yet", f"run: vb2user vm fetch {kernels.DEFAULT}"
+    try:
+        if have := kernels.cached():
+            releases = ", ".join(k.release for k in have)
+    except OSError as error:  # another user's home, as sudo -u may leave it
+        releases = f"{error.filename}: {error.strerror}"
+        fetch = "set HOME, XDG_CACHE_HOME or VB2USER_CACHE to a folder of this user"
     yield from _fetching(bool(have))
-    releases = ", ".join(k.release for k in have)
-    fetch = f"run: vb2user vm fetch {kernels.DEFAULT}"
-    yield Check("vm", "cached kernels", bool(have), False, releases or "none yet", fetch)
+    yield Check("vm", "cached kernels", bool(have), False, releases, fetch)
     answer = kvm.known()
     if probe_kvm and answer.works is None and have:
         answer = kvm.probe(have[-1].image)
