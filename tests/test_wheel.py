@@ -77,10 +77,10 @@ def test_what_is_in_them(built: Path) -> None:
     assert {
         "udev/60-vb2user.rules",
         "hwtests/vb2probe/vb2probe.c",
-        "hatch_build.py",
+        ".ci/hatch_build.py",
         "tests/fakes.py",
     } <= names
-    assert not any(name.startswith(("build/", ".ci/")) for name in names)
+    assert not any(name.startswith(("build/", ".github/")) for name in names)
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         files = archive.namelist()

@@ -10,6 +10,7 @@ import click
 
 from vb2user.capture.camera import Camera
 from vb2user.capture.camera import open as open_camera
+from vb2user.cli import complete
 from vb2user.cli.output import document, json_option, table, talk
 from vb2user.errors import UsageError
 
@@ -20,11 +21,18 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("device", metavar="DEV")
-@click.argument("names", metavar="[NAME[=VALUE]]...", nargs=-1)
+@click.argument("device", metavar="DEV", shell_complete=complete.nodes)
+@click.argument("names", metavar="[NAME[=VALUE]]...", nargs=-1, shell_complete=complete.controls)
 @click.option("--reset", is_flag=True, help="First set the defaults: of the NAMEs given, or of all.")
-@click.option("--restore", metavar="FILE", help="Then set what --save has written.")
-@click.option("--save", metavar="FILE", help="Write the settings to FILE, .toml or .json, in the end.")
+@click.option(
+    "--restore", metavar="FILE", shell_complete=complete.files, help="Then set what --save has written."
+)
+@click.option(
+    "--save",
+    metavar="FILE",
+    shell_complete=complete.files,
+    help="Write the settings to FILE, .toml or .json, in the end.",
+)
 @click.option("--all", "everything", is_flag=True, help="Save and restore input, format and rate, too.")
 @click.option("--watch", is_flag=True, help="Then go on and say what changes, until interrupted.")
 @json_option
