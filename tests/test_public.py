@@ -28,6 +28,8 @@ NAMES = [
     "NodeInfo",
     "NotSupported",
     "PermissionDenied",
+    "Recorder",
+    "Recording",
     "Sink",
     "StateError",
     "Stream",

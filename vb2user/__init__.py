@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from vb2user.capture.camera import Camera as Camera
     from vb2user.capture.camera import open as open
     from vb2user.capture.frame import Frame as Frame
+    from vb2user.capture.record import Recorder as Recorder
+    from vb2user.capture.record import Recording as Recording
     from vb2user.capture.sink import Sink as Sink
     from vb2user.capture.stats import StreamStats as StreamStats
     from vb2user.capture.stream import Stream as Stream
@@ -47,6 +49,7 @@ __version__ = "0.1.0.dev0"
 _WHERE = {
     "vb2user.capture.camera": ("Camera", "open"),
     "vb2user.capture.frame": ("Frame",),
+    "vb2user.capture.record": ("Recorder", "Recording"),
     "vb2user.capture.sink": ("Sink",),
     "vb2user.capture.stats": ("StreamStats",),
     "vb2user.capture.stream": ("Stream",),

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vb2user.capture.channels import Encoding, channels
 from vb2user.capture.layout import Layout
 from vb2user.capture.pixfmt import FORMATS
 from vb2user.errors import UsageError
-from vb2user.harness.channels import Encoding, channels
 from vb2user.harness.pattern import OSD_AREA, can_check, check_colour_bars, fingerprint
 from vb2user.uapi.fourcc import FourCC
 

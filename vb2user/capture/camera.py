@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from vb2user.capture.flow import AsyncLoop
     from vb2user.capture.frame import Frame
     from vb2user.capture.reconnect import Reconnect
+    from vb2user.capture.record import Recording
 
 MEMORY_NAMES = ("mmap", "userptr", "dmabuf", "read")
 
@@ -180,6 +181,43 @@ class Camera(Device):
             )
             own(made)
         return made
+
+    def record(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        seconds: float | None = None,
+        count: int | None = None,
+        codec: str | None = None,
+        options: dict[str, str] | None = None,
+        pix_fmt: str | None = None,
+        on_frame: Callable[[Frame], object] | None = None,
+        **stream: Any,
+    ) -> Recording:
+        """Record a video in the format that is set now; blocks until it is done.
+
+        Args:
+            path: ``.mkv``, ``.mp4``, ``.mov``, ``.webm``, ``.y4m``, ``.mjpg``, ``.h264`` or
+                ``.raw``; overwritten.
+            seconds: how long, by the frames' timestamps; None, and no ``count``: until an exception
+                (KeyboardInterrupt, say) or :meth:`close` from another thread ends it.
+            count: end after so many frames.
+            codec, options, pix_fmt: see :class:`~vb2user.capture.record.Recorder`.
+            on_frame: called with each frame that was written, e.g. to show progress.
+            stream: arguments of :meth:`stream`: ``memory``, ``heap``, ``buffers``, ``timeout``, …
+
+        Returns:
+            What it became, with the stream's ``stats``: frames that were lost are not in the file.
+
+        Raises:
+            KernelError: of the device, or of the file, e.g. ENOSPC. Whatever is raised, the file was
+                finished first, and can be played. UsageError, MissingPrerequisite: see ``Recorder``.
+        """
+        from vb2user.capture.record import Recorder, record
+
+        frames = self.stream(count=count, **stream)
+        made = Recorder(path, frames.format, fps=self.fps, codec=codec, options=options, pix_fmt=pix_fmt)
+        return record(frames, made, seconds=seconds, on_frame=on_frame)
 
     def __iter__(self) -> Iterator[Frame]:
         """``for frame in cam``: a stream as :meth:`stream` makes it by default."""

@@ -19,6 +19,9 @@ from vb2user.uapi import calls, fork
 from vb2user.uapi.enums import BufFlag, Field
 
 if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
     import numpy.typing as npt
 
     from vb2user.capture.layout import Layout
@@ -185,6 +188,67 @@ class Frame:
         """The picture as an array of your own, writable, not tied to the stream."""
         own: Array = self.array.copy()
         return own
+
+    # -- pictures -----------------------------------------------------------------------------------
+
+    def to_rgb(self, width: int | None = None) -> Array:
+        """The picture as R'G'B', an array of your own: (height, width, 3) uint8, full range.
+
+        Matrix and range are those that the format names or implies (``colorspace``, ``ycbcr_enc``,
+        ``quantization``); primaries and transfer function stay the picture's own. Fields that lie one
+        after the other (``SEQ_TB``, ``SEQ_BT``) are woven. Needs PyAV, the extra ``media``.
+
+        Args:
+            width: scale to this width, never up, the shape kept.
+
+        Raises:
+            UsageError: a format without colours to show. MissingPrerequisite: no PyAV.
+            CorruptFrame: fewer bytes than the picture needs, or no JPEG image. ClosedError: released.
+        """
+        from vb2user.capture.picture import to_rgb
+
+        return to_rgb(self, width)
+
+    def to_gray(self) -> Array:
+        """The picture's luma, an array of your own: (height, width) uint8, full range.
+
+        Y' where the format has one, else R', G' and B' weighed. Errors as for :meth:`to_rgb`; PyAV is
+        needed for JPEG and Bayer mosaics only.
+        """
+        from vb2user.capture.picture import to_gray
+
+        return to_gray(self)
+
+    def save(self, path: str | os.PathLike[str], *, quality: int = 90) -> Path:
+        """Write the picture to a file, whole or not at all; what kind of file its name says.
+
+        Args:
+            path: ``.png`` (:meth:`to_rgb`, or :meth:`to_gray` where there is luma alone), ``.jpg`` (of
+                MJPG the camera's own bytes), ``.npy`` (:attr:`array`), ``.raw`` (the bytes of every plane).
+            quality: of a JPEG that is made here, 1 to 100.
+
+        Returns:
+            The path.
+
+        Raises:
+            UsageError: another kind of file. KernelError: it cannot be written (its errno). Else as
+            for :meth:`to_rgb`.
+        """
+        from vb2user.capture.picture import save
+
+        return save(self, path, quality=quality)
+
+    def _repr_png_(self) -> bytes | None:
+        from vb2user.capture.picture import repr_png
+
+        return repr_png(self)
+
+    def _repr_html_(self) -> str:
+        from vb2user.capture.picture import repr_html
+
+        return repr_html(self)
+
+    # -- the look -----------------------------------------------------------------------------------
 
     def _look(self) -> list[Array]:
         if self._born != fork.generation:

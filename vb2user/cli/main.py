@@ -27,6 +27,8 @@ _OWN = {
     "controls": "vb2user.cli.controls:controls",
     "devices": "vb2user.cli.devices:devices",
     "info": "vb2user.cli.info:info",
+    "record": "vb2user.cli.record:record",
+    "snapshot": "vb2user.cli.record:snapshot",
 }
 _GROUP = "vb2user.commands"
 

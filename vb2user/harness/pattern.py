@@ -5,7 +5,7 @@ never written, half written, another frame's, shifted by a stride. vivid draws "
 pattern 0) unless told otherwise: eight vertical bars whose colours follow from the colour encoding
 alone. This module computes them and looks at **every** sample outside the text overlay.
 
-Knows vivid's picture and :mod:`vb2user.harness.channels`; nothing of devices.
+Knows vivid's picture and :mod:`vb2user.capture.channels`; nothing of devices.
 
 Source: https://docs.kernel.org/admin-guide/media/vivid.html
 """
@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vb2user.capture.channels import Channel, Encoding, channels, format_of
 from vb2user.errors import UsageError
-from vb2user.harness.channels import Channel, Encoding, channels, format_of
 from vb2user.uapi.fourcc import FourCC
 
 Array = npt.NDArray[Any]

@@ -1,8 +1,8 @@
-"""Stands beside: the channels of a picture (Y, U, V or R, G, B), whatever format it is stored in.
+"""Layer 5: the channels of a picture (Y, U, V or R, G, B), whatever format it is stored in.
 
 It takes the component views of :meth:`vb2user.capture.layout.Layout.arrays` apart into one 2-D array
 per channel, and knows which colour encoding the four colour fields of ``struct v4l2_pix_format`` mean.
-It doesn't judge pictures: that is :mod:`vb2user.harness.pattern`.
+It makes no picture of them: that is :mod:`vb2user.capture.colour`. It knows neither devices nor FFmpeg.
 
 Sources: https://docs.kernel.org/userspace-api/media/v4l/pixfmt.html and, for the defaults of the
 colour fields, https://docs.kernel.org/userspace-api/media/v4l/colorspaces-details.html.
@@ -26,6 +26,9 @@ Array = npt.NDArray[Any]
 
 #: enum v4l2_colorspace: those whose default encoding or quantization is not the usual one.
 _SMPTE240M, _REC709, _JPEG, _BT2020, _DCI_P3 = 2, 3, 7, 10, 12
+#: enum v4l2_ycbcr_encoding: BT.2020 constant luminance, and the two of extended gamut.
+CONSTANT_LUMINANCE = 7
+_XVYCC = (3, 4)
 #: enum v4l2_ycbcr_encoding -> weights of red and blue in luma; 7 (constant luminance) has none.
 _WEIGHTS = {
     1: (0.299, 0.114),
@@ -52,11 +55,17 @@ class Encoding:
 
     @classmethod
     def of(cls, rgb: bool, colorspace: int = 0, ycbcr_enc: int = 0, quantization: int = 0) -> Encoding:
-        """Resolve the fields as the driver reports them; 0 is the default that the colour space has."""
-        if ycbcr_enc == 0:
+        """Resolve the fields as the driver reports them; 0 is the default that the colour space has.
+
+        Args:
+            rgb: of R'G'B', HSV or luma alone rather than Y'CbCr.
+            colorspace, ycbcr_enc, quantization: as in ``struct v4l2_pix_format``.
+        """
+        if ycbcr_enc not in (*_WEIGHTS, CONSTANT_LUMINANCE):  # the default; HSV has values of its own there
             ycbcr_enc = {_REC709: 2, _DCI_P3: 2, _BT2020: 6, _SMPTE240M: 8}.get(colorspace, 1)
         full = rgb or colorspace == _JPEG if quantization == 0 else quantization == 1
-        return cls(int(ycbcr_enc), full)
+        # xvYCC is defined in limited range only: what lies beyond it are colours, too.
+        return cls(int(ycbcr_enc), full and (rgb or ycbcr_enc not in _XVYCC))
 
     @property
     def weights(self) -> tuple[float, float]:
@@ -87,6 +96,22 @@ class Channel:
         """The samples on the scale of 0 to 255; with fewer than 8 bits, the low ones are 0."""
         value = self.values()
         return value >> (self.bits - 8) if self.bits >= 8 else value << (8 - self.bits)
+
+    def levels(self, *, chroma: bool = False, full: bool = True) -> npt.NDArray[np.uint8]:
+        """The samples in 8 bits, rounded.
+
+        Of full range the greatest sample becomes 255; of limited range, whose limits are those of 8 bits
+        times a power of two, a sample is divided by that. Chroma's middle becomes 128 either way.
+        """
+        top = (1 << self.bits) - 1
+        scale = top / 255 if full else 2.0 ** (self.bits - 8)
+        number = np.arange(top + 1, dtype=np.float64)
+        level = (number - (1 << (self.bits - 1))) / scale + 128 if chroma else number / scale
+        table = np.clip(np.floor(level + 0.5), 0, 255).astype(np.uint8)
+        whole = self.bits == 8 * self.samples.dtype.itemsize and not self.shift
+        index = self.samples if whole else self.values()
+        found: npt.NDArray[np.uint8] = table[index]
+        return found
 
 
 def format_of(fourcc: int) -> FormatInfo:

@@ -1,0 +1,168 @@
+"""Layer 5: a frame as a file, and as what a notebook shows.
+
+Knows frames (what they say of themselves, and their views) and files; not streams, nor who owns buffers.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vb2user.capture import colour
+from vb2user.capture.ffmpeg import JPEGS, av, encode_still
+from vb2user.capture.pixfmt import FORMATS
+from vb2user.errors import CorruptFrame, KernelError, UsageError, Vb2Error
+
+if TYPE_CHECKING:
+    from vb2user.capture.frame import Frame
+
+Array = npt.NDArray[Any]
+
+#: What a notebook gets at most, in pixels: the page carries every picture it shows.
+_NOTEBOOK_WIDTH = 640
+
+
+def fields_of(frame: Frame) -> dict[str, int]:
+    """What a frame says of its colours: arguments of :func:`vb2user.capture.colour.to_rgb`."""
+    f = frame.format
+    return {
+        "colorspace": int(f.colorspace),
+        "ycbcr_enc": int(f.ycbcr_enc),
+        "quantization": int(f.quantization),
+        "field": int(frame.field),
+    }
+
+
+def to_rgb(frame: Frame, width: int | None = None) -> Array:
+    """See :meth:`vb2user.capture.frame.Frame.to_rgb`."""
+    return colour.to_rgb(frame.components, frame.format.pixelformat, width=width, **fields_of(frame))
+
+
+def to_gray(frame: Frame) -> Array:
+    """See :meth:`vb2user.capture.frame.Frame.to_gray`."""
+    return colour.to_gray(frame.components, frame.format.pixelformat, **fields_of(frame))
+
+
+# -- files ------------------------------------------------------------------------------------------
+
+
+def save(frame: Frame, path: str | os.PathLike[str], *, quality: int = 90) -> Path:
+    """See :meth:`vb2user.capture.frame.Frame.save`."""
+    target = Path(path)
+    make = _WRITERS.get(target.suffix.lower())
+    if make is None:
+        raise UsageError(
+            f"{target}: nobody here writes '{target.suffix}'",
+            remedy=f"name it {', '.join(sorted(_WRITERS))}; for more than one picture there is record()",
+        )
+    if not 1 <= quality <= 100:
+        raise UsageError(f"{target}: a quality of {quality}", remedy="give 1 to 100")
+    return write_whole(target, make(frame, quality))
+
+
+def write_whole(path: Path, data: bytes) -> Path:
+    """Write a file beside and rename it: it is there as a whole, or as it was. KernelError: it can't be."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        beside.write_bytes(data)
+        return beside.replace(path)
+    except OSError as e:
+        raise KernelError(
+            e.errno or 0, "write", str(path), remedy="make room, or choose another file"
+        ) from None
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_png(picture: Array, path: str | Path) -> Path:
+    """Write (height, width, 3) or (height, width) ``u1`` as a PNG; folders are made; returns its path."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return write_whole(target, png(picture))
+
+
+def png(picture: Array) -> bytes:
+    """(height, width, 3) or (height, width) ``u1`` as the bytes of a PNG file."""
+    return encode_still(picture, "png", "rgb24" if picture.ndim == 3 else "gray")
+
+
+def jpeg(picture: Array, quality: int = 90) -> bytes:
+    """(height, width, 3) ``u1`` as the bytes of a JPEG file (4:2:2), ``quality`` from 1 to 100."""
+    scale = round(31 - quality * 29 / 100)  # FFmpeg's runs from 2, the best, to 31
+    return encode_still(picture, "mjpeg", "yuvj422p", qmin=scale, qmax=scale)
+
+
+def _png(frame: Frame, quality: int) -> bytes:
+    known = FORMATS.get(frame.format.pixelformat)
+    only_luma = known is not None and [part.name for part in known.parts] == ["Y"]
+    return png(to_gray(frame) if only_luma else to_rgb(frame))
+
+
+def _jpeg(frame: Frame, quality: int) -> bytes:
+    if str(frame.format.pixelformat) in JPEGS:
+        return with_tables(frame.array.tobytes())
+    return jpeg(to_rgb(frame), quality)
+
+
+def with_tables(data: bytes) -> bytes:
+    """A JPEG image as a file: cameras may leave out the Huffman tables, which a viewer wants."""
+    if b"\xff\xc4" in data[: max(0, data.find(b"\xff\xda"))]:
+        return data
+    pyav = av()
+    try:
+        with pyav.open(io.BytesIO(data), format="mjpeg") as container:
+            inserting = pyav.bitstream.BitStreamFilterContext("mjpeg2jpeg", container.streams.video[0])
+            return b"".join(bytes(p) for p in inserting.filter(pyav.Packet(data)))
+    except (pyav.FFmpegError, IndexError) as error:
+        raise CorruptFrame(f"no JPEG image: {error}") from error
+
+
+def _npy(frame: Frame, quality: int) -> bytes:
+    file = io.BytesIO()
+    np.save(file, frame.array, allow_pickle=False)
+    return file.getvalue()
+
+
+def _raw(frame: Frame, quality: int) -> bytes:
+    return b"".join(plane.tobytes() for plane in frame.planes)
+
+
+_WRITERS: dict[str, Callable[[Frame, int], bytes]] = {
+    ".png": _png,
+    ".jpg": _jpeg,
+    ".jpeg": _jpeg,
+    ".npy": _npy,
+    ".raw": _raw,
+}
+
+# -- notebooks --------------------------------------------------------------------------------------
+
+
+def repr_png(frame: Frame) -> bytes | None:
+    """A small picture for a notebook; None where there is nothing to show, for which it shows the text."""
+    try:
+        return png(to_rgb(frame, _NOTEBOOK_WIDTH))
+    except Vb2Error:
+        return None
+
+
+def repr_html(frame: Frame) -> str:
+    """The picture and what is known of it; where there is no picture, why not. It never raises."""
+    caption = html.escape(repr(frame))
+    try:
+        shown = png(to_rgb(frame, _NOTEBOOK_WIDTH))
+    except Vb2Error as e:
+        return f"<div><code>{caption}</code><br>{html.escape(str(e))}</div>"
+    image = base64.b64encode(shown).decode()
+    return (
+        f'<figure><img alt="frame {frame.sequence}" src="data:image/png;base64,{image}">'
+        f"<figcaption><code>{caption}</code></figcaption></figure>"
+    )

@@ -1,0 +1,155 @@
+"""Layer 6: ``vb2user record`` and ``vb2user snapshot``: videos and pictures into files."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from typing import Any
+
+import click
+
+from vb2user.capture.camera import Camera
+from vb2user.capture.camera import open as open_camera
+from vb2user.capture.frame import Frame
+from vb2user.cli import complete
+from vb2user.cli.output import document, json_option, table, talk
+from vb2user.cli.streaming import Wish, progress, refuse_fewer_buffers, set_up, stream_options
+from vb2user.errors import UsageError
+
+
+def _options(texts: tuple[str, ...]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in texts]
+    for name, equals, _ in pairs:
+        if not name or not equals:
+            raise UsageError(
+                f"--option {name}: it has no value", remedy="write it as NAME=VALUE, e.g. crf=18"
+            )
+    return {name: value for name, _, value in pairs}
+
+
+@click.command()
+@stream_options
+@click.argument("file", type=click.Path(), shell_complete=complete.files)
+@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="How long.")
+@click.option("--count", type=click.IntRange(1), help="How many frames.")
+@click.option("--codec", metavar="NAME", help="An encoder of FFmpeg's, e.g. libx264, ffv1, mjpeg.")
+@click.option("--option", "pairs", metavar="NAME=VALUE", multiple=True, help="Of the encoder, e.g. crf=18.")
+@json_option
+def record(
+    device: str,
+    wish: Wish,
+    file: str,
+    seconds: float | None,
+    count: int | None,
+    codec: str | None,
+    pairs: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Record from the node DEV into FILE: .mkv, .mp4, .mov, .webm, .y4m, .mjpg, .h264 or .raw.
+
+    Without --seconds and --count until Ctrl-C. MJPG, H.264 and HEVC are not encoded anew unless --codec
+    is given. Frames keep their times, so those that were lost leave gaps. However it ends, FILE can be
+    played; ends with 1 if the driver flagged frames as broken, which are left out.
+    """
+    options = _options(pairs)
+    with open_camera(device) as cam:
+        set_up(cam, wish)
+        result, status = _run(cam, wish, file, seconds, count, codec, options)
+    if as_json:
+        document(result)
+    else:
+        click.echo(
+            f"{result['frames']} frames, {result['seconds']:g} s of {result['codec'] or 'raw frames'} in "
+            f"{file}: {result['bytes']} bytes; {result['drops']} dropped, {result['errors']} with errors"
+        )
+        table("", ("", ""), [(key, str(value)) for key, value in result.items() if value is not None])
+    sys.exit(status)
+
+
+def _run(
+    cam: Camera,
+    wish: Wish,
+    file: str,
+    seconds: float | None,
+    count: int | None,
+    codec: str | None,
+    options: dict[str, str],
+) -> tuple[dict[str, Any], int]:
+    """Record; what ``--json`` prints, and the exit status. Ctrl-C ends it, and is told apart."""
+    from vb2user.capture import record as recording
+
+    stream = wish.stream(cam, count)
+    out = recording.Recorder(file, stream.format, fps=cam.fps, codec=codec, options=options)
+    interrupted = False
+    try:
+        with out, stream, progress("recording", count, seconds) as step:
+            refuse_fewer_buffers(stream, wish)
+            exporter = stream.exporter()
+            recording.record(stream, out, seconds=seconds, on_frame=step)
+    except KeyboardInterrupt:
+        interrupted = True
+        if not out.frames:
+            raise
+    done = out.result(stream.stats)
+    if interrupted and (seconds or count):
+        talk(f"interrupted after {done.frames} frames; {file} is finished and can be played")
+    stats = done.stats
+    result = {
+        "device": cam.path,
+        "file": str(done.path),
+        "memory": wish.memory,
+        "exporter": exporter,
+        "format": str(stream.format.pixelformat),
+        "width": stream.format.width,
+        "height": stream.format.height,
+        "codec": done.codec,
+        "passed_through": done.passed_through,
+        "frames": done.frames,
+        "seconds": round(done.duration, 6),
+        "bytes": done.size,
+        "skipped": done.skipped,
+        "retimed": done.retimed,
+        "drops": stats.drops,
+        "errors": stats.errors,
+        "short": stats.short,
+        "rate": round(stats.rate, 3),
+        "interrupted": interrupted,
+    }
+    return result, 130 if interrupted and (seconds or count) else 1 if stats.errors else 0
+
+
+@click.command()
+@stream_options
+@click.argument("file", type=click.Path(), shell_complete=complete.files)
+@click.option(
+    "--skip",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Frames to leave out first: a camera needs some to find its exposure.",
+)
+@click.option("--quality", type=click.IntRange(1, 100), default=90, show_default=True, help="Of a JPEG.")
+@json_option
+def snapshot(device: str, wish: Wish, file: str, skip: int, quality: int, as_json: bool) -> None:
+    """Take one picture from the node DEV into FILE: .png, .jpg, .npy or .raw."""
+    with open_camera(device) as cam:
+        set_up(cam, wish)
+        with wish.stream(cam, skip + 1) as stream:
+            refuse_fewer_buffers(stream, wish)
+            frame: Frame = next(itertools.islice(iter(stream), skip, None))
+            path = frame.save(file, quality=quality)
+            result = {
+                "device": cam.path,
+                "file": str(path),
+                "format": str(frame.format.pixelformat),
+                "width": frame.width,
+                "height": frame.height,
+                "sequence": frame.sequence,
+                "timestamp": frame.timestamp,
+                "bytes": path.stat().st_size,
+            }
+    if as_json:
+        document(result)
+    else:
+        click.echo(f"frame {result['sequence']}, {frame.format}, in {file}: {result['bytes']} bytes")

@@ -1,0 +1,199 @@
+"""Layer 6: what the commands have in common that stream from a device: options, set-up, progress."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+from vb2user.capture.camera import MEMORY_NAMES, Camera
+from vb2user.capture.stream import Stream
+from vb2user.cli import complete
+from vb2user.errors import UsageError
+from vb2user.uapi import calls
+from vb2user.uapi.fourcc import FourCC
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the command line asks for."""
+
+    memory: str
+    heap: str | None
+    format: str | None
+    size: tuple[int, int] | None
+    fps: float | None
+    buffers: int
+    timeout: float
+    input: int | None
+
+    def stream(self, cam: Camera, count: int | None, **policies: Any) -> Stream:
+        """The stream that is asked for, not started."""
+        return cam.stream(
+            memory=self.memory,
+            heap=self.heap,
+            buffers=self.buffers,
+            timeout=self.timeout,
+            count=count,
+            **policies,
+        )
+
+
+class _Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic from click 8.4 on
+    name = "WxH"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        width, _, height = str(value).lower().partition("x")
+        if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+            self.fail(f"{value!r} is no size: write it as 640x480", param, ctx)
+        return int(width), int(height)
+
+
+_OPTIONS = (
+    click.argument("device", metavar="DEV", shell_complete=complete.nodes),
+    click.option("--memory", type=click.Choice(MEMORY_NAMES), default="mmap", show_default=True),
+    click.option(
+        "--heap",
+        metavar="NAME|DEV",
+        help="With dmabuf: system, udmabuf, or a node that exports.",
+        shell_complete=complete.heaps,
+    ),
+    click.option(
+        "--format",
+        "pixelformat",
+        metavar="F",
+        help="Pixel format, e.g. YUYV, NV12, MJPG.",
+        shell_complete=complete.formats,
+    ),
+    click.option("--size", type=_Size(), help="Width and height in pixels.", shell_complete=complete.sizes),
+    click.option("--fps", type=click.FloatRange(0, min_open=True), help="Frames per second."),
+    click.option("--buffers", type=int, default=4, show_default=True),
+    click.option(
+        "--input", "input_index", type=click.IntRange(0), help="Index of the input to choose first."
+    ),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(0, min_open=True),
+        default=10.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="For each frame.",
+    ),
+)
+
+
+def stream_options(command: _F) -> _F:
+    """DEV and the options of a stream: the command gets ``device`` and ``wish``, a :class:`Wish`."""
+
+    @functools.wraps(command)
+    def wished(
+        *,
+        memory: str,
+        heap: str | None,
+        pixelformat: str | None,
+        size: tuple[int, int] | None,
+        fps: float | None,
+        buffers: int,
+        input_index: int | None,
+        timeout: float,
+        **rest: Any,
+    ) -> Any:
+        if heap is not None and memory != "dmabuf":
+            raise UsageError(f"--heap {heap} goes with --memory dmabuf, not with {memory}")
+        wish = Wish(memory, heap, pixelformat, size, fps, buffers, timeout, input_index)
+        return command(wish=wish, **rest)
+
+    decorated: Any = wished
+    for option in reversed(_OPTIONS):
+        decorated = option(decorated)
+    return decorated  # type: ignore[no-any-return]
+
+
+def set_up(cam: Camera, wish: Wish) -> None:
+    """Input, format, size and rate; what the driver would change is refused."""
+    if wish.input is not None:
+        cam.set_input(wish.input)
+    if wish.format is not None or wish.size is not None:
+        width, height = wish.size or (None, None)
+        _refuse_change(cam, wish, cam.try_format(wish.format, width, height))
+        cam.set_format(wish.format, width, height)
+    if wish.fps is not None:
+        granted = float(cam.set_fps(wish.fps))
+        if abs(granted - wish.fps) > 0.01 * wish.fps:
+            raise UsageError(
+                f"{cam.path}: the driver makes {granted:g} frames per second of {wish.fps:g}",
+                remedy=f"use --fps {granted:g}; 'vb2user info {cam.path}' lists the rates",
+            )
+
+
+def _refuse_change(cam: Camera, wish: Wish, granted: calls.Format) -> None:
+    if wish.format is not None and granted.pixelformat != FourCC(wish.format):
+        offers = ", ".join(dict.fromkeys(str(f.pixelformat) for f in cam.formats()))
+        raise UsageError(
+            f"{cam.path}: the driver has no {FourCC(wish.format)} and would give {granted.pixelformat}",
+            remedy=f"use one of {offers}",
+        )
+    if wish.size is not None and (granted.width, granted.height) != wish.size:
+        sizes = ", ".join(str(s) for s in cam.frame_sizes(granted.pixelformat))
+        raise UsageError(
+            f"{cam.path}: the driver makes {granted.width}x{granted.height} of {wish.size[0]}x{wish.size[1]}",
+            remedy=f"use --size {granted.width}x{granted.height}" + (f", or one of {sizes}" if sizes else ""),
+        )
+
+
+def refuse_fewer_buffers(stream: Stream, wish: Wish) -> None:
+    """Of a stream that is started: UsageError where the driver granted fewer than was asked for."""
+    if stream.buffers < wish.buffers:
+        raise UsageError(
+            f"{stream.name}: the driver granted {stream.buffers} buffers of {wish.buffers}",
+            remedy=f"use --buffers {stream.buffers}",
+        )
+
+
+@contextlib.contextmanager
+def progress(what: str, frames: int | None, seconds: float | None = None) -> Iterator[Callable[..., None]]:
+    """A bar on standard error, where that is a terminal; call it with each frame, or without.
+
+    Args:
+        what: is being done.
+        frames: how many there will be; None: nobody knows.
+        seconds: how long it will take by the frames' timestamps, where that is what ends it.
+    """
+    if not sys.stderr.isatty():
+        yield lambda frame=None: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn(what),
+        BarColumn(),
+        TextColumn("{task.fields[text]}"),
+        TimeElapsedColumn(),
+    )
+    by_time = frames is None and seconds is not None
+    first: list[int] = []
+    seen = 0
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=seconds if by_time else frames, text="")
+
+        def step(frame: Any = None) -> None:
+            nonlocal seen
+            seen += 1
+            done: float = seen
+            if by_time and frame is not None:
+                first[:] = first or [frame.timestamp_ns]
+                done = (frame.timestamp_ns - first[0]) / 1e9
+            text = f"{seen}/{frames} frames" if frames else f"{seen} frames"
+            bar.update(task, completed=done, text=text)
+
+        yield step
