@@ -68,8 +68,8 @@ class Recorder:
                 out.write(frame)
 
     What kind of file its name says: ``.mkv``, ``.mp4``, ``.mov``, ``.webm``, ``.y4m``, ``.mjpg``,
-    ``.h264`` or ``.raw``; the last four keep no times. Two fields that lie one after the other are woven, as in
-    :meth:`Frame.to_rgb`; a single field (``V4L2_FIELD_ALTERNATE``) is a frame of half the height.
+    ``.h264`` or ``.raw``; the last four keep no times. Two fields that lie one after the other are woven, as
+    in :meth:`Frame.to_rgb`; a single field (``V4L2_FIELD_ALTERNATE``) is a frame of half the height.
 
     Args:
         path: the file; it is overwritten.

@@ -124,7 +124,8 @@ def _prepare(cam: Camera) -> Format:
 def _sheet(cell: Cell, format: Format, out: Path) -> None:
     if not cell.shots:
         return
-    from vb2user.harness.sheet import Shot, contact_sheet, to_rgb
+    from vb2user.capture.colour import to_rgb
+    from vb2user.harness.sheet import Shot, contact_sheet
 
     try:
         shots = [

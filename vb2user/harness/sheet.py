@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vb2user.capture.colour import to_rgb as to_rgb
 from vb2user.capture.ffmpeg import av
-from vb2user.capture.picture import write_png as write_png
+from vb2user.capture.picture import write_png
 from vb2user.errors import UsageError
 from vb2user.harness.bitmapfont import render, text_size
 
