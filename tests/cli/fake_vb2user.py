@@ -1,6 +1,7 @@
 """The command ``vb2user`` over fake devices, as a program: for what needs a process of its own.
 
 /dev/video0 captures, /dev/video1 is an output, /dev/video2 is slow: its driver finishes no buffer.
+/dev/video3 finishes five, and no more.
 """
 
 from __future__ import annotations
@@ -27,6 +28,17 @@ class Telling(FakeVideo):
         return super().poll(file)  # type: ignore[arg-type]
 
 
+class Five(Telling):
+    """Five frames, then none."""
+
+    def poll(self, file: object) -> int:
+        if self.sequence < 4 and not self.done and self.queued:
+            self.complete()
+        if self.done:
+            return FakeVideo.poll(self, file)  # type: ignore[arg-type]
+        return super().poll(file)
+
+
 def devices() -> Vb2System:
     """The fake kernel."""
     system = Vb2System()
@@ -34,6 +46,7 @@ def devices() -> Vb2System:
         "/dev/video0": FakeVideo(system),
         "/dev/video1": FakeVideo(system, BufType.VIDEO_OUTPUT),
         "/dev/video2": Telling(system, auto=False),
+        "/dev/video3": Five(system, pixelformat="YUYV", auto=False),
         "/dev/dma_heap/system": FakeHeap(system),
     }
     return system

@@ -198,8 +198,9 @@ def reformat(
         full: whether range is full before, and after.
     """
     width, height = size or (frame.width, frame.height)
-    if frame.format.name.startswith("bayer_") and (width, height) != (frame.width, frame.height):
-        frame = reformat(frame, "rgb24")  # it scales no mosaic
+    plain = format == "rgb24" and (width, height) == (frame.width, frame.height)
+    if frame.format.name.startswith("bayer_") and not plain:
+        frame = reformat(frame, "rgb24")  # of a mosaic it makes nothing else rightly
     ranges = [2 if is_full else 1 for is_full in full]
     return (
         av()

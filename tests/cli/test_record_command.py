@@ -1,0 +1,163 @@
+"""``vb2user record`` and ``vb2user snapshot``, and how they end."""
+
+from __future__ import annotations
+
+import gc
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from fake_vb2user import devices
+from fakes_vb2 import FakeVideo, Vb2System
+
+from vb2user.cli.main import cli
+from vb2user.errors import KernelError, UsageError
+from vb2user.uapi import kernel
+
+av = pytest.importorskip("av")
+
+FAKE = Path(__file__).parent / "fake_vb2user.py"
+WAIT = 60  # seconds until a hanging process is a failure
+
+
+@pytest.fixture
+def system(monkeypatch: pytest.MonkeyPatch) -> Iterator[Vb2System]:
+    made = devices()
+    monkeypatch.setattr(kernel, "system", made)
+    yield made
+    gc.collect()
+    assert not made.leaks()
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, [str(a) for a in arguments])
+
+
+def frames(path: Path) -> int:
+    with av.open(str(path)) as file:
+        return sum(1 for _ in file.decode(video=0))
+
+
+@pytest.mark.usefixtures("system")
+@pytest.mark.parametrize(
+    ("options", "memory", "exporter"),
+    [
+        ([], "mmap", None),
+        (["--memory", "dmabuf", "--heap", "system"], "dmabuf", "system"),
+        (["--codec", "ffv1", "--option", "level=3"], "mmap", None),
+    ],
+)
+def test_record(tmp_path: Path, options: list[str], memory: str, exporter: str | None) -> None:
+    path = tmp_path / "x.mkv"
+    done = run("record", "/dev/video0", path, "--format", "NV12", "--count", 7, "--json", *options)
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    assert (result["frames"], result["format"], result["memory"]) == (7, "NV12", memory)
+    assert exporter is None or result["exporter"] == exporter
+    assert result["bytes"] == path.stat().st_size
+    assert (result["interrupted"], result["passed_through"]) == (False, False)
+    assert frames(path) == 7
+
+
+@pytest.mark.usefixtures("system")
+def test_seconds_and_words(tmp_path: Path) -> None:
+    path = tmp_path / "x.mp4"
+    done = run("record", "/dev/video0", path, "--seconds", "0.4")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith(f"10 frames, 0.393333 s of libx264 in {path}")
+    assert frames(path) == 10
+
+
+def test_flagged_frames_are_left_out_and_told(system: Vb2System, tmp_path: Path) -> None:
+    node = system.nodes["/dev/video0"]
+    assert isinstance(node, FakeVideo)
+    node.errors.extend([False, True])
+    done = run("record", "/dev/video0", tmp_path / "x.mkv", "--count", 3, "--json")
+    assert (done.exit_code, json.loads(done.stdout)["errors"]) == (1, 1)
+    assert frames(tmp_path / "x.mkv") == 3
+
+
+@pytest.mark.usefixtures("system")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["x.avi", "--count", "1"], "nobody here records"),
+        (["x.mkv", "--option", "crf"], "write it as NAME=VALUE"),
+        (["x.mkv", "--heap", "system"], "goes with --memory dmabuf"),
+        (["x.mkv", "--size", "65x48"], "the driver makes 64x48 of 65x48"),
+        (["x.mkv", "--codec", "none"], "no encoder 'none'"),
+    ],
+)
+def test_what_cannot_be_meant(tmp_path: Path, arguments: list[str], words: str) -> None:
+    done = run("record", "/dev/video0", tmp_path / arguments[0], *arguments[1:])
+    assert isinstance(done.exception, UsageError)
+    assert words in str(done.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("system")
+def test_a_full_disk(tmp_path: Path) -> None:
+    path = tmp_path / "x.raw"
+    path.symlink_to("/dev/full")
+    done = run("record", "/dev/video0", path)
+    assert isinstance(done.exception, KernelError)
+    assert "x.raw: write failed: ENOSPC" in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    ("number", "limit", "status"),
+    [
+        (signal.SIGINT, [], 0),  # without a limit it is how one ends it
+        (signal.SIGINT, ["--count", "100"], 130),
+        (signal.SIGTERM, [], 143),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_signals_finish_the_file(
+    tmp_path: Path, number: signal.Signals, limit: list[str], status: int, suffix: str
+) -> None:
+    path = tmp_path / f"x{suffix}"
+    command = [sys.executable, str(FAKE), "record", "/dev/video3", str(path), "--json", *limit]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            lines = iter(process.stderr.readline, "")
+            assert any(line == "waiting\n" for line in lines)
+            process.send_signal(number)
+            out, err = process.communicate(timeout=WAIT)
+        finally:
+            process.kill()
+    assert process.returncode == status, err
+    assert "left: {}" in err
+    assert "Traceback" not in err
+    if number == signal.SIGINT:
+        result = json.loads(out)
+        assert (result["interrupted"], result["frames"]) == (True, 5)
+    with av.open(str(path)) as file:
+        assert file.duration == pytest.approx(160_000 + 33_333, abs=2000)
+    assert frames(path) == 5
+
+
+# -- one picture ------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("system")
+def test_snapshot(tmp_path: Path) -> None:
+    path = tmp_path / "x.npy"
+    done = run("snapshot", "/dev/video0", path, "--skip", 4, "--json")
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    assert (result["sequence"], result["bytes"]) == (4, path.stat().st_size)
+    assert (np.load(path) == 4).all()
+    done = run("snapshot", "/dev/video0", tmp_path / "x.jpg", "--format", "YUYV", "--size", "64x48")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("frame 0, YUYV 64x48, in ")
+    assert frames(tmp_path / "x.jpg") == 1
+    done = run("snapshot", "/dev/video0", tmp_path / "x.gif")
+    assert "nobody here writes" in str(done.exception)
