@@ -41,13 +41,19 @@ class Kind:
 
 
 _COMPRESSED = ("MJPG", "JPEG", "H264", "HEVC")
-_FRAGMENTS = {"movflags": "empty_moov+default_base_moof", "frag_duration": "1000000"}
+#: Pieces of a second, each written as soon as it is whole: so much is lost if the file has no end.
+_CLUSTERS = {"cluster_time_limit": "1000", "flush_packets": "1"}
+_FRAGMENTS = {
+    "movflags": "empty_moov+default_base_moof",
+    "frag_duration": "1000000",
+    "flush_packets": "1",
+}
 
 KINDS = {
-    ".mkv": Kind("matroska", "libx264", _COMPRESSED, options={"cluster_time_limit": "1000"}),
+    ".mkv": Kind("matroska", "libx264", _COMPRESSED, options=_CLUSTERS),
     ".mp4": Kind("mp4", "libx264", _COMPRESSED, options=_FRAGMENTS),
     ".mov": Kind("mov", "libx264", _COMPRESSED, options=_FRAGMENTS),
-    ".webm": Kind("webm", "libvpx-vp9", options={"cluster_time_limit": "1000"}),
+    ".webm": Kind("webm", "libvpx-vp9", options=_CLUSTERS),
     ".y4m": Kind("yuv4mpegpipe", "wrapped_avframe", timed=False),
     ".mjpg": Kind("mjpeg", "mjpeg", ("MJPG", "JPEG"), timed=False),
     ".mjpeg": Kind("mjpeg", "mjpeg", ("MJPG", "JPEG"), timed=False),
@@ -60,7 +66,7 @@ CODECS = {"MJPG": "mjpeg", "JPEG": "mjpeg", "H264": "h264", "HEVC": "hevc"}
 #: What a codec is told if nothing else is: to keep up with a camera, and to hold no frames back.
 DEFAULTS = {
     "libx264": {"preset": "veryfast", "tune": "zerolatency", "crf": "20"},
-    "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "crf": "30", "b": "0"},
+    "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "crf": "30", "b": "0", "lag-in-frames": "0"},
     "mjpeg": {"qmin": "2", "qmax": "3"},
     "mpeg4": {"qmin": "2", "qmax": "4"},
 }
