@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from vb2user.capture.channels import CONSTANT_LUMINANCE, Channel, Encoding, channels, format_of
 from vb2user.capture.ffmpeg import JPEGS, av, decode_jpeg, reformat, woven, wrap
+from vb2user.errors import UsageError
 from vb2user.uapi.fourcc import FourCC
 
 Array = npt.NDArray[Any]
@@ -73,6 +74,8 @@ def to_rgb(
         whole = reformat(source.frame, "rgb24").to_ndarray()
         return _scaled(_expanded(whole), width)
     matrix = MATRICES[encoding.ycbcr_enc] if yuv else 5
+    if matrix == MATRICES[6] and "BT2020" not in av().video.reformatter.Colorspace.__members__:
+        raise UsageError(f"PyAV {av().__version__} has no BT.2020", remedy="pip install 'av>=18'")
     wild = yuv and not (encoding.full or jpeg) and bool(channels(code, arrays)["U"].to_8_bits().max() > 240)
     size = _size(source.frame.width, source.frame.height, None if wild else width)
     array: Array = reformat(
