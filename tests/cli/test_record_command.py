@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -142,6 +145,30 @@ def test_signals_finish_the_file(
     with av.open(str(path)) as file:
         assert file.duration == pytest.approx(160_000 + 33_333, abs=2000)
     assert frames(path) == 5
+
+
+@pytest.mark.parametrize(
+    ("limit", "says"), [(["--seconds", "4"], "100 frames"), (["--count", "30"], "30/30 frames")]
+)
+def test_a_terminal_gets_a_bar(tmp_path: Path, limit: list[str], says: str) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, str(FAKE), "record", "/dev/video0", str(tmp_path / "x.mkv"), "--json", *limit]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, text=True) as process:
+        os.close(theirs)
+        seen = b""
+        try:
+            while piece := os.read(ours, 4096):
+                seen += piece
+        except OSError as e:  # what a terminal says when nobody has its other end any more
+            assert e.errno == errno.EIO  # noqa: PT017
+        finally:
+            os.close(ours)
+        assert process.stdout is not None
+        result = json.loads(process.stdout.read())
+    assert process.returncode == 0, seen
+    assert f"{result['frames']}" in says
+    assert says in seen.decode()
+    assert "recording" in seen.decode()
 
 
 # -- one picture ------------------------------------------------------------------------------------

@@ -375,7 +375,8 @@ class Recorder:
                 f"{self.path}: {self.codec} into {self.path.suffix} does not go: {text}",
                 remedy="choose another codec or kind of file, or other options",
             )
-        done = f"it has {self.frames} frames and can be played up to there" if self.frames else None
+        # Some may not have left FFmpeg's hands: it writes in pieces of a second.
+        done = f"it can be played up to about frame {self.frames}" if self.frames else None
         raise KernelError(
             number, what, str(self.path), meaning=done, remedy="make room, or record to another file"
         )
