@@ -122,7 +122,7 @@ COLOURS = np.array([colour for _, colour in BARS]) * 0.75 * 255
 FFMPEG = {
     "YUYV": "yuyv422", "UYVY": "uyvy422", "YVYU": "yvyu422", "422P": "yuv422p", "YU12": "yuv420p",
     "NV12": "nv12", "NV21": "nv21", "NV16": "nv16", "NV24": "nv24", "NV42": "nv42", "VUYA": "vuya",
-    "VUYX": "vuyx", "GREY": "gray", "Y10 ": "gray10le", "Y12 ": "gray12le", "Y16 ": "gray16le",
+    "VUYX": "vuyx", "GREY": "gray", "Y10": "gray10le", "Y12": "gray12le", "Y16": "gray16le",
     "Y16 -BE": "gray16be", "RGBP": "rgb565le", "XR15": "rgb555le", "RGB3": "rgb24", "BGR3": "bgr24",
     "XR24": "bgr0", "BX24": "0rgb", "XB24": "rgb0", "RX24": "0bgr", "BA81": "bayer_bggr8",
     "GBRG": "bayer_gbrg8", "GRBG": "bayer_grbg8", "RGGB": "bayer_rggb8",
