@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import memory_of, missing_source
+from forked import vb2user_command
 
 import vb2user
 from vb2user.harness.pattern import BARS
@@ -19,10 +19,10 @@ from vb2user.harness.pytest_plugin import VividDevice
 from vb2user.harness.uvc import VirtualWebcam, check_jpeg
 
 av = pytest.importorskip("av")
+pytestmark = pytest.mark.one_kernel
 
 WIDTH, HEIGHT, FPS, COUNT = 320, 180, 10, 8
 TIMEOUT = 60.0
-VB2USER = [sys.executable, "-m", "vb2user"]
 
 
 def probe(path: Path) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def test_the_commands(vivid_vmalloc: VividDevice, tmp_path: Path) -> None:
         ["record", vivid_vmalloc.capture, str(tmp_path / "x.y4m"), "--seconds", "0.5", "--format", "NV12"],
         ["snapshot", vivid_vmalloc.capture, str(tmp_path / "x.png"), "--skip", "1"],
     ):
-        done = subprocess.run([*VB2USER, *arguments, "--json"], capture_output=True, text=True, check=False)
+        done = vb2user_command(*arguments, "--json")
         assert (done.returncode, done.stderr) == (0, "")
         result = json.loads(done.stdout)
         assert Path(result["file"]).stat().st_size == result["bytes"]
