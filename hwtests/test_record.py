@@ -157,7 +157,7 @@ def by_ffmpeg(frame: vb2user.Frame, name: str) -> np.ndarray:
     decoder: Any = av.CodecContext.create("rawvideo", "r")
     decoder.width, decoder.height, decoder.pix_fmt = WIDTH, HEIGHT, name
     (picture,) = decoder.decode(av.Packet(b"".join(c.tobytes() for c in frame.components)))
-    full = not any(word in name for word in ("yuv", "nv", "yvyu", "vuy"))
+    full = not name.startswith(("yuv", "yuyv", "uyvy", "yvyu", "nv", "vuy"))
     found: np.ndarray = picture.reformat(
         format="rgb24",
         src_colorspace="ITU601",
