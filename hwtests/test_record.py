@@ -168,6 +168,15 @@ def by_ffmpeg(frame: vb2user.Frame, name: str) -> np.ndarray:
     return found
 
 
+def hue_in_180(cam: vb2user.Camera) -> None:
+    """What vivid says it does anyway: when an R'G'B' format is set, it forgets how it encodes hue.
+
+    Then it says 0, which is none of the encodings, and hue goes round in 256. Only a change sets it anew.
+    """
+    for value in (1, 0):
+        cam.set_control("HSV Encoding", value)
+
+
 def one(cam: vb2user.Camera) -> Iterator[vb2user.Frame]:
     with cam.stream(count=1, buffers=2, timeout=TIMEOUT) as stream:
         yield from stream
@@ -183,6 +192,8 @@ def test_every_format_has_the_colours_that_are_known(vivid_vmalloc: VividDevice)
             for code in codes:
                 quiet(cam, code)
                 cam.set_fps(60)
+                if code.startswith("HSV"):
+                    hue_in_180(cam)
                 for frame in one(cam):
                     picture = frame.to_rgb()
                     grey = frame.to_gray()
@@ -208,7 +219,7 @@ def test_matrix_and_range_are_those_that_the_driver_says(vivid_vmalloc: VividDev
     """vivid encodes the same colours by each matrix and range, BT.2020's constant luminance included."""
     changed = {"Y'CbCr Encoding": (1, 2, 3, 4, 6, 7, 8), "Quantization": (1, 2)}
     if code == "HSV3":
-        changed = {"HSV Encoding": (0, 1), "Quantization": (0,)}
+        changed = {"HSV Encoding": (1, 0), "Quantization": (0,)}  # 1 first: see hue_in_180()
     (first, values), (second, ranges) = changed.items()
     with vb2user.open(vivid_vmalloc.capture) as cam:
         quiet(cam, code)
