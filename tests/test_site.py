@@ -1,0 +1,52 @@
+"""What the documentation says of names and messages: they are there."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import vb2user
+import vb2user.trace
+
+ROOT = Path(__file__).parents[1]
+API = "".join(p.read_text() for p in (ROOT / "docs" / "api").glob("*.md"))
+TROUBLES = (ROOT / "docs" / "troubleshooting.md").read_text()
+QUOTED = re.findall(r"^\| `([^`]+)` \|", TROUBLES.partition("## It does not fail")[0], re.MULTILINE)
+
+
+def _texts(tree: ast.AST) -> Iterator[str]:
+    """String literals; of an f-string the pieces between what is filled in."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+        elif isinstance(node, ast.JoinedStr):
+            parts = node.values
+            yield "".join(p.value if isinstance(p, ast.Constant) else "{}" for p in parts)  # type: ignore[misc]
+
+
+MESSAGES = "\n".join(
+    text for path in (ROOT / "vb2user").rglob("*.py") for text in _texts(ast.parse(path.read_text()))
+)
+
+
+@pytest.mark.parametrize("name", vb2user.__all__)
+def test_every_public_name_is_in_the_api(name: str) -> None:
+    assert f"::: vb2user.{name}\n" in API
+
+
+@pytest.mark.parametrize("name", [n for n in vb2user.trace.__all__ if n != "EVERYTHING"])
+def test_so_is_every_name_of_the_trace(name: str) -> None:
+    assert f"::: vb2user.trace.{name}\n" in API
+
+
+def test_there_are_messages_to_look_for() -> None:
+    assert len(QUOTED) > 30
+
+
+@pytest.mark.parametrize("quoted", QUOTED)
+def test_a_quoted_message_is_one_of_ours(quoted: str) -> None:
+    assert quoted in MESSAGES
