@@ -53,7 +53,7 @@ unit: setup
 
 # The site, in build/site; a dead link, a page that the navigation does not have, a name that is gone: an error.
 docs: setup
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict --config-file .ci/mkdocs.yml
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --config-file .ci/mkdocs.yml
 
 # What hangs on the kernel runs in both, all else in one; "make hw-6.1 SELECT_6.1=" runs everything there, too.
 SELECT_6.1 := -m "not one_kernel"

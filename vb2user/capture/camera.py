@@ -43,7 +43,10 @@ def open(
         driver: or its driver, e.g. ``"vivid"``. With none of the three: the first capture device.
 
     Raises:
-        NoSuchDevice, PermissionDenied, DeviceBusy, DeviceGone.
+        NoSuchDevice: ENOENT, or no such device among those there are.
+        PermissionDenied: EACCES, EPERM: the message says why.
+        DeviceBusy: EBUSY: the driver lets only one program open it.
+        DeviceGone: ENODEV, ENXIO.
     """
     return Camera(resolve(None if path is None else os.fspath(path), name=name, driver=driver))
 

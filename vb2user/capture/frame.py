@@ -231,8 +231,9 @@ class Frame:
             The path.
 
         Raises:
-            UsageError: another kind of file. KernelError: it cannot be written (its errno). Else as
-            for :meth:`to_rgb`.
+            UsageError: another kind of file.
+            KernelError: it cannot be written (its errno).
+            MissingPrerequisite: and others, as for :meth:`to_rgb`.
         """
         from vb2user.capture.picture import save
 
