@@ -599,7 +599,7 @@ class FakeVideo(Controls, FakeNode):
             caps |= _SUPPORTS[memory]
         return int(caps)
 
-    def _check(self, file: FakeFile, type: int, memory: int) -> None:
+    def _may(self, file: FakeFile, type: int, memory: int) -> None:
         if type != self.type or memory not in self.memories:
             raise refuse(errno.EINVAL)
         if self.contig and memory == Memory.USERPTR:
@@ -636,7 +636,7 @@ class FakeVideo(Controls, FakeNode):
 
     @answers(v.VIDIOC_REQBUFS)
     def _reqbufs(self, file: FakeFile, arg: Any) -> None:
-        self._check(file, arg.type, arg.memory)
+        self._may(file, arg.type, arg.memory)
         arg.capabilities = self._caps()
         arg.flags = 0
         if self.streaming:
@@ -657,7 +657,7 @@ class FakeVideo(Controls, FakeNode):
         arg.capabilities = self._caps()
         arg.index = len(self.buffers)
         # To ask, with count 0, is allowed while the queue is another's.
-        self._check(file if arg.count or self.owner is None else self.owner, arg.format.type, arg.memory)
+        self._may(file if arg.count or self.owner is None else self.owner, arg.format.type, arg.memory)
         if not arg.count:
             return
         if self.memory not in (None, arg.memory):
@@ -673,7 +673,7 @@ class FakeVideo(Controls, FakeNode):
 
     @answers(v.VIDIOC_REMOVE_BUFS)
     def _remove(self, file: FakeFile, arg: Any) -> None:
-        self._check(file, arg.type, self.memory or 0)
+        self._may(file, arg.type, self.memory or 0)
         wanted = range(arg.index, arg.index + arg.count)
         if any(i not in self.buffers for i in wanted):
             raise refuse(errno.EINVAL)

@@ -1,0 +1,1 @@
+"""Stands beside: a page in the browser that shows a camera, and what the kernel does for it."""

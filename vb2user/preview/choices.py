@@ -1,0 +1,102 @@
+"""Beside the layers: what a camera offers, for the page's menus. It asks the device, so it may block."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from vb2user.capture.camera import Camera
+from vb2user.errors import KernelError
+from vb2user.uapi import calls
+from vb2user.uapi.enums import FrmIvalType, FrmSizeType
+from vb2user.uapi.fourcc import FourCC
+
+#: What is offered of a driver's range: sizes that people know.
+_SIZES = (
+    (160, 120),
+    (320, 180),
+    (320, 240),
+    (640, 360),
+    (640, 480),
+    (800, 600),
+    (1024, 768),
+    (1280, 720),
+    (1280, 960),
+    (1600, 1200),
+    (1920, 1080),
+    (2560, 1440),
+    (3840, 2160),
+)
+_RATES = (1.0, 5.0, 10.0, 15.0, 20.0, 24.0, 25.0, 30.0, 50.0, 60.0, 90.0, 120.0)
+
+
+def format_as_json(format: calls.Format) -> dict[str, Any]:
+    """A format that was granted."""
+    return {
+        "pixelformat": str(format.pixelformat),
+        "width": format.width,
+        "height": format.height,
+        "sizeimage": format.sizeimage,
+        "field": format.field.name,
+        "colorspace": format.colorspace.name,
+    }
+
+
+def device(cam: Camera) -> dict[str, Any]:
+    """What it is, and its formats, inputs and memory types."""
+    memory: list[str] = []
+    with suppress(KernelError):
+        memory = [m.name.lower() for m in cam.memory_types()]
+    return {
+        "path": cam.path,
+        "driver": cam.driver,
+        "card": cam.card,
+        "bus": cam.bus_info,
+        "formats": [{"pixelformat": str(f.pixelformat), "description": f.description} for f in cam.formats()],
+        "inputs": [{"index": i.index, "name": i.name} for i in cam.inputs],
+        "memory": [*memory, *(["read"] if cam.readable else [])],
+    }
+
+
+def sizes(cam: Camera, pixelformat: str, width: int, height: int) -> dict[str, Any]:
+    """Sizes of a format, and the rates of one of them; empty where the driver does not say.
+
+    Args:
+        cam: opened.
+        pixelformat: its four characters; empty: the one that is set.
+        width, height: in pixels; 0: those that are set.
+    """
+    now = cam.get_format()
+    code = FourCC(pixelformat) if pixelformat else now.pixelformat
+    found: list[tuple[int, int]] = []
+    for size in cam.frame_sizes(code):
+        if size.type == FrmSizeType.DISCRETE:
+            found.append((size.min_width, size.min_height))
+        else:
+            found += [s for s in [*_SIZES, (now.width, now.height)] if _within(size, *s)]
+    width, height = (width or now.width), (height or now.height)
+    return {
+        "sizes": [list(s) for s in dict.fromkeys(sorted(found, key=lambda s: (s[0] * s[1], s)))],
+        "rates": rates(cam, code, width, height),
+    }
+
+
+def _within(size: calls.FrameSize, width: int, height: int) -> bool:
+    return (
+        size.min_width <= width <= size.max_width
+        and size.min_height <= height <= size.max_height
+        and (width - size.min_width) % (size.step_width or 1) == 0
+        and (height - size.min_height) % (size.step_height or 1) == 0
+    )
+
+
+def rates(cam: Camera, code: FourCC, width: int, height: int) -> list[float]:
+    """Frames per second that a size can do."""
+    found: set[float] = set()
+    for interval in cam.frame_intervals(code, width, height):
+        if interval.type == FrmIvalType.DISCRETE:
+            found.add(round(float(interval.fps), 3))
+        elif interval.min:
+            fastest, slowest = float(1 / interval.min), float(1 / interval.max) if interval.max else 0.0
+            found |= {r for r in _RATES if slowest <= r <= fastest}
+    return sorted(found)

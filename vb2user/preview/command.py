@@ -1,0 +1,165 @@
+"""Beside the layers: the command ``vb2user preview``.
+
+Importing this is cheap: what is heavy is imported inside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import signal
+import socket
+import sys
+import webbrowser
+from typing import TYPE_CHECKING
+
+import click
+
+from vb2user.capture.camera import MEMORY_NAMES
+from vb2user.capture.camera import open as open_camera
+from vb2user.cli.capture import _Size
+from vb2user.cli.output import document, json_option, talk
+from vb2user.errors import MissingPrerequisite, UsageError
+
+if TYPE_CHECKING:
+    from vb2user.capture.camera import Camera
+    from vb2user.preview.encoder import Encoder
+    from vb2user.preview.guard import Guard
+    from vb2user.preview.session import Wish
+
+
+@click.command()
+@click.argument("device", metavar="DEV")
+@click.option("--format", "pixelformat", metavar="F", help="Pixel format, e.g. YUYV, NV12, MJPG.")
+@click.option("--size", type=_Size(), help="Width and height in pixels.")
+@click.option("--fps", type=click.FloatRange(0, min_open=True), help="Frames per second.")
+@click.option("--input", "input_index", type=click.IntRange(0), help="Index of the input to choose first.")
+@click.option("--memory", type=click.Choice(MEMORY_NAMES), default="mmap", show_default=True)
+@click.option("--heap", metavar="NAME|DEV", help="With dmabuf: system, udmabuf, or a node that exports.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="Where to listen [default: any that is free]."
+)
+@click.option(
+    "--bind",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="ADDRESS",
+    help="Listen at this address of the machine: others can come then, and nothing is encrypted.",
+)
+@click.option(
+    "--quality",
+    type=click.IntRange(2, 31),
+    default=4,
+    show_default=True,
+    help="Of the JPEGs: 2 is the best, 31 the worst. A camera's own JPEGs go on as they are.",
+)
+@click.option(
+    "--width",
+    type=click.IntRange(16),
+    default=1920,
+    show_default=True,
+    help="Wider pictures are scaled down to this width; stills are not.",
+)
+@click.option("--no-trace", is_flag=True, help="Do not trace the kernel's mem ops.")
+@click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
+@json_option
+def preview(
+    device: str,
+    pixelformat: str | None,
+    size: tuple[int, int] | None,
+    fps: float | None,
+    input_index: int | None,
+    memory: str,
+    heap: str | None,
+    port: int,
+    bind: str,
+    quality: int,
+    width: int,
+    no_trace: bool,
+    open_page: bool,
+    as_json: bool,
+) -> None:
+    """Look at the camera DEV in the browser: picture, controls, figures, and the kernel's mem ops.
+
+    Prints the page's address, whose token lets in nobody but who has it, and serves until Ctrl-C.
+    """
+    _need_aiohttp()
+    if heap is not None and memory != "dmabuf":
+        raise UsageError(f"--heap {heap} goes with --memory dmabuf, not with {memory}")
+    from vb2user.preview.encoder import Encoder
+    from vb2user.preview.guard import Guard, is_loopback
+    from vb2user.preview.session import Wish
+
+    encoder = Encoder(quality, width)
+    guard = Guard(bind, frozenset() if is_loopback(bind) else frozenset({socket.gethostname().lower()}))
+    x, y = size or (None, None)
+    wish = Wish(pixelformat, x, y, fps, input_index, memory, heap)
+    cam = open_camera(device)
+    try:
+        cam.stream()  # an output captures nothing: that is said here, and not on the page
+        if not is_loopback(bind):
+            talk(
+                f"warning: whoever reaches {bind} and has the token sees and drives the camera, and nothing "
+                "is encrypted on the way; over an untrusted network use 'ssh -L' instead"
+            )
+        status = asyncio.run(_main(cam, wish, guard, encoder, port, not no_trace, open_page, as_json))
+    finally:
+        cam.close()
+    sys.exit(status)
+
+
+def _need_aiohttp() -> None:
+    try:
+        importlib.import_module("aiohttp")
+    except ImportError as error:
+        raise MissingPrerequisite(
+            "the preview needs aiohttp, which is not installed", remedy="pip install 'vb2user[web]'"
+        ) from error
+
+
+async def _main(
+    cam: Camera,
+    wish: Wish,
+    guard: Guard,
+    encoder: Encoder,
+    port: int,
+    observe: bool,
+    open_page: bool,
+    as_json: bool,
+) -> int:
+    """Serve until a signal comes; returns the exit status."""
+    from vb2user.preview.server import Preview, serve
+
+    stop = asyncio.Event()
+    status = 0
+
+    def end(number: int) -> None:
+        nonlocal status
+        status = 128 + number
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, end, int(number))
+
+    def ready(port: int) -> None:
+        url = address(guard.bind, port, guard.token)
+        if as_json:
+            document({"device": cam.path, "url": url})
+        else:
+            click.echo(url)
+        sys.stdout.flush()
+        talk(f"{cam.card} ({cam.path}) is at this address until Ctrl-C")
+        if open_page:
+            webbrowser.open(url)
+
+    made = Preview(cam, wish, guard, encoder, observe=observe)
+    await serve(made, guard.bind, port, ready, stop)
+    talk("everything was given back" + (f"; mem ops: {made.verdict}" if made.verdict else ""))
+    return status
+
+
+def address(bind: str, port: int, token: str) -> str:
+    """What to open in a browser."""
+    host = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(bind, bind)
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/?token={token}"

@@ -1,0 +1,60 @@
+"""Beside the layers: a stream's figures as the page shows them, and the rate of the last moments. Pure."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import Any
+
+from vb2user.capture.stats import StreamStats
+
+#: How many looks the rate is taken over.
+_LOOKS = 5
+
+
+class Figures:
+    """Rates from counters that are looked at now and then."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int, int]] = deque(maxlen=_LOOKS)
+
+    def look(
+        self, stats: StreamStats, encoded: int, encode_ns: int, now: float | None = None
+    ) -> dict[str, Any]:
+        """The figures of now.
+
+        Args:
+            stats: of the stream.
+            encoded: pictures made until now.
+            encode_ns: what the last one took.
+            now: seconds of CLOCK_MONOTONIC.
+        """
+        now = time.monotonic() if now is None else now
+        came = stats.frames + stats.discarded
+        if self._seen and came < self._seen[-1][1]:  # another stream
+            self._seen.clear()
+        self._seen.append((now, came, encoded))
+        begun, came_then, encoded_then = self._seen[0]
+        span = now - begun
+        return {
+            "rate": (came - came_then) / span if span else 0.0,
+            "shown": (encoded - encoded_then) / span if span else 0.0,
+            "mean_rate": stats.rate,
+            "frames": came,
+            "drops": stats.drops,
+            "gaps": stats.gaps,
+            "errors": stats.errors,
+            "short": stats.short,
+            "late": stats.late,
+            "repeats": stats.repeats,
+            "discarded": stats.discarded,
+            "reconnects": stats.reconnects,
+            "queued": stats.queued,
+            "queued_min": stats.queued_min,
+            "buffers": stats.buffers,
+            "clock": stats.clock,
+            "latency_ms": stats.latency_ns / 1e6,
+            "latency_mean_ms": stats.latency_mean_ns / 1e6,
+            "latency_max_ms": stats.latency_max_ns / 1e6,
+            "encode_ms": encode_ns / 1e6,
+        }

@@ -1,0 +1,128 @@
+"""Beside the layers: the kernel's mem ops while the preview runs, counted as they come.
+
+It brings :mod:`vb2user.trace` behind what the page wants: numbers that tick, or why there are none. The
+buffers that are meant are those that this process brings to life.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter
+from contextlib import suppress
+from typing import Any
+
+from vb2user.device.device import Device
+from vb2user.errors import KernelError, MissingPrerequisite
+from vb2user.memory.ops import ALLOCATORS, OPS, Op, implemented
+from vb2user.trace.buffers import EVERYTHING, Scope
+from vb2user.trace.events import What
+from vb2user.trace.ledger import Ledger
+from vb2user.trace.queues import settle
+from vb2user.trace.tracer import Tracer
+
+_PHASE = "vb2user preview"
+
+
+class LiveLedger:
+    """The ledger of this process's buffers, from :meth:`open` to :meth:`close`. Any thread.
+
+    Attributes:
+        why: why nothing can be observed; None: it can.
+    """
+
+    def __init__(self) -> None:
+        self.why: str | None = "tracing is not set up yet"
+        self._lock = threading.Lock()
+        self._tracer: Tracer | None = None
+        self._ledger = Ledger()
+        self._scope: Scope = EVERYTHING
+        self._remarks: list[str] = []
+        self._there: frozenset[Op] = frozenset(Op)
+        self._allocator: str | None = None
+
+    def open(self, device: Device) -> None:
+        """Begin to watch; where that cannot be, :attr:`why` says so. The device's queue is nobody's yet."""
+        with self._lock:
+            with suppress(KernelError):
+                self._allocator = device.allocator()
+            tracer = Tracer(None if self._allocator is None else [self._allocator])
+            try:
+                tracer.open()
+            except MissingPrerequisite as error:
+                self.why = str(error)
+                return
+            try:
+                self._scope = self._own(tracer)
+            except BaseException:
+                tracer.close()
+                raise
+            if self._allocator is not None:
+                self._there = implemented(ALLOCATORS[self._allocator])
+            self._tracer, self.why = tracer, None
+
+    def _own(self, tracer: Tracer) -> Scope:
+        """The buffers that this process will bring to life."""
+        with tracer.phase(_PHASE):
+            pass
+        told = [e.tid for e in tracer.collect() if e.what is What.BEGIN and e.text == _PHASE]
+        whole = Scope(allocator=self._allocator)
+        if not tracer.probed:
+            self._remarks.append("the calls of the whole machine are counted: the kernel has no probes")
+            return whole
+        if told != [threading.get_native_id()]:  # in a container a process does not know its real number
+            self._remarks.append("the calls of the whole allocator are counted: this runs in a container")
+            return whole
+        return Scope(makers=frozenset({os.getpid()}))
+
+    def look(self) -> dict[str, Any]:
+        """What was counted until now, for the page."""
+        with self._lock:
+            if self._tracer is None:
+                return {"why": self.why}
+            self._ledger.extend(self._tracer.collect())
+            return self._told()
+
+    def _told(self) -> dict[str, Any]:
+        ledger, scope = self._ledger, self._scope
+        held: Counter[str] = Counter()
+        for buffer in ledger.held(scope):
+            for hold, count in buffer.outstanding.items():
+                held[str(hold.takes)] += count
+        counts = ledger.by_op(scope=scope)
+        remarks = [*self._remarks]
+        if ledger.lost or ledger.missed:
+            remarks.append(f"{ledger.lost + ledger.missed} events were lost")
+        return {
+            "why": None,
+            "allocator": self._allocator,
+            "ops": [
+                {
+                    "op": str(op),
+                    "calls": counts.get(op, 0),
+                    "meaning": OPS[op].meaning,
+                    "at": OPS[op].at,
+                    "there": op in self._there,
+                }
+                for op in Op
+            ],
+            "held": dict(held),
+            "faults": [str(fault) for fault in ledger.faults],
+            "remarks": remarks,
+        }
+
+    def close(self) -> str | None:
+        """Watch no more; the verdict in words, or None where nothing was observed. Idempotent.
+
+        Close the stream before, or what it holds is called a leak.
+        """
+        with self._lock:
+            tracer, self._tracer = self._tracer, None
+            if tracer is None:
+                return None
+            self.why = "the preview has ended"
+            try:
+                settle(tracer, self._ledger, self._scope)
+                return str(self._ledger.verdict(self._scope))
+            finally:
+                tracer.close()

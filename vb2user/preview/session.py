@@ -1,0 +1,400 @@
+"""Beside the layers: the camera and its stream behind the page, in a thread of their own.
+
+One thread starts and stops streams, waits for frames and encodes them, so that nothing of it blocks the event
+loop, and no two streams ever meet. Others ask it to change something and get a future. Knows no web.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from vb2user.capture.camera import Camera
+from vb2user.capture.frame import Frame
+from vb2user.capture.stats import StreamStats
+from vb2user.capture.stream import Stream
+from vb2user.errors import (
+    ClosedError,
+    CorruptFrame,
+    DeviceGone,
+    KernelError,
+    StateError,
+    StreamStopped,
+    UsageError,
+    Vb2Error,
+)
+from vb2user.preview.encoder import Encoder, Still, still
+from vb2user.uapi import calls
+
+#: Seconds without a frame after which the device is asked whether it is there.
+SILENCE = 1.0
+#: What mends it.
+UNPLUGGED = "plug it in: the picture comes back by itself"
+#: Seconds in which the thread has to end.
+_PATIENCE = 15.0
+
+
+class State(str, Enum):
+    """What the stream is doing."""
+
+    STARTING = "starting"
+    STREAMING = "streaming"
+    SILENT = "silent"  #: it runs, and no frames come
+    GONE = "gone"  #: unplugged, and waited for
+    STOPPED = "stopped"  #: it cannot run; an error says why
+    CLOSED = "closed"
+
+    __str__ = str.__str__
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How to stream; None: as it is set."""
+
+    pixelformat: str | None = None
+    width: int | None = None
+    height: int | None = None
+    fps: float | None = None
+    input: int | None = None
+    memory: str = "mmap"
+    heap: str | None = None
+    buffers: int = 4
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One frame for the viewers.
+
+    Attributes:
+        jpeg: what is shown.
+        sequence, gap, timestamp_ns: the frame's.
+    """
+
+    jpeg: bytes
+    sequence: int
+    gap: int
+    timestamp_ns: int
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What went wrong, for people.
+
+    Attributes:
+        text: what.
+        remedy: what mends it, or None.
+    """
+
+    text: str
+    remedy: str | None = None
+
+    @classmethod
+    def of(cls, error: BaseException) -> Trouble:
+        """An error in words."""
+        if isinstance(error, Vb2Error):
+            return cls(error.message, error.remedy)
+        return cls(f"{type(error).__name__}: {error}", "this is a bug of vb2user: please report it")
+
+
+@dataclass(frozen=True)
+class _Change:
+    """A wish, and who waits for what comes of it."""
+
+    wish: Wish
+    answer: Future[calls.Format] | None = None
+
+
+class Session:
+    """The camera while its page is up.
+
+    Args:
+        cam: opened; it is closed with the session.
+        wish: how to stream at first.
+        encoder: makes the pictures.
+        publish: gets each picture, in the session's thread.
+        wanted: whether anybody would look at a picture now.
+        before: called in the session's thread, before the device's queue is anybody's.
+
+    Attributes:
+        state: what the stream is doing.
+        trouble: why it does not run, or why there is no picture.
+        encode_ns: what the last picture took.
+        encoded: how many there were.
+    """
+
+    def __init__(
+        self,
+        cam: Camera,
+        wish: Wish,
+        encoder: Encoder,
+        publish: Callable[[Picture], object],
+        wanted: Callable[[], bool],
+        before: Callable[[Camera], object] = lambda cam: None,
+    ) -> None:
+        self.cam = cam
+        self.wish = wish
+        self.state = State.STARTING
+        self.trouble: Trouble | None = None
+        self.encode_ns = self.encoded = 0
+        self._encoder, self._publish, self._wanted, self._before = encoder, publish, wanted, before
+        self._changed = threading.Condition()
+        self._pending: deque[_Change] = deque()
+        self._stills: deque[Future[Still]] = deque()
+        self._stream: Stream | None = None
+        self._stats = StreamStats()
+        self._closing = False
+        self._last = (0, time.monotonic())  # frames that came, and since when there are so many
+        self._thread = threading.Thread(target=self._work, name="vb2user preview", daemon=True)
+
+    # -- for others, from any thread ------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to stream, in the session's thread; trouble is in :attr:`trouble`."""
+        self._thread.start()
+
+    @property
+    def stats(self) -> StreamStats:
+        """Those of the stream that runs, or else of the last one."""
+        return self._stats
+
+    @property
+    def format(self) -> calls.Format | None:
+        """What is streamed; None: nothing is."""
+        stream = self._stream
+        return None if stream is None else stream.format
+
+    def change(self, wish: Wish) -> Future[calls.Format]:
+        """Stop, set this, and start again; the future has what was granted, or the error.
+
+        After an error all is as it was before, if the device lets it. The call itself may block, too.
+        """
+        answer: Future[calls.Format] = Future()
+        with self._changed:
+            if self._closing:
+                raise ClosedError("the preview has ended")
+            if self.state is State.GONE:
+                raise StateError(f"{self.cam.path} is unplugged", remedy=UNPLUGGED)
+            self._pending.append(_Change(wish, answer))
+            self._changed.notify_all()
+            # Under the lock: the next one begins when this one has given all back.
+            if self._stream is not None:
+                with suppress(KernelError):
+                    self._stream.close()
+        return answer
+
+    def still(self) -> Future[Still]:
+        """The next frame, to be kept."""
+        answer: Future[Still] = Future()
+        with self._changed:
+            if self._stream is None or self.state is State.GONE:
+                raise StateError("there is no picture now", remedy="wait until the stream runs")
+            self._stills.append(answer)
+        return answer
+
+    def check(self) -> State:
+        """Is the device still there? It may block. Call it now and then: a device goes without a word."""
+        came = self._stats.frames + self._stats.discarded
+        now = time.monotonic()
+        if came != self._last[0]:
+            self._last = (came, now)
+        stream = self._stream
+        if stream is None or now - self._last[1] < SILENCE:
+            return self.state
+        try:
+            calls.querycap(self.cam.node)
+            found = State.SILENT
+        except (DeviceGone, ClosedError):
+            found = State.GONE
+        except KernelError:
+            found = State.SILENT
+        with self._changed:
+            # A frame, or an end, that came meanwhile knows better.
+            if self._stream is stream and self._stats.frames + self._stats.discarded == came:
+                self.state = found
+        return self.state
+
+    def close(self) -> None:
+        """End the stream and close the camera. Idempotent.
+
+        StateError: the driver does not let go of the thread.
+        """
+        try:
+            with self._changed:
+                self._closing = True
+                self._changed.notify_all()
+                if self._stream is not None:
+                    self._stream.close()
+        finally:
+            if self._thread.is_alive():
+                self._thread.join(_PATIENCE)
+            if self._thread.is_alive():
+                raise StateError(f"{self.cam.path}: the driver has not answered for {_PATIENCE:g} seconds")
+            self.cam.close()
+
+    # -- the session's own thread ---------------------------------------------------------------------
+
+    def _work(self) -> None:
+        try:
+            self._before(self.cam)
+            change: _Change | None = _Change(self.wish)
+            while change is not None:
+                change = self._live(change)
+        except BaseException as error:
+            traceback.print_exc(file=sys.stderr)
+            self._stop(error)
+        finally:
+            self._give_up()
+
+    def _live(self, change: _Change) -> _Change | None:
+        """One stream, from its beginning to its end; returns what comes next, None: the end."""
+        try:
+            stream = self._begin(change.wish)
+        except Vb2Error as error:
+            if change.answer is None:
+                self._stop(error)
+                return self._next()
+            change.answer.set_exception(error)
+            return _Change(self.wish)  # as it was
+        self.wish = self._as_set(change.wish, stream.format)
+        if change.answer is not None:
+            change.answer.set_result(stream.format)
+        try:
+            with stream:
+                self._pump(stream)
+        except Vb2Error as error:
+            self._stop(error)
+        finally:
+            with self._changed:
+                self._stream = None
+                self._refuse_stills()
+        return self._next()
+
+    def _begin(self, wish: Wish) -> Stream:
+        """Set it and start."""
+        cam = self.cam
+        self.state, self.trouble = State.STARTING, None
+        if wish.input is not None and cam.input != wish.input:
+            cam.set_input(wish.input)
+        if wish.pixelformat is not None or wish.width is not None or wish.height is not None:
+            cam.set_format(wish.pixelformat, wish.width, wish.height)
+        # Some can be asked for their rate and not be told: what is so already is not set.
+        if wish.fps is not None and (cam.fps is None or abs(float(cam.fps) - wish.fps) > 0.001):
+            cam.set_fps(wish.fps)
+        stream = cam.stream(
+            memory=wish.memory,
+            heap=wish.heap,
+            buffers=wish.buffers,
+            latest=True,
+            on_error="yield",
+            reconnect=True,
+        ).start()
+        with self._changed:
+            self._stream, self._stats = stream, stream.stats
+            self._last = (0, time.monotonic())
+        return stream
+
+    def _as_set(self, wish: Wish, granted: calls.Format) -> Wish:
+        """The wish in full: what to go back to when another one fails."""
+        fps = input = None
+        with suppress(KernelError):
+            fps, input = self.cam.fps, self.cam.input
+        return replace(
+            wish,
+            pixelformat=str(granted.pixelformat),
+            width=granted.width,
+            height=granted.height,
+            fps=None if fps is None else float(fps),
+            input=input,
+        )
+
+    def _pump(self, stream: Stream) -> None:
+        """Frames, until something is to be changed or the end has come."""
+        while not self._pending and not self._closing:
+            try:
+                frame = stream.next_frame()
+            except StreamStopped:
+                return
+            if self.state is not State.STREAMING:
+                self.state = State.STREAMING
+            self._keep(frame)
+            if self._wanted():
+                self._show(frame)
+            frame.release()
+
+    def _show(self, frame: Frame) -> None:
+        begun = time.monotonic_ns()
+        try:
+            jpeg = self._encoder.encode(frame)
+        except CorruptFrame:
+            return  # it is counted as an error or as short
+        except UsageError as error:
+            self.trouble = Trouble(f"no picture: {error.message}", "choose another format")
+            return
+        self.trouble = None
+        self.encode_ns = time.monotonic_ns() - begun
+        self.encoded += 1
+        self._publish(Picture(jpeg, frame.sequence, frame.gap, frame.timestamp_ns))
+
+    def _keep(self, frame: Frame) -> None:
+        """Hand it to those who want to keep one."""
+        while self._stills:
+            answer = self._stills.popleft()
+            try:
+                answer.set_result(still(frame))
+            except Vb2Error as error:
+                answer.set_exception(error)
+
+    def _refuse_stills(self) -> None:
+        while self._stills:
+            self._stills.popleft().set_exception(StateError("the stream ended before the next frame"))
+
+    def _stop(self, error: BaseException) -> None:
+        self.state, self.trouble = State.STOPPED, Trouble.of(error)
+
+    def _next(self) -> _Change | None:
+        """What is to be done next; None: nothing any more."""
+        with self._changed:
+            while not self._pending and not self._closing:
+                self._changed.wait()
+            return None if self._closing else self._pending.popleft()
+
+    def _give_up(self) -> None:
+        with self._changed:
+            self._closing = True
+            if self.trouble is None:
+                self.state = State.CLOSED
+            while self._pending:
+                answer = self._pending.popleft().answer
+                if answer is not None:
+                    answer.set_exception(ClosedError("the preview has ended"))
+            self._refuse_stills()
+
+
+def merged(wish: Wish, given: dict[str, object]) -> Wish:
+    """A wish with what the page asks for; UsageError: not what can be asked for."""
+    kinds: dict[str, tuple[type, ...]] = {
+        "pixelformat": (str,),
+        "width": (int,),
+        "height": (int,),
+        "fps": (int, float),
+        "input": (int,),
+        "memory": (str,),
+        "heap": (str,),
+    }
+    for name, value in given.items():
+        if name not in kinds:
+            raise UsageError(f"there is no {name!r} to choose", remedy=f"choose {', '.join(kinds)}")
+        if value is not None and (not isinstance(value, kinds[name]) or isinstance(value, bool)):
+            raise UsageError(f"{name} cannot be {value!r}")
+    if given.get("input") not in (None, wish.input):
+        # Another input has formats and rates of its own.
+        wish = replace(wish, pixelformat=None, width=None, height=None, fps=None)
+    return replace(wish, **given)  # type: ignore[arg-type]
