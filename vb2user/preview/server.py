@@ -30,7 +30,7 @@ from vb2user.preview.session import UNPLUGGED, Session, State, Trouble, Wish, me
 _T = TypeVar("_T")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-#: Seconds from one look at the stream to the next; the controls are read at every fourth.
+#: Seconds from one look at the stream to the next; the controls are read four times less often.
 TICK = 0.5
 _MOST_VIEWERS = 32
 _STATIC = {
@@ -112,14 +112,19 @@ class Preview:
 
     async def _run(self, app: web.Application) -> Any:
         self.session.start()
-        ticking = asyncio.create_task(self._look_after())
+        # Apart: a control may take long.
+        tasks = [asyncio.create_task(own) for own in (self._look_after(), self._follow_controls())]
         try:
             yield
         finally:
-            ticking.cancel()
-            with suppress(asyncio.CancelledError):
-                await ticking
-            await self._close()
+            for task in tasks:
+                task.cancel()
+            try:
+                for task in tasks:
+                    with suppress(asyncio.CancelledError):
+                        await task
+            finally:
+                await self._close()
 
     async def _close(self) -> None:
         loop = asyncio.get_running_loop()
@@ -140,7 +145,7 @@ class Preview:
         return await asyncio.get_running_loop().run_in_executor(self._hands, function, *args)
 
     async def _look_after(self) -> None:
-        """Figures, ledger and controls for the viewers, again and again."""
+        """Figures and ledger for the viewers, again and again."""
         loop, turn = asyncio.get_running_loop(), 0
         while True:
             status = await loop.run_in_executor(self._eyes, self._status)
@@ -151,12 +156,17 @@ class Preview:
             if self.hub.viewers and turn % 2 == 0:
                 ledger = await loop.run_in_executor(self._eyes, self.ledger.look)
                 self.hub.tell("ledger", _note("ledger", ledger))
-            if self.hub.viewers and turn % 4 == 3 and status["state"] in (State.STREAMING, State.STOPPED):
+            turn += 1
+            await asyncio.sleep(self._tick)
+
+    async def _follow_controls(self) -> None:
+        """What something else changes, a camera's own automatic for one, is seen on the page."""
+        while True:
+            await asyncio.sleep(self._tick * 4)
+            if self.hub.viewers and self.session.state is not State.GONE:
                 with suppress(KernelError):
                     values = await self._by_hand(self._controls.values)
                     self.hub.tell("values", _note("values", values))
-            turn += 1
-            await asyncio.sleep(self._tick)
 
     def _status(self) -> dict[str, Any]:
         session = self.session

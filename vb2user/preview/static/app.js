@@ -34,8 +34,12 @@ let device = null;
 let set = {};        // what is set, as the menus say it
 let asked = 0;       // so that a late answer does not overwrite a newer one
 
+const words = { fps: (value) => `${value} fps`, size: (value) => value.replace("x", " × ") };
+
 function fill(menu, options, chosen) {
-  if (chosen !== undefined && !options.some(([value]) => value === chosen)) options = [[chosen, chosen], ...options];
+  if (chosen && !options.some(([value]) => value === chosen)) {
+    options = [[chosen, (words[menu.name] ?? String)(chosen)], ...options];
+  }
   menu.replaceChildren(...options.map(([value, text]) => new Option(text, value, false, value === chosen)));
   menu.disabled = options.length === 0;
 }
@@ -51,10 +55,10 @@ async function offer() {
   const sizes = found.sizes.map((s) => s.join("x"));
   const size = sizes.includes(menus.size.value) || !sizes.length ? menus.size.value || set.size : sizes.at(-1);
   const changed = size !== menus.size.value;
-  fill(menus.size, sizes.map((s) => [s, s.replace("x", " × ")]), size);
+  fill(menus.size, sizes.map((s) => [s, words.size(s)]), size);
   const rates = found.rates.map(rate);
   const fps = rates.includes(menus.fps.value) || !rates.length ? menus.fps.value || set.fps : rates.at(-1);
-  fill(menus.fps, rates.map((r) => [r, `${r} fps`]), fps);
+  fill(menus.fps, rates.map((r) => [r, words.fps(r)]), fps);
   if (changed) await offer();
 }
 

@@ -102,7 +102,7 @@ export class View {
       ["Left out", number(f.discarded), "for newer ones"],
       ["Late, repeated", `${f.late}, ${f.repeats}`],
       ["Reconnects", number(f.reconnects)],
-      ["Pictures", number(f.shown, 1), `fps, ${number(f.encode_ms, 1)} ms each`],
+      ["Pictures", number(f.shown, 1), `fps, ${number(f.encode_ms, 1)} ms`],
       ["Viewers", number(f.viewers), f.passed_over ? `${number(f.passed_over)} passed over` : ""],
     ];
     byId("figures").replaceChildren(...rows.map(([name, value, more, bad]) => {

@@ -1,0 +1,128 @@
+"""JPEGs for the page: the same picture that the library makes of the frame."""
+
+from __future__ import annotations
+
+import io
+from types import SimpleNamespace
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from vb2user.capture.layout import Layout
+from vb2user.errors import MissingPrerequisite, UsageError
+from vb2user.preview import encoder as encoders
+from vb2user.preview.encoder import Encoder, picture_of, png, still
+from vb2user.uapi.calls.formats import Format, PlaneFormat
+from vb2user.uapi.enums import BufType, Colorspace, Field, Quantization, YCbCrEncoding
+from vb2user.uapi.fourcc import FourCC
+
+#: Bytes of a line and rows of it, by format: 4:2:2, 4:2:0, R'G'B' and words.
+SIZES = {
+    "YUYV": (2, 1.0),
+    "NV12": (1, 1.5),
+    "YU12": (1, 1.5),
+    "GREY": (1, 1.0),
+    "RGB3": (3, 1.0),
+    "RGBP": (2, 1.0),
+}
+
+
+def frame(code: str, width: int = 64, height: int = 48, **colour: Any) -> Any:
+    """A frame with a picture that changes slowly, as JPEG likes it."""
+    line, rows = SIZES[code]
+    stride = width * line
+    count = int(stride * height * rows)
+    level = 60 + np.arange(count) // stride % 40
+    if code == "RGBP":
+        level = np.tile(np.array([0x1F, 0x84]), count // 2)
+    data = level.astype(np.uint8)
+    layout = Layout.of(FourCC(code), width, height, [(stride, count)])
+    format = Format(
+        BufType.VIDEO_CAPTURE,
+        FourCC(code),
+        width,
+        height,
+        Field.NONE,
+        planes=(PlaneFormat(count, stride),),
+        **colour,
+    )
+    arrays = layout.arrays([data], [count])
+    return SimpleNamespace(format=format, components=arrays, array=data, sequence=3)
+
+
+def decoded(jpeg: bytes) -> np.ndarray[Any, Any]:
+    """As a browser reads JPEG: BT.601, full range."""
+    with av.open(io.BytesIO(jpeg), format="mjpeg") as file:
+        shown = next(file.decode(video=0))
+    picture: np.ndarray[Any, Any] = shown.reformat(
+        format="rgb24", src_colorspace="ITU601", src_color_range="JPEG", dst_color_range="JPEG"
+    ).to_ndarray()
+    return picture
+
+
+COLOURS: list[dict[str, Any]] = [
+    {},
+    {"colorspace": Colorspace.REC709},
+    {"colorspace": Colorspace.SRGB, "quantization": Quantization.FULL_RANGE},
+    {"colorspace": Colorspace.BT2020, "ycbcr_enc": YCbCrEncoding.BT2020},
+    {"colorspace": Colorspace.SRGB, "quantization": Quantization.LIM_RANGE},
+]
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("code", SIZES)
+def test_it_is_the_frame_s_picture(code: str, colour: dict[str, Any]) -> None:
+    one = frame(code, **colour)
+    encoder = Encoder(quality=2)
+    for _ in range(2):  # one goes in, that one comes out, each time
+        shown = decoded(encoder.encode(one)).astype(int)
+        assert shown.shape == (48, 64, 3)
+        assert np.abs(shown - picture_of(one)).max() <= 6
+
+
+def test_sizes_change_and_are_odd() -> None:
+    encoder = Encoder(width=100)
+    for width, height, shown in (
+        (64, 48, (64, 48)),
+        (62, 33, (62, 33)),
+        (400, 300, (100, 75)),
+        (64, 48, (64, 48)),
+    ):
+        picture = decoded(encoder.encode(frame("RGB3", width, height)))
+        assert picture.shape[1::-1] == shown
+
+
+def test_a_jpeg_is_not_touched() -> None:
+    one = frame("GREY")
+    one.format = Format(BufType.VIDEO_CAPTURE, FourCC("MJPG"), 64, 48)
+    assert Encoder().encode(one) == one.array.tobytes()
+    kept = still(one)
+    assert (kept.data, kept.mime, kept.name) == (one.array.tobytes(), "image/jpeg", "64x48-3.jpg")
+
+
+def test_no_picture() -> None:
+    one = frame("GREY")
+    one.format = Format(BufType.VIDEO_CAPTURE, FourCC("H264"), 64, 48)
+    with pytest.raises(UsageError):
+        Encoder().encode(one)
+
+
+def test_a_still_as_a_file() -> None:
+    one = frame("RGB3", 62, 33)
+    kept = still(one)
+    assert not isinstance(kept.data, bytes)
+    with av.open(io.BytesIO(png(kept.data))) as file:
+        assert (next(file.decode(video=0)).to_ndarray(format="rgb24") == picture_of(one)).all()
+    with pytest.raises(UsageError):
+        png(np.zeros((4, 4), np.uint8))
+
+
+def test_without_pyav(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> Any:
+        raise ImportError(name)
+
+    monkeypatch.setattr(encoders.importlib, "import_module", missing)
+    with pytest.raises(MissingPrerequisite, match=r"pip install 'vb2user\[web\]'"):
+        Encoder()

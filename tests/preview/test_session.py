@@ -1,0 +1,196 @@
+"""The camera behind the page: unplugged, plugged in again, and given back whole."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import threading
+
+import pytest
+from fakes_engine import FakeLookout, run
+from fakes_vb2 import FakeVideo, Vb2System
+from sites import CONTROLS, site, until
+
+from vb2user.capture.camera import Camera
+from vb2user.device import comeback
+from vb2user.errors import ClosedError, StateError
+from vb2user.preview import session as sessions
+from vb2user.preview.encoder import Encoder
+from vb2user.preview.session import Session, State, Wish
+
+
+@pytest.fixture
+def lookouts(monkeypatch: pytest.MonkeyPatch) -> list[FakeLookout]:
+    """Those that wait for the device, as they are made."""
+    made: list[FakeLookout] = []
+
+    def look_out(identity: object) -> FakeLookout:
+        made.append(FakeLookout())
+        return made[-1]
+
+    monkeypatch.setattr(comeback, "Comeback", look_out)
+    monkeypatch.setattr(sessions, "SILENCE", 0.02)
+    return made
+
+
+def test_unplugged_and_plugged_in_again(
+    vb2: Vb2System, camera: FakeVideo, lookouts: list[FakeLookout]
+) -> None:
+    async def main() -> None:
+        async with site(camera) as s:
+            await s.streaming()
+            look = await s.look()
+            camera.complete()
+            await look.picture()
+            camera.unplug()
+            status = await look.note("status", lambda v: v["state"] == "gone")
+            assert "unplugged" in status["trouble"]["text"]
+            assert status["trouble"]["remedy"]
+            for path in ("/api/still", "/api/controls", "/api/device"):
+                assert (await s.get(path, 409))["text"]
+            assert "plug it in" in (await s.post("/api/stream", {"pixelformat": "GREY"}, 409))["remedy"]
+
+            fresh = FakeVideo(vb2, pixelformat="YUYV", auto=False, controls=CONTROLS)
+            vb2.nodes["/dev/video0"] = fresh
+            lookouts[0].come("/dev/video0")
+            await until(lambda: fresh.streaming and len(fresh.queued) == 4)
+            await look.note("device")  # its controls are its own again: the page asks anew
+            fresh.complete(2)
+            await look.picture()
+            status = await look.note("status", lambda v: v["state"] == "streaming")
+            assert (status["trouble"], status["reconnects"]) == (None, 1)
+            assert (await s.get("/api/controls"))[0]["value"] == 128
+
+    run(main())
+
+
+def test_no_frames_is_no_unplugging(camera: FakeVideo, lookouts: list[FakeLookout]) -> None:
+    async def main() -> None:
+        async with site(camera) as s:
+            await s.streaming()
+            look = await s.look()
+            status = await look.note("status", lambda v: v["state"] == "silent")
+            assert "no frames" in status["trouble"]["text"]
+            camera.complete()
+            await look.note("status", lambda v: v["state"] == "streaming")
+            assert not lookouts
+
+    run(main())
+
+
+@pytest.mark.parametrize("when", ["streaming", "gone", "stopped", "starting"])
+def test_the_end_gives_everything_back(
+    vb2: Vb2System, camera: FakeVideo, lookouts: list[FakeLookout], when: str
+) -> None:
+    """Whatever the stream is doing then, and whoever looks."""
+
+    async def main() -> None:
+        if when == "stopped":
+            vb2.fail("VIDIOC_STREAMON", errno.EIO)
+        async with site(camera) as s:
+            look = await s.look()
+            if when == "starting":
+                return
+            if when == "stopped":
+                await look.note("status", lambda v: v["state"] == "stopped")
+                return
+            await s.streaming()
+            if when == "gone":
+                camera.unplug()
+                await look.note("status", lambda v: v["state"] == "gone")
+        assert s.preview.verdict is None  # nothing was traced
+        with pytest.raises(ClosedError):
+            s.preview.session.change(Wish())
+
+    run(main())
+    assert not vb2.leaks()
+    assert not [t for t in threading.enumerate() if t.name == "vb2user preview"]
+    assert all(lookout.closed for lookout in lookouts)
+
+
+@pytest.mark.parametrize("call", ["VIDIOC_REQBUFS", "mmap", "VIDIOC_STREAMON"])
+def test_a_start_that_fails_keeps_nothing(vb2: Vb2System, camera: FakeVideo, call: str) -> None:
+    cam = Camera("/dev/video0")
+    session = made(cam)
+    vb2.fail(call, errno.ENOMEM)
+    session.start()
+    wait_for(lambda: session.state is State.STOPPED)
+    assert session.trouble is not None
+    assert "ENOMEM" in session.trouble.text
+    assert vb2.leaks() == {"FakeVideo": 1}
+    assert session.change(Wish()).result(10).width == 64  # and it can be tried again
+    session.close()
+
+
+def made(cam: Camera) -> Session:
+    return Session(cam, Wish(), Encoder(), lambda picture: None, lambda: False)
+
+
+def wait_for(true: object) -> None:
+    run(until(true))  # type: ignore[arg-type]
+
+
+def test_changes_from_many_hands_come_one_after_the_other(vb2: Vb2System, camera: FakeVideo) -> None:
+    session = made(Camera("/dev/video0"))
+    session.start()
+    formats = ["GREY", "YUYV", "NV12", "RGB3"] * 3
+    answers = [session.change(Wish(pixelformat=name)) for name in formats]
+    assert [str(a.result(10).pixelformat) for a in answers] == formats
+    session.close()
+    session.close()
+
+
+def test_who_waits_when_it_ends_is_told(camera: FakeVideo) -> None:
+    session = made(Camera("/dev/video0"))
+    session.start()
+    wait_for(lambda: camera.streaming)
+    kept = session.still()
+    session.close()
+    with pytest.raises(StateError):
+        kept.result(10)
+
+
+def test_a_bug_is_said_on_the_page_and_not_lost(
+    camera: FakeVideo, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = made(Camera("/dev/video0"))
+    monkeypatch.setattr(session, "_pump", lambda stream: 1 / 0)
+    session.start()
+    wait_for(lambda: session.state is State.STOPPED and not camera.buffers)
+    assert session.trouble is not None
+    assert "ZeroDivisionError" in session.trouble.text
+    session.close()
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_the_loop_is_never_blocked_by_a_driver_that_takes_its_time(vb2: Vb2System, camera: FakeVideo) -> None:
+    """While STREAMOFF and a control hang, the page and the figures come."""
+    reached, go_on = threading.Event(), threading.Event()
+
+    async def main() -> None:
+        async with site(camera) as s:
+            await s.streaming()
+            look = await s.look()
+            await s.get("/api/controls")
+
+            def hang(arg: object) -> None:
+                reached.set()
+                vb2.changed.release()  # as the kernel does: others go on
+                assert go_on.wait(20)
+                vb2.changed.acquire()
+
+            from vb2user.uapi import videodev2 as v
+
+            camera.scripted[v.VIDIOC_S_EXT_CTRLS] = hang
+            setting = asyncio.create_task(s.post("/api/control", {"id": CONTROLS[1].id, "value": 1}))
+            await until(reached.is_set)
+            for _ in range(3):
+                await look.note("status")
+                camera.complete()
+                await look.picture()
+            assert not setting.done()
+            del camera.scripted[v.VIDIOC_S_EXT_CTRLS]
+            go_on.set()
+            await setting
+
+    run(main())
