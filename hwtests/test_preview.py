@@ -28,12 +28,15 @@ COMMAND = (
     "from vb2user.cli.main import run_click; from vb2user.preview.command import preview; "
     "run_click(preview, 'vb2user preview')"
 )
-#: What the middle of the picture is like: its mean, and a number that changes with it.
+#: What the picture is like: its mean, and a number that changes with it.
 LOOK = """(() => {
   const c = document.getElementById("canvas");
   const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
   let sum = 0, hash = 0;
-  for (let i = 0; i < d.length; i += 4) { sum += d[i] + d[i + 1] + d[i + 2]; hash = (hash * 31 + d[i + 1]) | 0; }
+  for (let i = 0; i < d.length; i += 4) {
+    sum += d[i] + d[i + 1] + d[i + 2];
+    hash = (hash * 31 + d[i + 1]) | 0;
+  }
   return { mean: (sum * 4) / (3 * d.length), hash, sequence: Number(c.dataset.sequence) };
 })()"""
 

@@ -17,7 +17,7 @@ import click
 
 from vb2user.capture.camera import MEMORY_NAMES
 from vb2user.capture.camera import open as open_camera
-from vb2user.cli.capture import _Size
+from vb2user.cli.streaming import _Size
 from vb2user.cli.output import document, json_option, talk
 from vb2user.errors import MissingPrerequisite, UsageError
 

@@ -20,7 +20,7 @@ from vb2user.capture.camera import Camera
 from vb2user.errors import KernelError, UsageError, Vb2Error
 from vb2user.preview import choices
 from vb2user.preview.controls import Controls
-from vb2user.preview.encoder import Encoder, png
+from vb2user.preview.encoder import Encoder
 from vb2user.preview.figures import Figures
 from vb2user.preview.guard import HEADERS, Guard
 from vb2user.preview.hub import Hub, Viewer
@@ -255,9 +255,7 @@ class Preview:
 
     async def _still(self, request: web.Request) -> web.StreamResponse:
         kept = await asyncio.wait_for(asyncio.wrap_future(self.session.still()), 30)
-        data = kept.data
-        if not isinstance(data, bytes):
-            data = await asyncio.get_running_loop().run_in_executor(None, png, data)
+        data = await asyncio.get_running_loop().run_in_executor(None, kept.file)
         disposition = f'attachment; filename="vb2user-{kept.name}"'
         return web.Response(body=data, content_type=kept.mime, headers={"Content-Disposition": disposition})
 
