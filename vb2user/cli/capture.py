@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +20,9 @@ from vb2user.cli.output import document, json_option, table, talk
 from vb2user.cli.streaming import Wish, progress, refuse_fewer_buffers, set_up, stream_options
 from vb2user.errors import UsageError, Vb2Error
 
+if TYPE_CHECKING:
+    from vb2user.cli.watch import Watch
+
 
 @click.command()
 @stream_options
@@ -31,8 +34,29 @@ from vb2user.errors import UsageError, Vb2Error
     help="The frames' bytes, one after the other; - for stdout.",
     shell_complete=complete.files,
 )
+@click.option(
+    "--plot",
+    metavar="FILE.png|terminal",
+    help="Draw rate, jitter, latency and drops over time; 'terminal' or '-': in the terminal.",
+    shell_complete=complete.files,
+)
+@click.option(
+    "--contact-sheet",
+    "sheet",
+    metavar="FILE.png",
+    help="Lay up to 24 of the frames out.",
+    shell_complete=complete.files,
+)
 @json_option
-def capture(device: str, wish: Wish, count: int, output: str | None, as_json: bool) -> None:
+def capture(
+    device: str,
+    wish: Wish,
+    count: int,
+    output: str | None,
+    plot: str | None,
+    sheet: str | None,
+    as_json: bool,
+) -> None:
     """Capture frames from the node DEV and say how it went.
 
     Ends with 1 if the driver flagged frames as broken. A format, size or rate that the driver would
@@ -40,14 +64,21 @@ def capture(device: str, wish: Wish, count: int, output: str | None, as_json: bo
     """
     if output == "-" and as_json:
         raise UsageError("-o - and --json both want standard output", remedy="write the frames to a file")
+    watch = None
+    if plot is not None or sheet is not None:
+        from vb2user.cli.watch import Watch
+
+        watch = Watch(plot, sheet, count, stdout_is_free=not as_json and output != "-")
     with open_camera(device) as cam:
         set_up(cam, wish)
         with _output(output) as sink:
-            result = run(cam, wish, count, sink)
+            result = run(cam, wish, count, sink, watch)
     if as_json:
         document(result)
     else:
         _show(result, to_stderr=output == "-")
+    if watch is not None:
+        watch.finish(result)
     sys.exit(1 if result["errors"] else 0)
 
 
@@ -73,7 +104,9 @@ def _output(name: str | None) -> Iterator[IO[bytes] | None]:
             raise _cannot_write(name, e) from None
 
 
-def run(cam: Camera, wish: Wish, count: int, sink: IO[bytes] | None) -> dict[str, Any]:
+def run(
+    cam: Camera, wish: Wish, count: int, sink: IO[bytes] | None, watch: Watch | None = None
+) -> dict[str, Any]:
     """Capture; returns what ``capture --json`` prints. KeyboardInterrupt says how far it came."""
     stream = wish.stream(cam, count, on_error="yield")
     begun = time.monotonic()
@@ -86,6 +119,8 @@ def run(cam: Camera, wish: Wish, count: int, sink: IO[bytes] | None) -> dict[str
                 step()
                 size += frame.bytesused
                 errors += not frame.ok
+                if watch is not None:
+                    watch(frame, stream.stats)
                 if sink is not None:
                     _write(sink, frame)
     except KeyboardInterrupt:

@@ -46,7 +46,7 @@ class Wish:
         )
 
 
-class _Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic from click 8.4 on
+class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic from click 8.4 on
     name = "WxH"
 
     def convert(
@@ -74,7 +74,7 @@ _OPTIONS = (
         help="Pixel format, e.g. YUYV, NV12, MJPG.",
         shell_complete=complete.formats,
     ),
-    click.option("--size", type=_Size(), help="Width and height in pixels.", shell_complete=complete.sizes),
+    click.option("--size", type=Size(), help="Width and height in pixels.", shell_complete=complete.sizes),
     click.option("--fps", type=click.FloatRange(0, min_open=True), help="Frames per second."),
     click.option("--buffers", type=int, default=4, show_default=True),
     click.option(

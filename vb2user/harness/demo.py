@@ -125,7 +125,7 @@ def _sheet(cell: Cell, format: Format, out: Path) -> None:
     if not cell.shots:
         return
     from vb2user.capture.colour import to_rgb
-    from vb2user.harness.sheet import Shot, contact_sheet
+    from vb2user.capture.sheet import Shot, contact_sheet
 
     try:
         shots = [

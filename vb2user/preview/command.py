@@ -17,8 +17,8 @@ import click
 
 from vb2user.capture.camera import MEMORY_NAMES
 from vb2user.capture.camera import open as open_camera
-from vb2user.cli.streaming import _Size
 from vb2user.cli.output import document, json_option, talk
+from vb2user.cli.streaming import Size
 from vb2user.errors import MissingPrerequisite, UsageError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("device", metavar="DEV")
 @click.option("--format", "pixelformat", metavar="F", help="Pixel format, e.g. YUYV, NV12, MJPG.")
-@click.option("--size", type=_Size(), help="Width and height in pixels.")
+@click.option("--size", type=Size(), help="Width and height in pixels.")
 @click.option("--fps", type=click.FloatRange(0, min_open=True), help="Frames per second.")
 @click.option("--input", "input_index", type=click.IntRange(0), help="Index of the input to choose first.")
 @click.option("--memory", type=click.Choice(MEMORY_NAMES), default="mmap", show_default=True)

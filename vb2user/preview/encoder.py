@@ -1,8 +1,8 @@
 """Beside the layers: a frame as a picture that a browser shows: JPEG, once for all who look.
 
 Frames of a camera that sends JPEG go on as they are. Everything else is converted and encoded by PyAV
-(FFmpeg), as fast as it can: what is to be kept is made by :mod:`vb2user.capture.picture` instead. Knows frames,
-and neither devices nor viewers.
+(FFmpeg), as fast as it can; what is to be kept is made by :mod:`vb2user.capture.picture`. Knows frames, and
+neither devices nor viewers.
 """
 
 from __future__ import annotations

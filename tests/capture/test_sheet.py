@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vb2user.capture import bitmapfont
+from vb2user.capture.bitmapfont import render, text_size
 from vb2user.capture.picture import write_png
+from vb2user.capture.sheet import Shot, contact_sheet
 from vb2user.errors import UsageError
-from vb2user.harness import bitmapfont
-from vb2user.harness.bitmapfont import render, text_size
-from vb2user.harness.sheet import Shot, contact_sheet
 
 av = pytest.importorskip("av")
 

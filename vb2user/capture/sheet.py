@@ -1,4 +1,4 @@
-"""Stands beside: many pictures on one sheet.
+"""Layer 5: many pictures on one sheet.
 
 :func:`contact_sheet` lays pictures out in a grid with captions, as a PNG. It needs PyAV (FFmpeg), the
 extra ``media``; nothing else, and knows no devices. What makes pictures of frames is
@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vb2user.capture.bitmapfont import render, text_size
 from vb2user.capture.ffmpeg import av
 from vb2user.capture.picture import write_png
 from vb2user.errors import UsageError
-from vb2user.harness.bitmapfont import render, text_size
 
 Array = npt.NDArray[Any]
 Colour = tuple[int, int, int]

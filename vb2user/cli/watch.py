@@ -1,0 +1,103 @@
+"""Layer 6: what ``vb2user capture`` draws of the frames that pass: a plot, a contact sheet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vb2user.capture.course import Course
+from vb2user.capture.frame import Frame
+from vb2user.capture.stats import StreamStats
+from vb2user.cli import plot as plots
+from vb2user.errors import CorruptFrame, UsageError
+
+if TYPE_CHECKING:
+    from vb2user.capture.sheet import Shot
+
+#: Pictures on a sheet, and how wide each is in pixels.
+_PICTURES, _WIDTH = 24, 240
+
+
+class Watch:
+    """Sees each frame, and draws at the end.
+
+    Args:
+        plot: where to draw the stream's course; None: nowhere.
+        sheet: the PNG to lay frames out in; None: none.
+        count: how many frames there will be: those on the sheet are spread over them evenly.
+        stdout_is_free: nothing else goes to standard output.
+
+    Raises:
+        UsageError: no name of a PNG, or standard output is wanted twice.
+        MissingPrerequisite: a library is not installed.
+    """
+
+    def __init__(
+        self, plot: str | None, sheet: str | None, count: int, *, stdout_is_free: bool = True
+    ) -> None:
+        self._plot, self._sheet = plot, sheet
+        self._course = Course()
+        self._shots: list[Shot] = []
+        self._seen = 0
+        shown = min(_PICTURES, count)
+        self._chosen = {round(i * (count - 1) / max(1, shown - 1)) for i in range(shown)}
+        if plot is not None:
+            if plot in plots.TERMINAL and not stdout_is_free:
+                raise UsageError(
+                    f"--plot {plot} wants standard output, and something else does, too",
+                    remedy="plot to a FILE.png",
+                )
+            plots.check(plot)
+        if sheet is not None:
+            if Path(sheet).suffix.lower() != ".png":
+                raise UsageError(f"--contact-sheet {sheet} is no PNG", remedy="name it FILE.png")
+            from vb2user.capture.ffmpeg import av
+
+            av()
+
+    def __call__(self, frame: Frame, stats: StreamStats) -> None:
+        """A frame was handed out."""
+        if self._plot is not None:
+            self._course.add(frame, stats)
+        if self._sheet is not None and self._seen in self._chosen:
+            self._keep(frame)
+        self._seen += 1
+
+    def _keep(self, frame: Frame) -> None:
+        from vb2user.capture.picture import to_rgb
+        from vb2user.capture.sheet import Shot
+
+        try:
+            picture = to_rgb(frame, _WIDTH)
+        except CorruptFrame:
+            return  # too short for a picture: it is counted among the errors
+        self._shots.append(Shot(picture, f"{frame.sequence} at {frame.timestamp:.3f} s", alert=not frame.ok))
+
+    def finish(self, result: dict[str, Any]) -> None:
+        """Draw; ``result`` is what ``capture --json`` prints.
+
+        Raises:
+            UsageError: too few frames, or a file that cannot be written.
+        """
+        what = f"{result['format']} {result['width']}x{result['height']}, {result['memory']}"
+        if self._sheet is not None:
+            from vb2user.capture.sheet import contact_sheet
+
+            said = (
+                f"{result['frames']} frames at {result['rate']:g} fps, {result['drops']} dropped, "
+                f"{result['errors']} with errors"
+            )
+            contact_sheet(
+                self._shots,
+                self._sheet,
+                title=_plain(f"{result['card']} - {what}"),
+                subtitle=said,
+                width=_WIDTH,
+            )
+        if self._plot is not None:
+            plots.draw(self._course, f"{result['card']} ({result['device']}), {what}", self._plot)
+
+
+def _plain(text: str) -> str:
+    """As the sheet's letters can write it."""
+    return "".join(c if " " <= c <= "~" else "?" for c in text)
