@@ -19,7 +19,14 @@ pytestmark = pytest.mark.one_kernel
 ROOT = Path(__file__).parents[1]
 EXAMPLES = [
     pytest.param(code, id=f"{name} {number}")
-    for name in ("README.md", "docs/quickstart.md", "docs/using.md", "docs/controls.md", "docs/pictures.md")
+    for name in (
+        "README.md",
+        "docs/quickstart.md",
+        "docs/using.md",
+        "docs/controls.md",
+        "docs/pictures.md",
+        "docs/preview.md",
+    )
     for number, code in enumerate(re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL))
 ]
 

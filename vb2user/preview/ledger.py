@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from vb2user.device.device import Device
-from vb2user.errors import KernelError, MissingPrerequisite
+from vb2user.errors import KernelError, Vb2Error
 from vb2user.memory.ops import ALLOCATORS, OPS, Op, implemented
 from vb2user.trace.buffers import EVERYTHING, Scope
 from vb2user.trace.events import What
@@ -49,7 +49,7 @@ class LiveLedger:
             tracer = Tracer(None if self._allocator is None else [self._allocator])
             try:
                 tracer.open()
-            except MissingPrerequisite as error:
+            except Vb2Error as error:
                 self.why = str(error)
                 return
             try:

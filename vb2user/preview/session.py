@@ -39,7 +39,7 @@ SILENCE = 1.0
 #: What mends it.
 UNPLUGGED = "plug it in: the picture comes back by itself"
 #: Seconds in which the thread has to end.
-_PATIENCE = 15.0
+_PATIENCE = 60.0
 
 
 class State(str, Enum):

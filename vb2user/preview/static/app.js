@@ -154,6 +154,12 @@ async function load() {
   }
 }
 
+async function seen() {
+  while (document.hidden) {
+    await new Promise((done) => document.addEventListener("visibilitychange", done, { once: true }));
+  }
+}
+
 function listen(patience = 500) {
   const socket = new WebSocket(`ws://${location.host}/api/socket?token=${encodeURIComponent(token)}`);
   socket.binaryType = "arraybuffer";
@@ -165,6 +171,7 @@ function listen(patience = 500) {
       return;
     }
     try {
+      await seen(); // nothing is asked for that nobody sees
       await view.show(event.data);
     } finally {
       if (socket.readyState === WebSocket.OPEN) socket.send("shown");
