@@ -20,11 +20,14 @@ from typing import Any
 
 import aiohttp
 
-#: Nothing of it is for the network, or for looks.
+#: Nothing of it is for the network, or for looks. Few processes: each takes its time in an emulated machine.
 _FLAGS = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
+    "--in-process-gpu",
+    "--no-zygote",
+    "--disable-site-isolation-trials",
     "--disable-quic",
     "--disable-dev-shm-usage",
     "--disable-extensions",

@@ -125,7 +125,7 @@ def test_a_wrong_token_and_a_foreign_page_are_refused(served: Served) -> None:
         try:
             served.run(page.open(f"http://127.0.0.1:{server.server_address[1]}/"))
             served.run(page.until('document.title === "foreign"'))
-            tried = served.run(page.run(ATTACK.replace("URL", json.dumps(served.url))))
+            tried = served.run(page.run(ATTACK.replace("ADDRESS", json.dumps(served.url))))
         finally:
             server.shutdown()
     assert tried == ["post failed", "json failed", "read failed", "socket failed"]
@@ -134,7 +134,7 @@ def test_a_wrong_token_and_a_foreign_page_are_refused(served: Served) -> None:
 
 #: What a page of another site could try: a plain form's POST, one with JSON and the token, to read, to look.
 ATTACK = """(async () => {
-  const url = new URL(URL), tried = [];
+  const url = new URL(ADDRESS), tried = [];
   const token = url.searchParams.get("token"), control = new URL("/api/control", url);
   const body = JSON.stringify({ id: 0x980900, value: 1 });
   const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
