@@ -64,11 +64,12 @@ class Site:
             return await answer.json()
 
     async def look(self) -> Look:
-        """A viewer."""
-        socket = await self.client.ws_connect(
-            f"/api/socket?token={self.token}", headers={"Origin": self.origin}
-        )
-        return Look(socket)
+        """A viewer, who is there by now."""
+        path, headers = f"/api/socket?token={self.token}", {"Origin": self.origin}
+        before = len(self.preview.hub.viewers)
+        made = Look(await self.client.ws_connect(path, headers=headers))
+        await until(lambda: len(self.preview.hub.viewers) > before)  # else a frame comes and nobody looks
+        return made
 
     async def streaming(self) -> None:
         """Wait until the stream runs."""

@@ -203,9 +203,12 @@ class Session:
         """Is the device still there? It may block. Call it now and then: a device goes without a word."""
         came = self._stats.frames + self._stats.discarded
         now = time.monotonic()
-        if came != self._last[0]:
-            self._last = (came, now)
-        stream = self._stream
+        with self._changed:
+            stream = self._stream
+            if came != self._last[0]:
+                self._last = (came, now)
+                if stream is not None and came:
+                    self.state = State.STREAMING
         if stream is None or now - self._last[1] < SILENCE:
             return self.state
         try:
