@@ -49,7 +49,7 @@ class Page:
     """One tab.
 
     Attributes:
-        said: what its console said, and errors that nobody caught.
+        said: errors that it reports, and those that nobody caught.
     """
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
@@ -71,7 +71,8 @@ class Page:
                 self.said.append(details.get("exception", {}).get("description") or details["text"])
             elif told.get("method") == "Log.entryAdded":
                 entry = told["params"]["entry"]
-                self.said.append(f"{entry['level']}: {entry['text']} {entry.get('url', '')}")
+                if entry["level"] == "error":
+                    self.said.append(f"{entry['text']} {entry.get('url', '')}")
         for answer in self._answers.values():
             answer.cancel()
 

@@ -22,6 +22,8 @@ from browser import PATIENCE, Page, chromium
 import vb2user
 from vb2user.harness.pytest_plugin import VividDevice
 
+pytestmark = pytest.mark.one_kernel
+
 T = TypeVar("T")
 # As the console script does it; that one is there once the package is installed anew.
 COMMAND = (

@@ -153,7 +153,7 @@ class Preview:
             if self.hub.viewers and status["reconnects"] != self._reconnects:
                 self._reconnects = status["reconnects"]
                 self.hub.tell("device", _note("device", None))  # its controls are its own again
-            if self.hub.viewers and turn % 2 == 0:
+            if turn % 2 == 0:  # whether anybody looks or not: the kernel's buffer for events is not large
                 ledger = await loop.run_in_executor(self._eyes, self.ledger.look)
                 self.hub.tell("ledger", _note("ledger", ledger))
             turn += 1
