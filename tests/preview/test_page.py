@@ -110,7 +110,11 @@ def test_what_it_offers(camera: FakeVideo) -> None:
             assert (device["card"], device["driver"]) == ("A fake video node", "fake")
             assert [f["pixelformat"] for f in device["formats"]] == ["YUYV", "GREY", "NV12", "RGB3", "MJPG"]
             assert [i["name"] for i in device["inputs"]] == ["Input 0", "Input 1"]
-            assert device["memory"] == ["mmap", "userptr", "dmabuf", "read"]
+            assert [m for m in device["memory"] if m[0] != "dmabuf"] == [
+                ["mmap", ""],
+                ["userptr", ""],
+                ["read", ""],
+            ]
             choices = await s.get("/api/choices?pixelformat=GREY")
             assert [640, 360] in choices["sizes"]
             assert [64, 32] in choices["sizes"]  # what is set, too

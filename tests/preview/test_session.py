@@ -16,7 +16,7 @@ from vb2user.device import comeback
 from vb2user.errors import ClosedError, StateError
 from vb2user.preview import session as sessions
 from vb2user.preview.encoder import Encoder
-from vb2user.preview.session import Session, State, Wish
+from vb2user.preview.session import Session, State, Wish, merged
 
 
 @pytest.fixture
@@ -194,3 +194,21 @@ def test_the_loop_is_never_blocked_by_a_driver_that_takes_its_time(vb2: Vb2Syste
             await setting
 
     run(main())
+
+
+def test_what_goes_with_what() -> None:
+    """Another input has formats of its own, another memory type needs no heap."""
+    wish = Wish("YUYV", 640, 480, 30.0, 0, "dmabuf", "system")
+    assert merged(wish, {"memory": "mmap"}).heap is None
+    assert merged(wish, {"memory": "dmabuf", "heap": "udmabuf"}).heap == "udmabuf"
+    assert merged(wish, {"fps": 5}).heap == "system"
+    other = merged(wish, {"input": 1})
+    assert (other.pixelformat, other.width, other.height, other.fps, other.input) == (
+        None,
+        None,
+        None,
+        None,
+        1,
+    )
+    assert merged(wish, {"input": 0}).width == 640
+    assert merged(wish, {"input": 1, "width": 720}).width == 720

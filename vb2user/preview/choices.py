@@ -7,8 +7,9 @@ from typing import Any
 
 from vb2user.capture.camera import Camera
 from vb2user.errors import KernelError
+from vb2user.memory import heaps
 from vb2user.uapi import calls
-from vb2user.uapi.enums import FrmIvalType, FrmSizeType
+from vb2user.uapi.enums import FrmIvalType, FrmSizeType, Memory
 from vb2user.uapi.fourcc import FourCC
 
 #: What is offered of a driver's range: sizes that people know.
@@ -44,9 +45,6 @@ def format_as_json(format: calls.Format) -> dict[str, Any]:
 
 def device(cam: Camera) -> dict[str, Any]:
     """What it is, and its formats, inputs and memory types."""
-    memory: list[str] = []
-    with suppress(KernelError):
-        memory = [m.name.lower() for m in cam.memory_types()]
     return {
         "path": cam.path,
         "driver": cam.driver,
@@ -54,8 +52,21 @@ def device(cam: Camera) -> dict[str, Any]:
         "bus": cam.bus_info,
         "formats": [{"pixelformat": str(f.pixelformat), "description": f.description} for f in cam.formats()],
         "inputs": [{"index": i.index, "name": i.name} for i in cam.inputs],
-        "memory": [*memory, *(["read"] if cam.readable else [])],
+        "memory": memory(cam),
     }
+
+
+def memory(cam: Camera) -> list[list[str]]:
+    """The memory types that its queue takes, and where a dma-buf may come from: pairs of name and heap."""
+    found = []
+    with suppress(KernelError):
+        for kind in cam.memory_types():
+            if kind is Memory.DMABUF:
+                names = [*sorted(heaps.heaps()), *(["udmabuf"] if heaps.UDMABUF.exists() else [])]
+                found += [["dmabuf", name] for name in names]
+            else:
+                found.append([kind.name.lower(), ""])
+    return [*found, *([["read", ""]] if cam.readable else [])]
 
 
 def sizes(cam: Camera, pixelformat: str, width: int, height: int) -> dict[str, Any]:

@@ -182,6 +182,7 @@ class Preview:
             "path": self._cam.path,
             "format": None if format is None else choices.format_as_json(format),
             "memory": session.wish.memory,
+            "heap": session.wish.heap,
             "fps": session.wish.fps,
             "input": session.wish.input,
             "reconnects": session.stats.reconnects,

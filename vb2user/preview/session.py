@@ -400,4 +400,6 @@ def merged(wish: Wish, given: dict[str, object]) -> Wish:
     if given.get("input") not in (None, wish.input):
         # Another input has formats and rates of its own.
         wish = replace(wish, pixelformat=None, width=None, height=None, fps=None)
+    if "memory" in given:
+        wish = replace(wish, heap=None)
     return replace(wish, **given)  # type: ignore[arg-type]

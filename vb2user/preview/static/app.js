@@ -67,7 +67,7 @@ async function describe() {
   view.introduce(device);
   fill(menus.input, device.inputs.map((i) => [String(i.index), i.name]), set.input);
   byId("input-label").hidden = device.inputs.length < 2;
-  fill(menus.memory, device.memory.map((m) => [m, m]), set.memory);
+  fill(menus.memory, device.memory.map(([m, heap]) => [heap ? `${m}:${heap}` : m, heap ? `${m}, ${heap}` : m]), set.memory);
   settle(true);
 }
 
@@ -77,14 +77,19 @@ function settle(anew) {
   const formats = device.formats.map((f) => [f.pixelformat, `${f.pixelformat} – ${f.description}`]);
   fill(menus.pixelformat, formats, set.pixelformat);
   for (const name of ["size", "fps"]) if (set[name]) fill(menus[name], [], set[name]);
-  for (const name of ["input", "memory"]) if (set[name]) menus[name].value = set[name];
+  for (const name of ["input", "memory"]) {
+    if (!set[name]) continue;
+    menus[name].value = set[name];
+    if (menus[name].value !== set[name]) menus[name].add(new Option(set[name], set[name], false, true));
+  }
   if (anew) offer().catch((error) => view.complain(error));
 }
 
 function follow(status) {
   const f = status.format;
   if (!f) return;
-  const now = { pixelformat: f.pixelformat, size: `${f.width}x${f.height}`, memory: status.memory };
+  const now = { pixelformat: f.pixelformat, size: `${f.width}x${f.height}` };
+  now.memory = status.heap ? `${status.memory}:${status.heap}` : status.memory;
   if (status.fps) now.fps = rate(status.fps);
   if (status.input !== null) now.input = String(status.input);
   if (JSON.stringify(now) === JSON.stringify(set)) return;
@@ -108,7 +113,7 @@ byId("stream").addEventListener("submit", async (event) => {
     Object.assign(wish, { pixelformat: menus.pixelformat.value, width, height });
     if (chosen("fps")) wish.fps = Number(menus.fps.value);
   }
-  if (chosen("memory")) Object.assign(wish, { memory: menus.memory.value, heap: null });
+  if (chosen("memory")) [wish.memory, wish.heap = null] = menus.memory.value.split(":");
   byId("apply").disabled = true;
   try {
     view.forget();
