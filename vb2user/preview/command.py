@@ -17,6 +17,7 @@ import click
 
 from vb2user.capture.camera import MEMORY_NAMES
 from vb2user.capture.camera import open as open_camera
+from vb2user.cli import complete
 from vb2user.cli.output import document, json_option, talk
 from vb2user.cli.streaming import Size
 from vb2user.errors import MissingPrerequisite, UsageError
@@ -29,13 +30,24 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("device", metavar="DEV")
-@click.option("--format", "pixelformat", metavar="F", help="Pixel format, e.g. YUYV, NV12, MJPG.")
-@click.option("--size", type=Size(), help="Width and height in pixels.")
+@click.argument("device", metavar="DEV", shell_complete=complete.nodes)
+@click.option(
+    "--format",
+    "pixelformat",
+    metavar="F",
+    help="Pixel format, e.g. YUYV, NV12, MJPG.",
+    shell_complete=complete.formats,
+)
+@click.option("--size", type=Size(), help="Width and height in pixels.", shell_complete=complete.sizes)
 @click.option("--fps", type=click.FloatRange(0, min_open=True), help="Frames per second.")
 @click.option("--input", "input_index", type=click.IntRange(0), help="Index of the input to choose first.")
 @click.option("--memory", type=click.Choice(MEMORY_NAMES), default="mmap", show_default=True)
-@click.option("--heap", metavar="NAME|DEV", help="With dmabuf: system, udmabuf, or a node that exports.")
+@click.option(
+    "--heap",
+    metavar="NAME|DEV",
+    help="With dmabuf: system, udmabuf, or a node that exports.",
+    shell_complete=complete.heaps,
+)
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, help="Where to listen [default: any that is free]."
 )
