@@ -130,16 +130,20 @@ class Page:
         path.write_bytes(base64.b64decode(found["data"]))
 
 
+#: The first is the browser without its windows: it starts five times as fast.
+_NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+
+
 def program() -> str | None:
     """Where Chromium is."""
-    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    return next((path for name in _NAMES if (path := shutil.which(name))), None)
 
 
 @contextlib.asynccontextmanager
 async def chromium(width: int = 1280, height: int = 900, *flags: str) -> AsyncIterator[Page]:
     """A browser with one tab, from its start to its end."""
     path = program()
-    assert path is not None, "there is no Chromium: apt-get install chromium"
+    assert path is not None, "there is no Chromium: apt-get install chromium-headless-shell"
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         process = await asyncio.create_subprocess_exec(
             path,
