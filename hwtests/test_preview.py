@@ -180,7 +180,7 @@ def test_the_picture_moves_and_a_slider_changes_it(served: Served) -> None:
 def test_what_the_page_tells(served: Served) -> None:
     """Figures and mem ops tick; another size is chosen and granted; all is given back at the end."""
     page = served.page
-    served.run(page.until('Number(document.getElementById("op-vaddr")?.textContent) > 0'))
+    served.run(page.until('!["", "0"].includes(document.getElementById("op-vaddr").textContent)'))
     count = served.run(page.run('document.getElementById("op-vaddr").textContent'))
     served.run(page.until(f'document.getElementById("op-vaddr").textContent !== "{count}"'))
     assert "alloc" in served.run(page.run('document.getElementById("held").textContent'))

@@ -47,11 +47,14 @@ class Wish:
 
 
 class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic from click 8.4 on
+    """Width and height, written as 640x480."""
+
     name = "WxH"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, int]:
+        """The two numbers; what is none is wrong usage."""
         width, _, height = str(value).lower().partition("x")
         if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
             self.fail(f"{value!r} is no size: write it as 640x480", param, ctx)
