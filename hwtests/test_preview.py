@@ -186,6 +186,7 @@ def test_what_the_page_tells(served: Served) -> None:
     assert "alloc" in served.run(page.run('document.getElementById("held").textContent'))
     assert served.run(page.run('document.getElementById("state").textContent')) == "streaming"
 
+    served.run(page.until(OFFERED))
     served.run(page.run(CHOOSE))
     served.run(page.until('document.getElementById("canvas").width === 640'))
     with vb2user.open(served.device) as cam:
@@ -206,6 +207,7 @@ def test_what_the_page_tells(served: Served) -> None:
         assert next(iter(cam.stream(timeout=20))).ok
 
 
+OFFERED = '[...document.getElementById("size").options].some((option) => option.value === "640x360")'
 CHOOSE = """(() => {
   const size = document.getElementById("size");
   size.value = "640x360";
