@@ -94,7 +94,7 @@ def served(vivid_vmalloc: VividDevice) -> Iterator[Served]:
                 line = process.stdout.readline()
                 assert line, process.stderr and process.stderr.read()
                 told += line
-            browser = chromium()
+            browser = chromium(1280, 1360)
             page = loop.run_until_complete(browser.__aenter__())
             try:
                 yield Served(process, device, json.loads(told)["url"], page, loop.run_until_complete)
@@ -186,6 +186,9 @@ def test_what_the_page_tells(served: Served) -> None:
     assert "alloc" in served.run(page.run('document.getElementById("held").textContent'))
     assert served.run(page.run('document.getElementById("state").textContent')) == "streaming"
 
+    slider = 'document.getElementById("control-brightness")'
+    served.run(page.run(f'{slider}.dispatchEvent(new Event("dblclick"))'))  # its default
+    served.run(page.until(f"{slider}.value == 128"))
     served.run(page.until(OFFERED))
     served.run(page.run(CHOOSE))
     served.run(page.until('document.getElementById("canvas").width === 640'))
