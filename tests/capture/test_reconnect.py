@@ -400,6 +400,29 @@ def test_closed_just_before_the_wait(take: Take) -> None:
     assert world.at_rest()
 
 
+def test_closed_while_it_looks(take: Take) -> None:
+    """The look takes the wake of the close with it, which must not be forgotten."""
+    world = World()
+
+    def prepare(lookout: FakeLookout) -> None:
+        real = lookout.look
+
+        def look() -> str | None:
+            elsewhere(world.stream.close)
+            return real()
+
+        lookout.look = look  # type: ignore[method-assign]
+
+    world.prepare = prepare
+    world.ready(gone())
+    done: list[object] = []
+    reader = threading.Thread(target=lambda: done.append(take(world.stream, 1)), daemon=True)
+    reader.start()
+    reader.join(WAIT)
+    assert done == [[]]
+    assert world.at_rest()
+
+
 def test_closed_between_coming_back_and_starting(take: Take) -> None:
     world = World()
     world.ready(gone())

@@ -118,8 +118,8 @@ class Reconnect:
 
     def _is_back(self, restart: Callable[[], None]) -> bool:
         assert self._lookout is not None
-        self._check()
         path = self._lookout.look()
+        self._check()  # after the look, which may have taken cancel()'s wake for one of the device's
         if path is None:
             return False
         try:
