@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import random
 import re
 import signal
 from collections.abc import Callable, Iterator
@@ -30,6 +31,34 @@ from vb2user.uapi.enums import CtrlWhich
 from vb2user.uapi.kernel import Fd, open_node, sealed_memfd
 
 BUFINFO = Path("/sys/kernel/debug/dma_buf/bufinfo")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--few N``."""
+    parser.addoption(
+        "--few",
+        type=int,
+        metavar="N",
+        help="Of each test's parameters at most N, drawn for each test and kernel, the same at each run.",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep what ``--few`` leaves: an emulated kernel takes an hour for all combinations of parameters."""
+    few = config.getoption("few")
+    if few is None:
+        return
+    tests: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("whole") is None:
+            tests.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    left_out: set[pytest.Item] = set()
+    for name, same in tests.items():
+        if len(same) > few:
+            chance = random.Random(f"{name} {os.uname().release.rsplit('.', 1)[0]}")
+            left_out.update(set(same) - set(chance.sample(same, few)))
+    config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+    items[:] = [item for item in items if item not in left_out]
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,15 @@ import gc
 import grp
 import os
 import pwd
+import runpy
 import signal
 import subprocess
 import sys
 import tempfile
 import traceback
 import warnings
+from collections.abc import Callable
+from pathlib import Path
 
 from vb2user.cli.main import main
 
@@ -23,8 +26,15 @@ from vb2user.cli.main import main
 class Command:
     """``vb2user ARGS``, running; as another user, with these groups besides its own, if asked for."""
 
-    def __init__(self, *args: str, user: str | None = None, groups: tuple[str, ...] = ()) -> None:
-        self.args = ("vb2user", *args)
+    def __init__(
+        self,
+        *args: str,
+        user: str | None = None,
+        groups: tuple[str, ...] = (),
+        name: str = "vb2user",
+        body: Callable[[], object] = main,
+    ) -> None:
+        self.args = (name, *args)
         self._files = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115 - closed by wait()
         who = None if user is None else pwd.getpwnam(user)
         gids = [grp.getgrnam(group).gr_gid for group in groups]
@@ -32,7 +42,7 @@ class Command:
             warnings.simplefilter("ignore", DeprecationWarning)  # from Python 3.12 on: fork with threads
             self._pid = os.fork()
         if self._pid == 0:
-            _be(self.args, [file.fileno() for file in self._files], who, gids)
+            _be(self.args, [file.fileno() for file in self._files], who, gids, body)
         self._status: int | None = None
 
     @property
@@ -59,7 +69,13 @@ class Command:
         return subprocess.CompletedProcess(self.args, self._status, *said)
 
 
-def _be(args: tuple[str, ...], outputs: list[int], who: pwd.struct_passwd | None, gids: list[int]) -> None:
+def _be(
+    args: tuple[str, ...],
+    outputs: list[int],
+    who: pwd.struct_passwd | None,
+    gids: list[int],
+    body: Callable[[], object],
+) -> None:
     """The child's part; never returns."""
     status = 99
     try:
@@ -76,9 +92,12 @@ def _be(args: tuple[str, ...], outputs: list[int], who: pwd.struct_passwd | None
             os.setgid(who.pw_gid)
             os.setuid(who.pw_uid)
         sys.argv = list(args)
-        main()
+        body()
+        status = 0
     except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else 0
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -92,3 +111,15 @@ def vb2user_command(
 ) -> subprocess.CompletedProcess[str]:
     """Run ``vb2user ARGS`` to its end."""
     return Command(*args, user=user, groups=groups).wait()
+
+
+def python_script(path: Path, *args: str, cwd: Path, seconds: int = 240) -> subprocess.CompletedProcess[str]:
+    """``python PATH ARGS`` in this folder; one that hangs ends by SIGALRM."""
+
+    def body() -> None:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(seconds)
+        os.chdir(cwd)
+        runpy.run_path(str(path), run_name="__main__")
+
+    return Command(*args, name=str(path), body=body).wait()

@@ -54,6 +54,7 @@ def take(stream: vb2user.Stream, count: int = 8) -> None:
 WAYS = [("mmap", None), ("userptr", None), ("dmabuf", "system"), ("dmabuf", "udmabuf")]
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("pixelformat", ["YUYV", "NV12", "two planes"])
 @pytest.mark.parametrize(("memory", "source"), WAYS)
 def test_memory_types(cam: vb2user.Camera, memory: str, source: str | None, pixelformat: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import missing_source
+from forked import python_script
 
 import vb2user
 from vb2user.harness.pytest_plugin import VividDevice
@@ -52,6 +53,7 @@ def first(vivid_vmalloc: VividDevice) -> str:
     return vivid_vmalloc.capture
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("code", EXAMPLES)
 def test_example(code: str, first: str, tmp_path: Path) -> None:
     script = tmp_path / "test_example.py"
@@ -59,9 +61,9 @@ def test_example(code: str, first: str, tmp_path: Path) -> None:
     if "def test_" in code:
         options = ["-q", "-p", "no:cacheprovider", "--confcutdir", str(tmp_path), "--rootdir", str(tmp_path)]
         command = [sys.executable, "-m", "pytest", *options, str(script)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
     else:
-        command = [sys.executable, str(script)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        done = python_script(script, cwd=tmp_path)
     if 'heap="system"' in code and missing_source("system"):
         assert "there is no dma-heap 'system'" in done.stderr
     else:
@@ -72,14 +74,14 @@ def test_every_script_is_run() -> None:
     assert {p.name for p in (ROOT / "examples").glob("*.py")} == SCRIPTS.keys()
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_script(name: str, first: str, vivid_dma_contig: VividDevice, tmp_path: Path) -> None:
     with vb2user.open(vivid_dma_contig.capture) as cam:
         cam.set_input(0)
     arguments, says = SCRIPTS[name]
     arguments = [vivid_dma_contig.capture if a == "SECOND" else a for a in arguments]
-    command = [sys.executable, str(ROOT / "examples" / name), first, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240, cwd=tmp_path)
+    done = python_script(ROOT / "examples" / name, first, *arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(says, done.stdout), done.stdout
     if name == "dmabuf_to_ffmpeg.py":
