@@ -140,7 +140,12 @@ def worst(picture: np.ndarray, colours: np.ndarray = COLOURS) -> float:
 
 
 def slack(code: str) -> float:
-    """vivid computes in 8 bits, cuts what is more, and a matrix makes up to 3.2 of a step."""
+    """vivid computes in 8 bits, cuts what is more, and a matrix makes up to 3.2 of a step.
+
+    Hue has 30 steps from a primary colour to the next mixture, and what is cut is up to one of them.
+    """
+    if code.startswith("HSV"):
+        return 255 / 30 + 2
     text = code.removesuffix("-BE").strip()
     bits = FEW.get(code) or (4 if text in TWELVE else 5 if text in FIFTEEN else 8)
     return 6 + (2 ** (8 - bits) - 1) * (3.2 if "Y" in code else 1)
