@@ -70,7 +70,11 @@ def webcams() -> Iterator[dict[str, VirtualWebcam]]:
 @pytest.fixture(params=TRANSPORTS)
 def plugged(request: pytest.FixtureRequest, webcams: dict[str, VirtualWebcam]) -> VirtualWebcam:
     """Each transport in turn."""
-    webcam = webcams[request.param]
+    return there(webcams[request.param])
+
+
+def there(webcam: VirtualWebcam) -> VirtualWebcam:
+    """The webcam, plugged in again if it went."""
     if not Path(webcam.video).exists():
         # Seen once, beside two other emulated machines: the kernel let go of a device that nobody used.
         print(f"{webcam.video} went by itself; the kernel's last words: {last_words()}")
@@ -229,7 +233,7 @@ CONTROLS = {
 
 @pytest.mark.parametrize("name", CONTROLS)
 def test_controls_arrive_at_the_device(webcams: dict[str, VirtualWebcam], log: Log, name: str) -> None:
-    webcam = webcams["bulk"]
+    webcam = there(webcams["bulk"])
     shown, value, default = CONTROLS[name]
     wire = {"exposure_mode": {1: 1, 3: 8}}.get(name, {})  # a bit in UVC, an entry of a menu in V4L2
     with opened(webcam) as cam:
@@ -251,7 +255,7 @@ REFUSALS = [(OUT_OF_RANGE, {errno.ERANGE}), (WRONG_STATE, {errno.EACCES, errno.E
 @pytest.mark.parametrize(("code", "said"), REFUSALS, ids=["out of range", "wrong state"])
 def test_a_refused_control(webcams: dict[str, VirtualWebcam], log: Log, code: int, said: set[int]) -> None:
     """The driver asks why, and says so in its errno."""
-    webcam = webcams["bulk"]
+    webcam = there(webcams["bulk"])
     with opened(webcam) as cam:
         webcam.refuse("gain", code)
         with pytest.raises(vb2user.KernelError) as caught:
@@ -328,7 +332,7 @@ def test_flagged_frames_are_dropped_by_default(
     webcams: dict[str, VirtualWebcam], log: Log, kind: Corruption
 ) -> None:
     """Without its parameter nodrop, the driver keeps them to itself: a gap in sequence is all that shows."""
-    with opened(webcams["dropping"]) as cam:
+    with opened(there(webcams["dropping"])) as cam:
         webcams["dropping"].corrupt(kind, {3})
         assert take(cam) == {sequence: one for sequence, one in good().items() if sequence != 3}
 
@@ -354,7 +358,7 @@ def test_damage_in_mjpg(plugged: VirtualWebcam, log: Log, kind: Corruption) -> N
 
 def test_a_stalled_endpoint(webcams: dict[str, VirtualWebcam], log: Log) -> None:
     """Every queued buffer comes back flagged, with nothing in it; then there is silence."""
-    webcam = webcams["bulk"]
+    webcam = there(webcams["bulk"])
     with opened(webcam) as cam:
         webcam.corrupt("stall", {2})
         with cam.stream(buffers=6, timeout=2, on_error="yield") as stream:
@@ -458,7 +462,7 @@ def test_flagged_frames_at_the_end(webcam: VirtualWebcam, log: Log) -> None:
 
 
 def test_several_stream_at_once(webcams: dict[str, VirtualWebcam], webcam: VirtualWebcam, log: Log) -> None:
-    four = [*webcams.values(), webcam]
+    four = [*map(there, webcams.values()), webcam]
     assert len({w.video for w in four} | {w.metadata for w in four}) == 8
     assert len({w.stable for w in four}) == 4
     with contextlib.ExitStack() as stack:
