@@ -14,13 +14,11 @@ from pathlib import Path
 
 import click
 import pytest
-from fake_vb2user import devices
 from fakes_vb2 import FakeVideo, Vb2System
 
 import vb2user
 from vb2user import errors
 from vb2user.cli import main as cli
-from vb2user.uapi import kernel
 
 FAKE = Path(__file__).parent / "fake_vb2user.py"
 WAIT = 60  # seconds until a hanging process is a failure
@@ -42,15 +40,6 @@ class Outcome:
 
 
 Run = Callable[..., Outcome]
-
-
-@pytest.fixture
-def system(monkeypatch: pytest.MonkeyPatch) -> Iterator[Vb2System]:
-    made = devices()
-    monkeypatch.setattr(kernel, "system", made)
-    yield made
-    gc.collect()
-    assert not made.leaks()
 
 
 @pytest.fixture

@@ -3,39 +3,26 @@
 from __future__ import annotations
 
 import errno
-import gc
 import json
 import os
 import pty
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from fake_vb2user import devices
 from fakes_vb2 import FakeVideo, Vb2System
 
 from vb2user.cli.main import cli
 from vb2user.errors import KernelError, UsageError
-from vb2user.uapi import kernel
 
 av = pytest.importorskip("av")
 
 FAKE = Path(__file__).parent / "fake_vb2user.py"
 WAIT = 60  # seconds until a hanging process is a failure
-
-
-@pytest.fixture
-def system(monkeypatch: pytest.MonkeyPatch) -> Iterator[Vb2System]:
-    made = devices()
-    monkeypatch.setattr(kernel, "system", made)
-    yield made
-    gc.collect()
-    assert not made.leaks()
 
 
 def run(*arguments: object) -> Result:

@@ -141,7 +141,9 @@ def test_controls(camera: FakeVideo) -> None:
             look = await s.look()
             assert await put(s, BRIGHTNESS, 200) == {"id": BRIGHTNESS, "value": 200, "others": False}
             assert await look.note("values", lambda v: v.get(str(BRIGHTNESS)) == 200)  # other pages see it
-            assert (await put(s, BRIGHTNESS, 999))["value"] == 255
+            assert "it takes 0 to 255" in (await put(s, BRIGHTNESS, 999, 400))["remedy"]
+            assert camera.values[BRIGHTNESS] == 200
+            assert (await put(s, BRIGHTNESS, 255))["value"] == 255
             assert (await put(s, MODE, 4))["others"] is True
             assert (await put(s, HUGE, str(1 << 62)))["value"] == str(1 << 62)
             assert (await put(s, LABEL, "hi"))["value"] == "hi"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -61,7 +61,7 @@ class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic
         return int(width), int(height)
 
 
-_OPTIONS = (
+_SET_UP = (
     click.argument("device", metavar="DEV", shell_complete=complete.nodes),
     click.option("--memory", type=click.Choice(MEMORY_NAMES), default="mmap", show_default=True),
     click.option(
@@ -79,10 +79,12 @@ _OPTIONS = (
     ),
     click.option("--size", type=Size(), help="Width and height in pixels.", shell_complete=complete.sizes),
     click.option("--fps", type=click.FloatRange(0, min_open=True), help="Frames per second."),
-    click.option("--buffers", type=int, default=4, show_default=True),
     click.option(
         "--input", "input_index", type=click.IntRange(0), help="Index of the input to choose first."
     ),
+)
+_STREAM = (
+    click.option("--buffers", type=int, default=4, show_default=True),
     click.option(
         "--timeout",
         type=click.FloatRange(0, min_open=True),
@@ -94,9 +96,17 @@ _OPTIONS = (
 )
 
 
-def stream_options(command: _F) -> _F:
-    """DEV and the options of a stream: the command gets ``device`` and ``wish``, a :class:`Wish`."""
+def set_up_options(command: _F) -> _F:
+    """DEV and what to set on it: the command gets ``device`` and ``wish``, a :class:`Wish`."""
+    return _wishing(command, _SET_UP)
 
+
+def stream_options(command: _F) -> _F:
+    """:func:`set_up_options`, and how to stream."""
+    return _wishing(command, _SET_UP + _STREAM)
+
+
+def _wishing(command: _F, options: Sequence[Callable[[Any], Any]]) -> _F:
     @functools.wraps(command)
     def wished(
         *,
@@ -105,9 +115,9 @@ def stream_options(command: _F) -> _F:
         pixelformat: str | None,
         size: tuple[int, int] | None,
         fps: float | None,
-        buffers: int,
         input_index: int | None,
-        timeout: float,
+        buffers: int = 4,
+        timeout: float = 10.0,
         **rest: Any,
     ) -> Any:
         if heap is not None and memory != "dmabuf":
@@ -116,7 +126,7 @@ def stream_options(command: _F) -> _F:
         return command(wish=wish, **rest)
 
     decorated: Any = wished
-    for option in reversed(_OPTIONS):
+    for option in reversed(options):
         decorated = option(decorated)
     return decorated  # type: ignore[no-any-return]
 

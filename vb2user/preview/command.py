@@ -15,39 +15,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vb2user.capture.camera import MEMORY_NAMES
 from vb2user.capture.camera import open as open_camera
-from vb2user.cli import complete
 from vb2user.cli.output import document, json_option, talk
-from vb2user.cli.streaming import Size
-from vb2user.errors import MissingPrerequisite, UsageError
+from vb2user.cli.streaming import Wish, set_up_options
+from vb2user.errors import MissingPrerequisite
 
 if TYPE_CHECKING:
     from vb2user.capture.camera import Camera
+    from vb2user.preview import session
     from vb2user.preview.encoder import Encoder
     from vb2user.preview.guard import Guard
-    from vb2user.preview.session import Wish
 
 
 @click.command()
-@click.argument("device", metavar="DEV", shell_complete=complete.nodes)
-@click.option(
-    "--format",
-    "pixelformat",
-    metavar="F",
-    help="Pixel format, e.g. YUYV, NV12, MJPG.",
-    shell_complete=complete.formats,
-)
-@click.option("--size", type=Size(), help="Width and height in pixels.", shell_complete=complete.sizes)
-@click.option("--fps", type=click.FloatRange(0, min_open=True), help="Frames per second.")
-@click.option("--input", "input_index", type=click.IntRange(0), help="Index of the input to choose first.")
-@click.option("--memory", type=click.Choice(MEMORY_NAMES), default="mmap", show_default=True)
-@click.option(
-    "--heap",
-    metavar="NAME|DEV",
-    help="With dmabuf: system, udmabuf, or a node that exports.",
-    shell_complete=complete.heaps,
-)
+@set_up_options
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, help="Where to listen [default: any that is free]."
 )
@@ -77,12 +58,7 @@ if TYPE_CHECKING:
 @json_option
 def preview(
     device: str,
-    pixelformat: str | None,
-    size: tuple[int, int] | None,
-    fps: float | None,
-    input_index: int | None,
-    memory: str,
-    heap: str | None,
+    wish: Wish,
     port: int,
     bind: str,
     quality: int,
@@ -96,16 +72,16 @@ def preview(
     Prints the page's address, whose token lets in nobody but who has it, and serves until Ctrl-C.
     """
     _need_aiohttp()
-    if heap is not None and memory != "dmabuf":
-        raise UsageError(f"--heap {heap} goes with --memory dmabuf, not with {memory}")
+    from vb2user.preview import session
     from vb2user.preview.encoder import Encoder
     from vb2user.preview.guard import Guard, is_loopback
-    from vb2user.preview.session import Wish
 
     encoder = Encoder(quality, width)
     guard = Guard(bind, frozenset() if is_loopback(bind) else frozenset({socket.gethostname().lower()}))
-    x, y = size or (None, None)
-    wish = Wish(pixelformat, x, y, fps, input_index, memory, heap)
+    wide, height = wish.size or (None, None)
+    first = session.Wish(
+        wish.format, wide, height, wish.fps, wish.input, wish.memory, wish.heap, wish.buffers
+    )
     cam = open_camera(device)
     try:
         cam.stream()  # an output captures nothing: that is said here, and not on the page
@@ -114,7 +90,7 @@ def preview(
                 f"warning: whoever reaches {bind} and has the token sees and drives the camera, and nothing "
                 "is encrypted on the way; over an untrusted network use 'ssh -L' instead"
             )
-        status = asyncio.run(_main(cam, wish, guard, encoder, port, not no_trace, open_page, as_json))
+        status = asyncio.run(_main(cam, first, guard, encoder, port, not no_trace, open_page, as_json))
     finally:
         cam.close()
     sys.exit(status)
@@ -131,7 +107,7 @@ def _need_aiohttp() -> None:
 
 async def _main(
     cam: Camera,
-    wish: Wish,
+    wish: session.Wish,
     guard: Guard,
     encoder: Encoder,
     port: int,
