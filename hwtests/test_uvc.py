@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,23 +71,7 @@ def webcams() -> Iterator[dict[str, VirtualWebcam]]:
 @pytest.fixture(params=TRANSPORTS)
 def plugged(request: pytest.FixtureRequest, webcams: dict[str, VirtualWebcam]) -> VirtualWebcam:
     """Each transport in turn."""
-    return there(webcams[request.param])
-
-
-def there(webcam: VirtualWebcam) -> VirtualWebcam:
-    """The webcam, plugged in again if it went."""
-    if not Path(webcam.video).exists():
-        # Seen once, beside two other emulated machines: the kernel let go of a device that nobody used.
-        print(f"{webcam.video} went by itself; the kernel's last words: {last_words()}")
-        webcam.unplug()
-        webcam.plug_in()
-    return webcam
-
-
-def last_words() -> str:
-    """What the kernel said last of USB."""
-    said = subprocess.run(["dmesg"], capture_output=True, text=True, check=True).stdout.splitlines()
-    return "; ".join([line for line in said if "usb" in line or "vhci" in line][-12:])
+    return webcams[request.param]
 
 
 @contextlib.contextmanager
@@ -233,7 +218,7 @@ CONTROLS = {
 
 @pytest.mark.parametrize("name", CONTROLS)
 def test_controls_arrive_at_the_device(webcams: dict[str, VirtualWebcam], log: Log, name: str) -> None:
-    webcam = there(webcams["bulk"])
+    webcam = webcams["bulk"]
     shown, value, default = CONTROLS[name]
     wire = {"exposure_mode": {1: 1, 3: 8}}.get(name, {})  # a bit in UVC, an entry of a menu in V4L2
     with opened(webcam) as cam:
@@ -255,7 +240,7 @@ REFUSALS = [(OUT_OF_RANGE, {errno.ERANGE}), (WRONG_STATE, {errno.EACCES, errno.E
 @pytest.mark.parametrize(("code", "said"), REFUSALS, ids=["out of range", "wrong state"])
 def test_a_refused_control(webcams: dict[str, VirtualWebcam], log: Log, code: int, said: set[int]) -> None:
     """The driver asks why, and says so in its errno."""
-    webcam = there(webcams["bulk"])
+    webcam = webcams["bulk"]
     with opened(webcam) as cam:
         webcam.refuse("gain", code)
         with pytest.raises(vb2user.KernelError) as caught:
@@ -332,7 +317,7 @@ def test_flagged_frames_are_dropped_by_default(
     webcams: dict[str, VirtualWebcam], log: Log, kind: Corruption
 ) -> None:
     """Without its parameter nodrop, the driver keeps them to itself: a gap in sequence is all that shows."""
-    with opened(there(webcams["dropping"])) as cam:
+    with opened(webcams["dropping"]) as cam:
         webcams["dropping"].corrupt(kind, {3})
         assert take(cam) == {sequence: one for sequence, one in good().items() if sequence != 3}
 
@@ -358,7 +343,7 @@ def test_damage_in_mjpg(plugged: VirtualWebcam, log: Log, kind: Corruption) -> N
 
 def test_a_stalled_endpoint(webcams: dict[str, VirtualWebcam], log: Log) -> None:
     """Every queued buffer comes back flagged, with nothing in it; then there is silence."""
-    webcam = there(webcams["bulk"])
+    webcam = webcams["bulk"]
     with opened(webcam) as cam:
         webcam.corrupt("stall", {2})
         with cam.stream(buffers=6, timeout=2, on_error="yield") as stream:
@@ -462,7 +447,7 @@ def test_flagged_frames_at_the_end(webcam: VirtualWebcam, log: Log) -> None:
 
 
 def test_several_stream_at_once(webcams: dict[str, VirtualWebcam], webcam: VirtualWebcam, log: Log) -> None:
-    four = [*map(there, webcams.values()), webcam]
+    four = [*webcams.values(), webcam]
     assert len({w.video for w in four} | {w.metadata for w in four}) == 8
     assert len({w.stable for w in four}) == 4
     with contextlib.ExitStack() as stack:
@@ -476,6 +461,24 @@ def test_several_stream_at_once(webcams: dict[str, VirtualWebcam], webcam: Virtu
             number(stream.next_frame())
         with pytest.raises(vb2user.DeviceGone):
             each(streams[3], number)
+
+
+def test_opened_together_after_a_rest(webcams: dict[str, VirtualWebcam], log: Log) -> None:
+    """Were the kernel to power down what rests, it would throw one of them out now."""
+    for webcam in webcams.values():
+        interface = Path("/sys/class/video4linux", Path(webcam.video).name, "device").resolve()
+        (interface.parent / "power" / "autosuspend_delay_ms").write_text("0")  # it need not rest for long
+    together = threading.Barrier(len(webcams))
+
+    def use(webcam: VirtualWebcam) -> None:
+        for _ in range(10):
+            together.wait(TIMEOUT)
+            with vb2user.open(webcam.video) as cam:
+                cam.get_control("brightness")  # asks the device
+
+    with ThreadPoolExecutor(len(webcams)) as pool:
+        list(pool.map(use, webcams.values()))
+    assert all(Path(webcam.video).exists() for webcam in webcams.values())
 
 
 def test_twenty_cycles_leak_nothing(log: Log) -> None:

@@ -197,6 +197,16 @@ class Plug:
             self.nodes[name] = tuple(found)
         return bool(root.is_initialized)
 
+    def _keep_awake(self) -> None:
+        """Have the kernel never power it down while it rests (``power/control``).
+
+        vhci-hcd remembers one resume for all its ports together: of two devices that are opened at the same
+        time after a rest, one is taken for broken and thrown out.
+        """
+        if self.folder is not None:
+            with contextlib.suppress(FileNotFoundError):  # a kernel without power management, or gone again
+                (self.folder / "power" / "control").write_text("on")
+
     def detach(self) -> None:
         """Take it out, and do not wait for what comes of that; may be called again, and from any thread."""
         self.detached = True
@@ -270,6 +280,7 @@ def plug_in(
         patterns = ", ".join(n.pattern for n in wanted.values()) or "the device"
         what = f"neither kernel nor udev made {patterns} of the virtual USB device"
         plug._wait(monitor, lambda: plug._is_there(context, wanted), what, ending=False, deadline=deadline)
+        plug._keep_awake()
     except BaseException:
         with contextlib.suppress(Vb2Error):  # the first error is the one to hear about
             plug.unplug()
