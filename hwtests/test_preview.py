@@ -81,6 +81,7 @@ def served(vivid_vmalloc: VividDevice) -> Iterator[Served]:
     with vb2user.open(device) as cam:
         cam.set_input(0)
         cam.set_control("brightness", 128)
+        cam.set_control("OSD Text Mode", 0)  # the time, which moves; other modules turn it off
     argv = [sys.executable, "-c", COMMAND, device, "--json", "--size", "320x180", "--fps", "10"]
     loop = asyncio.new_event_loop()
     with (

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from conftest import memory_of, missing_source
@@ -18,7 +19,6 @@ from vb2user.harness.pattern import BARS
 from vb2user.harness.pytest_plugin import VividDevice
 from vb2user.harness.uvc import VirtualWebcam, check_jpeg
 
-av = pytest.importorskip("av")
 pytestmark = pytest.mark.one_kernel
 
 WIDTH, HEIGHT, FPS, COUNT = 320, 180, 10, 8
@@ -41,6 +41,12 @@ def quiet(cam: vb2user.Camera, code: str = "YUYV") -> None:
     assert (str(granted.pixelformat), granted.width, granted.height) == (code, WIDTH, HEIGHT)
     cam.set_fps(FPS)
     cam.set_control("OSD Text Mode", 2)
+
+
+def picture(path: Path) -> np.ndarray:
+    """A PNG's pixels."""
+    with av.open(str(path)) as file:
+        return next(file.decode(video=0)).to_ndarray(format="rgb24")
 
 
 # -- files ------------------------------------------------------------------------------------------
@@ -110,9 +116,21 @@ def test_the_commands(vivid_vmalloc: VividDevice, tmp_path: Path) -> None:
         result = json.loads(done.stdout)
         assert Path(result["file"]).stat().st_size == result["bytes"]
         assert result.get("frames", 5) in range(2, 7)
-    with av.open(str(tmp_path / "x.png")) as file:
-        picture = next(file.decode(video=0)).to_ndarray(format="rgb24")
-    assert worst(picture) <= 6
+    assert worst(picture(tmp_path / "x.png")) <= 6
+
+
+def test_a_plot_and_a_contact_sheet(vivid_vmalloc: VividDevice, tmp_path: Path) -> None:
+    with vb2user.open(vivid_vmalloc.capture) as cam:
+        quiet(cam)
+    drawings = ["--plot", str(tmp_path / "plot.png"), "--contact-sheet", str(tmp_path / "sheet.png")]
+    done = vb2user_command("capture", vivid_vmalloc.capture, "--count", "4", "--json", *drawings)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["frames"] == 4
+    assert len(np.unique(picture(tmp_path / "plot.png"))) > 8  # something is drawn; what, the unit tests say
+    sheet = picture(tmp_path / "sheet.png").astype(float)
+    for colour in COLOURS:
+        found = (np.abs(sheet - colour).max(axis=-1) <= 8).sum()
+        assert found > 4 * 240 * 135 / 8 / 2, colour  # in each of four shots a bar, its edges apart
 
 
 # -- colours ----------------------------------------------------------------------------------------
@@ -142,10 +160,10 @@ def worst(picture: np.ndarray, colours: np.ndarray = COLOURS) -> float:
 def slack(code: str) -> float:
     """vivid computes in 8 bits, cuts what is more, and a matrix makes up to 3.2 of a step.
 
-    Hue has 30 steps from a primary colour to the next mixture, and what is cut is up to one of them.
+    Hue has 30 steps from a primary colour to the next mixture, of which one is cut.
     """
     if code.startswith("HSV"):
-        return 255 / 30 + 2
+        return 0.75 * 255 / 30 + 0.5
     text = code.removesuffix("-BE").strip()
     bits = FEW.get(code) or (4 if text in TWELVE else 5 if text in FIFTEEN else 8)
     return 6 + (2 ** (8 - bits) - 1) * (3.2 if "Y" in code else 1)
