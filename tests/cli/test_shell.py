@@ -6,6 +6,7 @@ import errno
 import os
 import pty
 import re
+import select
 import shutil
 import subprocess
 import sys
@@ -135,19 +136,71 @@ def test_a_script_for_each_shell(shell: str) -> None:
     assert get_completion_class(shell) is not None
 
 
-def test_bash_completes(tmp_path: Path) -> None:
-    """By the script itself, in a real bash, through a program of that name."""
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """In which a program of that name is found."""
     program = tmp_path / "vb2user"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m vb2user "$@"\n')
     program.chmod(0o755)
-    typed = 'COMP_WORDS=(vb2user com); COMP_CWORD=1; _vb2user_completion vb2user com; echo "${COMPREPLY[@]}"'
     path = f"{tmp_path}:{os.environ['PATH']}"
+    return os.environ | {"PATH": path, "PYTHONPATH": os.pathsep.join(sys.path), "HOME": str(tmp_path)}
+
+
+def the(shell: str) -> str:
+    """The shell itself."""
+    found = shutil.which(shell)
+    assert found is not None, f"{shell} is not installed; run: sudo apt-get install {shell}"
+    return found
+
+
+def test_bash_completes(environment: dict[str, str]) -> None:
+    typed = 'COMP_WORDS=(vb2user com); COMP_CWORD=1; _vb2user_completion vb2user com; echo "${COMPREPLY[@]}"'
     done = subprocess.run(
-        ["bash", "--norc", "-c", f'eval "$(vb2user completion bash)"; {typed}'],
-        env=os.environ | {"PATH": path, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True, text=True, check=True,
+        [the("bash"), "--norc", "-c", f'eval "$(vb2user completion bash)"; {typed}'],
+        env=environment, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert (done.stdout.strip(), done.stderr) == ("completion", "")
+
+
+def test_fish_completes(environment: dict[str, str]) -> None:
+    asked = ("vb2user com", "vb2user capture --memory d")
+    typed = "; ".join(["vb2user completion fish | source", *(f'complete -C "{line}"' for line in asked)])
+    done = subprocess.run(
+        [the("fish"), "--no-config", "-c", typed], env=environment, capture_output=True, text=True, check=True
+    )
+    assert [line.split("\t")[0] for line in done.stdout.splitlines()] == ["completion", "dmabuf"]
+
+
+def test_zsh_completes(environment: dict[str, str]) -> None:
+    """It completes on a terminal only."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [the("zsh"), "-f", "-i"], stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+        env=environment | {"TERM": "dumb"},
+    ) as shell:  # fmt: skip
+        os.close(theirs)
+        try:
+            # The mark is written otherwise than it comes out, for the terminal echoes what is typed.
+            os.write(
+                ours,
+                b'autoload -Uz compinit; compinit -u -D; eval "$(vb2user completion zsh)"; echo do""ne\n',
+            )
+            read_until(ours, b"done\r\n")
+            os.write(ours, b"vb2user capture --memory d\t")
+            assert b"dmabuf " in read_until(ours, b"dmabuf ")
+        finally:
+            shell.kill()
+            os.close(ours)
+
+
+def read_until(terminal: int, mark: bytes) -> bytes:
+    """What comes out of a terminal, up to this."""
+    seen = b""
+    while mark not in seen:
+        ready, _, _ = select.select([terminal], [], [], 60)
+        assert ready, f"{mark!r} does not come, only {seen!r}"
+        seen += os.read(terminal, 4096)
+    return seen
 
 
 # -- man pages --------------------------------------------------------------------------------------
