@@ -803,11 +803,25 @@ class FakeVideo(Controls, FakeNode):
             raise refuse(errno.EINVAL)
         if self.broken:
             raise refuse(errno.EIO)
+        if not self.done and not self.last and not file.flags & os.O_NONBLOCK:
+            self._wait(file)
         if not self.done:
             raise refuse(errno.EPIPE if self.last else errno.EAGAIN)
         buffer = self.buffers[self.done.pop(0)]
         buffer.state = "dequeued"
         self._tell(arg, buffer)
+
+    def _wait(self, file: FakeFile) -> None:
+        """As poll(2) does, for a DQBUF that may wait."""
+        while not self.done and not self.last:
+            if self.gone:
+                raise refuse(errno.ENODEV)
+            if not self.streaming:
+                raise refuse(errno.EINVAL)
+            if self.broken:
+                raise refuse(errno.EIO)
+            if not self.poll(file):
+                self.system.changed.wait()
 
     @answers(v.VIDIOC_STREAMON)
     def _streamon(self, file: FakeFile, arg: Any) -> None:

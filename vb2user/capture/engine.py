@@ -59,7 +59,7 @@ class Engine(ABC):
     """
 
     def __init__(self, *, writable: bool = False) -> None:
-        self._writable = writable
+        self.writable = writable
 
     @abstractmethod
     def start(self, count: int) -> int:
@@ -168,7 +168,7 @@ class QueueEngine(Engine):
         for buffer in buffers:
             if buffer.index not in self._views:
                 planes = buffer.memory.planes
-                views = planes if self._writable else tuple(p.toreadonly() for p in planes)
+                views = planes if self.writable else tuple(p.toreadonly() for p in planes)
                 self._views[buffer.index] = views
             self._queue.enqueue(buffer)
 
@@ -233,14 +233,14 @@ class QueueEngine(Engine):
 
     def begin(self, index: int) -> None:
         """``DMA_BUF_IOCTL_SYNC`` START for DMABUF; nothing for the others."""
-        self._buffer(index).memory.begin_access(write=self._writable)
+        self._buffer(index).memory.begin_access(write=self.writable)
 
     def end(self, index: int) -> None:
         """``DMA_BUF_IOCTL_SYNC`` END for DMABUF; nothing to end once the stream was closed."""
         if self._queue.inherited:
             return
         with contextlib.suppress(StreamStopped):
-            self._buffer(index).memory.end_access(write=self._writable)
+            self._buffer(index).memory.end_access(write=self.writable)
 
     def _buffer(self, index: int) -> Buffer:
         try:
@@ -323,7 +323,7 @@ class ReadEngine(Engine):
         mapping = anonymous(page_align(max(self._format.sizeimage, 1)), self._node.name)
         view = memoryview(mapping)
         self._maps.append(mapping)
-        self._views.append((view if self._writable else view.toreadonly(),))
+        self._views.append((view if self.writable else view.toreadonly(),))
         self._free.append(len(self._maps) - 1)
 
     def feed(self, most: int | None) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from vb2user.capture.lease import OVER
 from vb2user.errors import ClosedError, CorruptFrame, StateError, Vb2Error
 from vb2user.uapi import calls, fork
 from vb2user.uapi.enums import BufFlag, Field
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from vb2user.capture.layout import Layout
     from vb2user.capture.lease import Lease
+    from vb2user.capture.shortcut import Slot
 
     Array = npt.NDArray[Any]
 
@@ -59,6 +61,7 @@ class Frame:
         "_lease",
         "_memory",
         "_offsets",
+        "array",
         "field",
         "flags",
         "format",
@@ -68,6 +71,7 @@ class Frame:
         "plane_bytesused",
         "sequence",
         "short",
+        "slot",
         "timestamp_ns",
     )
 
@@ -84,10 +88,12 @@ class Frame:
         field: int,
         bytesused: tuple[int, ...],
         data_offset: tuple[int, ...],
-        lease: Lease,
+        lease: Lease | None = None,
+        slot: Slot | None = None,
         gap: int = 0,
         short: bool = False,
     ) -> None:
+        self.slot = slot
         self.format = format
         self.index = index
         self.sequence = sequence
@@ -98,7 +104,8 @@ class Frame:
         self._layout = layout
         self._memory: tuple[memoryview, ...] | None = memory
         self._offsets = data_offset
-        self._lease = lease
+        if lease is not None:
+            self._lease = lease
         self._born = fork.generation
         self.gap = gap
         self.short = short
@@ -141,20 +148,58 @@ class Frame:
 
     # -- the pixels ---------------------------------------------------------------------------------
 
-    @property
-    def array(self) -> Array:
-        """The picture as one zero-copy numpy view, read-only unless the stream is ``writable``.
+    #: The picture as one zero-copy numpy view, read-only unless the stream is ``writable``.
+    #:
+    #: Shape and dtype by format: packed formats ``(height, width, n)`` or ``(height, width)``, e.g.
+    #: YUYV ``(h, w, 2)`` uint8, RGB24 ``(h, w, 3)``, GREY ``(h, w)``, Y16 ``(h, w)`` little-endian
+    #: uint16; planar and semi-planar formats in one memory plane ``(rows, width)``, e.g. NV12
+    #: ``(h * 3 // 2, w)``; compressed formats one dimension of ``bytesused`` bytes.
+    #:
+    #: Raises:
+    #:     UsageError: a format whose planes lie apart; take :attr:`components`.
+    #:     CorruptFrame: fewer bytes than the picture needs.
+    #:     ClosedError: the frame was released.
+    array: Array
 
-        Shape and dtype by format: packed formats ``(height, width, n)`` or ``(height, width)``, e.g.
-        YUYV ``(h, w, 2)`` uint8, RGB24 ``(h, w, 3)``, GREY ``(h, w)``, Y16 ``(h, w)`` little-endian
-        uint16; planar and semi-planar formats in one memory plane ``(rows, width)``, e.g. NV12
-        ``(h * 3 // 2, w)``; compressed formats one dimension of ``bytesused`` bytes.
+    def __getattr__(self, name: str) -> Any:
+        # What a frame of the short way has not got by itself. There ``array`` is set as long as the frame
+        # is out: it costs next to nothing, and whoever deletes it has the frame.
+        if name == "array":
+            return self._made_array()
+        if name == "_lease":
+            slot = self.slot
+            way = None if slot is None else slot.way
+            return OVER if way is None else way.lease(self)
+        raise AttributeError(f"a frame has no {name!r}")
 
-        Raises:
-            UsageError: a format whose planes lie apart; take :attr:`components`.
-            CorruptFrame: fewer bytes than the picture needs.
-            ClosedError: the frame was released.
-        """
+    def take(self) -> bool:
+        """Take the array away from a frame of the short way; False: somebody else did so, or it has none."""
+        try:
+            del self.array
+        except AttributeError:
+            return False
+        return True
+
+    def is_out(self) -> bool:
+        """Whether a frame of the short way is with the program."""
+        try:
+            _ARRAY.__get__(self)
+        except AttributeError:
+            return False
+        return True
+
+    def become_leased(self, lease: Lease, array: Array) -> None:
+        """A frame of the short way is one like others from now on."""
+        self._array, self._lease, self.slot = array, lease, None
+
+    def own_lease(self) -> Lease | None:
+        """Its lease; None: it goes the short way."""
+        try:
+            return _LEASE.__get__(self)  # type: ignore[no-any-return]
+        except AttributeError:
+            return None
+
+    def _made_array(self) -> Array:
         roots = self._look()
         array = self._array  # once: another thread may release the frame meanwhile
         if array is None:
@@ -278,6 +323,8 @@ class Frame:
     @property
     def released(self) -> bool:
         """Whether :meth:`release` was called, or the loop went on."""
+        if self.own_lease() is None:  # it goes the short way, where the array says it
+            return not self.is_out()
         return self._memory is None
 
     def hold(self) -> Frame:
@@ -287,6 +334,7 @@ class Frame:
         """
         if self._memory is None or self._born != fork.generation:
             self._look()  # raises
+        self._lease  # noqa: B018 - a frame of the short way gets one now
         self.on_hold = True
         return self
 
@@ -321,3 +369,7 @@ class Frame:
         state = "released" if self.released else f"{self.bytesused} bytes"
         bad = "" if self.ok else ", ERROR"
         return f"<Frame {self.sequence} {self.format} at {self.timestamp:.6f} s, {state}{bad}>"
+
+
+_LEASE: Any = vars(Frame)["_lease"]
+_ARRAY: Any = vars(Frame)["array"]

@@ -38,6 +38,11 @@ class Verdict:
     error: Vb2Error | None = None
 
 
+def is_clocked(d: Delivery) -> bool:
+    """Whether its timestamp is of CLOCK_MONOTONIC."""
+    return d.flags & _CLOCK_MASK == MONOTONIC
+
+
 class Judge:
     """The policies of one stream.
 
@@ -48,6 +53,7 @@ class Judge:
 
     Attributes:
         stats: what was counted.
+        last: the highest number that came; None: none came yet, or the driver counts anew.
         not_before_ns: frames stamped earlier, on CLOCK_MONOTONIC, are discarded; 0: none are.
     """
 
@@ -58,15 +64,20 @@ class Judge:
         self._on_error, self._on_short, self._on_gap = on_error, on_short, on_gap
         # Of what cannot be addressed, compressed pictures, one byte is the least.
         self._least = tuple(max(layout.min_bytes(p), 1) for p in range(len(layout.planes)))
-        self._last: int | None = None
+        self.last: int | None = None
         #: Numbers that were missed, the latest ones: those that come after all were not dropped.
         self._missing: list[int] = []
         self.stats = StreamStats()
         self.not_before_ns = 0
 
+    @property
+    def next(self) -> int:
+        """The number that the next frame should have."""
+        return 0 if self.last is None else self.last + 1
+
     def restart(self) -> None:
         """The driver counts anew: what comes next is no gap."""
-        self._last = None
+        self.last = None
         self._missing.clear()
 
     def pass_over(self, d: Delivery) -> None:
@@ -82,7 +93,7 @@ class Judge:
         bad = d.flags & _ERROR
         short = self._is_short(d)
         if not gap and not bad and not short and not self.not_before_ns:
-            return _GOOD
+            return GOOD
         return self._exceptional(d, gap, bool(bad), short)
 
     def _is_short(self, d: Delivery) -> bool:
@@ -92,18 +103,18 @@ class Judge:
         )
 
     def _gap(self, d: Delivery) -> int:
-        sequence, last = d.sequence, self._last
+        sequence, last = d.sequence, self.last
         if last is None:
-            self._last = sequence
+            self.last = sequence
             return 0
         # The counter is 32 bits wide and may wrap.
         gap = (sequence - last - 1) & 0xFFFFFFFF
         if not gap:
-            self._last = sequence
+            self.last = sequence
             return 0
         if gap >= 0x80000000:
             return self._back(sequence, last)
-        self._last = sequence
+        self.last = sequence
         self.stats.drops += gap
         self.stats.gaps += 1
         self._missing += [(sequence - n) & 0xFFFFFFFF for n in range(min(gap, _REMEMBERED), 0, -1)]
@@ -120,7 +131,7 @@ class Judge:
             self.stats.late += 1
         else:
             self.restart()
-            self._last = sequence
+            self.last = sequence
         return 0
 
     def _exceptional(self, d: Delivery, gap: int, bad: bool, short: bool) -> Verdict:
@@ -128,7 +139,7 @@ class Judge:
         stats.errors += bad
         stats.short += short
         not_before, self.not_before_ns = self.not_before_ns, 0
-        if d.flags & _CLOCK_MASK == MONOTONIC and d.timestamp_ns < not_before:
+        if is_clocked(d) and d.timestamp_ns < not_before:
             self.not_before_ns = not_before
             stats.discarded += 1
             return Verdict(gap, short, keep=False)
@@ -163,4 +174,4 @@ class Judge:
         )
 
 
-_GOOD = Verdict()
+GOOD = Verdict()

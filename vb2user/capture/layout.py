@@ -205,6 +205,11 @@ class Layout:
             return tuple(_bytes(b, n, s) for b, n, s in zip(buffers, bytesused, starts, strict=True))
         return tuple(_lay(c, buffers, data_offset) for c in self.components)
 
+    @property
+    def is_one_array(self) -> bool:
+        """Whether each picture is one array, of the same shape each time."""
+        return self._view is not None and not self.compressed and len(self.planes) == 1
+
     def _contradiction(self) -> str | None:
         """What in the granted numbers contradicts the format, or None."""
         fmt = self.format

@@ -110,6 +110,11 @@ class Lease:
         if not self.roots and not self._released:
             self.roots += made
 
+    def looked(self, root: Array, *, needs_end: bool) -> None:
+        """Somebody has looked already, at this root."""
+        self.roots.append(root)
+        self._looked = needs_end
+
     def release(self) -> None:
         """The frame lets go; what still looks at the buffer does so by one of the roots. Idempotent.
 
@@ -173,6 +178,20 @@ class Lease:
             self.finish()
         finally:
             self._leases.give_back(self.slot)
+
+
+class _Over:
+    """The lease of a frame whose buffer went back without one."""
+
+    def look(self, memory: Sequence[memoryview]) -> list[Array]:
+        """It was released."""
+        return []
+
+    def release(self) -> None:
+        """It was."""
+
+
+OVER: Any = _Over()
 
 
 def _taken(ticket: list[bool]) -> bool:

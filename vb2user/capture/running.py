@@ -9,24 +9,30 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import sys
 import time
 import weakref
 from collections import deque
 from typing import TYPE_CHECKING
 
-from vb2user.capture.engine import Delivery, Engine
+from vb2user.capture.engine import Delivery, Engine, QueueEngine
 from vb2user.capture.frame import Frame
-from vb2user.capture.judge import MONOTONIC, Judge, Verdict
+from vb2user.capture.judge import GOOD, Judge, Verdict, is_clocked
 from vb2user.capture.layout import Layout
 from vb2user.capture.lease import Leases
 from vb2user.errors import BuffersHeld, DeviceGone, KernelError, StreamTimeout, Vb2Error
 from vb2user.uapi import calls
-from vb2user.uapi.enums import BufFlag
 
 if TYPE_CHECKING:
+    from vb2user.capture.shortcut import Shortcut
     from vb2user.capture.waiter import Waiter
 
-_CLOCK_MASK = int(BufFlag.TIMESTAMP_MASK)
+#: Whether references tell who looks: where threads run at once, the counts of others come late.
+_COUNTS = getattr(sys, "_is_gil_enabled", lambda: True)()
+#: So many good frames, and then the short way is tried; where it was not worth it, more and more.
+_PATIENCE = 3
+_MOST_PATIENCE = 256
+_WORTH = 8
 
 
 class Running:
@@ -42,6 +48,8 @@ class Running:
 
     Attributes:
         lost: the device is gone, and is waited for.
+        format, layout, judge, stats: what was given.
+        leases: the buffers that are out.
     """
 
     def __init__(
@@ -57,8 +65,8 @@ class Running:
     ) -> None:
         self.engine = engine
         self.leases = Leases(engine)
-        self._name, self._format, self._layout = name, format, layout
-        self._judge, self._stats = judge, judge.stats
+        self._name, self.format, self.layout = name, format, layout
+        self.judge, self.stats = judge, judge.stats
         self._most, self._latest = most, latest
         self._waiter: Waiter | None = None
         self._frame: weakref.ref[Frame] | None = None
@@ -66,10 +74,13 @@ class Running:
         self._ready: deque[tuple[Delivery, Verdict | None]] = deque()
         self._open = True
         self.lost = False
-        first = not self._stats.buffers  # else it came back, and what was seen before counts on
-        self._stats.buffers = engine.buffers
-        self._stats.queued = engine.queued
-        self._stats.queued_min = engine.queued if first else min(self._stats.queued_min, engine.queued)
+        self._shortcut: Shortcut | None = None
+        self._usual: Delivery | None = None
+        self._good, self._patience = 0, _PATIENCE
+        first = not self.stats.buffers  # else it came back, and what was seen before counts on
+        self.stats.buffers = engine.buffers
+        self.stats.queued = engine.queued
+        self.stats.queued_min = engine.queued if first else min(self.stats.queued_min, engine.queued)
 
     # -- a turn -------------------------------------------------------------------------------------
 
@@ -80,6 +91,8 @@ class Running:
         """
         if self.lost:
             raise DeviceGone(errno.ENODEV, "poll", self._name, meaning="it was unplugged, and is not back")
+        if self._shortcut is not None:
+            self.leave_shortcut()
         frame = self._frame() if self._frame is not None else None
         self._frame = None
         if frame is not None and not frame.on_hold:
@@ -100,7 +113,58 @@ class Running:
             ) from None
         except DeviceGone:
             return  # the wait says so, too, when what came before was handed out
-        self._stats.buffers = self.engine.buffers
+        self.stats.buffers = self.engine.buffers
+
+    # -- the short way ------------------------------------------------------------------------------
+
+    def shortcut(self, timeout: float | None) -> Shortcut | None:
+        """The short way, for this thread; None: not now."""
+        usual, engine = self._usual, self.engine
+        if self._good < self._patience or usual is None or self._latest or self._ready:
+            return None
+        if not isinstance(engine, QueueEngine) or not _COUNTS or self.judge.not_before_ns:
+            return None
+        self._good = 0
+        if self._shortcut is not None or not self.layout.is_one_array or engine.queue.multiplanar:
+            return None
+        self.begin_turn()
+        if self.leases.owed or self.leases.gone or engine.queued < 2:
+            return None
+        from vb2user.capture.shortcut import Shortcut
+
+        lane = engine.queue.lane(timeout)
+        if lane is None:
+            return None
+        self._shortcut = Shortcut(self, engine, lane, usual)
+        return self._shortcut
+
+    def leave_shortcut(self) -> None:
+        """The long way goes on."""
+        way, self._shortcut = self._shortcut, None
+        if way is not None:
+            way.leave()
+            worth = self.stats.frames - way.began >= _WORTH
+            self._patience = _PATIENCE if worth else min(2 * self._patience, _MOST_PATIENCE)
+
+    @property
+    def read_elsewhere(self) -> bool:
+        """Whether another thread waits in the short way."""
+        return self._shortcut is not None and self._shortcut.is_busy()
+
+    def leased(self, frame: Frame) -> None:
+        """The frame of this turn has a lease."""
+        self._frame = weakref.ref(frame)
+
+    def keep(self, d: Delivery) -> None:
+        """It came, and was not looked at: the next turn does so."""
+        if self._open:
+            self._ready.append((d, None))
+
+    def with_the_program(self) -> set[int]:
+        """The buffers that the driver has not got."""
+        return {*self.leases.out, *self.leases.owed, *(d.slot for d, _ in self._ready)}
+
+    # -- what comes ---------------------------------------------------------------------------------
 
     def wait(self, deadline: float | None) -> Delivery | None:
         """The next delivery; None: one that came before is to be taken."""
@@ -118,13 +182,8 @@ class Running:
 
             if waiter is not None:
                 waiter.leave()
-            waiter = self._waiter = Waiter(self._name, self.engine, self._keep)
+            waiter = self._waiter = Waiter(self._name, self.engine, self.keep)
         return await waiter.next(_left(deadline))
-
-    def _keep(self, d: Delivery) -> None:
-        # It came for a task that was cancelled or closed meanwhile: the next one gets it.
-        if self._open:
-            self._ready.append((d, None))
 
     def take(self, d: Delivery | None) -> Frame | None:
         """What becomes of a delivery (None: of one that came before): a frame, or None: it is left out."""
@@ -134,7 +193,7 @@ class Running:
         if self._latest:
             d, verdict = self._newest(d, verdict)
         if verdict is None:
-            verdict = self._judge.look(d)
+            verdict = self.judge.look(d)
         error = verdict.error
         if error is not None:
             if verdict.keep:
@@ -187,14 +246,14 @@ class Running:
                 break
             self._discard(d, None)
             waiting += 1
-        self._judge.not_before_ns = time.monotonic_ns()
+        self.judge.not_before_ns = time.monotonic_ns()
         return waiting
 
     def _discard(self, d: Delivery, verdict: Verdict | None) -> None:
         if verdict is None:
-            self._judge.pass_over(d)
+            self.judge.pass_over(d)
         else:
-            self._stats.discarded += 1  # all else was counted when it was looked at
+            self.stats.discarded += 1  # all else was counted when it was looked at
         self.leases.give_back(d.slot)
 
     def left_out(self, deadline: float | None) -> None:
@@ -211,8 +270,8 @@ class Running:
     def _frame_of(self, d: Delivery, verdict: Verdict) -> Frame:
         lease = self.leases.lend(d.slot, d.sequence)
         frame = Frame(
-            format=self._format,
-            layout=self._layout,
+            format=self.format,
+            layout=self.layout,
             memory=self.engine.memory(d.slot),
             index=d.slot,
             sequence=d.sequence,
@@ -227,11 +286,13 @@ class Running:
         )
         lease.watch(frame)
         self._frame = weakref.ref(frame)
+        self._good = self._good + 1 if verdict is GOOD else 0
+        self._usual = d
         self._count(d, frame)
         return frame
 
     def _count(self, d: Delivery, frame: Frame) -> None:
-        stats = self._stats
+        stats = self.stats
         if not stats.frames:
             stats.first_ns = d.timestamp_ns
             stats.clock = frame.clock
@@ -240,7 +301,7 @@ class Running:
         stats.queued = queued = self.engine.queued
         if queued < stats.queued_min:
             stats.queued_min = queued
-        if d.flags & _CLOCK_MASK == MONOTONIC:
+        if is_clocked(d):
             stats.latency_ns = latency = time.monotonic_ns() - d.timestamp_ns
             stats.latency_sum_ns += latency
             if latency > stats.latency_max_ns or stats.frames == 1:
@@ -252,6 +313,9 @@ class Running:
         """Stop and give everything back; views live on by themselves. Idempotent; any thread."""
         self._open = False
         self._ready.clear()
+        way, self._shortcut = self._shortcut, None
+        if way is not None:
+            way.close()
         frame = self._frame() if self._frame is not None else None
         waiter, self._waiter = self._waiter, None
         with contextlib.ExitStack() as last:  # each of them, Ctrl-C in any of the others or not

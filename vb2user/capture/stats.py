@@ -15,7 +15,7 @@ Policy = Literal["skip", "yield", "raise"]
 POLICIES = ("skip", "yield", "raise")
 
 
-@dataclass
+@dataclass(slots=True)
 class StreamStats:
     """What a stream has seen.
 

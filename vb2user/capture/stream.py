@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import sys
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from vb2user.capture.engine import Engine
@@ -27,6 +28,7 @@ from vb2user.uapi import calls, fork
 
 if TYPE_CHECKING:
     from vb2user.capture.reconnect import Reconnect
+    from vb2user.capture.shortcut import Shortcut
 
 
 class Stream(Flow[Frame]):
@@ -125,6 +127,11 @@ class Stream(Flow[Frame]):
         return self._judge.stats
 
     @property
+    def limit(self) -> int:
+        """How many frames are handed out at most."""
+        return sys.maxsize if self._count is None else self._count
+
+    @property
     def exhausted(self) -> bool:
         """Whether ``count`` frames were handed out."""
         return self._count is not None and self.stats.frames >= self._count
@@ -202,6 +209,16 @@ class Stream(Flow[Frame]):
 
     def _next(self) -> Frame:
         return self.next_frame()
+
+    def __iter__(self) -> Iterator[Frame]:
+        from vb2user.capture.shortcut import frames
+
+        return frames(self)
+
+    def shortcut(self) -> Shortcut | None:
+        """The short way, if it can be gone now."""
+        self._check_process()
+        return self._run.shortcut(self._timeout)
 
     async def _anext(self) -> Frame:
         return await self.anext_frame()
@@ -301,7 +318,8 @@ class Stream(Flow[Frame]):
         self._check_process()
         self._turns[me] = None
         # list() is one step to other threads, next(iter()) is two.
-        if list(self._turns)[0] is not me:  # noqa: RUF015
+        running = self._running
+        if list(self._turns)[0] is not me or (running is not None and running.read_elsewhere):  # noqa: RUF015
             raise StateError(
                 f"{self.name}: somebody else waits for this stream's next frame",
                 remedy="let one thread or task read a stream; any may close it",

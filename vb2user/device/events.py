@@ -130,6 +130,8 @@ class Events(Generic[_E]):
         #: The number of the next event; the device's own handle may have counted others before.
         self._expected: int | None = None if self._shared else 0
         with contextlib.ExitStack() as undo:
+            if self._shared:
+                self._node.hurry()  # DQEVENT must not wait
             undo.callback(self._let_go)
             self._wake = eventfd(f"wake of the events of {self._name}")
             undo.callback(self._wake.close)
@@ -307,7 +309,9 @@ class Events(Generic[_E]):
     def _let_go(self) -> None:
         if not self._shared:
             self._node.close()
-        elif self._born == fork.generation:
+            return
+        self._node.no_hurry()
+        if self._born == fork.generation:
             for type, id in self._subscriptions:
                 with contextlib.suppress(KernelError, ClosedError):
                     unsubscribe_event(self._node, type, id)

@@ -331,6 +331,12 @@ class DmaBufBuffer(BufferMemory):
             with contextlib.suppress(ClosedError):
                 buf.sync(DmaBufSync.END | direction)
 
+    def cpu_access(self, *, write: bool = False) -> tuple[tuple[int, int, Any, Any], ...]:
+        """``DMA_BUF_IOCTL_SYNC`` of each plane."""
+        direction = DmaBufSync.RW if write else DmaBufSync.READ
+        begin, end = DmaBufSync.START | direction, DmaBufSync.END | direction
+        return tuple((buf.fileno(), *calls.dma_buf_sync_args(begin, end)) for buf in self.bufs)
+
     def close(self) -> None:
         """Close each dma-buf."""
         super().close()

@@ -13,7 +13,7 @@ import contextlib
 import errno
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from types import TracebackType
 
 from vb2user.errors import ClosedError, KernelError, NotSupported, StateError, UsageError, Vb2Error
@@ -22,7 +22,8 @@ from vb2user.memory.dmabuf import DmaBuf
 from vb2user.memory.mmap import EXPORT_FLAGS, MmapBuffer, export
 from vb2user.queue import refusals
 from vb2user.queue.buffer import Buffer, Dequeued, dequeued
-from vb2user.queue.state import Action, after
+from vb2user.queue.lane import Lane
+from vb2user.queue.state import Action, BufferState, after
 from vb2user.uapi import calls, fork
 from vb2user.uapi.buffer import BufferArg, is_output
 from vb2user.uapi.enums import BufCap, BufFlag, BufType
@@ -59,6 +60,7 @@ class Queue:
         self._closed = False
         self._wake: Fd | None = None
         self._readiness: Readiness | None = None
+        self._lane: Lane | None = None
         self._queued = 0
         self._born = fork.generation
         self._dq = BufferArg(type, memory.kind)
@@ -69,6 +71,11 @@ class Queue:
     def name(self) -> str:
         """The node's name, for messages."""
         return self._node.name
+
+    @property
+    def multiplanar(self) -> bool:
+        """Whether it speaks the multi-planar API."""
+        return self._dq.multiplanar
 
     @property
     def streaming(self) -> bool:
@@ -332,6 +339,48 @@ class Queue:
                 self._readiness = Readiness(self._node, self._events)
             return self._readiness
 
+    # -- the short way ------------------------------------------------------------------------------
+
+    def lane(self, timeout: float | None) -> Lane | None:
+        """The short way of a capture queue, for the one thread that reads; None: not now.
+
+        Until :meth:`end_lane` nobody else dequeues.
+        """
+        with self._lock:
+            if not self._streaming or self._lane is not None or self._reader is not None:
+                return None
+            assert self._wake is not None
+            self._lane = Lane(self._node, self._dq, self._wake, timeout)
+            return self._lane
+
+    def spare(self) -> bool:
+        """One more stays with the program, who is in the lane; False: the driver has but one."""
+        with self._lock:
+            if self._queued < 2:
+                return False
+            self._queued -= 1
+            return True
+
+    def end_lane(self, lane: Lane, out: Collection[int]) -> None:
+        """The reader has left it. Idempotent.
+
+        Args:
+            lane: what :meth:`lane` gave.
+            out: the buffers that the program has; all others are with the driver.
+        """
+        with self._lock:
+            lane.end()
+            if self._lane is not lane:
+                return
+            self._lane = None
+            if self._streaming:
+                for buffer in self.buffers:
+                    buffer.state = BufferState.DEQUEUED if buffer.index in out else BufferState.QUEUED
+                self._queued = len(self.buffers) - len(out)
+            todo, self._on_leave = self._on_leave, None
+            if todo is not None:
+                todo()
+
     # -- streaming ----------------------------------------------------------------------------------
 
     def start(self) -> None:
@@ -342,6 +391,7 @@ class Queue:
                 return
             try:
                 calls.streamon(self._node, self.type)
+                self._node.hurry()
                 self._streaming = True
             except BaseException:  # Ctrl-C too: it arrives when the kernel has done it
                 self._streaming = False
@@ -372,6 +422,8 @@ class Queue:
             if not self._streaming:
                 return
             self._streaming = False
+            if self._lane is not None:
+                self._lane.stop()
             try:
                 with refusals.gone_is_done():
                     calls.streamoff(self._node, self.type)
@@ -382,6 +434,8 @@ class Queue:
                 self._streaming = True  # Ctrl-C may have come before the kernel did it: ask once more
                 raise
             finally:
+                if not self._streaming:
+                    self._node.no_hurry()
                 self._dismiss_reader()
 
     def _dismiss_reader(self) -> None:
@@ -390,6 +444,14 @@ class Queue:
         readiness, self._readiness = self._readiness, None
         if readiness is not None:
             readiness.drop()
+        lane = self._lane
+        if lane is not None and self._inside_its_wait():
+            self._on_leave = self._renew_wake
+        elif lane is not None:
+            lane.wait_until_left()
+            self._lane = None
+            lane.end()
+            self._renew_wake()
         if self._reader is None or self._wake is None:
             return
         self._wake.signal()
@@ -402,7 +464,7 @@ class Queue:
     def _inside_its_wait(self) -> bool:
         # A signal handler of the very thread that waits: waiting for it here would be for ever, so what
         # needs it to have left poll(2) is done when it has.
-        return self._reader == threading.get_ident()
+        return self._reader == threading.get_ident() or (self._lane is not None and self._lane.is_mine())
 
     def _renew_wake(self) -> None:
         if self._wake is not None:

@@ -39,6 +39,15 @@ def is_output(type: BufType) -> bool:
     return type in OUTPUT
 
 
+class _Roomy(v.v4l2_buffer):
+    """One with room behind it: what has more than 1,024 bytes is handed to ioctl(2) as it lies there.
+
+    Smaller ones Python copies to its stack and back, which costs more than the kernel's own copying.
+    """
+
+    _fields_ = (("room", ctypes.c_char * 1024),)  # type: ignore[assignment]
+
+
 class BufferArg:
     """The argument of QUERYBUF, QBUF, DQBUF and PREPARE_BUF, made once and used again.
 
@@ -55,13 +64,13 @@ class BufferArg:
         self.memory = memory
         self.index = index
         self.multiplanar = is_multiplanar(type)
-        self.raw = v.v4l2_buffer()
+        self.raw = _Roomy()
         self.planes = (v.v4l2_plane * MAX_PLANES)() if self.multiplanar else None
         self.reset()
 
     def reset(self) -> None:
         """Make it as if fresh: what the kernel wrote last time is forgotten, reserved fields are 0."""
-        ctypes.memset(ctypes.byref(self.raw), 0, ctypes.sizeof(self.raw))
+        ctypes.memset(ctypes.byref(self.raw), 0, ctypes.sizeof(v.v4l2_buffer))
         self.raw.index = self.index
         self.raw.type = self.type
         self.raw.memory = self.memory

@@ -8,14 +8,32 @@ and in a child lets go of its copies without a word to the driver.
 from __future__ import annotations
 
 import os
+import weakref
+from typing import Protocol
+
+
+class Told(Protocol):
+    """Who wants to be told in a child."""
+
+    def forked(self) -> None:
+        """This is the child."""
+
 
 #: How many forks lie between the program's first process and this one.
 generation = 0
+_to_be_told: weakref.WeakSet[Told] = weakref.WeakSet()
+
+
+def tell(who: Told) -> None:
+    """Have ``who.forked()`` called in every child, as long as ``who`` lives."""
+    _to_be_told.add(who)
 
 
 def _forked() -> None:
     global generation
     generation += 1
+    for who in list(_to_be_told):
+        who.forked()
 
 
 os.register_at_fork(after_in_child=_forked)

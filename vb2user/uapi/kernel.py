@@ -26,6 +26,7 @@ import stat
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -78,6 +79,21 @@ class System:
         for fd, events in wanted.items():
             poller.register(fd, events)
         return dict(poller.poll(timeout_ms))
+
+    def in_place(self) -> Callable[[int, int, Any], int]:
+        """ioctl(2) of a struct, by nothing but C: what is called for each frame."""
+        return fcntl.ioctl
+
+    def poller(self, wanted: dict[int, int]) -> Callable[[int | None], list[tuple[int, int]]]:
+        """poll(2), made once and used again: of milliseconds, what was seen."""
+        poller = select.poll()
+        for fd, events in wanted.items():
+            poller.register(fd, events)
+        return poller.poll
+
+    def set_blocking(self, fd: int, blocking: bool) -> None:
+        """``fcntl(F_SETFL)``: without or with ``O_NONBLOCK``."""
+        os.set_blocking(fd, blocking)
 
     def readv(self, fd: int, buffer: memoryview) -> int:
         """read(2) into ``buffer``."""
@@ -156,7 +172,7 @@ class Fd:
         name: what it is, as the user knows it (``/dev/video0``, ``dma-buf from heap system``).
     """
 
-    __slots__ = ("__weakref__", "_closed", "_fd", "_lock", "_system", "_users", "name")
+    __slots__ = ("__weakref__", "_blocking", "_closed", "_fd", "_hasty", "_lock", "_system", "_users", "name")
 
     def __init__(self, fd: int, name: str) -> None:
         self._fd = fd
@@ -164,6 +180,8 @@ class Fd:
         self._system = system
         self._closed = False
         self._users = 0
+        self._hasty = 0
+        self._blocking = False
         self._lock = threading.Lock()
 
     # -- life ---------------------------------------------------------------------------------------
@@ -223,6 +241,53 @@ class Fd:
             last = self._closed and not self._users
         if last:
             self._system.close(self._fd)
+
+    # -- many calls in a row ------------------------------------------------------------------------
+
+    def pin(self) -> int:
+        """The descriptor's number, valid until :meth:`unpin`: a :meth:`close` meanwhile waits for that."""
+        return self._enter()
+
+    def unpin(self) -> None:
+        """The end of what :meth:`pin` began."""
+        self._leave()
+
+    def in_place(self) -> Callable[[int, int, Any], int]:
+        """``ioctl(fd, request, struct)``, errors as :class:`OSError`; ``fd`` is what :meth:`pin` said."""
+        return self._system.in_place()
+
+    def poller(self, wanted: dict[int, int]) -> Callable[[int | None], list[tuple[int, int]]]:
+        """poll(2) for these fds, each pinned: of milliseconds (None: for ever), what was seen."""
+        return self._system.poller(wanted)
+
+    def hurry(self) -> None:
+        """Somebody relies upon ``O_NONBLOCK`` from now on: :meth:`block` does nothing while he does."""
+        with self._lock:
+            self._hasty += 1
+            if self._blocking:
+                self._blocking = False
+                self._system.set_blocking(self._fd, False)
+
+    def no_hurry(self) -> None:
+        """He does so no more."""
+        with self._lock:
+            self._hasty -= 1
+
+    def block(self, others: int) -> bool:
+        """Take ``O_NONBLOCK`` away, unless more than ``others`` rely upon it; says whether that was done."""
+        with self._lock:
+            if self._closed or self._hasty > others:
+                return False
+            self._system.set_blocking(self._fd, True)
+            self._blocking = True
+            return True
+
+    def unblock(self) -> None:
+        """``O_NONBLOCK`` again. Idempotent."""
+        with self._lock:
+            if self._blocking:
+                self._blocking = False
+                self._system.set_blocking(self._fd, False)
 
     # -- calls --------------------------------------------------------------------------------------
 
