@@ -18,6 +18,7 @@ from vb2user.capture.lease import OVER
 from vb2user.errors import ClosedError, CorruptFrame, StateError, Vb2Error
 from vb2user.uapi import calls, fork
 from vb2user.uapi.enums import BufFlag, Field
+from vb2user.uapi.raw import nanoseconds
 
 if TYPE_CHECKING:
     import os
@@ -40,8 +41,6 @@ class Frame:
 
     Attributes:
         format: the format that was granted (``width``, ``height``, ``pixelformat``, ``colorspace``, …).
-        sequence: the driver's frame counter (``v4l2_buffer.sequence``); counted here for read(2).
-        timestamp_ns: nanoseconds on :attr:`clock`.
         flags: ``V4L2_BUF_FLAG_*``.
         field: which field(s) of an interlaced picture it holds.
         index: which of the stream's buffers it lies in.
@@ -69,10 +68,9 @@ class Frame:
         "index",
         "on_hold",
         "plane_bytesused",
-        "sequence",
         "short",
         "slot",
-        "timestamp_ns",
+        "told",
     )
 
     def __init__(
@@ -96,8 +94,7 @@ class Frame:
         self.slot = slot
         self.format = format
         self.index = index
-        self.sequence = sequence
-        self.timestamp_ns = timestamp_ns
+        self.told: tuple[int, bytes, bytes | int, int] = (index, b"", timestamp_ns, sequence)
         self.flags = BufFlag(flags)
         self.field = Field(field)
         self.plane_bytesused = bytesused
@@ -114,6 +111,17 @@ class Frame:
         self._components: tuple[Array, ...] | None = None
 
     # -- what the driver said -----------------------------------------------------------------------
+
+    @property
+    def sequence(self) -> int:
+        """The driver's frame counter (``v4l2_buffer.sequence``); counted here for read(2)."""
+        return self.told[3]
+
+    @property
+    def timestamp_ns(self) -> int:
+        """Nanoseconds on :attr:`clock`."""
+        stamp = self.told[2]
+        return stamp if isinstance(stamp, int) else nanoseconds(stamp)
 
     @property
     def timestamp(self) -> float:

@@ -13,6 +13,8 @@ https://docs.kernel.org/userspace-api/media/v4l/buffer.html (``bytesused``, ``da
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Array = npt.NDArray[Any]
+
+#: Sample types that a memoryview knows, too, by numpy's names.
+_CODES = {"u1": "B", "<u2" if sys.byteorder == "little" else ">u2": "H"}
 
 
 @dataclass(frozen=True)
@@ -210,6 +215,21 @@ class Layout:
         """Whether each picture is one array, of the same shape each time."""
         return self._view is not None and not self.compressed and len(self.planes) == 1
 
+    def whole(self, memory: memoryview, start: int = 0) -> Array | None:
+        """Where the picture lies in one piece: an array right over the memory, itself the root of its views.
+
+        None: it does not, or its numbers are not this machine's.
+        """
+        view = self._view
+        code = None if view is None else _CODES.get(view.dtype)
+        if view is None or code is None or view.strides != _packed(view):
+            return None
+        import numpy as np
+
+        begin = start + view.offset
+        piece: Any = memory[begin : begin + math.prod(view.shape) * view.itemsize]
+        return np.asarray(piece.cast(code, view.shape))
+
     def _contradiction(self) -> str | None:
         """What in the granted numbers contradicts the format, or None."""
         fmt = self.format
@@ -280,6 +300,11 @@ class Layout:
 def _line_bytes(part: Part, width: int) -> int:
     """Bytes of one unpadded line of a component: groups are never cut."""
     return -(-width // part.across) * part.group_bytes
+
+
+def _packed(view: Component) -> tuple[int, ...]:
+    """The strides without any padding."""
+    return tuple(math.prod(view.shape[n:]) * view.itemsize for n in range(1, len(view.shape) + 1))
 
 
 def _span(component: Component) -> int:

@@ -39,6 +39,7 @@ class Lease:
         slot: the buffer's index.
         sequence: the number of the frame that lies in it.
         roots: the arrays that every view of this delivery derives from, once somebody has looked.
+        seen: arrays that were handed out and do not derive from those.
 
     One thread may look for the first time while another one releases. Neither waits for the other: the
     releaser finds that somebody is looking and leaves the rest to him, and he looks for a release when he
@@ -56,6 +57,7 @@ class Lease:
         "_unsettled",
         "_watched",
         "roots",
+        "seen",
         "sequence",
         "slot",
     )
@@ -65,6 +67,7 @@ class Lease:
         self.slot = slot
         self.sequence = sequence
         self.roots: list[Array] = []
+        self.seen: list[Array] = []
         #: Of those who look for the first time. Re-entrant: a signal handler may look, too.
         self._lock = threading.RLock()
         self._looking = 0
@@ -110,9 +113,10 @@ class Lease:
         if not self.roots and not self._released:
             self.roots += made
 
-    def looked(self, root: Array, *, needs_end: bool) -> None:
-        """Somebody has looked already, at this root."""
+    def looked(self, root: Array, seen: Array, *, needs_end: bool) -> None:
+        """Somebody has looked already, at this array."""
         self.roots.append(root)
+        self.seen.append(seen)
         self._looked = needs_end
 
     def release(self) -> None:
@@ -128,9 +132,10 @@ class Lease:
         if not _taken(self._unsettled):
             return
         self._frame = None
-        watched = [self._ref(root) for root in self.roots]
+        watched = [self._ref(array) for array in (*self.roots, *self.seen)]
         self._watched = {id(ref): ref for ref in watched}
         self.roots.clear()
+        self.seen.clear()
         # Those that died with the line above are noticed too, and then no longer watched for.
         for ref in watched:
             if ref() is None:
@@ -164,6 +169,7 @@ class Lease:
         self._frame = None
         self._watched.clear()
         self.roots.clear()
+        self.seen.clear()
 
     def _ref(self, target: object) -> _Ref:
         ref = _Ref(target, self._leases.gone.append)
@@ -178,6 +184,19 @@ class Lease:
             self.finish()
         finally:
             self._leases.give_back(self.slot)
+
+
+class _Bell:
+    """What lies among the gone when somebody shall look there."""
+
+    def __init__(self) -> None:
+        self.lease = self
+
+    def noticed(self, ref: object) -> None:
+        """Nobody is gone."""
+
+
+BELL = _Bell()
 
 
 class _Over:

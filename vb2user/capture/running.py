@@ -13,6 +13,7 @@ import sys
 import time
 import weakref
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from vb2user.capture.engine import Delivery, Engine, QueueEngine
@@ -117,7 +118,7 @@ class Running:
 
     # -- the short way ------------------------------------------------------------------------------
 
-    def shortcut(self, timeout: float | None) -> Shortcut | None:
+    def shortcut(self, timeout: float | None, limit: int, running: Callable[[], bool]) -> Shortcut | None:
         """The short way, for this thread; None: not now."""
         usual, engine = self._usual, self.engine
         if self._good < self._patience or usual is None or self._latest or self._ready:
@@ -135,7 +136,8 @@ class Running:
         lane = engine.queue.lane(timeout)
         if lane is None:
             return None
-        self._shortcut = Shortcut(self, engine, lane, usual)
+        lane.running = running
+        self._shortcut = Shortcut(self, engine, lane, usual, limit)
         return self._shortcut
 
     def leave_shortcut(self) -> None:
@@ -149,7 +151,7 @@ class Running:
     @property
     def read_elsewhere(self) -> bool:
         """Whether another thread waits in the short way."""
-        return self._shortcut is not None and self._shortcut.is_busy()
+        return self._shortcut is not None and self._shortcut.lane.is_busy()
 
     def leased(self, frame: Frame) -> None:
         """The frame of this turn has a lease."""

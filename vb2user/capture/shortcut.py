@@ -2,61 +2,76 @@
 
 A turn of the long way (:mod:`vb2user.capture.running`) looks after everything that may happen to a frame. As
 a rule nothing does: the frame before was looked at and let go, and a good one comes. Then all that has to be
-made is there already, once for each buffer: the array, the frame, the ioctl's argument. Whatever else happens
-ends the short way (:meth:`Shortcut.leave`), the long way goes on with it, and some turns later tries again.
+made is there already, once for each buffer: the array, the frame, the ioctl's argument. Whatever else
+happens ends the short way (:meth:`Shortcut.leave`), the long way goes on with it, and some turns later tries
+again.
 
-How it is known that nobody looks any more. Every view of a buffer holds its array or the root of that
-(:mod:`vb2user.capture.frame`), which live as long as the short way does. So instead of waiting for a root to
-die, as a lease does, the references to both are counted: as many as when nobody had seen them yet are nobody's.
-The frame's own is taken first, and by the statement that takes it, so that no other thread gets a view between
-the count and the QBUF: ``del frame.array`` succeeds for one thread only. Where a frame must outlive its turn
-(held, released early, seen by a fork) it is given a :class:`~vb2user.capture.lease.Lease` at that moment.
+How it is known that nobody looks any more. Every view of a buffer holds its array or the root of that, which
+live as long as the short way does. So instead of waiting for a root to die, as a lease does, the references
+to both are counted: as many as when nobody had seen them yet are nobody's. The frame's own is taken first, by
+the statement that takes it: ``del frame.array`` succeeds for one thread only, so that no other one gets a
+view between the count and the QBUF. Where a frame outlives its turn (held, released early, looked at by
+plane) it is given a :class:`~vb2user.capture.lease.Lease` at that moment.
 
-A view that the program has in a variable of its loop lives until the next frame is in it. So one buffer may be
-late: it goes back a turn later, in place of the other one.
+A view that the program has in a variable of its loop lives until the next frame is in it. So one buffer may
+be late: it goes back a turn later, in place of the other one.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
+import operator
+import struct
 import sys
 import threading
 import time
-from collections.abc import Iterator
+import weakref
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import vb2user.uapi.videodev2 as v
 from vb2user.capture.engine import Delivery, QueueEngine
 from vb2user.capture.frame import Frame
 from vb2user.capture.judge import is_clocked
-from vb2user.capture.lease import OVER, Lease
+from vb2user.capture.lease import BELL, OVER, Lease
 from vb2user.errors import KernelError, StreamStopped, Vb2Error
-from vb2user.queue.lane import DELIVERY, LOOKS, Lane
+from vb2user.queue.lane import Lane
 from vb2user.queue.state import BufferState
 from vb2user.uapi import fork
 from vb2user.uapi.enums import BufFlag
+from vb2user.uapi.raw import DELIVERY, DQBUF, LOOKS, QBUF, nanoseconds
 
 if TYPE_CHECKING:
     from vb2user.capture.running import Running
     from vb2user.capture.stream import Stream
     from vb2user.queue.buffer import Buffer
 
-count = sys.getrefcount
-_MOST_BUFFERS = 1024  # of any queue: VB2_MAX_FRAME and its successors
+#: Of a delivery: index, what it looks like, timestamp, sequence (vb2user.uapi.raw.DELIVERY).
+Told = tuple[int, bytes, bytes, int]
+#: So many frames are counted together.
+_PIECE = 256
+_STAMP = operator.itemgetter(2)
 _DRIVERS = BufFlag.QUEUED | BufFlag.DONE
 
 
 class Slot:
-    """One buffer, and what every frame in it is made of."""
+    """One buffer, and what every frame in it is made of.
+
+    Attributes:
+        array: the picture; where it lies in one piece, itself the root of all views of it.
+        count, root_count: as many references as there are to ``array`` and ``root`` while nobody looks.
+        sync: see :meth:`vb2user.memory.base.BufferMemory.cpu_access`.
+    """
 
     __slots__ = (
         "arg",
         "array",
-        "array_count",
         "buffer",
+        "count",
         "frame",
+        "ioctl",
         "memory",
         "root",
         "root_count",
@@ -65,30 +80,39 @@ class Slot:
     )
 
     def __init__(self, way: Shortcut, buffer: Buffer, memory: tuple[memoryview, ...]) -> None:
-        self.way = way
+        usual = way.usual
+        self.way: Shortcut | None = way
         self.buffer = buffer
         self.arg = buffer.arg.raw
         self.memory = memory
+        self.ioctl = way.lane.ioctl
         self.sync = buffer.memory.cpu_access(write=way.writable)
-        self.root: Any = np.frombuffer(memory[0], np.uint8)
-        self.array: Any = way.view(self.root)
         self.frame: Frame | None = None
-        #: As many references as there are while nobody looks.
-        self.array_count, self.root_count = count(self.array), count(self.root)
+        self.array: Any = way.run.layout.whole(memory[0], usual.data_offset[0])
+        self.root: Any = self.array
+        if self.array is None:
+            self.root = np.frombuffer(memory[0], np.uint8)
+            self.array = way.run.layout.array([self.root], usual.bytesused, usual.data_offset)
+        self.count, self.root_count = sys.getrefcount(self.array), sys.getrefcount(self.root)
 
     def begin(self) -> None:
         """The CPU looks: ``DMA_BUF_SYNC_START``. OSError."""
         for dma_buf, request, begin, _ in self.sync:
-            self.way.lane.ioctl(dma_buf, request, begin)
+            self.ioctl(dma_buf, request, begin)
 
     def end(self) -> None:
         """It looked. OSError."""
         for dma_buf, request, _, end in self.sync:
-            self.way.lane.ioctl(dma_buf, request, end)
+            self.ioctl(dma_buf, request, end)
 
     def is_free(self) -> bool:
         """Whether nobody looks, the frame's own array being taken away."""
-        return count(self.array) == self.array_count and count(self.root) == self.root_count
+        return sys.getrefcount(self.array) == self.count and sys.getrefcount(self.root) == self.root_count
+
+
+def _is_running(generator: weakref.ref[Generator[Frame, None, None]]) -> bool:
+    made = generator()
+    return made is not None and bool(made.gi_running)  # type: ignore[attr-defined]
 
 
 def _references_of_nobody() -> int:
@@ -98,7 +122,7 @@ def _references_of_nobody() -> int:
     box = Box()
     box.frame = object()
     frame = box.frame
-    return count(frame)
+    return sys.getrefcount(frame)
 
 
 class Shortcut:
@@ -112,35 +136,65 @@ class Shortcut:
 
     Attributes:
         began: how many frames were handed out before.
+        told, times: what the driver said of each since :meth:`settle`, and when it was handed out.
+        late: a buffer that a view of an earlier frame still looks at.
+        torn: it ended amidst a call: the kernel has to be asked whose the buffers are.
     """
 
-    def __init__(self, run: Running, engine: QueueEngine, lane: Lane, usual: Delivery) -> None:
+    def __init__(self, run: Running, engine: QueueEngine, lane: Lane, usual: Delivery, limit: int) -> None:
         self.writable = engine.writable
         self.began = run.stats.frames
         self.looks = LOOKS.pack(usual.bytesused[0], usual.flags, usual.field)
-        self.clocked = is_clocked(usual)
         self.run, self.lane, self.usual = run, lane, usual
-        self._engine, self._queue = engine, engine.queue
+        self.gone = run.leases.gone
+        self.told: list[Told] = []
+        self.times: list[int] = []
+        self.late: Slot | None = None
+        self.torn = False
+        self._queue = engine.queue
+        self._limit = limit
+        self._clocked = is_clocked(usual)
         self._born = fork.generation
         self._lock = threading.RLock()
-        self.slots: list[Slot | None] = [None] * _MOST_BUFFERS
-        #: With the program: the frame of this turn, and a buffer that a view of an earlier one still looks at.
-        self.out: Slot | None = None
-        self.late: Slot | None = None
         self._ended = False
-        #: It ended amidst a call: the kernel has to be asked whose the buffers are.
-        self.torn = False
+        self.slots: list[Slot] = [Slot(self, b, engine.memory(b.index)) for b in engine.queue.buffers]
+        self.syncs = any(slot.sync for slot in self.slots)
+        self.padded = any(slot.root is not slot.array for slot in self.slots)
+        lane.bell = lambda: self.gone.append(BELL)
+        run.stats.pending = self.settle
         fork.tell(self)
 
-    def view(self, root: Any) -> Any:
-        """The array of a buffer."""
-        return self.run.layout.array([root], self.usual.bytesused, self.usual.data_offset)
+    def numbers(self) -> Iterator[int]:
+        """The number that each frame should have, as many as there may be; all is counted now and then."""
+        return itertools.chain.from_iterable(self._pieces())
 
-    def slot(self, index: int) -> Slot:
-        slot = self.slots[index] = Slot(self, self._queue.buffer(index), self._engine.memory(index))
-        return slot
+    def _pieces(self) -> Iterator[range]:
+        while left := min(self._limit - self.run.stats.frames, _PIECE):
+            first = self.run.judge.next
+            yield range(first, first + left)
+
+    def settle(self) -> None:
+        """Count what was noted. Any thread."""
+        with self._lock:
+            times = self.times[:]
+            if not times:
+                return
+            told = self.told[: len(times)]
+            del self.times[: len(times)], self.told[: len(times)]
+            stats, (_, _, stamp, sequence) = self.run.stats, told[-1]
+            self.run.judge.last = sequence
+            stats.frames += len(times)
+            stats.last_ns = nanoseconds(stamp)
+            if self._clocked:
+                stamps = np.frombuffer(b"".join(map(_STAMP, told)), np.int64)
+                handed_out = np.frombuffer(struct.pack(f"={len(times)}q", *times), np.int64)
+                latency = handed_out - (stamps[::2] * 1_000_000_000 + stamps[1::2] * 1000)
+                stats.latency_ns = int(latency[-1])
+                stats.latency_sum_ns += int(latency.sum())
+                stats.latency_max_ns = max(stats.latency_max_ns, int(latency.max()))
 
     def new_frame(self, slot: Slot) -> Frame:
+        """A frame for this buffer: at first, and where the program has kept the one before."""
         usual, run = self.usual, self.run
         slot.frame = Frame(
             format=run.format,
@@ -157,18 +211,18 @@ class Shortcut:
         )
         return slot.frame
 
-    # -- from one frame to the next ------------------------------------------------------------------
+    def spare(self) -> bool:
+        """Whether the driver can do without one buffer more."""
+        return self._queue.spare()
 
-    def put_off(self, slot: Slot) -> bool:
-        """Somebody still looks at it: another one goes back in its place, if any; False: that is too many."""
-        late = self.late
-        if late is None:
-            if not self._queue.spare():
-                return False
-        elif not late.is_free():
-            return False
-        self.late, self.out = slot, late
-        return True
+    def is_over(self) -> bool:
+        """Whether the bell rang; if not, leases ended: their buffers go back. KernelError."""
+        leases = self.run.leases
+        if BELL in self.gone:
+            return True
+        with contextlib.suppress(KernelError):  # it is owed, and told on the long way
+            leases.reap()
+        return bool(leases.owed)
 
     # -- and out ------------------------------------------------------------------------------------
 
@@ -179,8 +233,8 @@ class Shortcut:
                 return known
             slot = frame.slot
             if slot is None or slot.root is None or not frame.take():
-                return OVER
-            lease = self._lend(slot, frame.sequence)
+                return OVER  # type: ignore[no-any-return]
+            lease: Lease = self._lend(slot, frame.sequence)
             lease.watch(frame)
             frame.become_leased(lease, slot.array)
             self.run.leased(frame)
@@ -189,19 +243,20 @@ class Shortcut:
 
     def _lend(self, slot: Slot, sequence: int) -> Lease:
         lease = self.run.leases.lend(slot.buffer.index, sequence)
-        lease.looked(slot.root, needs_end=bool(slot.sync))
+        root = np.frombuffer(slot.memory[0], np.uint8) if slot.root is slot.array else slot.root
+        lease.looked(root, slot.array, needs_end=bool(slot.sync))
         slot.buffer.state = BufferState.DEQUEUED
         return lease
 
     def _forget(self, slot: Slot) -> None:
-        self.slots[slot.buffer.index] = None
-        slot.frame = slot.array = slot.root = None
+        slot.frame = slot.array = slot.root = slot.way = None
         slot.memory = ()
 
-    def leave(self, came: tuple[Any, ...] | None = None) -> None:
+    def leave(self, slot: Slot | None = None, came: Told | None = None) -> None:
         """The long way goes on. Idempotent.
 
         Args:
+            slot: a buffer that is neither the driver's nor a frame's: it was to go back.
             came: a delivery that is not for here.
         """
         if self._born != fork.generation:
@@ -210,27 +265,30 @@ class Shortcut:
         self.lane.stop()
         with self._lock:
             ended, self._ended = self._ended, True
-            left = [] if ended else self._hand_over(came)
+            if came is not None:  # also where another thread ended the way meanwhile
+                self._keep(came)
+            left = [] if ended else self._hand_over(slot)
             self._queue.end_lane(self.lane, self.run.with_the_program())
         for lease in left:
             with contextlib.suppress(Vb2Error):  # it is owed, and tried again
                 lease.release()
 
-    def _hand_over(self, came: tuple[Any, ...] | None) -> list[Lease]:
+    def _keep(self, came: Told) -> None:
+        index, looks, stamp, sequence = came
+        used, flags, field = LOOKS.unpack(looks)
+        self.run.keep(Delivery(index, flags, field, sequence, nanoseconds(stamp), (used,), (0,)))
+
+    def _hand_over(self, slot: Slot | None) -> list[Lease]:
         """What is out gets leases; returns those that are to be released."""
-        taken = [] if self.late is None else [self.late]
-        out = self.out
-        if out is not None and out.frame is not None:
-            if self.lease(out.frame) is OVER:
-                taken.append(out)
-        if came is not None:
-            index, looks, seconds, micro, sequence = came
-            used, flags, field = LOOKS.unpack(looks)
-            stamp = seconds * 1_000_000_000 + micro * 1000
-            self.run.keep(Delivery(index, flags, field, sequence, stamp, (used,), (0,)))
+        self.settle()
+        self.run.stats.pending = None
+        for one in self.slots:
+            if one.frame is not None and one.frame.is_out():
+                self.lease(one.frame)
+        taken = [one for one in (slot, self.late) if one is not None and one.root is not None]
         if self.torn:
             taken = self._ask(taken)
-        left = [self._lend(slot, 0 if slot.frame is None else slot.frame.sequence) for slot in taken]
+        left = [self._lend(one, 0 if one.frame is None else one.frame.sequence) for one in taken]
         self._clear()
         return left
 
@@ -238,57 +296,60 @@ class Shortcut:
         """Which buffers the program has, by the kernel's word."""
         known = self.run.with_the_program()
         with contextlib.suppress(Vb2Error):
-            mine = [b.index for b in self._queue.buffers if not self._queue.query(b.index).flags & _DRIVERS]
-            return [self.slots[i] or self.slot(i) for i in mine if i not in known]
+            mine = {b.index for b in self._queue.buffers if not self._queue.query(b.index).flags & _DRIVERS}
+            return [one for one in self.slots if one.buffer.index in mine - known and one.root is not None]
         return taken
 
     def _clear(self) -> None:
         for slot in self.slots:
-            if slot is not None:
-                frame = slot.frame
-                self._forget(slot)
-                del frame
-        self.out = self.late = None
-
-    def is_busy(self) -> bool:
-        """Whether another thread is in a call."""
-        return self.lane.inside and not self.lane.is_mine()
+            self._forget(slot)
+        self.late = None
+        self.lane.bell = bool
 
     def close(self) -> None:
         """The stream is over: frames give out no more views, mappings go with their last one. Any thread."""
         if self._born != fork.generation:
             self.lane.abandon()
-        self.lane.stop()
+        else:
+            self.lane.stop()
         with self._lock:
+            self.settle()
+            self.run.stats.pending = None
             self._ended = True
-            out = self.out
-            if out is not None and out.frame is not None and out.frame.take():
-                pass
+            self.forked()
             self._clear()
 
     def forked(self) -> None:
-        """This is a child: nothing goes on here, and its frames say so."""
-        self.lane.stop()
-        out = self.out
-        if out is not None and out.frame is not None:
-            out.frame.take()
+        """In a child: nothing goes on here, and its frames say so."""
+        self.gone.append(BELL)
+        for slot in self.slots:
+            if slot.frame is not None:
+                slot.frame.take()
 
 
-def frames(stream: Stream) -> Iterator[Frame]:
-    """``for frame in stream``, both ways.
+def loop(stream: Stream) -> Iterator[Frame]:
+    """``for frame in stream``."""
+    me: list[weakref.ref[Generator[Frame, None, None]]] = []
+    made = _frames(stream, me)
+    me.append(weakref.ref(made))
+    return made
+
+
+def _frames(
+    stream: Stream, me: list[weakref.ref[Generator[Frame, None, None]]]
+) -> Generator[Frame, None, None]:
+    """Both ways.
 
     All of a short turn stands here: each call of a function, and each step through another generator, would
     cost more than what is done in it.
     """
     own = not stream.started
     stream.start()
-    unpack, now, count = DELIVERY.unpack_from, time.monotonic_ns, sys.getrefcount
     try:
         while not stream.exhausted:
             try:
-                way = stream.shortcut()
-                if way is None:
-                    frame = stream.next_frame()
+                way = stream.shortcut(lambda: _is_running(me[0]))
+                frame: Any = stream.next_frame() if way is None else None
             except StreamStopped:
                 if stream.started:
                     raise
@@ -297,60 +358,53 @@ def frames(stream: Stream) -> Iterator[Frame]:
                 yield frame
                 del frame
                 continue
-            lane, stats, judge, gone = way.lane, way.run.stats, way.run.judge, way.run.leases.gone
-            ioctl, fd, arg, wait, slots = lane.ioctl, lane.fd, lane.arg, lane.wait, way.slots
-            usual, clocked, limit, qbuf, dqbuf = way.looks, way.clocked, stream.limit, v.VIDIOC_QBUF, v.VIDIOC_DQBUF
-            expected = judge.next
-            came = None
+            lane, gone, slots, syncs, padded = way.lane, way.gone, way.slots, way.syncs, way.padded
+            ioctl, fd, arg, wait, usual = lane.ioctl, lane.fd, lane.arg, lane.wait, way.looks
+            unpack, now, count, nobody = DELIVERY.unpack_from, time.monotonic_ns, sys.getrefcount, _NOBODY
+            note, note_time, qbuf, dqbuf = way.told.append, way.times.append, QBUF, DQBUF
+            slot = late = told = None
             try:
-                while stats.frames < limit and not gone:
-                    slot = way.out
+                for expected in way.numbers():
+                    if gone and way.is_over():
+                        break
                     if slot is not None:
                         frame = slot.frame
                         try:
                             del frame.array
                         except AttributeError:
                             break  # it has a lease of its own now
-                        if count(slot.array) != slot.array_count or count(slot.root) != slot.root_count:
-                            if not way.put_off(slot):
-                                break
-                            slot = way.out
-                        elif way.late is not None and way.late.is_free():
+                        if count(slot.array) != slot.count or (
+                            padded and count(slot.root) != slot.root_count
+                        ):
+                            if (late is None and not way.spare()) or (
+                                late is not None and not late.is_free()
+                            ):
+                                break  # that is too many
+                            way.late, slot, late = slot, late, slot
+                        elif late is not None and late.is_free():
                             break  # two at once are for the long way
-                    lane.inside = True
-                    if lane.stopped:
-                        break
-                    if slot is not None:
-                        if slot.sync:
-                            slot.end()
-                        ioctl(fd, qbuf, slot.arg)
-                        way.out = None
+                        if slot is not None:
+                            if syncs:
+                                slot.end()
+                            ioctl(fd, qbuf, slot.arg)
+                            slot = None
                     if wait is not None and not wait():
                         break
                     ioctl(fd, dqbuf, arg)
-                    came = index, looks, seconds, micro, sequence = unpack(arg)
+                    index, looks, _, sequence = told = unpack(arg)
                     if sequence != expected or looks != usual:
                         break
-                    slot = slots[index] or way.slot(index)
-                    if slot.sync:
+                    slot = slots[index]
+                    if syncs:
                         slot.begin()
-                    lane.inside = False
-                    if lane.stopped:
-                        break
                     frame = slot.frame
-                    if count(frame) != _NOBODY:
+                    if count(frame) != nobody:
                         frame = way.new_frame(slot)
-                    frame.sequence = sequence
-                    frame.timestamp_ns = stats.last_ns = stamp = seconds * 1_000_000_000 + micro * 1000
+                    frame.told = told
                     frame.array = slot.array
-                    way.out, came = slot, None
-                    expected = sequence + 1
-                    stats.frames += 1
-                    if clocked:
-                        stats.latency_ns = latency = now() - stamp
-                        stats.latency_sum_ns += latency
-                        if latency > stats.latency_max_ns:
-                            stats.latency_max_ns = latency
+                    note(told)
+                    note_time(now())
+                    told = None
                     yield frame
             except OSError:
                 pass  # the long way asks again, and says what it is
@@ -360,11 +414,9 @@ def frames(stream: Stream) -> Iterator[Frame]:
                 way.torn = True
                 raise
             finally:
-                lane.inside = False
                 lane.left()
-                judge.last = expected - 1
                 frame = None
-                way.leave(came)
+                way.leave(slot, told)
     except BaseException:
         # After a break, too: a generator that is thrown away has nobody to tell.
         if own:

@@ -211,14 +211,14 @@ class Stream(Flow[Frame]):
         return self.next_frame()
 
     def __iter__(self) -> Iterator[Frame]:
-        from vb2user.capture.shortcut import frames
+        from vb2user.capture.shortcut import loop
 
-        return frames(self)
+        return loop(self)
 
-    def shortcut(self) -> Shortcut | None:
-        """The short way, if it can be gone now."""
+    def shortcut(self, running: Callable[[], bool]) -> Shortcut | None:
+        """The short way, if it can be gone now; ``running``: is the one who goes it, or suspended?"""
         self._check_process()
-        return self._run.shortcut(self._timeout)
+        return self._run.shortcut(self._timeout, self.limit, running)
 
     async def _anext(self) -> Frame:
         return await self.anext_frame()

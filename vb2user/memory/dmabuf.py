@@ -20,7 +20,7 @@ from typing import Any
 
 from vb2user.errors import ClosedError, KernelError, UsageError
 from vb2user.memory.base import BufferMemory, Memory
-from vb2user.uapi import calls
+from vb2user.uapi import calls, raw
 from vb2user.uapi.buffer import BufferArg
 from vb2user.uapi.enums import BufFlag, BufType, DmaBufSync
 from vb2user.uapi.enums import Memory as MemoryType
@@ -334,8 +334,8 @@ class DmaBufBuffer(BufferMemory):
     def cpu_access(self, *, write: bool = False) -> tuple[tuple[int, int, Any, Any], ...]:
         """``DMA_BUF_IOCTL_SYNC`` of each plane."""
         direction = DmaBufSync.RW if write else DmaBufSync.READ
-        begin, end = DmaBufSync.START | direction, DmaBufSync.END | direction
-        return tuple((buf.fileno(), *calls.dma_buf_sync_args(begin, end)) for buf in self.bufs)
+        begin, end = (raw.sync_arg(way | direction) for way in (DmaBufSync.START, DmaBufSync.END))
+        return tuple((buf.fileno(), raw.SYNC, begin, end) for buf in self.bufs)
 
     def close(self) -> None:
         """Close each dma-buf."""

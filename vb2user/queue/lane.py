@@ -4,43 +4,22 @@ Each method of a queue takes its lock, looks a state up and makes objects for wh
 of that: whoever has it calls ioctl(2) itself, over and over, with what was made once. A queue has one lane at
 a time, and the one who has it tells it at the end which buffers are whose (:meth:`Queue.end_lane`).
 
-Who ends it, and how. The reader says ``inside`` before a call and looks at ``stopped`` after that; whoever
-wants the lane to end says ``stopped`` before he looks at ``inside``. So one of them sees the other, whichever
-comes first: either the reader leaves before his call, or the other one knows that he is in it, ends the call
-(STREAMOFF does) and waits until he is out.
+Who ends it, and how. The reader is a generator: between two frames it is suspended, and nothing of the lane's
+is in use; else it runs, and may be in a call. Whoever wants the lane to end rings the bell, which the reader
+hears before his next call, ends the call that he may be in (STREAMOFF does), and waits as long as the
+generator runs.
 """
 
 from __future__ import annotations
 
 import contextlib
-import struct
 import threading
 from collections.abc import Callable
 from typing import Any
 
-import vb2user.uapi.videodev2 as v
 from vb2user.errors import ClosedError
 from vb2user.uapi.buffer import BufferArg
 from vb2user.uapi.kernel import POLLIN, Fd
-
-
-def _delivery() -> struct.Struct:
-    b = v.v4l2_buffer
-    layout, end = "=", 0
-    for code, start in (
-        ("Ixxxx12s", b.index.offset),
-        ("qq", b.timestamp.offset),
-        ("I", b.sequence.offset),
-    ):
-        layout += f"{start - end}x{code}"
-        end = struct.calcsize(layout)
-    return struct.Struct(layout)
-
-
-#: Of a ``struct v4l2_buffer``: index, what it looks like, seconds, microseconds, sequence.
-DELIVERY = _delivery()
-#: What it looks like: bytesused, flags, field.
-LOOKS = struct.Struct("=III")
 
 
 class Lane:
@@ -57,14 +36,15 @@ class Lane:
         ioctl, fd: ``ioctl(fd, request, struct)``; ``fd`` is valid until :meth:`end`.
         arg: the struct for DQBUF.
         wait: None, or to be called before each DQBUF: is there one to be had?
-        stopped: somebody wants the lane to end.
-        inside: the reader is in a call.
+        bell: called by whoever wants the lane to end.
+        running: whether the reader may be in a call.
     """
 
     def __init__(self, node: Fd, arg: BufferArg, wake: Fd, timeout: float | None) -> None:
         self.arg = arg.raw
         self.wait: Callable[[], bool] | None = None
-        self.stopped = self.inside = False
+        self.bell: Callable[[], object] = bool
+        self.running: Callable[[], bool] = bool
         self._node, self._wake = node, wake
         self._reader = threading.get_ident()
         self._left = threading.Event()
@@ -88,26 +68,31 @@ class Lane:
 
     def stop(self) -> None:
         """The reader shall leave, before his next call or when the one that he is in ends."""
-        self.stopped = True
+        self.bell()
 
     def left(self) -> None:
-        """The reader is out, and found ``stopped``: whoever waits for him goes on."""
+        """The reader is out: whoever waits for him goes on."""
         self._left.set()
 
     def is_mine(self) -> bool:
         """Whether this is a signal handler, in the midst of the reader's own call."""
-        return self.inside and self._reader == threading.get_ident()
+        return self._reader == threading.get_ident() and self.running()
+
+    def is_busy(self) -> bool:
+        """Whether another thread is in it."""
+        return self._reader != threading.get_ident() and self.running()
 
     def wait_until_left(self) -> None:
         """After :meth:`stop`, and what ends his call: wait until the reader, another thread, is out of it."""
-        if self.inside:
+        if self.running():
             with contextlib.suppress(ClosedError):
                 self._wake.signal()
-            self._left.wait()
+            # He may just have heard nothing and hand out a frame: then he tells nobody.
+            while self.running() and not self._left.wait(0.001):
+                pass
 
     def end(self) -> None:
         """Let go of node and ``O_NONBLOCK``. Idempotent; any thread."""
-        self.stopped = True
         with self._lock:
             ended, self._ended = self._ended, True
         if not ended:

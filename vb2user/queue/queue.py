@@ -1,8 +1,9 @@
 """Layer 3: one videobuf2 queue as user space drives it. Knows buffers and states, not pictures.
 
 Threads: one thread dequeues; any thread may stop or close. Waiting is poll(2) on the node together
-with an eventfd, never a blocking DQBUF, so that :meth:`Queue.stop` in another thread neither waits
-for the reader nor leaves it behind. Short ioctls run under one lock; the wait runs outside of it.
+with an eventfd, so that :meth:`Queue.stop` in another thread neither waits for the reader nor leaves it
+behind. Short ioctls run under one lock; the wait runs outside of it. Who reads frame after frame and needs
+none of that may take the :meth:`Queue.lane` instead.
 
 Source: https://docs.kernel.org/userspace-api/media/v4l/io.html
 """
@@ -13,25 +14,24 @@ import contextlib
 import errno
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from types import TracebackType
 
-from vb2user.errors import ClosedError, KernelError, NotSupported, StateError, UsageError, Vb2Error
+from vb2user.errors import KernelError, Vb2Error
 from vb2user.memory.base import Memory
-from vb2user.memory.dmabuf import DmaBuf
-from vb2user.memory.mmap import EXPORT_FLAGS, MmapBuffer, export
 from vb2user.queue import refusals
 from vb2user.queue.buffer import Buffer, Dequeued, dequeued
+from vb2user.queue.buffers import Buffers
 from vb2user.queue.lane import Lane
 from vb2user.queue.state import Action, BufferState, after
 from vb2user.uapi import calls, fork
 from vb2user.uapi.buffer import BufferArg, is_output
-from vb2user.uapi.enums import BufCap, BufFlag, BufType
+from vb2user.uapi.enums import BufFlag, BufType
 from vb2user.uapi.kernel import POLLERR, POLLIN, POLLOUT, Fd, eventfd
 from vb2user.uapi.readiness import Readiness
 
 
-class Queue:
+class Queue(Buffers):
     """A queue of one video node.
 
     Args:
@@ -42,40 +42,16 @@ class Queue:
     """
 
     def __init__(self, node: Fd, type: BufType, memory: Memory, sizes: Sequence[int]) -> None:
-        self._node = node
-        self.type = type
-        self.memory = memory
-        self.sizes = tuple(sizes)
-        self.buffers: list[Buffer] = []
-        #: Buffers of the kernel's that got no memory and could not be removed, and what they were made for.
-        self._orphans: dict[int, calls.Format] = {}
-        self.capabilities = BufCap(0)
+        super().__init__(node, type, memory, sizes)
         self._events = POLLOUT if is_output(type) else POLLIN
-        self._lock = threading.RLock()
         self._idle = threading.Condition(self._lock)
         self._reader: int | None = None  # the thread that is inside of poll(2)
         self._on_leave: Callable[[], None] | None = None  # what it has to do when it comes out
         self._streaming = False
-        self._allocated = False
-        self._closed = False
-        self._wake: Fd | None = None
         self._readiness: Readiness | None = None
         self._lane: Lane | None = None
         self._queued = 0
-        self._born = fork.generation
         self._dq = BufferArg(type, memory.kind)
-
-    # -- allocation ---------------------------------------------------------------------------------
-
-    @property
-    def name(self) -> str:
-        """The node's name, for messages."""
-        return self._node.name
-
-    @property
-    def multiplanar(self) -> bool:
-        """Whether it speaks the multi-planar API."""
-        return self._dq.multiplanar
 
     @property
     def streaming(self) -> bool:
@@ -83,143 +59,14 @@ class Queue:
         return self._streaming
 
     @property
-    def inherited(self) -> bool:
-        """Whether this is a child of fork(2), and the queue its parent's: the driver must not hear of it."""
-        return self._born != fork.generation
-
-    @property
     def queued(self) -> int:
         """How many buffers are with the driver."""
         return self._queued
 
-    def __len__(self) -> int:
-        return len(self.buffers)
-
-    def allocate(self, count: int) -> int:
-        """REQBUFS(``count``) and memory for each; returns what the driver granted.
-
-        On any failure everything is given back before the error goes out.
-        """
-        if count < 1:
-            raise UsageError(f"{self.name}: {count} buffers make no stream", remedy="ask for at least 1")
-        with self._lock:
-            self._check_open()
-            if self._allocated:
-                raise StateError(f"{self.name}: buffers are allocated already", remedy="free() them first")
-            with self._free_unless_refused():
-                granted = self.memory.request(self._node, self.type, count)
-            self.capabilities = granted.capabilities
-            try:
-                self._wake = eventfd(f"wake of {self.name}")
-                self.memory.provide(granted.count, self.sizes)
-                self._adopt(range(granted.count))
-            except BaseException:
-                self._free_after_error()
-                raise
-            return granted.count
-
-    def create(self, count: int, format: calls.Format) -> int:
-        """CREATE_BUFS: ``count`` more buffers, also while streaming; returns how many were granted.
-
-        On failure the queue has the buffers that it had before. (A kernel without REMOVE_BUFS keeps the
-        others; the next call takes them first.) ENOTTY: a driver without it; ENOBUFS: the queue is full.
-        """
-        if count < 1:
-            raise UsageError(f"{self.name}: {count} more buffers", remedy="ask for at least 1")
-        with self._lock:
-            self._check_open()
-            first = not self._allocated
-            new = [index for index, made in self._orphans.items() if made == format][:count]
-            if not new:
-                with self._free_unless_refused() if first else contextlib.nullcontext():
-                    made = calls.create_bufs(self._node, self.memory.kind, count, format, self.memory.flags)
-                self.capabilities |= made.capabilities
-                new = list(range(made.index, made.index + made.count))
-            self._orphans |= dict.fromkeys(new, format)  # until each has its memory
-            try:
-                if self._wake is None:
-                    self._wake = eventfd(f"wake of {self.name}")
-                if first:
-                    self.memory.provide(len(new), self.sizes)
-                self._adopt(new)
-            except BaseException:
-                if first:
-                    self._free_after_error()
-                else:
-                    self._disown(new)
-                raise
-            for index in new:
-                del self._orphans[index]
-            return len(new)
-
-    @contextlib.contextmanager
-    def _free_unless_refused(self) -> Iterator[None]:
-        # Ctrl-C arrives when the kernel has done what it was asked for, and nobody has seen its answer.
-        self._allocated = True
-        try:
-            yield
-        except KernelError:
-            self._allocated = False
-            raise
-        except BaseException:
-            self._free_after_error()
-            raise
-
-    def _adopt(self, indices: Sequence[int]) -> None:
-        for index in indices:
-            memory = self.memory.attach(self._node, self.type, index, self.sizes)
-            self.buffers.append(Buffer(index, memory.arg, memory))
-
-    def _disown(self, indices: Sequence[int]) -> None:
-        for buffer in [b for b in self.buffers if b.index in indices]:
-            buffer.memory.close()
-            self.buffers.remove(buffer)
-        with contextlib.suppress(KernelError):
-            for index in indices:
-                self.memory.release(self._node, self.type, index)
-                del self._orphans[index]
-
-    def remove(self, index: int, count: int = 1) -> bool:
-        """REMOVE_BUFS: free some buffers of the program's; False where kernel or driver lack it."""
-        self._check_process()
-        with self._lock:
-            gone = [self.buffer(i) for i in range(index, index + count)]
-            states = [after(b.state, Action.REMOVE, b.index, self.name) for b in gone]
-            try:
-                self.memory.release(self._node, self.type, index, count)
-            except NotSupported:
-                return False
-            for buffer, state in zip(gone, states, strict=True):
-                buffer.state = state
-                buffer.memory.close()
-                self.buffers.remove(buffer)
-            return True
-
-    def buffer(self, index: int) -> Buffer:
-        """The buffer with this index. UsageError: there is none."""
-        for buffer in self.buffers:
-            if buffer.index == index:
-                return buffer
-        raise UsageError(f"{self.name} has no buffer {index}", remedy=f"it has {len(self.buffers)}")
-
-    def query(self, index: int) -> calls.BufferInfo:
-        """QUERYBUF."""
-        return calls.querybuf(self._node, self.type, self.memory.kind, index)
-
-    def export(self, index: int, plane: int = 0, flags: int = EXPORT_FLAGS) -> DmaBuf:
-        """EXPBUF: plane ``plane`` of an MMAP buffer as a dma-buf of the caller's."""
-        for buffer in self.buffers:
-            if buffer.index == index and isinstance(buffer.memory, MmapBuffer):
-                return buffer.memory.get_dmabuf(plane, flags)
-        return export(self._node, self.type, index, plane, flags)  # the kernel says what is wrong with it
-
-    def exporter(self) -> str | None:
-        """``exp_name`` of buffer 0's memory: who made the dma-buf that it is, or can be exported as.
-
-        For MMAP it names the driver's allocator: ``videobuf2_vmalloc``, ``videobuf2_dma_contig`` or
-        ``videobuf2_dma_sg``. None where there is no dma-buf to ask.
-        """
-        return self.buffers[0].memory.exporter() if self.buffers else None
+    @property
+    def multiplanar(self) -> bool:
+        """Whether it speaks the multi-planar API."""
+        return self._dq.multiplanar
 
     # -- the life of a buffer -----------------------------------------------------------------------
 
@@ -351,6 +198,7 @@ class Queue:
                 return None
             assert self._wake is not None
             self._lane = Lane(self._node, self._dq, self._wake, timeout)
+            self._queued -= 1  # one is with the reader, mostly
             return self._lane
 
     def spare(self) -> bool:
@@ -535,15 +383,6 @@ class Queue:
         buffers, self.buffers = self.buffers, []
         for buffer in buffers:
             buffer.memory.close()
-
-    def _check_process(self) -> None:
-        if self._born != fork.generation:
-            raise refusals.of_the_parent(self.name)
-
-    def _check_open(self) -> None:
-        self._check_process()
-        if self._closed:
-            raise ClosedError(f"{self.name}: the queue was closed", remedy="make a new one")
 
     def __enter__(self) -> Queue:
         return self

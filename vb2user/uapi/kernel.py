@@ -18,22 +18,20 @@ This module knows no struct of V4L2: requests are numbers with names.
 from __future__ import annotations
 
 import errno
-import fcntl
 import mmap as _mmap
 import os
 import select
 import stat
-import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from vb2user.errors import ClosedError, KernelError, NoSuchDevice, kernel_error
 from vb2user.uapi.access import denied
 from vb2user.uapi.errnos import explain
+from vb2user.uapi.system import System as System
 
 POLLIN = select.POLLIN
 POLLOUT = select.POLLOUT
@@ -41,124 +39,7 @@ POLLPRI = select.POLLPRI
 POLLERR = select.POLLERR
 POLLHUP = select.POLLHUP
 
-# <linux/fcntl.h>; the fcntl module of some Python builds lacks them.
-F_ADD_SEALS = 1033
-F_SEAL_SHRINK = 0x0002
-
 _LONGEST = 1_000_000.0  # seconds
-
-
-class System:
-    """The system calls this library makes, one method each, errors as :class:`OSError`."""
-
-    def open(self, path: str, flags: int) -> int:
-        """open(2)."""
-        return os.open(path, flags)
-
-    def close(self, fd: int) -> None:
-        """close(2)."""
-        os.close(fd)
-
-    def ioctl(self, fd: int, request: int, arg: Any) -> int:
-        """ioctl(2); ``arg`` is a writable buffer (a ctypes struct) or an integer."""
-        if isinstance(arg, int):
-            return int(fcntl.ioctl(fd, request, arg))
-        return int(fcntl.ioctl(fd, request, arg, True))
-
-    def mmap(self, fd: int, length: int, offset: int, writable: bool) -> _mmap.mmap:
-        """mmap(2), ``MAP_SHARED``."""
-        prot = _mmap.PROT_READ | (_mmap.PROT_WRITE if writable else 0)
-        if sys.version_info >= (3, 13):
-            # Before 3.13 Python keeps a duplicate of the fd in every mapping.
-            return _mmap.mmap(fd, length, _mmap.MAP_SHARED, prot, offset=offset, trackfd=False)
-        return _mmap.mmap(fd, length, _mmap.MAP_SHARED, prot, offset=offset)
-
-    def poll(self, wanted: dict[int, int], timeout_ms: int | None) -> dict[int, int]:
-        """poll(2): events by fd; ``timeout_ms`` None waits for ever."""
-        poller = select.poll()
-        for fd, events in wanted.items():
-            poller.register(fd, events)
-        return dict(poller.poll(timeout_ms))
-
-    def in_place(self) -> Callable[[int, int, Any], int]:
-        """ioctl(2) of a struct, by nothing but C: what is called for each frame."""
-        return fcntl.ioctl
-
-    def poller(self, wanted: dict[int, int]) -> Callable[[int | None], list[tuple[int, int]]]:
-        """poll(2), made once and used again: of milliseconds, what was seen."""
-        poller = select.poll()
-        for fd, events in wanted.items():
-            poller.register(fd, events)
-        return poller.poll
-
-    def set_blocking(self, fd: int, blocking: bool) -> None:
-        """``fcntl(F_SETFL)``: without or with ``O_NONBLOCK``."""
-        os.set_blocking(fd, blocking)
-
-    def readv(self, fd: int, buffer: memoryview) -> int:
-        """read(2) into ``buffer``."""
-        return os.readv(fd, [buffer])
-
-    def write(self, fd: int, buffer: memoryview) -> int:
-        """write(2)."""
-        return os.write(fd, buffer)
-
-    def fstat(self, fd: int) -> os.stat_result:
-        """fstat(2)."""
-        return os.fstat(fd)
-
-    def stat(self, path: str) -> os.stat_result:
-        """stat(2)."""
-        return os.stat(path)  # noqa: PTH116 - the call itself
-
-    def lseek(self, fd: int, offset: int, whence: int) -> int:
-        """lseek(2)."""
-        return os.lseek(fd, offset, whence)
-
-    def dup(self, fd: int) -> int:
-        """``fcntl(F_DUPFD_CLOEXEC)``."""
-        return os.dup(fd)
-
-    def eventfd(self) -> int:
-        """eventfd(2), ``EFD_CLOEXEC | EFD_NONBLOCK``."""
-        return os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-
-    def eventfd_write(self, fd: int) -> None:
-        """Add 1 to an eventfd."""
-        os.eventfd_write(fd, 1)
-
-    def epoll(self) -> select.epoll:
-        """epoll_create1(2), ``EPOLL_CLOEXEC``."""
-        return select.epoll()
-
-    def fdinfo(self, fd: int) -> str:
-        """The text of ``/proc/self/fdinfo/<fd>``."""
-        return Path(f"/proc/self/fdinfo/{fd}").read_text(errors="replace")
-
-    def anonymous(self, length: int) -> _mmap.mmap:
-        """mmap(2), ``MAP_SHARED | MAP_ANONYMOUS``."""
-        return _mmap.mmap(-1, length)
-
-    def huge(self, length: int) -> _mmap.mmap:
-        """mmap(2), ``MAP_PRIVATE | MAP_ANONYMOUS``, and madvise(2) ``MADV_HUGEPAGE``."""
-        made = _mmap.mmap(-1, length, _mmap.MAP_PRIVATE | _mmap.MAP_ANONYMOUS)
-        try:
-            made.madvise(_mmap.MADV_HUGEPAGE)
-        except BaseException:
-            made.close()
-            raise
-        return made
-
-    def memfd(self, size: int) -> int:
-        """memfd_create(2), CLOEXEC, of ``size`` bytes, sealed against shrinking."""
-        fd = os.memfd_create("vb2user", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        try:
-            os.ftruncate(fd, size)
-            fcntl.fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK)
-        except BaseException:
-            os.close(fd)
-            raise
-        return fd
 
 
 system: System = System()

@@ -9,16 +9,9 @@ from __future__ import annotations
 import ctypes
 import os
 from dataclasses import dataclass
-from typing import Any
 
 from vb2user.uapi import dmabuf as d
 from vb2user.uapi.kernel import Fd
-
-
-class _Roomy(d.dma_buf_sync):
-    """As of :mod:`vb2user.uapi.buffer`: ioctl(2) gets it as it lies there."""
-
-    _fields_ = (("room", ctypes.c_char * 1024),)  # type: ignore[assignment]
 
 
 def dma_heap_alloc(heap: Fd, length: int, fd_flags: int = os.O_CLOEXEC | os.O_RDWR) -> int:
@@ -57,13 +50,6 @@ def dma_buf_sync(fd: Fd, flags: int) -> None:
     arg = d.dma_buf_sync()
     arg.flags = flags
     fd.ioctl(d.DMA_BUF_IOCTL_SYNC, "DMA_BUF_IOCTL_SYNC", arg)
-
-
-def dma_buf_sync_args(begin: int, end: int) -> tuple[int, Any, Any]:
-    """The request of ``DMA_BUF_IOCTL_SYNC``, and arguments with these flags, to be used again and again."""
-    first, last = _Roomy(), _Roomy()
-    first.flags, last.flags = begin, end
-    return d.DMA_BUF_IOCTL_SYNC, first, last
 
 
 def dma_buf_set_name(fd: Fd, name: str) -> None:
