@@ -190,11 +190,13 @@ class Frame:
 
     def is_out(self) -> bool:
         """Whether a frame of the short way is with the program."""
+        return self._own_array() is not None
+
+    def _own_array(self) -> Array | None:
         try:
-            _ARRAY.__get__(self)
+            return _ARRAY.__get__(self)  # type: ignore[no-any-return]
         except AttributeError:
-            return False
-        return True
+            return None
 
     def become_leased(self, lease: Lease, array: Array) -> None:
         """A frame of the short way is one like others from now on."""
@@ -221,8 +223,10 @@ class Frame:
         roots = self._look()
         components = self._components
         if components is None:
-            components = self._components = self._layout.arrays(roots, self.plane_bytesused, self._offsets)
-            self._forget_if_released()
+            components = self._layout.arrays(roots, self.plane_bytesused, self._offsets)
+            if self.slot is None:  # else it would look for ever, where looks are counted
+                self._components = components
+                self._forget_if_released()
         return components
 
     @property
@@ -311,6 +315,11 @@ class Frame:
                 "driver there, whoever looks here",
                 remedy="hand frame.copy() over before the fork",
             )
+        if (slot := self.slot) is not None and (array := self._own_array()) is not None:
+            roots: list[Array] = slot.look()
+            del array  # held until the root is: whoever gives the buffer back meanwhile sees that
+            if roots:
+                return roots
         memory = self._memory  # once: another thread may close the stream meanwhile
         roots = [] if memory is None else self._lease.look(memory)
         if not roots:

@@ -105,6 +105,19 @@ class Slot:
         for dma_buf, request, _, end in self.sync:
             self.ioctl(dma_buf, request, end)
 
+    def look(self) -> list[Any]:
+        """The root of views that do not derive from ``array``, for one who holds that meanwhile."""
+        way = self.way
+        if way is None:  # it was left just now
+            return []
+        with way.lock:
+            if self.root is self.array and self.array is not None:
+                self.root = np.frombuffer(self.memory[0], np.uint8)
+                self.root_count = sys.getrefcount(self.root)
+                self.count -= 1
+                way.two_roots = True
+            return [] if self.root is None else [self.root]
+
     def is_free(self) -> bool:
         """Whether nobody looks, the frame's own array being taken away."""
         return sys.getrefcount(self.array) == self.count and sys.getrefcount(self.root) == self.root_count
@@ -138,6 +151,7 @@ class Shortcut:
         began: how many frames were handed out before.
         told, times: what the driver said of each since :meth:`settle`, and when it was handed out.
         late: a buffer that a view of an earlier frame still looks at.
+        two_roots: whether views may derive from ``Slot.root``, and not from ``Slot.array``.
         torn: it ended amidst a call: the kernel has to be asked whose the buffers are.
     """
 
@@ -155,11 +169,11 @@ class Shortcut:
         self._limit = limit
         self._clocked = is_clocked(usual)
         self._born = fork.generation
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._ended = False
         self.slots: list[Slot] = [Slot(self, b, engine.memory(b.index)) for b in engine.queue.buffers]
         self.syncs = any(slot.sync for slot in self.slots)
-        self.padded = any(slot.root is not slot.array for slot in self.slots)
+        self.two_roots = any(slot.root is not slot.array for slot in self.slots)
         lane.bell = lambda: self.gone.append(BELL)
         run.stats.pending = self.settle
         fork.tell(self)
@@ -175,7 +189,7 @@ class Shortcut:
 
     def settle(self) -> None:
         """Count what was noted. Any thread."""
-        with self._lock:
+        with self.lock:
             times = self.times[:]
             if not times:
                 return
@@ -228,7 +242,7 @@ class Shortcut:
 
     def lease(self, frame: Frame) -> Lease:
         """What a frame has that outlives its turn, or is looked after by more than one thread."""
-        with self._lock:
+        with self.lock:
             if (known := frame.own_lease()) is not None:
                 return known
             slot = frame.slot
@@ -263,7 +277,7 @@ class Shortcut:
             self.lane.abandon()
             return
         self.lane.stop()
-        with self._lock:
+        with self.lock:
             ended, self._ended = self._ended, True
             if came is not None:  # also where another thread ended the way meanwhile
                 self._keep(came)
@@ -312,7 +326,7 @@ class Shortcut:
             self.lane.abandon()
         else:
             self.lane.stop()
-        with self._lock:
+        with self.lock:
             self.settle()
             self.run.stats.pending = None
             self._ended = True
@@ -358,7 +372,7 @@ def _frames(
                 yield frame
                 del frame
                 continue
-            lane, gone, slots, syncs, padded = way.lane, way.gone, way.slots, way.syncs, way.padded
+            lane, gone, slots, syncs = way.lane, way.gone, way.slots, way.syncs
             ioctl, fd, arg, wait, usual = lane.ioctl, lane.fd, lane.arg, lane.wait, way.looks
             unpack, now, count, nobody = DELIVERY.unpack_from, time.monotonic_ns, sys.getrefcount, _NOBODY
             note, note_time, qbuf, dqbuf = way.told.append, way.times.append, QBUF, DQBUF
@@ -374,7 +388,7 @@ def _frames(
                         except AttributeError:
                             break  # it has a lease of its own now
                         if count(slot.array) != slot.count or (
-                            padded and count(slot.root) != slot.root_count
+                            way.two_roots and count(slot.root) != slot.root_count
                         ):
                             if (late is None and not way.spare()) or (
                                 late is not None and not late.is_free()
