@@ -137,7 +137,11 @@ class Running:
         if lane is None:
             return None
         lane.running = running
-        self._shortcut = Shortcut(self, engine, lane, usual, limit)
+        try:
+            self._shortcut = Shortcut(self, engine, lane, usual, limit)
+        except BaseException:
+            engine.queue.end_lane(lane, self.with_the_program())
+            raise
         return self._shortcut
 
     def leave_shortcut(self) -> None:

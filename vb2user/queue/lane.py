@@ -47,7 +47,7 @@ class Lane:
         self.running: Callable[[], bool] = bool
         self._node, self._wake = node, wake
         self._reader = threading.get_ident()
-        self._left = threading.Event()
+        self._left = False
         self._lock = threading.Lock()
         self._ended = False
         self.ioctl: Callable[[int, int, Any], int] = node.in_place()
@@ -71,8 +71,8 @@ class Lane:
         self.bell()
 
     def left(self) -> None:
-        """The reader is out: whoever waits for him goes on."""
-        self._left.set()
+        """The reader is out, though he runs: whoever waits for him goes on."""
+        self._left = True
 
     def is_mine(self) -> bool:
         """Whether this is a signal handler, in the midst of the reader's own call."""
@@ -82,14 +82,17 @@ class Lane:
         """Whether another thread is in it."""
         return self._reader != threading.get_ident() and self.running()
 
-    def wait_until_left(self) -> None:
-        """After :meth:`stop`, and what ends his call: wait until the reader, another thread, is out of it."""
+    def wait_until_left(self, idle: threading.Condition) -> None:
+        """After :meth:`stop`, and what ends his call: wait until the reader, another thread, is out of it.
+
+        Args:
+            idle: its lock is held; the reader may want it.
+        """
         if self.running():
             with contextlib.suppress(ClosedError):
                 self._wake.signal()
-            # He may just have heard nothing and hand out a frame: then he tells nobody.
-            while self.running() and not self._left.wait(0.001):
-                pass
+            while self.running() and not self._left:
+                idle.wait(0.001)  # nobody notifies: he may just be handing out a frame, and suspend himself
 
     def end(self) -> None:
         """Let go of node and ``O_NONBLOCK``. Idempotent; any thread."""

@@ -296,7 +296,7 @@ class Queue(Buffers):
         if lane is not None and self._inside_its_wait():
             self._on_leave = self._renew_wake
         elif lane is not None:
-            lane.wait_until_left()
+            lane.wait_until_left(self._idle)
             self._lane = None
             lane.end()
             self._renew_wake()
