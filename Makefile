@@ -8,13 +8,13 @@ BIN := $(VENV)/bin
 HW := VB2USER_HW=1
 RUN = $(BIN)/vb2user vm run --no-vivid --probe --timeout $(if $(FEW),4200,14400)
 
-.PHONY: help setup programs demo memops test unit docs lint types hw hw-6.12 hw-6.1 compiled soak uapi man dist clean
+.PHONY: help setup programs demo memops test unit gate docs lint types hw hw-6.12 hw-6.1 compiled soak uapi man dist clean
 
 help:
 	@echo "make demo   capture through every memory type on a real kernel; results in build/demo/"
 	@echo "make memops the fifteen mem ops on all three allocators, by the kernel's own trace; results in build/memops/"
-	@echo "make test   lint, types, unit tests, ABI comparison, the site, hardware tests in kernels 6.12 and 6.1"
-	@echo "make lint | types | unit | docs | hw-6.12 | hw-6.1   parts of make test"
+	@echo "make test   lint, types, unit tests, ABI comparison, instructions per frame, the site, hardware tests in kernels 6.12 and 6.1"
+	@echo "make lint | types | unit | gate | docs | hw-6.12 | hw-6.1   parts of make test"
 	@echo "make soak   long runs of streams in a kernel: random use, unplugging, SIGKILL"
 	@echo "make dist   wheel and source distribution, in dist/"
 	@echo "make man    man pages, in build/man/"
@@ -38,7 +38,7 @@ demo: setup
 memops: setup
 	$(BIN)/python -m vb2user.harness.memops --out build/memops --kernel $(or $(KERNEL),6.12)
 
-test: lint types unit docs hw
+test: lint types unit gate docs hw
 	@echo "all of make test passed"
 
 lint: setup
@@ -50,6 +50,11 @@ types: setup
 
 unit: setup
 	VB2USER_CI=1 $(BIN)/python -m pytest tests -q
+
+# Instructions per frame, without a kernel, compared with the stored ones: "hwtests/bench/gate.py --store" when they are
+# better, or worse for a reason.
+gate: setup
+	$(BIN)/python hwtests/bench/gate.py
 
 # The site, in build/site; a dead link, a page that the navigation does not have, a name that is gone: an error.
 docs: setup

@@ -1,4 +1,4 @@
-"""The least that a Python program does for a frame, without vb2user: the floors that its cost is compared with.
+"""The least that a Python program does for a frame, without vb2user: floors for its cost.
 
 Each loop takes a node that streams and does two ioctls for a frame, with structs that are made once.
 """

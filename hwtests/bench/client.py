@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 
@@ -11,6 +12,9 @@ def main(name: str, path: str, memories: str, frames: str, buffers: str = "4") -
         from ours import CLIENTS
     else:
         from bare import CLIENTS
+    # When the collector runs must not hang on how much was imported, or whether it was compiled first.
+    gc.collect()
+    gc.freeze()
     for memory in memories.split(","):
         CLIENTS[name](path, memory, int(frames), int(buffers))
 
