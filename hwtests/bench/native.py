@@ -1,8 +1,9 @@
 """The library alone, without a virtual machine: user instructions and nanoseconds per frame over a shim.
 
 ``python hwtests/bench/native.py`` measures, prints a table and writes ``build/bench/native.json``, a list of
-``{"client", "memory", "user", "calls", "floor", "ratio", "ns"}``. Instructions are counted under qemu-user and
-repeat exactly; nanoseconds are this machine's, good for ratios alone. ``gate.py`` compares with what is stored.
+``{"client", "memory", "user", "calls", "floor", "ratio", "ns"}``. Instructions are counted under qemu-user
+and repeat exactly; nanoseconds are this machine's, good for ratios alone. ``gate.py`` compares with what is
+stored.
 """
 
 from __future__ import annotations

@@ -174,7 +174,7 @@ def test_folders_that_the_guest_replaces(tmp_path: Path) -> None:
 
 def test_the_command_line_of_virtme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vb2user.harness.programs.require", lambda name: f"/bin/{name}")
-    options = Options(cpus=3, append=("a=b",), kvm=False)
+    options = Options(cpus=3, append=("a=b",), qemu=("-icount", "shift=0"), kvm=False)
     argv = vm.virtme_command(KERNEL, options, tmp_path, tmp_path / "a,b")
     assert argv[0] == "/bin/virtme-run"
     assert "--disable-kvm" in argv
@@ -182,6 +182,7 @@ def test_the_command_line_of_virtme(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert argv[argv.index("--cpus") + 1] == "3"
     assert argv[argv.index("--kopt") + 1] == "a=b"
     assert argv[argv.index("--rwdir") + 1] == str(tmp_path)
+    assert argv.index("--qemu-opts") < argv.index("-icount") == len(argv) - 2  # the last word counts
     assert f"socket,id=vb2user,path={tmp_path}/a,,b" in argv
     assert any(a.endswith(f"mount_tag={TAG}") for a in argv)
     with pytest.raises(UsageError, match="--results"):
@@ -216,6 +217,15 @@ def test_kvm_that_lies_is_found_out(
     assert kept == [False]
     insisted = CliRunner().invoke(commands.vm, ["run", "--kvm", "--", "true"])
     assert isinstance(insisted.exception, MachineLost)
+
+
+def test_arguments_of_qemu_are_split_as_a_shell_does(machine: list[Options]) -> None:
+    args = ["run", "--no-kvm", "--qemu-opts", "-icount shift=0", "--qemu-opts=-plugin 'a b.so'", "true"]
+    assert CliRunner().invoke(commands.vm, args).exit_code == 42
+    assert machine[0].qemu == ("-icount", "shift=0", "-plugin", "a b.so")
+    wrong = CliRunner().invoke(commands.vm, ["run", "--qemu-opts", "-append 'x", "true"])
+    assert wrong.exit_code == 2
+    assert "--qemu-opts" in wrong.output
 
 
 def test_options_after_the_command_are_its_own(machine: list[Options]) -> None:

@@ -7,6 +7,7 @@ Documents and tables go to standard output, talk to standard error.
 from __future__ import annotations
 
 import contextlib
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -306,6 +307,13 @@ def _kernel_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
+def _words(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return tuple(word for value in values for word in shlex.split(value))
+    except ValueError as error:  # a quotation that does not end
+        raise click.BadParameter(str(error)) from None
+
+
 @vm.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @_kernel_option
 @click.option("--cpus", type=click.IntRange(1), default=2, show_default=True)
@@ -323,6 +331,10 @@ def _kernel_option(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--vivid/--no-vivid", default=None, help="vivid's /dev/video0 first [default: if it can be].")
 @click.option("--probe", is_flag=True, help="Build vb2probe for that kernel and load it after vivid.")
 @click.option("--append", multiple=True, metavar="PARAM", help="A further kernel parameter.")
+@click.option(
+    "--qemu-opts", "qemu", multiple=True, metavar="ARGS", callback=_words,
+    help="Further arguments of QEMU, quoted as for a shell: --qemu-opts '-icount shift=0'.",
+)  # fmt: skip
 @click.option("--env", multiple=True, metavar="NAME", help="A further environment variable to pass on.")
 @click.option("--stdin", is_flag=True, help="Pass standard input on; else the command reads /dev/null.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)

@@ -76,6 +76,7 @@ class Options:
         results: folder that the guest writes through to, exported as ``VB2USER_RESULTS``.
         kvm: hardware virtualisation; False emulates.
         append: further kernel parameters.
+        qemu: further arguments of QEMU, after all others, e.g. ``("-icount", "shift=0,sleep=off")``.
         env: names of further environment variables to pass on.
         vivid: what vivid is loaded with before the command; None for no vivid.
         vivid_required: is a guest without vivid an error, or a remark?
@@ -91,6 +92,7 @@ class Options:
     results: Path = Path("build/vm")
     kvm: bool = False
     append: tuple[str, ...] = ()
+    qemu: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
     vivid: vivid.Config | None = vivid.PRESETS["capture"]
     vivid_required: bool = False
@@ -436,7 +438,7 @@ def virtme_command(kernel: Kernel, options: Options, results: Path, channel: Pat
     # virtme-ng's own 9p has no cache, and no option for it: the same folder again, for the agent to mount.
     root = "local,id=vb2root,path=/,security_model=none,readonly=on,multidevs=remap"
     argv += ["-fsdev", root, "-device", f"virtio-9p-pci,fsdev=vb2root,mount_tag={TAG}"]
-    return argv
+    return [*argv, *options.qemu]
 
 
 @contextlib.contextmanager
