@@ -7,13 +7,13 @@
  *     {"user": [...], "kernel": [...], "others": [...], "calls": [...]}
  *
  * each with one number per frame but the first: from the frame before to this one. What runs between MARK_ENTER and
- * MARK_LEAVE (the shim) is not counted; "calls" is how often that happened.
+ * MARK_LEAVE (the shim) is not counted; "calls" is how often that happened. A MARK_PROCESS gives a line "process".
  *
  * Under qemu-user there is no kernel part. In a whole machine (one virtual processor) instructions are told apart by
  * task: the scheduler's __switch_to_asm loads the next task's stack pointer from its task_struct by the one
  * instruction of its kind, "mov disp32(%rsi),%rsp", and the address that it loads from is as good as the task's name.
- * "user" and "kernel" are those of the task that executed MARK_START, interrupts that hit it included; "others" is
- * what all other tasks execute in user mode, a client's further threads among them.
+ * "user" and "kernel" are those of the threads that executed MARK_START and MARK_FRAME, interrupts that hit them
+ * included; "others" is what all others execute in user mode, a client's further threads among them.
  *
  * Debian ships no qemu-plugin.h; what is used of the API (version 1, QEMU 4.2 and later) is declared here.
  */
@@ -63,18 +63,34 @@ static uint64_t ran_user, ran_kernel;
 
 static struct counts now;               /* the marked task's, up to the last switch or mark */
 static uint64_t seen_user, seen_kernel; /* what of ran_* is in it already */
-static uint64_t task, marked;           /* who runs, and who is measured */
+static uint64_t task;                   /* who runs */
+static uint64_t marked[8];              /* who is measured */
+static unsigned marked_count;
 static bool measuring, inside;
 
 static struct counts *frames;
 static size_t frame_count, frame_room;
 static FILE *out;
 
+static bool is_marked(void)
+{
+	for (unsigned i = 0; i < marked_count; i++)
+		if (marked[i] == task)
+			return true;
+	return false;
+}
+
+static void mark_task(void)
+{
+	if (!is_marked() && marked_count < sizeof(marked) / sizeof(*marked))
+		marked[marked_count++] = task;
+}
+
 /* Give what ran since the last time to whom it belongs. */
 static void settle(void)
 {
 	if (measuring && !inside) {
-		if (task == marked) {
+		if (is_marked()) {
 			now.user += ran_user - seen_user;
 			now.kernel += ran_kernel - seen_kernel;
 		} else {
@@ -128,7 +144,8 @@ static void on_mark(unsigned int vcpu, void *udata)
 	switch (kind) {
 	case MARK_START:
 		stop(); /* one that never got to its STREAMOFF */
-		marked = task;
+		marked_count = 0;
+		mark_task();
 		measuring = true;
 		frame_count = 0;
 		now = (struct counts){0};
@@ -137,12 +154,18 @@ static void on_mark(unsigned int vcpu, void *udata)
 		stop();
 		break;
 	case MARK_FRAME:
-		if (measuring && task == marked)
+		mark_task(); /* DQBUF may have a thread of its own */
+		if (measuring)
 			note_frame();
 		break;
 	case MARK_ENTER:
-		now.calls += task == marked;
+		now.calls += is_marked();
 		inside = true;
+		break;
+	case MARK_PROCESS:
+		stop(); /* of one that was killed */
+		fputs("\"process\"\n", out);
+		fflush(out);
 		break;
 	case MARK_AGAIN:
 		inside = true;

@@ -15,6 +15,7 @@
 #define MARK_ENTER 4 /* from here on it is not the measured program that runs */
 #define MARK_LEAVE 5 /* and now it is again */
 #define MARK_AGAIN 6 /* as MARK_ENTER, within the same call */
+#define MARK_PROCESS 7 /* a program begins */
 
 #define MARK_STRING_(x) #x
 #define MARK_STRING(x) MARK_STRING_(x)

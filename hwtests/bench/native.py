@@ -93,6 +93,7 @@ def build(out: Path = BUILD) -> None:
     for source, target, more in (
         ("count.c", "count.so", ["-shared", "-fPIC", "-fvisibility=hidden"]),
         ("shim.c", "shim.so", ["-shared", "-fPIC"]),
+        ("marks.c", "marks.so", ["-shared", "-fPIC"]),
         ("minimal.c", "minimal", []),
     ):
         made = subprocess.run(
