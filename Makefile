@@ -8,13 +8,14 @@ BIN := $(VENV)/bin
 HW := VB2USER_HW=1
 RUN = $(BIN)/vb2user vm run --no-vivid --probe --timeout $(if $(FEW),4200,14400)
 
-.PHONY: help setup programs demo memops test unit gate docs lint types hw hw-6.12 hw-6.1 compiled soak uapi man dist clean
+.PHONY: help setup programs demo memops test unit gate bench docs lint types hw hw-6.12 hw-6.1 compiled soak uapi man dist clean
 
 help:
 	@echo "make demo   capture through every memory type on a real kernel; results in build/demo/"
 	@echo "make memops the fifteen mem ops on all three allocators, by the kernel's own trace; results in build/memops/"
 	@echo "make test   lint, types, unit tests, ABI comparison, instructions per frame, the site, hardware tests in kernels 6.12 and 6.1"
 	@echo "make lint | types | unit | gate | docs | hw-6.12 | hw-6.1   parts of make test"
+	@echo "make bench  what a frame costs, in instructions, ours and others' programs; results in build/bench/"
 	@echo "make soak   long runs of streams in a kernel: random use, unplugging, SIGKILL"
 	@echo "make dist   wheel and source distribution, in dist/"
 	@echo "make man    man pages, in build/man/"
@@ -55,6 +56,15 @@ unit: setup
 # better, or worse for a reason.
 gate: setup
 	$(BIN)/python hwtests/bench/gate.py
+
+# Other people's libraries, to be compared with.
+$(VENV)/.bench: $(VENV)/.programs
+	PYTHON="$(PYTHON)" bash .ci/setup "$(VENV)" bench
+
+# Every client in a kernel whose clock counts instructions; a quarter of an hour.
+bench: setup programs $(VENV)/.bench
+	$(BIN)/python hwtests/bench/native.py
+	$(BIN)/python hwtests/bench/bench.py --kernel $(or $(KERNEL),6.12)
 
 # The site, in build/site; a dead link, a page that the navigation does not have, a name that is gone: an error.
 docs: setup

@@ -1,14 +1,13 @@
 """What runs in the virtual machine: every client, one after the other, at every size, and what became of each.
 
 Started by ``bench.py``. Writes ``runs.json`` into the results folder: a list of ``{"client", "size", "memories",
-"failed", "cpu"}`` in the order of their processes, which the plugin's lines on the host's side have, too.
+"failed"}`` in the order of their processes, which the plugin's lines on the host's side have, too.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -59,7 +58,6 @@ def run(client: str, size: str, memories: str, frames: int) -> dict[str, object]
     """One client in its process."""
     prepare(*map(int, size.split("x")))
     env = {**os.environ, "LD_PRELOAD": f"{os.environ['VB2USER_BENCH']}/marks.so", "PYTHONHASHSEED": "0"}
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     try:
         done = subprocess.run(
             command(client, size, memories, frames), env=env, capture_output=True, text=True, timeout=900
@@ -67,10 +65,8 @@ def run(client: str, size: str, memories: str, frames: int) -> dict[str, object]
         failed = "" if not done.returncode else (done.stderr.strip() or f"ended with {done.returncode}")
     except (OSError, subprocess.TimeoutExpired) as error:
         failed = str(error)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     last = failed.splitlines()[-1] if failed else ""
-    return {"client": client, "size": size, "memories": memories, "failed": last, "cpu": round(cpu, 3)}
+    return {"client": client, "size": size, "memories": memories, "failed": last}
 
 
 def main() -> None:

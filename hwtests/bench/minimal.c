@@ -1,7 +1,7 @@
 /*
  * The least that a C program does for a frame, as the measure of the others: (poll,) DQBUF, QBUF.
  *
- * Usage: minimal poll|block NODE mmap|userptr|dmabuf FRAMES [BUFFERS]. The format is the one that is set.
+ * With "copy" also memcpy of the picture, as the measure of a copy. Usage: minimal poll|block|copy NODE mmap|userptr|dmabuf FRAMES [BUFFERS]. The format is the one that is set.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -36,7 +36,10 @@ static void give_memory(int heap, struct v4l2_buffer *buffer, unsigned size)
 	}
 }
 
-static void prepare(int fd, unsigned memory, unsigned count)
+static void *mapped[64];
+static void *copy;
+
+static void prepare(int fd, unsigned memory, unsigned count, int copying)
 {
 	struct v4l2_requestbuffers request = {.count = count, .type = V4L2_BUF_TYPE_VIDEO_CAPTURE, .memory = memory};
 	struct v4l2_format format = {.type = V4L2_BUF_TYPE_VIDEO_CAPTURE};
@@ -46,12 +49,15 @@ static void prepare(int fd, unsigned memory, unsigned count)
 	must(ioctl(fd, VIDIOC_REQBUFS, &request), "VIDIOC_REQBUFS");
 	if (memory == V4L2_MEMORY_DMABUF)
 		must(heap = open("/dev/dma_heap/system", O_RDONLY | O_CLOEXEC), "/dev/dma_heap/system");
+	if (copying)
+		copy = malloc(format.fmt.pix.sizeimage);
 	for (unsigned i = 0; i < request.count; i++) {
 		struct v4l2_buffer buffer = {.index = i, .type = request.type, .memory = memory};
 
 		must(ioctl(fd, VIDIOC_QUERYBUF, &buffer), "VIDIOC_QUERYBUF");
 		if (memory == V4L2_MEMORY_MMAP) {
-			if (mmap(NULL, buffer.length, PROT_READ, MAP_SHARED, fd, buffer.m.offset) == MAP_FAILED)
+			mapped[i % 64] = mmap(NULL, buffer.length, PROT_READ, MAP_SHARED, fd, buffer.m.offset);
+			if (mapped[i % 64] == MAP_FAILED)
 				must(-1, "mmap");
 		} else {
 			give_memory(heap, &buffer, format.fmt.pix.sizeimage);
@@ -67,13 +73,13 @@ int main(int argc, char **argv)
 	long frames;
 
 	if (argc < 5)
-		return fprintf(stderr, "usage: minimal poll|block NODE mmap|userptr|dmabuf FRAMES [BUFFERS]\n"), 2;
+		return fprintf(stderr, "usage: minimal poll|block|copy NODE mmap|userptr|dmabuf FRAMES [BUFFERS]\n"), 2;
 	polling = !strcmp(argv[1], "poll");
 	memory = !strcmp(argv[3], "mmap") ? V4L2_MEMORY_MMAP
 		: !strcmp(argv[3], "userptr") ? V4L2_MEMORY_USERPTR : V4L2_MEMORY_DMABUF;
 	frames = atol(argv[4]);
 	must(fd = open(argv[2], O_RDWR | O_CLOEXEC | (polling ? O_NONBLOCK : 0)), argv[2]);
-	prepare(fd, memory, argc > 5 ? atoi(argv[5]) : 4);
+	prepare(fd, memory, argc > 5 ? atoi(argv[5]) : 4, !strcmp(argv[1], "copy"));
 	must(ioctl(fd, VIDIOC_STREAMON, &type), "VIDIOC_STREAMON");
 	for (long i = 0; i < frames; i++) {
 		struct v4l2_buffer buffer = {.type = type, .memory = memory};
@@ -84,6 +90,8 @@ int main(int argc, char **argv)
 			must(poll(&wait, 1, -1), "poll");
 		}
 		must(ioctl(fd, VIDIOC_DQBUF, &buffer), "VIDIOC_DQBUF");
+		if (copy)
+			memcpy(copy, mapped[buffer.index % 64], buffer.bytesused);
 		must(ioctl(fd, VIDIOC_QBUF, &buffer), "VIDIOC_QBUF");
 	}
 	must(ioctl(fd, VIDIOC_STREAMOFF, &type), "VIDIOC_STREAMOFF");

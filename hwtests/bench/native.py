@@ -129,14 +129,8 @@ def count(client: str, memories: tuple[str, ...] = MEMORIES, buffers: int = 4) -
 
 
 def _count(client: str, memories: tuple[str, ...], buffers: int) -> list[Result]:
-    # The last frame's interval would need one frame more.
-    wanted = command(client, ",".join(memories), WARM + COUNTED + 1, buffers)
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder, "counts")
-        # With "enhanced rep movsb" the C library copies bytewise, and each byte counts as an instruction.
-        emulator = ["qemu-x86_64", "-cpu", "max,-erms", "-plugin", f"{BUILD / 'count.so'},out={out}"]
-        _run([*emulator, "-E", f"LD_PRELOAD={BUILD / 'shim.so'}", *wanted], environment())
-        lines = [json.loads(line) for line in out.read_text().splitlines()]
+    # The first frame's interval begins with it: one frame more.
+    lines = counts(command(client, ",".join(memories), WARM + COUNTED + 1, buffers))
     if [len(line["user"]) for line in lines] != [WARM + COUNTED] * len(memories):
         raise Vb2Error(
             f"{client}: counted {[len(line['user']) for line in lines]} frames, not {WARM + COUNTED}"
@@ -151,6 +145,22 @@ def _count(client: str, memories: tuple[str, ...], buffers: int) -> list[Result]
         )
         for memory, line in zip(memories, lines, strict=True)
     ]
+
+
+def counts(wanted: list[str], shim: dict[str, str] | None = None) -> list[dict[str, list[int]]]:
+    """Run a command under the plugin and the shim: for each of its streams what was counted, frame by frame.
+
+    Args:
+        wanted: the command.
+        shim: further environment variables, as shim.c has them.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder, "counts")
+        # With "enhanced rep movsb" the C library copies bytewise, and each byte counts as an instruction.
+        emulator = ["qemu-x86_64", "-cpu", "max,-erms", "-plugin", f"{BUILD / 'count.so'},out={out}"]
+        preload = ["-E", f"LD_PRELOAD={BUILD / 'shim.so'}"]
+        _run([*emulator, *preload, *wanted], environment() | (shim or {}))
+        return [json.loads(line) for line in out.read_text().splitlines()]
 
 
 def time_natively(client: str, memory: str, frames: int = 4000, buffers: int = 4) -> float:

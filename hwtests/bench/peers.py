@@ -25,7 +25,8 @@ def qamlib(path: str, width: int, height: int, frames: int) -> None:
     """``Camera.get_frame``; the size is the one that is set."""
     import qamlib as library
 
-    with library.Camera(path, 4) as camera:
+    camera = library.Camera(path, 4)
+    with camera:
         for _ in range(frames):
             camera.get_frame(buffered=True)
 

@@ -1,8 +1,9 @@
 /*
  * A V4L2 capture node that is a preloaded library: what a program costs by itself, without a kernel behind it.
  *
- * open("/dev/vb2user-shim") gives a node with one single-planar queue: MMAP, USERPTR and DMABUF, as many buffers as
- * wanted, YUYV in any size. open("/dev/dma_heap/system") gives a heap. No frame is ever written; DQBUF hands the
+ * open("/dev/vb2user-shim") gives a node with one queue: MMAP, USERPTR and DMABUF, as many buffers as wanted, YUYV in
+ * any size (VB2USER_SHIM_SIZE=WIDTHxHEIGHT to begin with); or, with VB2USER_SHIM_PLANES=2 or 3, multi-planar NM12 or YM12.
+ * open("/dev/dma_heap/system") gives a heap. No frame is ever written; DQBUF hands the
  * buffers back in their order, with sequence numbers and timestamps that depend on nothing, so that two runs are alike
  * to the instruction.
  *
@@ -54,6 +55,7 @@ struct node {
 	unsigned count, memory, queued, first, sequence;
 	unsigned queue[MAX_BUFFERS];
 	struct v4l2_buffer buffers[MAX_BUFFERS];
+	struct v4l2_plane planes[MAX_BUFFERS][VIDEO_MAX_PLANES];
 	struct v4l2_pix_format format;
 	int memfd;
 	long since;
@@ -62,6 +64,9 @@ struct node {
 static enum kind kinds[MAX_FDS];
 static struct node *nodes[MAX_FDS];
 static bool always_ready;
+static unsigned type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+static unsigned plane_count = 1;
+static unsigned first_width = 640, first_height = 360;
 static const char *times;
 
 static int (*real_ioctl)(int, unsigned long, ...);
@@ -87,6 +92,12 @@ __attribute__((constructor)) static void begin(void)
 	real_epoll_wait = dlsym(RTLD_NEXT, "epoll_wait");
 	always_ready = getenv("VB2USER_SHIM_READY") != NULL;
 	times = getenv("VB2USER_SHIM_TIMES");
+	if (getenv("VB2USER_SHIM_SIZE"))
+		sscanf(getenv("VB2USER_SHIM_SIZE"), "%ux%u", &first_width, &first_height);
+	if (getenv("VB2USER_SHIM_PLANES")) {
+		plane_count = atoi(getenv("VB2USER_SHIM_PLANES"));
+		type = V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE;
+	}
 }
 
 static enum kind kind_of(int fd)
@@ -123,17 +134,75 @@ static void write_time(const struct node *node)
 
 /* --- the queue ---------------------------------------------------------------------------------------------------- */
 
+static bool multiplanar(void)
+{
+	return type == V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE;
+}
+
+static unsigned pixelformat(void)
+{
+	return !multiplanar() ? V4L2_PIX_FMT_YUYV : plane_count == 2 ? V4L2_PIX_FMT_NV12M : V4L2_PIX_FMT_YUV420M;
+}
+
 static void set_format(struct v4l2_pix_format *pix)
 {
-	pix->pixelformat = V4L2_PIX_FMT_YUYV;
-	pix->width = pix->width ? pix->width : 640;
-	pix->height = pix->height ? pix->height : 360;
+	pix->pixelformat = pixelformat();
+	pix->width = pix->width ? pix->width : first_width;
+	pix->height = pix->height ? pix->height : first_height;
 	pix->bytesperline = 2 * pix->width;
-	pix->sizeimage = pix->bytesperline * pix->height;
+	pix->sizeimage = pix->bytesperline * pix->height; /* with several planes there is room to round each up */
 	pix->field = V4L2_FIELD_NONE;
 	pix->colorspace = V4L2_COLORSPACE_SRGB;
 	pix->priv = V4L2_PIX_FMT_PRIV_MAGIC;
 	pix->flags = pix->ycbcr_enc = pix->quantization = pix->xfer_func = 0;
+}
+
+/* Bytes of a plane: luma, and chroma in one or two. */
+static unsigned plane_size(const struct v4l2_pix_format *pix, unsigned plane)
+{
+	unsigned luma = pix->width * pix->height;
+
+	return !plane ? luma : luma / 2 / (plane_count - 1);
+}
+
+static void answer_format(struct v4l2_format *format, struct v4l2_pix_format *own, bool keep)
+{
+	struct v4l2_pix_format pix = format->fmt.pix;
+	struct v4l2_pix_format_mplane *mp = &format->fmt.pix_mp;
+
+	if (multiplanar()) {
+		pix.width = mp->width;
+		pix.height = mp->height;
+	}
+	set_format(&pix);
+	if (keep)
+		*own = pix;
+	if (!multiplanar()) {
+		format->fmt.pix = pix;
+		return;
+	}
+	*mp = (struct v4l2_pix_format_mplane){
+		.width = pix.width, .height = pix.height, .pixelformat = pix.pixelformat, .field = pix.field,
+		.colorspace = pix.colorspace, .num_planes = plane_count,
+	};
+	for (unsigned i = 0; i < plane_count; i++) {
+		mp->plane_fmt[i].sizeimage = plane_size(&pix, i);
+		mp->plane_fmt[i].bytesperline = i && plane_count == 3 ? pix.width / 2 : pix.width;
+	}
+}
+
+/* What the program gets: the buffer, and its planes into the array that it has brought. */
+static void give(struct node *node, struct v4l2_buffer *buffer, unsigned index)
+{
+	struct v4l2_plane *planes = buffer->m.planes;
+	unsigned room = buffer->length;
+
+	*buffer = node->buffers[index];
+	if (!multiplanar())
+		return;
+	memcpy(planes, node->planes[index], (room < plane_count ? room : plane_count) * sizeof(*planes));
+	buffer->m.planes = planes;
+	buffer->length = plane_count;
 }
 
 static unsigned stride(const struct node *node)
@@ -150,12 +219,21 @@ static int allocate(struct node *node, unsigned first, unsigned count, unsigned 
 	for (unsigned i = first; i < node->count; i++)
 		node->buffers[i] = (struct v4l2_buffer){
 			.index = i,
-			.type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
+			.type = type,
 			.flags = V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC,
 			.memory = memory,
 			.length = node->format.sizeimage,
 			.m.offset = memory == V4L2_MEMORY_MMAP ? i * stride(node) : 0,
 		};
+	for (unsigned i = first; i < node->count; i++)
+		for (unsigned p = 0, offset = i * stride(node); p < plane_count; p++) {
+			unsigned size = plane_size(&node->format, p);
+
+			node->planes[i][p] = (struct v4l2_plane){.length = size, .bytesused = size};
+			if (memory == V4L2_MEMORY_MMAP)
+				node->planes[i][p].m.mem_offset = offset;
+			offset += (size + PAGE - 1) / PAGE * PAGE;
+		}
 	if (memory == V4L2_MEMORY_MMAP && node->count) {
 		if (node->memfd < 0)
 			node->memfd = memfd_create("shim", MFD_CLOEXEC);
@@ -179,12 +257,17 @@ static int queue(struct node *node, struct v4l2_buffer *buffer)
 	if (own->flags & V4L2_BUF_FLAG_QUEUED)
 		return fail(EINVAL);
 	own->flags = (own->flags & ~V4L2_BUF_FLAG_DONE) | V4L2_BUF_FLAG_QUEUED;
-	if (node->memory != V4L2_MEMORY_MMAP) {
+	if (multiplanar()) {
+		for (unsigned p = 0; p < plane_count && node->memory != V4L2_MEMORY_MMAP; p++) {
+			node->planes[buffer->index][p].m = buffer->m.planes[p].m;
+			node->planes[buffer->index][p].length = buffer->m.planes[p].length;
+		}
+	} else if (node->memory != V4L2_MEMORY_MMAP) {
 		own->m = buffer->m;
 		own->length = buffer->length;
 	}
 	node->queue[(node->first + node->queued++) % MAX_BUFFERS] = buffer->index;
-	*buffer = *own;
+	give(node, buffer, buffer->index);
 	return 0;
 }
 
@@ -209,7 +292,7 @@ static int dequeue(struct node *node, struct v4l2_buffer *buffer)
 	own->timestamp = (struct timeval){us / 1000000, us % 1000000};
 	own->field = V4L2_FIELD_NONE;
 	own->bytesused = node->format.sizeimage;
-	*buffer = *own;
+	give(node, buffer, own->index);
 	MARK(MARK_FRAME);
 	return 0;
 }
@@ -242,17 +325,17 @@ static int query_capabilities(struct v4l2_capability *caps)
 	strcpy((char *)caps->card, "vb2user bench shim");
 	strcpy((char *)caps->bus_info, "platform:shim");
 	caps->version = 6 << 16;
-	caps->device_caps = V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_STREAMING | V4L2_CAP_EXT_PIX_FORMAT;
+	caps->device_caps = (multiplanar() ? V4L2_CAP_VIDEO_CAPTURE_MPLANE : V4L2_CAP_VIDEO_CAPTURE) | V4L2_CAP_STREAMING | V4L2_CAP_EXT_PIX_FORMAT;
 	caps->capabilities = caps->device_caps | V4L2_CAP_DEVICE_CAPS;
 	return 0;
 }
 
 static int enumerate_format(struct v4l2_fmtdesc *desc)
 {
-	if (desc->index || desc->type != V4L2_BUF_TYPE_VIDEO_CAPTURE)
+	if (desc->index || desc->type != type)
 		return fail(EINVAL);
-	strcpy((char *)desc->description, "YUYV 4:2:2");
-	desc->pixelformat = V4L2_PIX_FMT_YUYV;
+	strcpy((char *)desc->description, "the one there is");
+	desc->pixelformat = pixelformat();
 	return 0;
 }
 
@@ -293,13 +376,15 @@ static int node_ioctl(struct node *node, unsigned long request, void *arg)
 	case VIDIOC_S_FMT:
 	case VIDIOC_TRY_FMT:
 	case VIDIOC_G_FMT:
-		if (format->type != V4L2_BUF_TYPE_VIDEO_CAPTURE)
+		if (format->type != type)
 			return fail(EINVAL);
-		if (request == VIDIOC_G_FMT)
+		if (request == VIDIOC_G_FMT && !multiplanar())
 			format->fmt.pix = node->format;
-		set_format(&format->fmt.pix);
-		if (request == VIDIOC_S_FMT)
-			node->format = format->fmt.pix;
+		if (request == VIDIOC_G_FMT && multiplanar()) {
+			format->fmt.pix_mp.width = node->format.width;
+			format->fmt.pix_mp.height = node->format.height;
+		}
+		answer_format(format, &node->format, request == VIDIOC_S_FMT);
 		return 0;
 	case VIDIOC_REQBUFS:
 		return request_buffers(node, arg);
@@ -308,7 +393,7 @@ static int node_ioctl(struct node *node, unsigned long request, void *arg)
 	case VIDIOC_QUERYBUF:
 		if (buffer->index >= node->count)
 			return fail(EINVAL);
-		*buffer = node->buffers[buffer->index];
+		give(node, buffer, buffer->index);
 		return 0;
 	case VIDIOC_STREAMON:
 		return stream_on(node);
