@@ -1,8 +1,9 @@
 """``make bench``: what a frame costs in a stock kernel, each client in its own process.
 
 Boots a kernel with ``-icount`` and one processor, runs ``guest.py`` in it and reads what the plugin counted.
-Writes to ``build/bench``: ``report.json`` (a list of ``{"client", "memory", "size", "user", "kernel", "ratio",
-"copies", "cpu_ns"}``), ``missing.json`` (clients that could not be measured, and why) and ``chart.png``.
+Writes to ``build/bench``: ``report.json`` (a list of ``{"client", "memory", "size", "user", "kernel",
+"ratio", "copies", "cpu_ns"}``), ``missing.json`` (clients that could not be measured, and why), ``chart.png``
+and ``streams.png``.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import charts
 import click
 import native
 from rich.console import Console
 from rich.table import Table
 
-from vb2user.errors import MissingPrerequisite, Vb2Error
+from vb2user.errors import Vb2Error
 from vb2user.harness import kernels, vivid, vm
 
 SIZES = ("640x360", "1920x1080", "3840x2160")
@@ -37,13 +39,18 @@ CLIENTS: tuple[tuple[str, str], ...] = (
     ("vb2user-timeout", ALL),
     ("vb2user-copy", ALL),
     ("asyncio-reader", ALL),
+    ("asyncio-await", ALL),
     ("vb2user-async", ALL),
+    ("vb2user-streams", "mmap"),
     ("linuxpy", "mmap"),
     ("qamlib", "mmap"),
     ("opencv", "mmap"),
     ("opencv-bgr", "mmap"),
     ("pyav", "mmap"),
 )
+#: So many streams at once, each of its own device, a frame of each in turn; at the smallest size only.
+MANY = "vb2user-streams"
+STREAMS = (1, 2, 4, 8, 16)
 WARM, COUNTED = 60, 120
 PIXEL = 2  # bytes, of YUYV
 
@@ -71,7 +78,7 @@ class Row:
     cpu_ns: float = 0.0
 
 
-def rows_of(runs: Sequence[dict[str, str]], lines: Sequence[Any]) -> tuple[list[Row], dict[str, str]]:
+def rows_of(runs: Sequence[dict[str, Any]], lines: Sequence[Any]) -> tuple[list[Row], dict[str, str]]:
     """Put what the guest ran and what the plugin counted together; and why a client is missing."""
     processes: list[list[dict[str, list[int]]]] = []
     for line in lines:
@@ -84,16 +91,14 @@ def rows_of(runs: Sequence[dict[str, str]], lines: Sequence[Any]) -> tuple[list[
     found, missing = [], {}
     for run, streams in zip(runs, processes, strict=False):
         memories = run["memories"].split(",")
+        name = f"{MANY}-{run['streams']}" if run["client"] == MANY else run["client"]
         if run["failed"] or len(streams) != len(memories):
-            missing[f"{run['client']} {run['size']}"] = run["failed"] or f"{len(streams)} streams were seen"
+            missing[f"{name} {run['size']}"] = run["failed"] or f"{len(streams)} streams were seen"
             continue
         for memory, stream in zip(memories, streams, strict=True):
-            mean = {
-                name: sum(counts[WARM:][:COUNTED]) / len(counts[WARM:][:COUNTED])
-                for name, counts in stream.items()
-            }
+            mean = {name: sum(counts[-COUNTED:]) / COUNTED for name, counts in stream.items()}
             user = mean["user"] + mean["others"]
-            found.append(Row(run["client"], memory, run["size"], user, mean["kernel"]))
+            found.append(Row(name, memory, run["size"], user, mean["kernel"]))
     return found, missing
 
 
@@ -104,11 +109,9 @@ def compare(found: list[Row]) -> None:
 
     def slope(client: str, memory: str) -> float | None:
         small, large = by.get((client, memory, smallest)), by.get((client, memory, largest))
-        return (
-            None
-            if small is None or large is None
-            else (large.user - small.user) / (_bytes(largest) - _bytes(smallest))
-        )
+        if small is None or large is None:
+            return None
+        return (large.user - small.user) / (_bytes(largest) - _bytes(smallest))
 
     copy = slope("c-copy", "mmap")
     for row in found:
@@ -125,15 +128,29 @@ def _bytes(size: str) -> int:
     return PIXEL * width * height
 
 
+def jobs(clients: Sequence[tuple[str, str]], sizes: Sequence[str]) -> list[dict[str, Any]]:
+    """What the guest is to run, in its order."""
+    frames = WARM + COUNTED + 1
+    made: list[dict[str, Any]] = []
+    for size in sizes:
+        for client, memories in clients:
+            job = {"client": client, "size": size, "memories": memories, "frames": frames, "streams": 1}
+            if client != MANY:
+                made.append(job)
+            elif size == sizes[0]:  # each stream warms up by itself
+                made += [job | {"streams": n, "frames": n * WARM + COUNTED + 1} for n in STREAMS]
+    return made
+
+
 def measure(
     kernel: str, clients: Sequence[tuple[str, str]], sizes: Sequence[str], timeout: float
 ) -> list[Any]:
     """Boot, run, and return what the guest ran, and the plugin's lines."""
     results = native.BUILD / "vm"
     results.mkdir(parents=True, exist_ok=True)
-    frames = WARM + COUNTED + 1
-    jobs = [{"client": c, "size": s, "memories": m, "frames": frames} for s in sizes for c, m in clients]
-    (results / "jobs.json").write_text(json.dumps(jobs))
+    wanted = jobs(clients, sizes)
+    (results / "jobs.json").write_text(json.dumps(wanted))
+    devices = max(job["streams"] for job in wanted)
     counts = native.BUILD / "counts.json"
     os.environ["VB2USER_BENCH"] = str(native.BUILD)
     os.environ["PYTHONPATH"] = str(native.ROOT)
@@ -143,7 +160,7 @@ def measure(
         timeout=timeout,
         results=results,
         env=("PYTHONPATH",),
-        vivid=vivid.PRESETS["capture"],
+        vivid=vivid.Config((vivid.InstanceConfig(("video-cap",)),) * devices),
         vivid_required=True,
         # An instruction is a nanosecond, and an idle machine's clock jumps to its next timer.
         qemu=(
@@ -175,31 +192,11 @@ def show(found: Sequence[Row]) -> None:
 
 
 def chart(found: Sequence[Row], path: Path, size: str) -> None:
-    """User and kernel instructions as bars, on a logarithmic axis. MissingPrerequisite without matplotlib."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingPrerequisite(
-            "matplotlib is not installed", remedy="pip install 'vb2user[plot]'"
-        ) from None
-    rows = [r for r in found if r.size == size and (r.memory == "mmap" or r.client == "vb2user")]
-    names = [r.client if r.memory == "mmap" else f"{r.client} {r.memory}" for r in rows]
-    figure = Figure(figsize=(8, 0.42 * len(rows) + 1.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    places = range(len(rows))
-    axes.barh([p - 0.2 for p in places], [r.user for r in rows], 0.38, label="user", color="#3b6ea5")
-    axes.barh([p + 0.2 for p in places], [r.kernel for r in rows], 0.38, label="kernel", color="#c9a227")
-    for place, r in zip(places, rows, strict=True):
-        axes.text(r.user * 1.1, place - 0.2, f"{r.user:,.0f}", va="center", fontsize=8)
-    axes.set_yticks(list(places), names)
-    axes.invert_yaxis()
-    axes.set_xscale("log")
-    axes.set_xlabel(f"instructions per frame, {size.replace('x', ' x ')} YUYV")
-    axes.legend(loc="lower right")
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=120)
+    """A bar for each client, and for each memory type of ours."""
+    rows = [r for r in found if r.size == size and not r.client.startswith(MANY)]
+    rows = [r for r in rows if r.memory == "mmap" or r.client == "vb2user"]
+    named = [(r.client if r.memory == "mmap" else f"{r.client} {r.memory}", r.user, r.kernel) for r in rows]
+    charts.bars(named, path, f"instructions per frame, {size.replace('x', ' x ')} YUYV")
 
 
 @click.command()
@@ -225,6 +222,13 @@ def main(kernel: str, sizes: tuple[str, ...], names: tuple[str, ...], timeout: f
     show(found)
     for name, why in absent.items():
         print(f"not measured: {name}: {why}")
+    streams = {r.client.removeprefix(f"{MANY}-"): r for r in found if r.client.startswith(MANY)}
+    if streams:
+        both = {
+            "user": {n: r.user for n, r in streams.items()},
+            "kernel": {n: r.kernel for n, r in streams.items()},
+        }
+        charts.lines(both, out / "streams.png", "streams at once", "instructions per frame")
     chart(found, out / "chart.png", "1920x1080" if "1920x1080" in (sizes or SIZES) else sizes[0])
     print(f"written to {out}: report.json, missing.json, chart.png")
 

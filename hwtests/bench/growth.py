@@ -12,12 +12,10 @@ import os
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
+import charts
 import click
 import native
-
-from vb2user.errors import MissingPrerequisite
 
 #: What is varied: the values, and those of everything else.
 AXES: dict[str, tuple[str, ...]] = {
@@ -87,28 +85,6 @@ def measure(axes: Iterable[str]) -> Counted:
     return result
 
 
-def plot(axis: str, lines: dict[str, dict[str, float]], path: Path) -> None:
-    """One plot. MissingPrerequisite without matplotlib."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingPrerequisite(
-            "matplotlib is not installed", remedy="pip install 'vb2user[plot]'"
-        ) from None
-    figure = Figure(figsize=(6, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    for memory, values in lines.items():
-        axes.plot(list(values), list(values.values()), marker="o", label=memory)
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel(LABELS[axis])
-    axes.set_ylabel("user instructions per frame")
-    axes.legend(loc="lower right")
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=120)
-
-
 @click.command()
 @click.option("--axis", "axes", multiple=True, type=click.Choice(list(AXES)), help="Only these.")
 def main(axes: tuple[str, ...]) -> None:
@@ -120,7 +96,7 @@ def main(axes: tuple[str, ...]) -> None:
     found = measure(axes or AXES)
     (native.BUILD / "growth.json").write_text(json.dumps(found, indent=1) + "\n")
     for axis, lines in found.items():
-        plot(axis, lines, native.BUILD / f"growth-{axis}.png")
+        charts.lines(lines, native.BUILD / f"growth-{axis}.png", LABELS[axis], "user instructions per frame")
         for memory, values in lines.items():
             first = next(iter(values.values()))
             said = ", ".join(f"{value}: {user:,.0f} ({user / first:.2f})" for value, user in values.items())

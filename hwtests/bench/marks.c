@@ -8,6 +8,7 @@
 #include <dlfcn.h>
 #include <linux/videodev2.h>
 #include <stdarg.h>
+#include <stdlib.h>
 
 #include "marks.h"
 
@@ -16,6 +17,7 @@ static int (*real_ioctl)(int, unsigned long, ...);
 __attribute__((constructor)) static void begin(void)
 {
 	real_ioctl = dlsym(RTLD_NEXT, "ioctl");
+	unsetenv("LD_PRELOAD"); /* what the program starts is not the program */
 	MARK(MARK_PROCESS);
 }
 

@@ -49,8 +49,6 @@ static void prepare(int fd, unsigned memory, unsigned count, int copying)
 	must(ioctl(fd, VIDIOC_REQBUFS, &request), "VIDIOC_REQBUFS");
 	if (memory == V4L2_MEMORY_DMABUF)
 		must(heap = open("/dev/dma_heap/system", O_RDONLY | O_CLOEXEC), "/dev/dma_heap/system");
-	if (copying)
-		copy = malloc(format.fmt.pix.sizeimage);
 	for (unsigned i = 0; i < request.count; i++) {
 		struct v4l2_buffer buffer = {.index = i, .type = request.type, .memory = memory};
 
@@ -64,6 +62,8 @@ static void prepare(int fd, unsigned memory, unsigned count, int copying)
 		}
 		must(ioctl(fd, VIDIOC_QBUF, &buffer), "VIDIOC_QBUF");
 	}
+	if (copying)
+		copy = malloc(format.fmt.pix.sizeimage);
 }
 
 int main(int argc, char **argv)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import vb2user
 
@@ -46,7 +47,18 @@ def awaited(path: str, memory: str, frames: int, buffers: int) -> None:
     asyncio.run(main())
 
 
+def streams(path: str, memory: str, frames: int, buffers: int) -> None:
+    """Several devices at once, comma by comma: a frame of each in turn, so many in all."""
+    with contextlib.ExitStack() as stack:
+        cameras = [stack.enter_context(vb2user.open(one)) for one in path.split(",")]
+        loops = [iter(stack.enter_context(cam.stream(memory=memory, buffers=buffers))) for cam in cameras]
+        for _ in range(-(-frames // len(loops))):
+            for loop in loops:
+                next(loop).array  # noqa: B018
+
+
 CLIENTS = {
+    "vb2user-streams": streams,
     "vb2user": array,
     "vb2user-timeout": timed,
     "vb2user-unseen": unseen,

@@ -1,4 +1,4 @@
-"""Other people's libraries, as their users write it: each takes frames of the size that was asked for, and looks.
+"""Other people's libraries, as their users write it: each takes frames of the size that was asked for.
 
 A client whose library is not installed, or cannot do it, raises; the report then says so.
 """

@@ -63,6 +63,16 @@ def test_processes_that_the_plugin_did_not_see_are_an_error(bench: ModuleType) -
         bench.rows_of([run("c-poll")], [])
 
 
+def test_many_streams_warm_up_each(bench: ModuleType) -> None:
+    wanted = bench.jobs([("c-poll", "mmap"), (bench.MANY, "mmap")], bench.SIZES)
+    assert [j["size"] for j in wanted if j["client"] == "c-poll"] == list(bench.SIZES)
+    many = [j for j in wanted if j["client"] == bench.MANY]
+    assert [j["streams"] for j in many] == list(bench.STREAMS)
+    assert all(j["frames"] == j["streams"] * bench.WARM + bench.COUNTED + 1 for j in many)
+    found, _ = bench.rows_of([run(bench.MANY) | {"streams": 4}], ["process", stream(bench, 10)])
+    assert found[0].client == "vb2user-streams-4"
+
+
 def test_ratio_and_copies(bench: ModuleType) -> None:
     small, large = bench.SIZES[0], bench.SIZES[-1]
     grown = 2 * (3840 * 2160 - 640 * 360)
