@@ -61,9 +61,10 @@ gate: setup
 $(VENV)/.bench: $(VENV)/.programs
 	PYTHON="$(PYTHON)" bash .ci/setup "$(VENV)" bench
 
-# Every client in a kernel whose clock counts instructions; a quarter of an hour.
+# Every client in a kernel whose clock counts instructions; some 25 minutes in all.
 bench: setup programs $(VENV)/.bench
 	$(BIN)/python hwtests/bench/native.py
+	$(BIN)/python hwtests/bench/growth.py
 	$(BIN)/python hwtests/bench/bench.py --kernel $(or $(KERNEL),6.12)
 
 # The site, in build/site; a dead link, a page that the navigation does not have, a name that is gone: an error.
