@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import itertools
 import os
 import threading
@@ -10,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fakes_controls import TellingSystem
 from fakes_vb2 import FakeHeap, FakeVideo, Vb2System
 from forks import in_child
 from hypothesis import given, settings
@@ -18,7 +21,7 @@ from hypothesis import strategies as st
 from vb2user.capture.camera import Camera
 from vb2user.capture.frame import Frame
 from vb2user.capture.stream import Stream
-from vb2user.errors import ClosedError, StateError
+from vb2user.errors import ClosedError, StateError, StreamTimeout
 from vb2user.uapi import kernel
 
 WAIT = 20  # seconds until what hangs is a failure
@@ -204,7 +207,7 @@ SCRIPT = st.lists(
 
 def go(script: list[tuple[int, bool, str]], policies: dict[str, Any], loop: Callable[..., Any]) -> Any:
     """What a program sees that does this."""
-    system = Vb2System()
+    system = TellingSystem()
     node = system.nodes["/dev/video0"] = FakeVideo(system)
     system.nodes["/dev/dma_heap/system"] = FakeHeap(system)
     node.jumps.extend(jump for jump, _, _ in script)
@@ -245,6 +248,20 @@ def one_by_one(stream: Stream) -> Any:
         yield stream.next_frame()
 
 
+def in_tasks(stream: Stream) -> Any:
+    with contextlib.closing(asyncio.new_event_loop()) as loop:
+
+        async def begin() -> Any:
+            return aiter(stream)
+
+        async def step() -> Frame:
+            return await asyncio.wait_for(anext(frames), WAIT)
+
+        frames = loop.run_until_complete(begin())
+        while True:
+            yield loop.run_until_complete(step())
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     SCRIPT, st.sampled_from(["skip", "yield"]), st.sampled_from(["skip", "yield"]), st.sampled_from([None, 5])
@@ -253,10 +270,12 @@ def test_nobody_sees_a_difference(
     script: list[tuple[int, bool, str]], on_error: str, on_gap: str, timeout: float | None
 ) -> None:
     policies = {"on_error": on_error, "on_gap": on_gap, "timeout": timeout}
-    short, long = go(script, policies, iter), go(script, policies, one_by_one)
-    assert len(short) == len(long)
-    for a, b in zip(short, long, strict=True):
-        assert np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b
+    long = go(script, policies, one_by_one)
+    for loop in (iter, in_tasks):
+        short = go(script, policies, loop)
+        assert len(short) == len(long)
+        for a, b in zip(short, long, strict=True):
+            assert np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b
 
 
 def test_closed_by_another_thread(cam: Camera, node: FakeVideo, vb2: Vb2System) -> None:
@@ -300,6 +319,40 @@ def test_ctrl_c_at_any_moment(cam: Camera, vb2: Vb2System) -> None:
                 numbers = [stream.next_frame().sequence for _ in range(20)]
                 assert numbers == sorted(numbers)
                 assert stream.engine.queued == 3
+
+
+def test_async_for_waits_in_the_event_loop_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither poll nor a DQBUF that waits; what is cancelled comes to the next who asks."""
+
+    async def main() -> None:
+        frames = aiter(stream)
+        while not is_short(await anext(frames)):
+            pass
+        for _ in range(20):
+            before = len(vb2.calls)
+            frame = await anext(frames)
+            assert int(frame.array[0, 0]) == frame.sequence
+            assert vb2.calls[before:] == ["VIDIOC_QBUF", "VIDIOC_DQBUF"]
+        node.auto = False
+        while node.done:
+            frame = await anext(frames)
+        last = frame.sequence
+        waits = asyncio.ensure_future(anext(frames))
+        await asyncio.sleep(0)
+        waits.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waits
+        with pytest.raises(StreamTimeout):
+            await stream.anext_frame(timeout=0)
+        node.auto = True
+        assert (await anext(frames)).sequence == last + 1
+        assert (await stream.anext_frame()).sequence == last + 2
+
+    vb2 = TellingSystem()
+    node = vb2.nodes["/dev/video0"] = FakeVideo(vb2)
+    monkeypatch.setattr(kernel, "system", vb2)
+    with Camera("/dev/video0") as cam, cam.stream() as stream:
+        asyncio.run(asyncio.wait_for(main(), WAIT))
 
 
 def test_a_forked_child(cam: Camera) -> None:

@@ -118,7 +118,9 @@ class Running:
 
     # -- the short way ------------------------------------------------------------------------------
 
-    def shortcut(self, timeout: float | None, limit: int, running: Callable[[], bool]) -> Shortcut | None:
+    def shortcut(
+        self, timeout: float | None, limit: int, running: Callable[[], bool], *, waits: bool
+    ) -> Shortcut | None:
         """The short way, for this thread; None: not now."""
         usual, engine = self._usual, self.engine
         if self._good < self._patience or usual is None or self._latest or self._ready:
@@ -133,7 +135,7 @@ class Running:
             return None
         from vb2user.capture.shortcut import Shortcut
 
-        lane = engine.queue.lane(timeout)
+        lane = engine.queue.lane(timeout, waits=waits)
         if lane is None:
             return None
         lane.running = running
@@ -182,6 +184,10 @@ class Running:
         """:meth:`wait` for a task of asyncio."""
         if self._ready:
             return None
+        return await self.waiter().next(_left(deadline))
+
+    def waiter(self) -> Waiter:
+        """Who waits in the event loop that runs."""
         waiter = self._waiter
         if waiter is None or not waiter.is_here():
             from vb2user.capture.waiter import Waiter
@@ -189,7 +195,7 @@ class Running:
             if waiter is not None:
                 waiter.leave()
             waiter = self._waiter = Waiter(self._name, self.engine, self.keep)
-        return await waiter.next(_left(deadline))
+        return waiter
 
     def take(self, d: Delivery | None) -> Frame | None:
         """What becomes of a delivery (None: of one that came before): a frame, or None: it is left out."""

@@ -123,7 +123,7 @@ class Slot:
         return sys.getrefcount(self.array) == self.count and sys.getrefcount(self.root) == self.root_count
 
 
-def _is_running(generator: weakref.ref[Generator[Frame, None, None]]) -> bool:
+def _is_running(generator: weakref.ref[Generator[Any, None, None]]) -> bool:
     made = generator()
     return made is not None and bool(made.gi_running)  # type: ignore[attr-defined]
 
@@ -343,18 +343,18 @@ class Shortcut:
                 slot.frame.take()
 
 
-def loop(stream: Stream) -> Iterator[Frame]:
-    """``for frame in stream``."""
-    me: list[weakref.ref[Generator[Frame, None, None]]] = []
-    made = _frames(stream, me)
+def loop(stream: Stream, *, asynchronous: bool = False) -> Iterator[Any]:
+    """``for frame in stream``; for ``async for`` see :mod:`vb2user.capture.asyncloop`."""
+    me: list[weakref.ref[Generator[Any, None, None]]] = []
+    made = _frames(stream, me, asynchronous=asynchronous)
     me.append(weakref.ref(made))
     return made
 
 
 def _frames(
-    stream: Stream, me: list[weakref.ref[Generator[Frame, None, None]]]
-) -> Generator[Frame, None, None]:
-    """Both ways.
+    stream: Stream, me: list[weakref.ref[Generator[Any, None, None]]], *, asynchronous: bool
+) -> Generator[Any, None, None]:
+    """Both ways; in ``asynchronous``, None is where the long way is to be gone, a Waiter where to wait.
 
     All of a short turn stands here: each call of a function, and each step through another generator, would
     cost more than what is done in it.
@@ -364,8 +364,8 @@ def _frames(
     try:
         while not stream.exhausted:
             try:
-                way = stream.shortcut(lambda: _is_running(me[0]))
-                frame: Any = stream.next_frame() if way is None else None
+                way = stream.shortcut(lambda: _is_running(me[0]), waits=not asynchronous)
+                frame: Any = None if way is not None or asynchronous else stream.next_frame()
             except StreamStopped:
                 if stream.started:
                     raise
@@ -406,6 +406,10 @@ def _frames(
                             slot = None
                     if wait is not None and not wait():
                         break
+                    if asynchronous:
+                        yield way.run.waiter()
+                        if gone and way.is_over():
+                            break
                     ioctl(fd, dqbuf, arg)
                     index, looks, _, sequence = told = unpack(arg)
                     if sequence != expected or looks != usual:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from vb2user.capture.engine import Engine
-from vb2user.capture.flow import Flow
+from vb2user.capture.flow import AsyncLoop, Flow
 from vb2user.capture.frame import Frame
 from vb2user.capture.judge import Judge
 from vb2user.capture.layout import Layout
@@ -29,6 +29,7 @@ from vb2user.uapi import calls, fork
 if TYPE_CHECKING:
     from vb2user.capture.reconnect import Reconnect
     from vb2user.capture.shortcut import Shortcut
+    from vb2user.capture.waiter import Waiter
 
 
 class Stream(Flow[Frame]):
@@ -215,10 +216,28 @@ class Stream(Flow[Frame]):
 
         return loop(self)
 
-    def shortcut(self, running: Callable[[], bool]) -> Shortcut | None:
-        """The short way, if it can be gone now; ``running``: is the one who goes it, or suspended?"""
+    def __aiter__(self) -> AsyncLoop[Frame]:
+        from vb2user.capture.asyncloop import AsyncFrames
+
+        return AsyncFrames(self)
+
+    def shortcut(self, running: Callable[[], bool], *, waits: bool) -> Shortcut | None:
+        """The short way, if it can be gone now.
+
+        Args:
+            running: whether the generator that goes it runs, or is suspended.
+            waits: whether it waits there; else an event loop does.
+        """
         self._check_process()
-        return self._run.shortcut(self._timeout, self.limit, running)
+        return self._run.shortcut(self._timeout, self.limit, running, waits=waits)
+
+    async def ready(self, waiter: Waiter) -> None:
+        """Wait by this for the next frame of the short way. StreamTimeout."""
+        try:
+            await waiter.ready(self._timeout)
+        except StreamTimeout:
+            self.stats.timeouts += 1
+            raise
 
     async def _anext(self) -> Frame:
         return await self.anext_frame()

@@ -44,17 +44,44 @@ class Waiter:
         #: What the future is done for. An error in the future itself would be kept by it, and so by the event
         #: loop's handle of this very step: and with it the frames it came through, the stream among them.
         self._came: Delivery | Exception | None = None
+        #: Whether the callback only tells that there is something.
+        self._tells = False
+        self._told_nobody = False
 
     def is_here(self) -> bool:
         """Whether it waits in the loop that runs."""
         return asyncio.get_running_loop() is self.loop
 
+    async def ready(self, timeout: float | None) -> None:
+        """Until there is something to be had, or the engine ends: whoever waits takes it himself.
+
+        StreamTimeout; StateError: another task waits.
+        """
+        if self._future is not None:
+            raise self._taken_by_another()
+        self._tells = True
+        self._future = future = self.loop.create_future()
+        timer = None if timeout is None else self.loop.call_later(timeout, self._late, future)
+        try:
+            if not self._watched:
+                self.loop.add_reader(self._fd, self._ready)
+                self._watched = True
+            await future
+        finally:
+            self._future = None
+            self._tells = False
+            if timer is not None:
+                timer.cancel()
+        if self._came is not None:
+            self._taken()
+
+    def _taken_by_another(self) -> StateError:
+        return StateError(f"{self._name}: another task waits for this stream", remedy="let one task read it")
+
     async def next(self, timeout: float | None) -> Delivery:
         """The next delivery. StreamTimeout, StreamStopped, DeviceGone, … as :meth:`Engine.next`."""
         if self._future is not None:
-            raise StateError(
-                f"{self._name}: another task waits for this stream", remedy="let one task read it"
-            )
+            raise self._taken_by_another()
         timer = None
         try:
             self._future = future = self.loop.create_future()
@@ -87,8 +114,16 @@ class Waiter:
     def _ready(self) -> None:
         future = self._future
         if future is None or future.done():
-            # Nobody waits: what is ready stays with the driver until somebody does.
-            self._unwatch()
+            # Nobody waits: what is ready stays with the driver until somebody does. But who was told just now
+            # takes it a moment later.
+            if not self._told_nobody:
+                self._told_nobody = True
+            else:
+                self._unwatch()
+            return
+        self._told_nobody = False
+        if self._tells:
+            future.set_result(None)
             return
         try:
             delivery = self._engine.try_next()
@@ -140,4 +175,7 @@ class Waiter:
         self._unwatch()
         self._readiness.close()
         if self._future is not None and not self._future.done():
+            if self._tells:
+                self._future.set_result(None)
+                return
             self._tell(self._future, StreamStopped(f"{self._name}: the stream was closed"))

@@ -31,6 +31,7 @@ class Lane:
         wake: by what another thread ends a wait of poll(2).
         timeout: seconds to wait for each frame; None: for ever, by a blocking DQBUF where nobody else relies
             upon the node's ``O_NONBLOCK``.
+        waits: whether it is here that one waits; else DQBUF says EAGAIN.
 
     Attributes:
         ioctl, fd: ``ioctl(fd, request, struct)``; ``fd`` is valid until :meth:`end`.
@@ -40,7 +41,7 @@ class Lane:
         running: whether the reader may be in a call.
     """
 
-    def __init__(self, node: Fd, arg: BufferArg, wake: Fd, timeout: float | None) -> None:
+    def __init__(self, node: Fd, arg: BufferArg, wake: Fd, timeout: float | None, *, waits: bool) -> None:
         self.arg = arg.raw
         self.wait: Callable[[], bool] | None = None
         self.bell: Callable[[], object] = bool
@@ -56,7 +57,7 @@ class Lane:
             undo.callback(node.unpin)
             wake_fd = wake.pin()
             undo.callback(wake.unpin)
-            if timeout is not None or not node.block(1):
+            if waits and (timeout is not None or not node.block(1)):
                 self.wait = self._poll(node, wake_fd, timeout)
             undo.pop_all()
 

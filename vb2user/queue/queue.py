@@ -188,7 +188,7 @@ class Queue(Buffers):
 
     # -- the short way ------------------------------------------------------------------------------
 
-    def lane(self, timeout: float | None) -> Lane | None:
+    def lane(self, timeout: float | None, *, waits: bool = True) -> Lane | None:
         """The short way of a capture queue, for the one thread that reads; None: not now.
 
         Until :meth:`end_lane` nobody else dequeues.
@@ -197,7 +197,7 @@ class Queue(Buffers):
             if not self._streaming or self._lane is not None or self._reader is not None:
                 return None
             assert self._wake is not None
-            self._lane = Lane(self._node, self._dq, self._wake, timeout)
+            self._lane = Lane(self._node, self._dq, self._wake, timeout, waits=waits)
             self._queued -= 1  # one is with the reader, mostly
             return self._lane
 
