@@ -355,6 +355,31 @@ def test_async_for_waits_in_the_event_loop_alone(monkeypatch: pytest.MonkeyPatch
         asyncio.run(asyncio.wait_for(main(), WAIT))
 
 
+def test_async_for_is_not_woken_by_the_frame_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When a task is told of a frame, its event loop has seen the node ready twice before that is taken."""
+
+    async def main() -> int:
+        frames, short = aiter(stream), 0
+        loop = asyncio.get_running_loop()
+        for _ in range(40):
+            loop.call_later(0.001, node.complete)  # one at a time, as cameras do it
+            short += is_short(await anext(frames))
+        return short
+
+    vb2 = TellingSystem()
+    node = vb2.nodes["/dev/video0"] = FakeVideo(vb2, auto=False)
+    monkeypatch.setattr(kernel, "system", vb2)
+    real = node.complete
+
+    def complete(count: int = 1) -> None:
+        real(count)
+        vb2.refresh()
+
+    node.complete = complete  # type: ignore[method-assign]
+    with Camera("/dev/video0") as cam, cam.stream() as stream:
+        assert asyncio.run(asyncio.wait_for(main(), WAIT)) > 30
+
+
 def test_a_forked_child(cam: Camera) -> None:
     with cam.stream() as stream:
         frames, frame = first_short(stream)

@@ -46,7 +46,7 @@ class Waiter:
         self._came: Delivery | Exception | None = None
         #: Whether the callback only tells that there is something.
         self._tells = False
-        self._told_nobody = False
+        self._told = False
 
     def is_here(self) -> bool:
         """Whether it waits in the loop that runs."""
@@ -112,17 +112,17 @@ class Waiter:
             del came  # no circle of the error and this frame
 
     def _ready(self) -> None:
+        if self._told:
+            # The loop looked once more before the one who was told had his turn: this is of the same frame.
+            self._told = False
+            return
         future = self._future
         if future is None or future.done():
-            # Nobody waits: what is ready stays with the driver until somebody does. But who was told just now
-            # takes it a moment later.
-            if not self._told_nobody:
-                self._told_nobody = True
-            else:
-                self._unwatch()
+            # Nobody waits: what is ready stays with the driver until somebody does.
+            self._unwatch()
             return
-        self._told_nobody = False
         if self._tells:
+            self._told = True
             future.set_result(None)
             return
         try:
