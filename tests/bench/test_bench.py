@@ -90,6 +90,5 @@ def test_ratio_and_copies(bench: ModuleType) -> None:
 
 
 def test_the_chart_is_a_picture(bench: ModuleType, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     bench.chart([bench.Row("c-poll", "mmap", "640x360", 100, 900)], tmp_path / "x.png", "640x360")
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")

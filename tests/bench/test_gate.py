@@ -74,8 +74,8 @@ def test_what_is_stored_is_what_the_gate_counts(gate, native):
 
 
 def test_the_mark_is_the_nop_that_the_plugin_looks_for(tmp_path):
-    if shutil.which("cc") is None or shutil.which("objdump") is None:
-        pytest.skip("no compiler")
+    assert shutil.which("cc"), "cc is not installed; run: sudo apt-get install gcc"
+    assert shutil.which("objdump"), "objdump is not installed; run: sudo apt-get install binutils"
     source = tmp_path / "mark.c"
     source.write_text('#include "marks.h"\nint main(void) { MARK(MARK_FRAME); return 0; }\n')
     subprocess.run(["cc", "-c", f"-I{BENCH}", "-o", tmp_path / "mark.o", source], check=True)

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from vb2user.capture.camera import Camera
 from vb2user.capture.frame import Frame
 from vb2user.capture.stream import Stream
-from vb2user.errors import ClosedError, StateError, StreamTimeout
+from vb2user.errors import BuffersHeld, ClosedError, StateError, StreamTimeout
+from vb2user.queue.queue import Queue
 from vb2user.uapi import kernel
 
 WAIT = 20  # seconds until what hangs is a failure
@@ -93,15 +94,17 @@ def test_it_does_not_block_where_others_rely_upon_that(cam: Camera, vb2: Vb2Syst
 
 
 @pytest.mark.parametrize("how", [{}, {"memory": "dmabuf"}, {"buffers": 2}, {"buffers": 1}], ids=str)
-def test_a_view_in_a_variable_of_the_loop(cam: Camera, how: dict[str, Any]) -> None:
+def test_a_view_in_a_variable_of_the_loop(cam: Camera, node: FakeVideo, how: dict[str, Any]) -> None:
     before: np.ndarray | None = None
     short = 0
-    for frame in cam.stream(count=60, **how):
+    stream = cam.stream(count=60, **how)
+    for frame in stream:
+        assert stream.stats.queued == len(node.queued) + len(node.done)
         if before is not None:  # nobody wrote into it, for it still was looked at
             assert int(before.min()) == int(before.max()) == frame.sequence - 1
         before = frame.array
         short += is_short(frame)
-    assert short > 30 or how
+    assert short > 30 or "buffers" in how  # with two of them the driver would have none meanwhile
 
 
 def test_views_that_are_kept_never_change(cam: Camera) -> None:
@@ -125,6 +128,8 @@ def test_a_frame_that_was_kept_is_not_woken(cam: Camera) -> None:
             assert old.released
             with pytest.raises(ClosedError, match="was released"):
                 old.array  # noqa: B018
+            with pytest.raises(ClosedError, match="was released"):
+                old.hold()
     assert [frame.sequence for frame in kept] == list(range(60))
     assert sum(map(is_short, kept)) > 30
 
@@ -234,6 +239,7 @@ def go(script: list[tuple[int, bool, str]], policies: dict[str, Any], loop: Call
                 del kept[:-3], frame
             stats = stream.stats
             counted = [stats.frames, stats.drops, stats.gaps, stats.repeats, stats.errors, stats.discarded]
+            counted += [stats.queued, stats.buffers]
             seen.append((*counted, stats.last_ns, stats.first_ns, stats.rate))
             kept.clear()
             frames.close()
@@ -303,6 +309,38 @@ def test_closed_by_another_thread(cam: Camera, node: FakeVideo, vb2: Vb2System) 
     assert "poll" not in vb2.calls[before:]
 
 
+def test_closed_by_a_signal_handler(cam: Camera, vb2: Vb2System) -> None:
+    """It comes in the midst of the loop's own calls: nobody can wait until those are over."""
+    for how in ({}, {"timeout": 5}):
+        for ahead in range(3):
+            stream = cam.stream(**how).start()
+            frames, _ = first_short(stream)
+            vb2.before(len(vb2.calls) + ahead, stream.close)
+            assert len(list(frames)) <= 1
+            assert not stream.started
+            assert vb2.leaks() == {"FakeVideo": 1}
+
+
+def test_ctrl_c_before_there_is_a_way(cam: Camera, vb2: Vb2System, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Queue.lane
+
+    def lane(queue: Queue, *args: Any, **more: Any) -> Any:
+        real(queue, *args, **more)
+        raise KeyboardInterrupt  # nobody has seen what it gave
+
+    (file,) = [f for f in vb2.files.values() if f.node is vb2.nodes["/dev/video0"]]
+    with cam.stream() as stream:
+        monkeypatch.setattr(Queue, "lane", lane)
+        with pytest.raises(KeyboardInterrupt):
+            list(itertools.islice(iter(stream), WARM))
+        assert file.flags & os.O_NONBLOCK
+        monkeypatch.setattr(Queue, "lane", real)
+        frames, _ = first_short(stream)
+        assert stream.stats.drops == 0
+        frames.close()
+        assert stream.engine.queued == 3
+
+
 def test_ctrl_c_at_any_moment(cam: Camera, vb2: Vb2System) -> None:
     """Every buffer is the driver's or the program's afterwards, and the stream goes on."""
 
@@ -352,6 +390,57 @@ def test_async_for_waits_in_the_event_loop_alone(monkeypatch: pytest.MonkeyPatch
     node = vb2.nodes["/dev/video0"] = FakeVideo(vb2)
     monkeypatch.setattr(kernel, "system", vb2)
     with Camera("/dev/video0") as cam, cam.stream() as stream:
+        asyncio.run(asyncio.wait_for(main(), WAIT))
+
+
+def test_a_task_goes_on_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop in a ``with`` block: the program mends what was wrong, and goes on with the same loop."""
+
+    async def main() -> None:
+        frames, held = aiter(stream), []
+        for _ in range(3):
+            held.append((await anext(frames)).hold())
+        for _ in range(3):
+            with pytest.raises(BuffersHeld):
+                await anext(frames)
+        for frame in held:
+            frame.release()
+        last = held[-1].sequence
+        assert [(await anext(frames)).sequence - last for _ in range(20)] == list(range(1, 21))
+
+    vb2 = TellingSystem()
+    vb2.nodes["/dev/video0"] = FakeVideo(vb2)
+    monkeypatch.setattr(kernel, "system", vb2)
+    with Camera("/dev/video0") as cam, cam.stream(buffers=3, max_buffers=3) as stream:
+        asyncio.run(asyncio.wait_for(main(), WAIT))
+
+
+def test_a_time_out_that_nobody_heard_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The task is cancelled in the very turn of the loop in which it would have been told."""
+
+    async def main() -> None:
+        frames = aiter(stream)
+        while not is_short(await anext(frames)):
+            pass
+        node.auto = False
+        while node.done:
+            await anext(frames)
+        waiter = stream._run.waiter()
+        waits = asyncio.ensure_future(anext(frames))
+        await asyncio.sleep(0)
+        assert waiter._future is not None
+        waiter._late(waiter._future)
+        waits.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waits
+        node.auto = True
+        vb2.refresh()
+        assert [is_short(await anext(frames)) for _ in range(3)] == [True] * 3
+
+    vb2 = TellingSystem()
+    node = vb2.nodes["/dev/video0"] = FakeVideo(vb2)
+    monkeypatch.setattr(kernel, "system", vb2)
+    with Camera("/dev/video0") as cam, cam.stream(timeout=60) as stream:
         asyncio.run(asyncio.wait_for(main(), WAIT))
 
 

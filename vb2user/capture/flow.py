@@ -67,19 +67,13 @@ class Flow(ABC, Generic[_T]):
     ) -> None:
         self.__exit__(kind, error, tb)
 
-    def __iter__(self) -> Iterator[_T]:
+    @contextlib.contextmanager
+    def going(self) -> Iterator[None]:
+        """Around a loop: what is not started is, and closed on every way out."""
         own = not self.started
         self.start()
         try:
-            while not self.exhausted:
-                try:
-                    one = self._next()
-                except StreamStopped:
-                    if self.started:
-                        raise
-                    return  # closed by another thread: the loop simply ends
-                yield one
-                del one
+            yield
         except BaseException:
             # After a break, too: a generator that is thrown away has nobody to tell.
             if own:
@@ -89,6 +83,18 @@ class Flow(ABC, Generic[_T]):
         finally:
             if own:
                 self.close()
+
+    def __iter__(self) -> Iterator[_T]:
+        with self.going():
+            while not self.exhausted:
+                try:
+                    one = self._next()
+                except StreamStopped:
+                    if self.started:
+                        raise
+                    return  # closed by another thread: the loop simply ends
+                yield one
+                del one
 
     def __aiter__(self) -> AsyncLoop[_T]:
         return AsyncLoop(self)

@@ -78,7 +78,7 @@ class Frame:
         *,
         format: calls.Format,
         layout: Layout,
-        memory: tuple[memoryview, ...],
+        memory: tuple[memoryview, ...] | None,
         index: int,
         sequence: int,
         timestamp_ns: int,
@@ -99,7 +99,8 @@ class Frame:
         self.field = Field(field)
         self.plane_bytesused = bytesused
         self._layout = layout
-        self._memory: tuple[memoryview, ...] | None = memory
+        #: None: it was released, or goes the short way: who keeps such a frame must not keep the mapping.
+        self._memory = memory
         self._offsets = data_offset
         if lease is not None:
             self._lease = lease
@@ -198,9 +199,10 @@ class Frame:
         except AttributeError:
             return None
 
-    def become_leased(self, lease: Lease, array: Array) -> None:
+    def become_leased(self, lease: Lease, array: Array, memory: tuple[memoryview, ...]) -> None:
         """A frame of the short way is one like others from now on."""
-        self._array, self._lease, self.slot = array, lease, None
+        self._array, self._memory = array, memory
+        self._lease, self.slot = lease, None
 
     def own_lease(self) -> Lease | None:
         """Its lease; None: it goes the short way."""
@@ -349,7 +351,7 @@ class Frame:
 
         While frames are held the stream allocates more buffers, as far as driver and ``max_buffers`` allow.
         """
-        if self._memory is None or self._born != fork.generation:
+        if self.released or self._born != fork.generation:
             self._look()  # raises
         self._lease  # noqa: B018 - a frame of the short way gets one now
         self.on_hold = True
@@ -360,9 +362,10 @@ class Frame:
 
         A frame that is dropped is released by the stream's next turn.
         """
+        lease = self._lease  # a frame of the short way gets one now, and its memory with it
         self._memory = None
         self._array = self._components = None
-        self._lease.release()
+        lease.release()
 
     def __enter__(self) -> Frame:
         return self

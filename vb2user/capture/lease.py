@@ -186,8 +186,8 @@ class Lease:
             self._leases.give_back(self.slot)
 
 
-class _Bell:
-    """What lies among the gone when somebody shall look there."""
+class _Mark:
+    """What lies among the gone and is not: it makes the short way stop and think."""
 
     def __init__(self) -> None:
         self.lease = self
@@ -196,7 +196,10 @@ class _Bell:
         """Nobody is gone."""
 
 
-BELL = _Bell()
+#: The short way shall end.
+BELL = _Mark()
+#: The driver has got a buffer.
+LOOK = _Mark()
 
 
 class _Over:
@@ -267,6 +270,7 @@ class Leases:
         """The driver gets a buffer again. KernelError: it did not take it; :meth:`reap` tries again."""
         try:
             self.engine.give_back(slot)
+            self.gone.append(LOOK)  # whoever counts the driver's buffers does so now
         except BaseException:
             self.owed.append(slot)
             raise

@@ -123,27 +123,29 @@ class Running:
     ) -> Shortcut | None:
         """The short way, for this thread; None: not now."""
         usual, engine = self._usual, self.engine
-        if self._good < self._patience or usual is None or self._latest or self._ready:
+        if self._good < self._patience or usual is None or self._latest or self._ready or self.lost:
             return None
         if not isinstance(engine, QueueEngine) or not _COUNTS or self.judge.not_before_ns:
             return None
         self._good = 0
         if self._shortcut is not None or not self.layout.is_one_array or engine.queue.multiplanar:
             return None
-        self.begin_turn()
+        try:
+            self.begin_turn()
+        except (BuffersHeld, DeviceGone):
+            return None  # the long way says so, too
         if self.leases.owed or self.leases.gone or engine.queued < 2:
             return None
         from vb2user.capture.shortcut import Shortcut
 
-        lane = engine.queue.lane(timeout, waits=waits)
-        if lane is None:
-            return None
-        lane.running = running
         try:
-            self._shortcut = Shortcut(self, engine, lane, usual, limit)
-        except BaseException:
-            engine.queue.end_lane(lane, self.with_the_program())
-            raise
+            lane = engine.queue.lane(timeout, waits=waits)
+            if lane is not None:
+                lane.running = running
+                self._shortcut = Shortcut(self, engine, lane, usual, limit)
+        finally:
+            if self._shortcut is None:
+                engine.queue.end_lane(None, self.with_the_program())
         return self._shortcut
 
     def leave_shortcut(self) -> None:

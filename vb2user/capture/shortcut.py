@@ -164,7 +164,7 @@ class Shortcut:
         self.times: list[int] = []
         self.late: Slot | None = None
         self.torn = False
-        self._queue = engine.queue
+        self.queue = engine.queue
         self._limit = limit
         self._clocked = is_clocked(usual)
         self._born = fork.generation
@@ -175,6 +175,7 @@ class Shortcut:
         self.two_roots = any(slot.root is not slot.array for slot in self.slots)
         lane.bell = lambda: self.gone.append(BELL)
         run.stats.pending = self.settle
+        self._count()
         fork.tell(self)
 
     def numbers(self) -> Iterator[int]:
@@ -212,7 +213,7 @@ class Shortcut:
         slot.frame = Frame(
             format=run.format,
             layout=run.layout,
-            memory=slot.memory,
+            memory=None,
             index=slot.buffer.index,
             sequence=0,
             timestamp_ns=0,
@@ -226,7 +227,15 @@ class Shortcut:
 
     def spare(self) -> bool:
         """Whether the driver can do without one buffer more."""
-        return self._queue.spare()
+        spared = self.queue.spare()
+        self._count()
+        return spared
+
+    def _count(self) -> None:
+        """How many the driver has: it changes here, and in :meth:`is_over`, and nowhere else on this way."""
+        stats = self.run.stats
+        stats.queued = queued = self.queue.queued
+        stats.queued_min = min(stats.queued_min, queued)
 
     def is_over(self) -> bool:
         """Whether the bell rang; if not, leases ended: their buffers go back. KernelError."""
@@ -235,6 +244,7 @@ class Shortcut:
             return True
         with contextlib.suppress(KernelError):  # it is owed, and told on the long way
             leases.reap()
+        self._count()
         return bool(leases.owed)
 
     # -- and out ------------------------------------------------------------------------------------
@@ -249,7 +259,7 @@ class Shortcut:
                 return OVER  # type: ignore[no-any-return]
             lease: Lease = self._lend(slot, frame.sequence)
             lease.watch(frame)
-            frame.become_leased(lease, slot.array)
+            frame.become_leased(lease, slot.array, slot.memory)
             self.run.leased(frame)
             self._forget(slot)
             return lease
@@ -282,7 +292,7 @@ class Shortcut:
                 self._keep(came)
                 slot = None
             left = [] if ended else self._hand_over(slot)
-            self._queue.end_lane(self.lane, self.run.with_the_program())
+            self.queue.end_lane(self.lane, self.run.with_the_program())
         for lease in left:
             with contextlib.suppress(Vb2Error):  # it is owed, and tried again
                 lease.release()
@@ -312,7 +322,7 @@ class Shortcut:
         """Which buffers the program has, by the kernel's word."""
         known = self.run.with_the_program()
         with contextlib.suppress(Vb2Error):
-            mine = {b.index for b in self._queue.buffers if not self._queue.query(b.index).flags & _DRIVERS}
+            mine = {b.index for b in self.queue.buffers if not self.queue.query(b.index).flags & _DRIVERS}
             return [one for one in self.slots if one.buffer.index in mine - known and one.root is not None]
         return taken
 
@@ -359,9 +369,7 @@ def _frames(
     All of a short turn stands here: each call of a function, and each step through another generator, would
     cost more than what is done in it.
     """
-    own = not stream.started
-    stream.start()
-    try:
+    with stream.going():
         while not stream.exhausted:
             try:
                 way = stream.shortcut(lambda: _is_running(me[0]), waits=not asynchronous)
@@ -436,15 +444,6 @@ def _frames(
                 lane.left()
                 frame = None
                 way.leave(slot, told)
-    except BaseException:
-        # After a break, too: a generator that is thrown away has nobody to tell.
-        if own:
-            with contextlib.suppress(KernelError):
-                stream.close()
-        raise
-    finally:
-        if own:
-            stream.close()
 
 
 _NOBODY = _references_of_nobody()

@@ -58,38 +58,31 @@ class Waiter:
         StreamTimeout; StateError: another task waits.
         """
         if self._future is not None:
-            raise self._taken_by_another()
-        self._tells = True
-        self._future = future = self.loop.create_future()
-        timer = None if timeout is None else self.loop.call_later(timeout, self._late, future)
+            raise self._busy()
+        timer = None
         try:
-            if not self._watched:
-                self.loop.add_reader(self._fd, self._ready)
-                self._watched = True
+            self._tells = True
+            self._future = future = self.loop.create_future()
+            if timeout is not None or not self._watched:
+                timer = self._begin(future, timeout)
             await future
+            if self._came is not None:
+                self._taken()
         finally:
             self._future = None
             self._tells = False
             if timer is not None:
                 timer.cancel()
-        if self._came is not None:
-            self._taken()
-
-    def _taken_by_another(self) -> StateError:
-        return StateError(f"{self._name}: another task waits for this stream", remedy="let one task read it")
+            self._came = None  # also what a task that was cancelled did not hear
 
     async def next(self, timeout: float | None) -> Delivery:
         """The next delivery. StreamTimeout, StreamStopped, DeviceGone, … as :meth:`Engine.next`."""
         if self._future is not None:
-            raise self._taken_by_another()
+            raise self._busy()
         timer = None
         try:
             self._future = future = self.loop.create_future()
-            if timeout is not None:
-                timer = self.loop.call_later(timeout, self._late, future)
-            if not self._watched:
-                self.loop.add_reader(self._fd, self._ready)
-                self._watched = True
+            timer = self._begin(future, timeout)
             await future
             return self._taken()
         finally:
@@ -100,6 +93,15 @@ class Waiter:
             came, self._came = self._came, None
             if isinstance(came, Delivery):
                 self._keep(came)
+
+    def _busy(self) -> StateError:
+        return StateError(f"{self._name}: another task waits for this stream", remedy="let one task read it")
+
+    def _begin(self, future: asyncio.Future[None], timeout: float | None) -> asyncio.TimerHandle | None:
+        if not self._watched:
+            self.loop.add_reader(self._fd, self._ready)
+            self._watched = True
+        return None if timeout is None else self.loop.call_later(timeout, self._late, future)
 
     def _taken(self) -> Delivery:
         came, self._came = self._came, None

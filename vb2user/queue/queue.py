@@ -39,6 +39,9 @@ class Queue(Buffers):
         type: which queue of the node.
         memory: where buffers get their memory; closed together with the queue.
         sizes: bytes that each plane must hold (``sizeimage``).
+
+    Attributes:
+        queued: how many buffers are with the driver.
     """
 
     def __init__(self, node: Fd, type: BufType, memory: Memory, sizes: Sequence[int]) -> None:
@@ -50,18 +53,13 @@ class Queue(Buffers):
         self._streaming = False
         self._readiness: Readiness | None = None
         self._lane: Lane | None = None
-        self._queued = 0
+        self.queued = 0
         self._dq = BufferArg(type, memory.kind)
 
     @property
     def streaming(self) -> bool:
         """Whether STREAMON is in effect."""
         return self._streaming
-
-    @property
-    def queued(self) -> int:
-        """How many buffers are with the driver."""
-        return self._queued
 
     @property
     def multiplanar(self) -> bool:
@@ -96,7 +94,7 @@ class Queue(Buffers):
                 buffer.arg.set_timestamp_ns(timestamp_ns or 0)
             calls.qbuf(self._node, buffer.arg)
             buffer.state = state
-            self._queued += 1
+            self.queued += 1
 
     def prepare(self, buffer: Buffer, hints: BufFlag = BufFlag(0)) -> BufFlag:
         """PREPARE_BUF: the expensive part of QBUF ahead of time; see :meth:`BufferMemory.prepare`."""
@@ -147,7 +145,7 @@ class Queue(Buffers):
             if buffer.index != index:  # after REMOVE_BUFS the list has gaps
                 buffer = self.buffer(index)
             buffer.state = after(buffer.state, Action.DQBUF, index, self.name)
-            self._queued -= 1
+            self.queued -= 1
             return dequeued(buffer, dq)
 
     def _wait(self, deadline: float | None) -> int:
@@ -156,7 +154,7 @@ class Queue(Buffers):
             with self._lock:
                 if not self._streaming:
                     raise refusals.not_streaming(self.name, self._closed)
-                if not self._queued:
+                if not self.queued:
                     raise refusals.held(self.name, len(self.buffers))
                 assert self._wake is not None
                 wake = self._wake
@@ -198,33 +196,35 @@ class Queue(Buffers):
                 return None
             assert self._wake is not None
             self._lane = Lane(self._node, self._dq, self._wake, timeout, waits=waits)
-            self._queued -= 1  # one is with the reader, mostly
+            self.queued -= 1  # one is with the reader, mostly
             return self._lane
 
     def spare(self) -> bool:
         """One more stays with the program, who is in the lane; False: the driver has but one."""
         with self._lock:
-            if self._queued < 2:
+            if self.queued < 2:
                 return False
-            self._queued -= 1
+            self.queued -= 1
             return True
 
-    def end_lane(self, lane: Lane, out: Collection[int]) -> None:
+    def end_lane(self, lane: Lane | None, out: Collection[int]) -> None:
         """The reader has left it. Idempotent.
 
         Args:
-            lane: what :meth:`lane` gave.
+            lane: what :meth:`lane` gave; None: whatever that was, for one who was interrupted.
             out: the buffers that the program has; all others are with the driver.
         """
         with self._lock:
-            lane.end()
-            if self._lane is not lane:
+            lane = lane or self._lane
+            if lane is not None:
+                lane.end()
+            if lane is None or self._lane is not lane:
                 return
             self._lane = None
             if self._streaming:
                 for buffer in self.buffers:
                     buffer.state = BufferState.DEQUEUED if buffer.index in out else BufferState.QUEUED
-                self._queued = len(self.buffers) - len(out)
+                self.queued = len(self.buffers) - len(out)
             todo, self._on_leave = self._on_leave, None
             if todo is not None:
                 todo()
@@ -255,7 +255,7 @@ class Queue(Buffers):
         self._all(Action.STREAMOFF)
 
     def _all(self, action: Action) -> None:
-        self._queued = 0
+        self.queued = 0
         for buffer in self.buffers:
             buffer.state = after(buffer.state, action, buffer.index, self.name)
 
