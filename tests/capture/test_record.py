@@ -22,6 +22,7 @@ from vb2user.capture.camera import Camera
 from vb2user.capture.record import Recorder
 from vb2user.capture.stats import StreamStats
 from vb2user.errors import ClosedError, CorruptFrame, DeviceGone, KernelError, UsageError
+from vb2user.uapi import videodev2
 from vb2user.uapi.enums import Field
 
 av = pytest.importorskip("av")
@@ -372,11 +373,21 @@ def test_what_cannot_be_meant(tmp_path: Path) -> None:
             Recorder(tmp_path / arguments.pop("path"), FORMAT, **arguments)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="H264 is not decoded here"):
         Recorder(tmp_path / "x.webm", format_of("H264"))
-    with Recorder(tmp_path / "x.webm", FORMAT, fps=25, codec="ffv1") as out:
+    with Recorder(tmp_path / "x.webm", FORMAT, codec="ffv1") as out:
+        out.write(noise(FORMAT, 0))
         with pytest.raises(UsageError, match=r"ffv1 into \.webm does not go"):
             out.write(noise(FORMAT, 0))
         with pytest.raises(UsageError, match="a frame of NV12 64x48 into a recording of YUYV 64x48"):
             out.write(noise(format_of("NV12"), 0))
+    assert os.listdir(tmp_path) == []  # noqa: PTH208
+
+
+@pytest.mark.usefixtures("no_fd_stays")
+def test_the_encoder_says_no_before_the_camera_starts(cam: Camera, node: FakeVideo, tmp_path: Path) -> None:
+    for path, codec, options in (("x.webm", "ffv1", {}), ("x.mkv", "libx264", {"preset": "nonsense"})):
+        with pytest.raises(UsageError, match="does not go"):
+            cam.record(tmp_path / path, count=1, codec=codec, options=options)
+    assert videodev2.VIDIOC_STREAMON not in [request for request, _ in node.log]
     assert os.listdir(tmp_path) == []  # noqa: PTH208
 
 

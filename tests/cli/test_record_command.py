@@ -64,6 +64,45 @@ def test_seconds_and_words(tmp_path: Path) -> None:
     assert frames(path) == 10
 
 
+def test_a_file_that_ends_before_its_time_is_told(system: Vb2System, tmp_path: Path) -> None:
+    node = system.nodes["/dev/video0"]
+    assert isinstance(node, FakeVideo)
+    node.jumps.extend([0, 0, 0, 0, 100])
+    done = run("record", "/dev/video0", tmp_path / "x.mkv", "--seconds", 2)
+    assert done.exit_code == 0, done.output
+    assert "x.mkv has 0.153 s of the 2 s that were asked for" in done.stderr
+    assert "100 were dropped" in done.stderr
+    whole = run("record", "/dev/video0", tmp_path / "y.mkv", "--seconds", 0.4)
+    assert "asked for" not in whole.stderr
+
+
+@pytest.mark.usefixtures("system")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("snapshot", "/dev/video0", "{}/x.png"),
+        ("record", "/dev/video0", "{}/x.mkv", "--count", 1),
+        ("capture", "/dev/video0", "--count", 1, "-o", "{}/x.raw"),
+        ("capture", "/dev/video0", "--count", 2, "--contact-sheet", "{}/x.png", "--plot", "-"),
+        ("controls", "/dev/video0", "--save", "{}/x.toml"),
+    ],
+)
+def test_what_goes_with_the_machine_is_told(
+    arguments: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VB2USER_VM", "1")
+    monkeypatch.setenv("VB2USER_RESULTS", str(tmp_path / "stays"))
+    (tmp_path / "stays").mkdir()
+    (tmp_path / "goes").mkdir()
+    for folder in ("stays", "goes"):
+        done = run(*(str(a).format(tmp_path / folder) for a in arguments))
+        assert done.exit_code == 0, done.output
+        assert done.stderr.count("goes with this virtual machine") == (folder == "goes"), done.stderr
+    monkeypatch.delenv("VB2USER_VM")
+    done = run(*(str(a).format(tmp_path / "goes") for a in arguments))
+    assert "virtual machine" not in done.stderr
+
+
 def test_flagged_frames_are_left_out_and_told(system: Vb2System, tmp_path: Path) -> None:
     node = system.nodes["/dev/video0"]
     assert isinstance(node, FakeVideo)

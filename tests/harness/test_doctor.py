@@ -53,10 +53,24 @@ def test_one_document_and_the_exit_status(healthy: bool, monkeypatch: pytest.Mon
 
 def test_a_real_look_at_this_machine() -> None:
     found = doctor.examine()
-    assert {c.section for c in found.checks} == {"common", "here", "vm"}
+    assert {c.section for c in found.checks} == {"common", "extras", "here", "vm"}
     assert found.complete("common")
     missing = [c for c in found.checks if not c.found and c.needed]
     assert all(c.remedy for c in missing)
+
+
+def test_extras_are_told_and_mended(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(package: str) -> str:
+        if package in ("av", "plotext"):
+            raise doctor.importlib.metadata.PackageNotFoundError(package)
+        return "1.0"
+
+    monkeypatch.setattr("importlib.metadata.version", version)
+    extras = {c.name: c for c in doctor.examine().checks if c.section == "extras"}
+    assert [name for name, c in extras.items() if not c.found] == ["av", "plotext"]
+    assert extras["av"].remedy == "run: pip install 'vb2user[media]'"
+    assert extras["plotext"].remedy == "run: pip install 'vb2user[plot]'"
+    assert not any(c.needed for c in extras.values())
 
 
 def test_a_cache_that_is_not_for_this_user(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -228,6 +228,28 @@ def test_arguments_of_qemu_are_split_as_a_shell_does(machine: list[Options]) -> 
     assert "--qemu-opts" in wrong.output
 
 
+def test_what_came_back_is_told(
+    machine: list[Options], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / "old.raw").write_text("x")
+    os.utime(results / "old.raw", (1, 1))
+    args = ["run", "--no-kvm", "--results", str(results), "true"]
+    assert "came back" not in CliRunner().invoke(commands.vm, args).stderr
+
+    def run(kernel: Kernel, command: list[str], options: Options) -> int:
+        (results / "sheets").mkdir()
+        (results / "console.log").write_text("Linux version")
+        for name in ("sheets/a.png", "b", "c", "d", "e", "f"):
+            (results / name).write_text("x")
+        return 0
+
+    monkeypatch.setattr(vm, "run", run)
+    done = CliRunner().invoke(commands.vm, args)
+    assert f"vb2user: came back in {results}: b, c, d, e, f and 1 more\n" in done.stderr
+
+
 def test_options_after_the_command_are_its_own(machine: list[Options]) -> None:
     args = ["run", "--no-kvm", "--no-vivid", "--cpus", "1", "prog", "--cpus", "5", "--json", "-k", "x"]
     done = CliRunner().invoke(commands.vm, args)

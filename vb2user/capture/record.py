@@ -19,12 +19,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
+import numpy as np
+
 from vb2user.capture import colour, container, ffmpeg
 from vb2user.capture.channels import Encoding
 from vb2user.capture.container import TICK
+from vb2user.capture.layout import Layout
 from vb2user.errors import ClosedError, KernelError, UsageError, Vb2Error
 
 if TYPE_CHECKING:
+    from vb2user.capture.ffmpeg import Array
     from vb2user.capture.frame import Frame
     from vb2user.capture.stats import StreamStats
     from vb2user.capture.stream import Stream
@@ -122,8 +126,26 @@ class Recorder:
         if self.kind.name:
             # FFmpeg opens it by itself: no Python runs while it writes, so that no signal gets between.
             file.close()
+            self._prepare()
         else:
             self._file = file
+
+    def _prepare(self) -> None:
+        """Open the encoder while no frame waits for it: its code may have to come from a cold disk."""
+        f = self.format
+        planes = [(p.bytesperline, p.sizeimage) for p in f.planes]
+        layout = Layout.of(f.pixelformat, f.width, f.height, planes)
+        if self._fps is None or self.passed_through or not layout.components:
+            return  # what it is to be like, the first frames have to tell
+        sizes = [max(p.sizeimage, layout.min_bytes(i)) for i, p in enumerate(f.planes)]
+        blank = layout.arrays([np.zeros(size, np.uint8) for size in sizes], sizes)
+        try:
+            with self._telling("open"):
+                self._begin(self._picture(blank, f.field))
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+            raise
 
     def _check(self, codec: str | None) -> None:
         code = str(self.format.pixelformat)
@@ -224,14 +246,14 @@ class Recorder:
         if self.passed_through:
             data = frame.array.tobytes()
             return data if self._out is not None or self._pending is not None else self._entry.look(data)
-        return self._picture(frame)
+        return self._picture(frame.components, frame.field)
 
-    def _picture(self, frame: Frame) -> tuple[Any, str, container.Tags]:
-        """The frame in the pixel format of the encoder, its colours as they are, and what they are."""
-        f = frame.format
+    def _picture(self, components: tuple[Array, ...], field: int) -> tuple[Any, str, container.Tags]:
+        """A frame in the pixel format of the encoder, its colours as they are, and what they are."""
+        f = self.format
         code = str(f.pixelformat)
         fields = {k: int(getattr(f, k)) for k in ("colorspace", "ycbcr_enc", "quantization")}
-        arrays = ffmpeg.woven(frame.components, frame.field)
+        arrays = ffmpeg.woven(components, field)
         hsv = code in ("HSV3", "HSV4")
         source = None if hsv else ffmpeg.wrap(arrays, f.pixelformat, **fields)
         before = colour.encoding_of(source.family if source else "rgb", **fields, jpeg=code in ffmpeg.JPEGS)
@@ -262,7 +284,9 @@ class Recorder:
 
     def _put(self, item: Any, stamp: int) -> None:
         if self._out is None:
-            self._begin(item, stamp)
+            self._begin(item)
+        if self._last_tick < 0:
+            self._first_ns = stamp
         if self.kind.timed:
             tick = round((stamp - self._first_ns) / 10**9 / TICK)
             if tick <= self._last_tick:
@@ -289,9 +313,8 @@ class Recorder:
                 packet.duration = self._interval
             self._out.mux(packet)
 
-    def _begin(self, item: Any, stamp: int) -> None:
+    def _begin(self, item: Any) -> None:
         pyav = ffmpeg.av()
-        self._first_ns = stamp
         rate = self._fps or Fraction(25)
         self._tick = TICK if self.kind.timed else 1 / rate
         self._interval = max(1, round(1 / rate / self._tick))

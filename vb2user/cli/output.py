@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -18,6 +20,19 @@ def document(value: Any) -> None:
 def talk(text: str) -> None:
     """A line for people, on standard error."""
     click.echo(f"vb2user: {text}", err=True)
+
+
+def warn_if_lost(*files: str | None) -> None:
+    """In the guest of ``vb2user vm run``: say which of these files goes when the machine ends."""
+    results = os.environ.get("VB2USER_RESULTS")
+    if not results or "VB2USER_VM" not in os.environ:
+        return
+    for file in files:
+        if file is None or file == "-":
+            continue
+        whole = Path(file).resolve()
+        if not any(whole.is_relative_to(folder) for folder in (Path(results).resolve(), "/dev", "/proc")):
+            talk(f"{file} goes with this virtual machine: only what is in $VB2USER_RESULTS comes back")
 
 
 #: Cells that are one of these words are coloured, on a terminal that has colours.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,9 +12,12 @@ from vb2user.capture.camera import Camera
 from vb2user.capture.camera import open as open_camera
 from vb2user.capture.frame import Frame
 from vb2user.cli import complete
-from vb2user.cli.output import document, json_option, table, talk
+from vb2user.cli.output import document, json_option, table, talk, warn_if_lost
 from vb2user.cli.streaming import Wish, progress, refuse_fewer_buffers, set_up, stream_options
 from vb2user.errors import UsageError
+
+if TYPE_CHECKING:
+    from vb2user.capture.record import Recording
 
 
 def _options(texts: tuple[str, ...]) -> dict[str, str]:
@@ -52,6 +55,7 @@ def record(
     played; ends with 1 if the driver flagged frames as broken, which are left out.
     """
     options = _options(pairs)
+    warn_if_lost(file)
     with open_camera(device) as cam:
         set_up(cam, wish)
         result, status = _run(cam, wish, file, seconds, count, codec, options)
@@ -91,6 +95,8 @@ def _run(
         if not out.frames:
             raise
     done = out.result(stream.stats)
+    if seconds and not interrupted and not count:
+        _tell_if_short(done, seconds, float(cam.fps or stream.stats.rate))
     if interrupted and (seconds or count):
         talk(f"interrupted after {done.frames} frames; {file} is finished and can be played")
     stats = done.stats
@@ -118,6 +124,17 @@ def _run(
     return result, 130 if interrupted and (seconds or count) else 1 if stats.errors else 0
 
 
+def _tell_if_short(done: Recording, seconds: float, rate: float) -> None:
+    """A word if the file ends clearly before it should: by two frames, and by a twentieth."""
+    missing = seconds - done.duration
+    if missing > max(2 / rate if rate else 0.0, seconds / 20):
+        talk(
+            f"{done.path} has {done.duration:.3g} s of the {seconds:g} s that were asked for: after that no "
+            f"frame came in time; {done.stats.drops} were dropped. If this machine is too slow for the "
+            "encoder: a smaller --size, --codec mjpeg, more --buffers"
+        )
+
+
 @click.command()
 @stream_options
 @click.argument("file", type=click.Path(), shell_complete=complete.files)
@@ -133,6 +150,7 @@ def _run(
 @json_option
 def snapshot(device: str, wish: Wish, file: str, skip: int, quality: int, as_json: bool) -> None:
     """Take one picture from the node DEV into FILE: .png, .jpg, .npy or .raw."""
+    warn_if_lost(file)
     with open_camera(device) as cam:
         set_up(cam, wish)
         with wish.stream(cam, skip + 1) as stream:

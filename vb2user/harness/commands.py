@@ -10,6 +10,7 @@ import contextlib
 import shlex
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from vb2user.cli.output import document, json_option, table, talk
+from vb2user.harness import DEFAULT_KERNEL
 
 if TYPE_CHECKING:
     from vb2user.harness.kernels import Kernel
@@ -64,13 +66,18 @@ def doctor(probe_kvm: bool, install_udev: bool, as_json: bool) -> None:
     if as_json:
         document(report.to_json())
     else:
-        titles = {"common": "Needed either way", "here": "This machine", "vm": "Virtual machines"}
+        titles = {
+            "common": "Needed either way",
+            "extras": "Extras",
+            "here": "This machine",
+            "vm": "Virtual machines",
+        }
         for section, title in titles.items():
             checks = [c for c in report.checks if c.section == section]
             states = ["found" if c.found else "missing" if c.needed else "not here" for c in checks]
             rows = [(c.name, state, c.detail) for c, state in zip(checks, states, strict=True)]
-            complete = "complete" if report.complete(section) else "incomplete"
-            table(f"{title}: {complete}", (), rows)
+            complete = ": complete" if report.complete(section) else ": incomplete"
+            table(title + (complete if section != "extras" else ", each for what it says"), (), rows)
             # Outside the table, where no cell's width breaks a command that is to be copied.
             for check in checks:
                 if not check.found and check.remedy:
@@ -303,8 +310,9 @@ def _kernels(ctx: click.Context, param: click.Parameter, incomplete: str) -> lis
 def _kernel_option(function: Callable[..., Any]) -> Callable[..., Any]:
     text = "host, a path, a version (6.1, 6.12, a release) or a suite (sid, trixie-backports)."
     return click.option(
-        "--kernel", "-k", "spec", envvar="VB2USER_KERNEL", metavar="K", help=text, shell_complete=_kernels
-    )(function)
+        "--kernel", "-k", "spec", envvar="VB2USER_KERNEL", metavar="K", help=text, shell_complete=_kernels,
+        default=DEFAULT_KERNEL, show_default=True,
+    )(function)  # fmt: skip
 
 
 def _words(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -339,7 +347,7 @@ def _words(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
 @click.option("--stdin", is_flag=True, help="Pass standard input on; else the command reads /dev/null.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def vm_run(
-    spec: str | None,
+    spec: str,
     results: Path,
     kvm: bool | None,
     vivid: bool | None,
@@ -363,18 +371,29 @@ def vm_run(
     programs.require("virtme-run")  # before minutes of fetching
     with _terminated():
         try:
-            kernel = kernels.get(spec or kernels.DEFAULT, say=talk)
+            kernel = kernels.get(spec or DEFAULT_KERNEL, say=talk)
             if probe:  # here, for the guest has no network
                 options |= {"probe": ALLOCATORS, "probe_module": build(kernel, say=talk)}
             chosen = Options(results=results, vivid_required=bool(vivid), **options)
             if vivid is False:
                 chosen = replace(chosen, vivid=None)
+            begun = time.time_ns()
             status = _run(kernel, command, chosen, kvm)
+            _tell_what_came_back(results, begun)
         except _Stopped as stopped:
             status = 128 + stopped.number
         except BrokenPipeError:
             status = 128 + signal.SIGPIPE
     sys.exit(status)
+
+
+def _tell_what_came_back(results: Path, since_ns: int) -> None:
+    """Which files the command has written in the one folder that stays."""
+    there = (p for p in sorted(results.rglob("*")) if p.is_file() and p.name != "console.log")
+    names = [str(p.relative_to(results)) for p in there if p.stat().st_mtime_ns >= since_ns]
+    if names:
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        talk(f"came back in {results}: {', '.join(names[:5])}{more}")
 
 
 def _run(kernel: Kernel, command: tuple[str, ...], options: Options, wanted: bool | None) -> int:

@@ -14,7 +14,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ class Check:
     """One thing looked at.
 
     Attributes:
-        section: ``common``, ``here`` or ``vm``.
+        section: ``common``, ``extras``, ``here`` or ``vm``.
         name: what it is.
         found: is it there and usable?
         needed: does its section fail without it?
@@ -77,7 +77,7 @@ def examine(*, probe_kvm: bool = False) -> Report:
     Args:
         probe_kvm: boot a cached kernel under KVM if nobody knows yet whether that works.
     """
-    return Report((*_common(), *_here(), *_machines(probe_kvm)))
+    return Report((*_common(), *_extras(), *_here(), *_machines(probe_kvm)))
 
 
 def _common() -> Iterator[Check]:
@@ -94,6 +94,22 @@ def _package(section: str, package: str, needed: bool, install: str) -> Check:
         return Check(section, package, True, needed, importlib.metadata.version(package))
     except importlib.metadata.PackageNotFoundError:
         return Check(section, package, False, needed, "not installed", f"run: pip install {install}")
+
+
+#: What is not needed for capturing, by the extra that brings it; ``vm`` has its own section.
+EXTRAS = (
+    ("media", "av", "pictures, recordings, MJPG"),
+    ("web", "aiohttp", "vb2user preview"),
+    ("plot", "matplotlib", "capture --plot FILE.png"),
+    ("plot", "plotext", "capture --plot terminal"),
+    ("test", "pytest", "the fixtures for your own tests"),
+)
+
+
+def _extras() -> Iterator[Check]:
+    for extra, package, what in EXTRAS:
+        check = _package("extras", package, False, f"'vb2user[{extra}]'")
+        yield replace(check, detail=f"{check.detail}: {what}")
 
 
 def _here() -> Iterator[Check]:

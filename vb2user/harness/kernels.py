@@ -32,10 +32,10 @@ from pathlib import Path
 from typing import Any
 
 from vb2user.errors import MissingPrerequisite, UsageError, Vb2Error
-from vb2user.harness import apt, programs
+from vb2user.harness import DEFAULT_KERNEL, apt, programs
 
 #: What ``vm run`` boots when nobody says otherwise: the oldest series in reach that has DMA heaps.
-DEFAULT = "6.12"
+DEFAULT = DEFAULT_KERNEL
 
 #: Debian suites searched for a version that the machine's own suites lack. Aliases never age.
 OTHER_SUITES = ("stable", "stable-backports", "testing", "unstable", "experimental")
