@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import signal
 import subprocess
 import sys
 import threading
@@ -174,6 +175,24 @@ def test_mjpg_decodes_to_the_right_picture(plugged: VirtualWebcam, log: Log) -> 
         seen = [(number(frame), frame.sequence) for frame in stream]
     assert all(n == sequence for n, sequence in seen)
     assert len(set(seen)) == 10
+
+
+@pytest.mark.parametrize("memory", ["mmap", "userptr", "dmabuf"])
+def test_the_webcam_runs_while_a_dequeuing_waits(cam: vb2user.Camera, dma_bufs: str, memory: str) -> None:
+    """Without a time-out DQBUF itself waits, here for what another thread of this process sends."""
+
+    def stuck(*_: object) -> None:
+        raise TimeoutError("DQBUF lets no other thread run")
+
+    before = signal.signal(signal.SIGALRM, stuck)
+    signal.alarm(int(TIMEOUT))
+    try:
+        heap = dma_bufs if memory == "dmabuf" else None
+        for frame in cam.stream(memory=memory, heap=heap, count=8):
+            check(frame.array, WIDTH, HEIGHT)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_the_numbers_begin_anew_with_each_stream(cam: vb2user.Camera, plugged: VirtualWebcam) -> None:

@@ -28,7 +28,10 @@ def devices(watch: bool, as_json: bool) -> None:
         document({"devices": [to_json(n) for n in nodes]})
         return
     if not nodes:
-        talk("there are no video nodes here; 'vb2user doctor' says what is missing")
+        talk(
+            "there are no video nodes here; 'vb2user doctor' says what is missing, "
+            "'vb2user vm run -- COMMAND' runs COMMAND where there is a virtual one"
+        )
         return
     rows = [
         (n.path, n.capability.card if n.capability else n.name, n.driver or "", _what(n), _link(n))

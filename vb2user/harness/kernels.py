@@ -327,7 +327,10 @@ def _choose(spec: str, say: Say) -> Available:
     if problems:
         raise apt.AptError(f"no kernel {spec!r} found: {'; '.join(problems)}")
     series = ", ".join(sorted(set(seen), key=_natural))
-    raise UsageError(f"no suite in reach has a kernel {spec!r}; they have {series or 'none'}")
+    raise UsageError(
+        f"no suite in reach has a kernel {spec!r}; they have {series or 'none'}",
+        remedy="'vb2user vm kernels' lists them; 'host' is the running one",
+    )
 
 
 _PART = re.compile(r"linux-(image|modules|modules-extra|binary|base)-\d")

@@ -39,15 +39,6 @@ def is_output(type: BufType) -> bool:
     return type in OUTPUT
 
 
-class _Roomy(v.v4l2_buffer):
-    """One with room behind it: what has more than 1,024 bytes is handed to ioctl(2) as it lies there.
-
-    Smaller ones Python copies to its stack and back, which costs more than the kernel's own copying.
-    """
-
-    _fields_ = (("room", ctypes.c_char * 1024),)  # type: ignore[assignment]
-
-
 class BufferArg:
     """The argument of QUERYBUF, QBUF, DQBUF and PREPARE_BUF, made once and used again.
 
@@ -64,7 +55,7 @@ class BufferArg:
         self.memory = memory
         self.index = index
         self.multiplanar = is_multiplanar(type)
-        self.raw = _Roomy()
+        self.raw = v.v4l2_buffer()
         self.planes = (v.v4l2_plane * MAX_PLANES)() if self.multiplanar else None
         self.reset()
 

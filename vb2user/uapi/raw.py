@@ -6,7 +6,6 @@ the numbers, arguments that are made once and used again, and how an answer is r
 
 from __future__ import annotations
 
-import ctypes
 import struct
 from typing import Any
 
@@ -42,14 +41,6 @@ def nanoseconds(timestamp: bytes) -> int:
     return int(seconds * 1_000_000_000 + micro * 1000)
 
 
-class _Sync(d.dma_buf_sync):
-    """With room behind it: see :class:`vb2user.uapi.buffer.BufferArg`."""
-
-    _fields_ = (("room", ctypes.c_char * 1024),)  # type: ignore[assignment]
-
-
 def sync_arg(flags: int) -> Any:
     """The argument of :data:`SYNC`."""
-    made = _Sync()
-    made.flags = flags
-    return made
+    return d.dma_buf_sync(flags)

@@ -5,7 +5,9 @@ Only :mod:`vb2user.uapi.kernel` calls them; unit tests put a fake kernel in thei
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
+import functools
 import mmap as _mmap
 import os
 import select
@@ -17,6 +19,26 @@ from typing import Any
 # <linux/fcntl.h>; the fcntl module of some Python builds lacks them.
 F_ADD_SEALS = 1033
 F_SEAL_SHRINK = 0x0002
+
+
+#: Bytes. What is larger Python's ioctl does not copy, and lets no other thread run until the kernel answers.
+COPIED = 1024
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    made = ctypes.CDLL(None, use_errno=True)
+    made.ioctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p)
+    return made
+
+
+def _ioctl_of_much(fd: int, request: int, arg: memoryview) -> int:
+    """ioctl(2) as ctypes calls it, which always lets other threads run."""
+    answer = _libc().ioctl(fd, request, ctypes.addressof(ctypes.c_char.from_buffer(arg)))
+    if answer < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return int(answer)
 
 
 class System:
@@ -34,6 +56,9 @@ class System:
         """ioctl(2); ``arg`` is a writable buffer (a ctypes struct) or an integer."""
         if isinstance(arg, int):
             return int(fcntl.ioctl(fd, request, arg))
+        with memoryview(arg) as view:
+            if view.nbytes > COPIED:
+                return _ioctl_of_much(fd, request, view)
         return int(fcntl.ioctl(fd, request, arg, True))
 
     def mmap(self, fd: int, length: int, offset: int, writable: bool) -> _mmap.mmap:
@@ -52,7 +77,7 @@ class System:
         return dict(poller.poll(timeout_ms))
 
     def in_place(self) -> Callable[[int, int, Any], int]:
-        """ioctl(2) of a struct, by nothing but C: what is called for each frame."""
+        """ioctl(2) by nothing but C, as it is called for each frame; no struct above :data:`COPIED`."""
         return fcntl.ioctl
 
     def poller(self, wanted: dict[int, int]) -> Callable[[int | None], list[tuple[int, int]]]:
