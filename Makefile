@@ -86,7 +86,7 @@ hw-6.12 hw-6.1: hw-%: setup programs compiled
 	mkdir -p build/hw-$*
 	$(HW) $(RUN) --kernel $* --results build/hw-$* -- \
 		python -m pytest hwtests -q -p no:cacheprovider $(SELECT_$*) $(if $(FEW),--few $(FEW)) \
-		--durations=20 \
+		--durations=20 -o faulthandler_timeout=600 \
 		--junit-xml=build/hw-$*/junit.xml
 
 # Here it takes seconds; each guest, emulated, would compile everything again.

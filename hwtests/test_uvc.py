@@ -188,8 +188,8 @@ def test_the_webcam_runs_while_a_dequeuing_waits(cam: vb2user.Camera, dma_bufs: 
     signal.alarm(int(TIMEOUT))
     try:
         heap = dma_bufs if memory == "dmabuf" else None
-        for frame in cam.stream(memory=memory, heap=heap, count=8):
-            check(frame.array, WIDTH, HEIGHT)
+        # Nothing is done with them, so that the webcam is the slower one.
+        assert all(frame.ok for frame in cam.stream(memory=memory, heap=heap, count=20))
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)

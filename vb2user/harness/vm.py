@@ -39,7 +39,7 @@ _OVERLAYS = ("/etc", "/lib", "/home", "/opt", "/srv", "/usr", "/var", "/tmp")
 _NOT_SHARED = ("/proc", "/sys", "/dev", "/run")
 _PASSED = ("CI", "NO_COLOR", "FORCE_COLOR", "TERM", "COLUMNS", "LINES", "LANG", "LC_ALL", "TZ")
 _CHUNK = 1 << 16
-_TAIL = 30
+_TAIL = 80  # lines of the console that are told: as many as an oops, or a task that hangs, has
 #: How often an emulated machine is booted before its panic is believed: QEMU, emulating several processors,
 #: now and then lets one of them run code that the kernel, booting, patches meanwhile ("Oops: int3").
 _BOOTS = 3
