@@ -6,6 +6,7 @@ import base64
 import errno
 import re
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from fakes_vb2 import FakeVideo
 from stills import Still, format_of, noise, packets
 
-from vb2user.capture import picture
+from vb2user.capture import ffmpeg, picture
 from vb2user.capture.camera import Camera
 from vb2user.capture.frame import Frame
 from vb2user.errors import ClosedError, CorruptFrame, KernelError, UsageError
@@ -101,6 +102,38 @@ def test_several_memory_planes(vb2: Any, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=r"not one array.*frame\.components"):
             frame.save(tmp_path / "x.npy")
     assert not (tmp_path / "x.npy").exists()
+
+
+@pytest.mark.parametrize(("suffix", "padding"), [(".raw", 0), (".npy", 0), (".npy", 32)])
+def test_a_file_is_written_out_of_the_mapping(tmp_path: Path, suffix: str, padding: int) -> None:
+    memory = np.random.default_rng(1).integers(0, 255, (256, 2048 + padding, 2), "u1")
+    array = memory[:, :2048]
+    frame = Still(format_of("YUYV", 2048, 256), (array,))
+    picture.save(frame, tmp_path / f"warm{suffix}")
+    tracemalloc.start()
+    try:
+        path = picture.save(frame, tmp_path / f"x{suffix}")
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < array.nbytes / 4, "no copy of the picture was made"
+    if suffix == ".npy":
+        assert (np.load(path) == array).all()
+    else:
+        assert path.read_bytes() == array.tobytes()
+
+
+@pytest.mark.parametrize("code", ["YUYV", "NV12", "YU12", "RGB3", "GREY"])
+def test_ffmpeg_gets_it_in_one_pass(code: str) -> None:
+    frame = noise(format_of(code, 1024, 512), 1)
+    ffmpeg.wrap(frame.components, frame.format.pixelformat)
+    tracemalloc.start()
+    try:
+        ffmpeg.wrap(frame.components, frame.format.pixelformat)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 1024 * 512 / 4, "it went straight into FFmpeg's own memory"
 
 
 # -- files ------------------------------------------------------------------------------------------

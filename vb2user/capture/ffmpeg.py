@@ -10,6 +10,7 @@ https://docs.kernel.org/userspace-api/media/v4l/field-order.html (where the fiel
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -161,10 +162,12 @@ def _mosaic(array: Array, code: FourCC) -> Source:
 
 
 def _fill(plane: Any, array: Array) -> None:
-    rows = np.ascontiguousarray(array).view(np.uint8).reshape(array.shape[0], -1)
-    raw = np.zeros((plane.buffer_size // plane.line_size, plane.line_size), np.uint8)
-    raw[: rows.shape[0], : rows.shape[1]] = rows
-    plane.update(raw.data)
+    """In one pass over the data; what is beside and below the picture becomes 0."""
+    lines = plane.buffer_size // plane.line_size
+    rows = np.frombuffer(plane, np.uint8, lines * plane.line_size).reshape(lines, plane.line_size)
+    height, width = array.shape[0], array.itemsize * math.prod(array.shape[1:])
+    rows[height:], rows[:, width:] = 0, 0
+    rows[:height, :width].view(array.dtype).reshape(array.shape)[...] = array
 
 
 def decode_jpeg(data: Array) -> Any:

@@ -9,7 +9,7 @@ import base64
 import html
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vb2user.capture.frame import Frame
 
 Array = npt.NDArray[Any]
+Piece = bytes | memoryview  #: of a file
 
 #: What a notebook gets at most, in pixels: the page carries every picture it shows.
 _NOTEBOOK_WIDTH = 640
@@ -65,14 +66,15 @@ def save(frame: Frame, path: str | os.PathLike[str], *, quality: int = 90) -> Pa
         )
     if not 1 <= quality <= 100:
         raise UsageError(f"{target}: a quality of {quality}", remedy="give 1 to 100")
-    return write_whole(target, make(frame, quality))
+    return write_whole(target, [*make(frame, quality)])
 
 
-def write_whole(path: Path, data: bytes) -> Path:
+def write_whole(path: Path, pieces: Iterable[Piece]) -> Path:
     """Write a file beside and rename it: it is there as a whole, or as it was. KernelError: it can't be."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        beside.write_bytes(data)
+        with beside.open("wb") as file:
+            file.writelines(pieces)
         return beside.replace(path)
     except OSError as e:
         raise KernelError(
@@ -86,7 +88,7 @@ def write_png(picture: Array, path: str | Path) -> Path:
     """Write (height, width, 3) or (height, width) ``u1`` as a PNG; folders are made; returns its path."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    return write_whole(target, png(picture))
+    return write_whole(target, (png(picture),))
 
 
 def png(picture: Array) -> bytes:
@@ -100,16 +102,15 @@ def jpeg(picture: Array, quality: int = 90) -> bytes:
     return encode_still(picture, "mjpeg", "yuvj422p", qmin=scale, qmax=scale)
 
 
-def _png(frame: Frame, quality: int) -> bytes:
+def _png(frame: Frame, quality: int) -> Iterable[Piece]:
     known = FORMATS.get(frame.format.pixelformat)
     only_luma = known is not None and [part.name for part in known.parts] == ["Y"]
-    return png(to_gray(frame) if only_luma else to_rgb(frame))
+    yield png(to_gray(frame) if only_luma else to_rgb(frame))
 
 
-def _jpeg(frame: Frame, quality: int) -> bytes:
-    if str(frame.format.pixelformat) in JPEGS:
-        return with_tables(frame.array.tobytes())
-    return jpeg(to_rgb(frame), quality)
+def _jpeg(frame: Frame, quality: int) -> Iterable[Piece]:
+    jpegs = str(frame.format.pixelformat) in JPEGS
+    yield with_tables(frame.array.tobytes()) if jpegs else jpeg(to_rgb(frame), quality)
 
 
 def with_tables(data: bytes) -> bytes:
@@ -125,17 +126,20 @@ def with_tables(data: bytes) -> bytes:
         raise CorruptFrame(f"no JPEG image: {error}") from error
 
 
-def _npy(frame: Frame, quality: int) -> bytes:
-    file = io.BytesIO()
-    np.save(file, frame.array, allow_pickle=False)
-    return file.getvalue()
+def _npy(frame: Frame, quality: int) -> Iterable[Piece]:
+    """Out of the mapping, as are raw bytes: numpy's own writer copies a picture whose lines are padded."""
+    array, header = frame.array, io.BytesIO()
+    told = np.lib.format.header_data_from_array_1_0(array)
+    np.lib.format.write_array_header_1_0(header, told | {"fortran_order": False})
+    yield header.getvalue()
+    yield from (a.data for a in ((array,) if array.flags.c_contiguous else map(np.ascontiguousarray, array)))
 
 
-def _raw(frame: Frame, quality: int) -> bytes:
-    return b"".join(plane.tobytes() for plane in frame.planes)
+def _raw(frame: Frame, quality: int) -> Iterable[Piece]:
+    return (plane.data for plane in frame.planes)
 
 
-_WRITERS: dict[str, Callable[[Frame, int], bytes]] = {
+_WRITERS: dict[str, Callable[[Frame, int], Iterable[Piece]]] = {
     ".png": _png,
     ".jpg": _jpeg,
     ".jpeg": _jpeg,
