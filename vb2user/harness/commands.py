@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import signal
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -77,7 +78,7 @@ def doctor(probe_kvm: bool, install_udev: bool, as_json: bool) -> None:
             states = ["found" if c.found else "missing" if c.needed else "not here" for c in checks]
             rows = [(c.name, state, c.detail) for c, state in zip(checks, states, strict=True)]
             complete = ": complete" if report.complete(section) else ": incomplete"
-            table(title + (complete if section != "extras" else ", each for what it says"), (), rows)
+            table(title + (complete if section != "extras" else ""), (), rows)
             # Outside the table, where no cell's width breaks a command that is to be copied.
             for check in checks:
                 if not check.found and check.remedy:
@@ -389,8 +390,12 @@ def vm_run(
 
 def _tell_what_came_back(results: Path, since_ns: int) -> None:
     """Which files the command has written in the one folder that stays."""
-    there = (p for p in sorted(results.rglob("*")) if p.is_file() and p.name != "console.log")
-    names = [str(p.relative_to(results)) for p in there if p.stat().st_mtime_ns >= since_ns]
+    names = []
+    for path in sorted(results.rglob("*")):
+        with contextlib.suppress(OSError):  # somebody else may be at work there
+            status = path.stat()
+            if stat.S_ISREG(status.st_mode) and status.st_mtime_ns >= since_ns and path.name != "console.log":
+                names.append(str(path.relative_to(results)))
     if names:
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
         talk(f"came back in {results}: {', '.join(names[:5])}{more}")
