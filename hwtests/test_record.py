@@ -112,8 +112,8 @@ def test_the_commands(vivid_vmalloc: VividDevice, tmp_path: Path) -> None:
         ["snapshot", vivid_vmalloc.capture, str(tmp_path / "x.png"), "--skip", "1"],
     ):
         done = vb2user_command(*arguments, "--json")
-        assert done.returncode == 0, done.stderr
         # An emulated machine may lose the last frames, and that is told.
+        assert done.returncode == (1 if done.stderr else 0), done.stderr
         assert all("were asked for" in line for line in done.stderr.splitlines()), done.stderr
         result = json.loads(done.stdout)
         assert Path(result["file"]).stat().st_size == result["bytes"]

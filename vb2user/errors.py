@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno as _errno
 import os
+import sys
 from typing import ClassVar
 
 
@@ -42,6 +43,11 @@ class MissingPrerequisite(Vb2Error):
     """Something that this operation stands on (a module, a heap, a program, a right) is not here."""
 
     exit_status = 3
+
+
+def install(extra: str) -> str:
+    """The command that adds an extra of this package to the Python that runs: any other pip has its own."""
+    return f"{sys.executable or 'python3'} -m pip install 'vb2user[{extra}]'"
 
 
 class ClosedError(Vb2Error):

@@ -231,7 +231,12 @@ REFUSED = {
     "an input that wraps": (("/dev/video0", "--input", "4294967296"), 2, "input"),
     "no such heap": (("/dev/video0", "--memory", "dmabuf", "--heap", "nowhere"), 3, "no dma-heap 'nowhere'"),
     "a heap without dmabuf": (("/dev/video0", "--heap", "system"), 2, "goes with --memory dmabuf"),
-    "a file that cannot be": (("/dev/video0", "-o", "/nowhere/at/all"), 2, "cannot be written"),
+    "a file that cannot be": (("/dev/video0", "-o", "/proc/nothing"), 2, "cannot be written"),
+    "a folder that is not": (
+        ("/dev/video0", "-o", "/nowhere/at/all"),
+        2,
+        "no folder /nowhere/at; make it: mkdir",
+    ),
     "a full disk": (("/dev/video0", "-o", "/dev/full", "--count", "3"), 2, "No space left"),
     "a full disk at once": (
         ("/dev/video0", "-o", "/dev/full", "--count", "3", "--size", "640x480"),

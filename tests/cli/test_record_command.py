@@ -69,11 +69,26 @@ def test_a_file_that_ends_before_its_time_is_told(system: Vb2System, tmp_path: P
     assert isinstance(node, FakeVideo)
     node.jumps.extend([0, 0, 0, 0, 100])
     done = run("record", "/dev/video0", tmp_path / "x.mkv", "--seconds", 2)
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == 1, done.output
     assert "x.mkv has 0.153 s of the 2 s that were asked for" in done.stderr
-    assert "100 were dropped" in done.stderr
-    whole = run("record", "/dev/video0", tmp_path / "y.mkv", "--seconds", 0.4)
+    assert "100 were dropped, 4 are in it" in done.stderr
+    whole = run("record", "/dev/video0", tmp_path / "y.mkv", "--seconds", 0.4, "--json")
     assert "asked for" not in whole.stderr
+    result = json.loads(whole.stdout)
+    assert (result["seconds_asked"], result["complete"]) == (0.4, True)
+
+
+def test_what_can_be_known_is_said_before_a_device_is_opened(tmp_path: Path) -> None:
+    for arguments, words in (
+        (("record", "/dev/none", "x.avi"), "nobody here records"),
+        (("snapshot", "/dev/none", "x.gif"), "nobody here writes"),
+        (("snapshot", "/dev/none", tmp_path / "no" / "x.png"), f"no folder {tmp_path}/no; make it: mkdir -p"),
+        (("record", "/dev/none", tmp_path / "no" / "x.mkv"), "there is no folder"),
+        (("capture", "/dev/none", "-o", tmp_path / "no" / "x.raw"), "there is no folder"),
+    ):
+        done = run(*arguments)
+        assert isinstance(done.exception, UsageError)
+        assert words in str(done.exception)
 
 
 @pytest.mark.usefixtures("system")

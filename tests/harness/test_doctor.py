@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from vb2user.harness import commands, doctor, kvm, programs
+from vb2user.harness import doctor, doctor_command, kvm, programs
 from vb2user.harness.doctor import Check, Report
 
 
@@ -41,12 +42,12 @@ def test_one_way_of_capturing_is_enough(common: bool, here: bool, vm: bool, heal
 @pytest.mark.parametrize("healthy", [True, False])
 def test_one_document_and_the_exit_status(healthy: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "examine", lambda **_: report(True, False, healthy))
-    done = CliRunner().invoke(commands.doctor, ["--json"])
+    done = CliRunner().invoke(doctor_command.doctor, ["--json"])
     assert done.exit_code == (0 if healthy else 3)
     document = json.loads(done.stdout)
     assert document["ok"] is healthy
     assert len(document["checks"]) == 6
-    words = CliRunner().invoke(commands.doctor)
+    words = CliRunner().invoke(doctor_command.doctor)
     assert words.exit_code == done.exit_code
     assert "needed: mend it" in words.stdout
 
@@ -68,8 +69,8 @@ def test_extras_are_told_and_mended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.metadata.version", version)
     extras = {c.name: c for c in doctor.examine().checks if c.section == "extras"}
     assert [name for name, c in extras.items() if not c.found] == ["av", "plotext"]
-    assert extras["av"].remedy == "run: pip install 'vb2user[media]'"
-    assert extras["plotext"].remedy == "run: pip install 'vb2user[plot]'"
+    assert extras["av"].remedy == f"run: {sys.executable} -m pip install 'vb2user[media]'"
+    assert extras["plotext"].remedy == f"run: {sys.executable} -m pip install 'vb2user[plot]'"
     assert not any(c.needed for c in extras.values())
 
 

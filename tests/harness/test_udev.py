@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from vb2user.errors import MissingPrerequisite
-from vb2user.harness import commands, doctor, programs, udev
+from vb2user.harness import doctor, doctor_command, programs, udev
 from vb2user.harness.udev import NAME, State
 
 RULES = Path(__file__).resolve().parents[2] / "udev" / NAME
@@ -67,7 +67,7 @@ def test_systemd_finds_no_fault_with_them() -> None:
 
 def test_installing_is_idempotent(machine: Path) -> None:
     assert udev.installed().state is State.ABSENT
-    first = CliRunner().invoke(commands.doctor, ["--install-udev", "--json"])
+    first = CliRunner().invoke(doctor_command.doctor, ["--install-udev", "--json"])
     assert first.exit_code == 0
     written = machine / "etc" / NAME
     assert json.loads(first.stdout) == {"path": str(written), "written": True, "nodes": [], "wrong": []}
@@ -81,7 +81,7 @@ def test_installing_is_idempotent(machine: Path) -> None:
     assert all("--action=change" in call for call in calls[1:-1])
 
     before = written.stat().st_ino
-    again = CliRunner().invoke(commands.doctor, ["--install-udev"])
+    again = CliRunner().invoke(doctor_command.doctor, ["--install-udev"])
     assert again.exit_code == 0
     assert "was there already" in again.stdout
     assert written.stat().st_ino == before
@@ -128,7 +128,7 @@ def test_nodes_that_are_otherwise(machine: Path, monkeypatch: pytest.MonkeyPatch
     node = machine / "video9"
     node.touch(mode=0o600)
     monkeypatch.setattr(udev, "nodes", lambda: [node])
-    done = CliRunner().invoke(commands.doctor, ["--install-udev"])
+    done = CliRunner().invoke(doctor_command.doctor, ["--install-udev"])
     assert done.exit_code == 3
     assert f"{node} (" in done.stderr
     assert udev.open_to_all() == []

@@ -228,6 +228,20 @@ def test_arguments_of_qemu_are_split_as_a_shell_does(machine: list[Options]) -> 
     assert "--qemu-opts" in wrong.output
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--kernal", "6.12", "--", "true"], "No such option '--kernal'. Did you mean '--kernel'?"),
+        (["--memory", "dmabuf", "true"], "'dmabuf' is no size: give e.g. 2G or 512M"),
+    ],
+)
+def test_misspelt_options_boot_nothing(machine: list[Options], arguments: list[str], words: str) -> None:
+    done = CliRunner().invoke(commands.vm, ["run", *arguments])
+    assert done.exit_code == 2
+    assert words in done.output
+    assert machine == []
+
+
 def test_what_came_back_is_told(
     machine: list[Options], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

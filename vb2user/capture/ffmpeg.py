@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vb2user.capture.channels import Channel, Encoding, channels, format_of
-from vb2user.errors import CorruptFrame, MissingPrerequisite
+from vb2user.errors import CorruptFrame, MissingPrerequisite, install
 from vb2user.uapi.enums import Field
 from vb2user.uapi.fourcc import FourCC
 
@@ -83,7 +83,7 @@ def av() -> Any:
         return importlib.import_module("av")
     except ImportError as error:
         raise MissingPrerequisite(
-            "pictures need PyAV, which is not installed", remedy="pip install 'vb2user[media]'"
+            "pictures need PyAV, which is not installed", remedy=install("media")
         ) from error
 
 

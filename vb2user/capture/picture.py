@@ -58,15 +58,28 @@ def to_gray(frame: Frame) -> Array:
 def save(frame: Frame, path: str | os.PathLike[str], *, quality: int = 90) -> Path:
     """See :meth:`vb2user.capture.frame.Frame.save`."""
     target = Path(path)
-    make = _WRITERS.get(target.suffix.lower())
-    if make is None:
+    check_name(target)
+    make = _WRITERS[target.suffix.lower()]
+    if not 1 <= quality <= 100:
+        raise UsageError(f"{target}: a quality of {quality}", remedy="give 1 to 100")
+    return write_whole(target, [*make(frame, quality)])
+
+
+def remedy_for(path: Path) -> str:
+    """What helps where a file cannot be written."""
+    if not path.parent.exists():
+        return f"make the folder first: mkdir -p {path.parent}"
+    return "make room, or choose another file"
+
+
+def check_name(path: str | os.PathLike[str]) -> None:
+    """What can be known before there is a frame. UsageError: no kind of file that is known here."""
+    target = Path(path)
+    if target.suffix.lower() not in _WRITERS:
         raise UsageError(
             f"{target}: nobody here writes '{target.suffix}'",
             remedy=f"name it {', '.join(sorted(_WRITERS))}; for more than one picture there is record()",
         )
-    if not 1 <= quality <= 100:
-        raise UsageError(f"{target}: a quality of {quality}", remedy="give 1 to 100")
-    return write_whole(target, [*make(frame, quality)])
 
 
 def write_whole(path: Path, pieces: Iterable[Piece]) -> Path:
@@ -77,9 +90,7 @@ def write_whole(path: Path, pieces: Iterable[Piece]) -> Path:
             file.writelines(pieces)
         return beside.replace(path)
     except OSError as e:
-        raise KernelError(
-            e.errno or 0, "write", str(path), remedy="make room, or choose another file"
-        ) from None
+        raise KernelError(e.errno or 0, "write", str(path), remedy=remedy_for(path)) from None
     finally:
         beside.unlink(missing_ok=True)
 

@@ -16,7 +16,7 @@ from vb2user.capture.camera import open as open_camera
 from vb2user.capture.frame import Frame
 from vb2user.capture.stream import Stream
 from vb2user.cli import complete
-from vb2user.cli.output import document, json_option, table, talk, warn_if_lost
+from vb2user.cli.output import document, json_option, table, talk, will_write
 from vb2user.cli.streaming import Wish, progress, refuse_fewer_buffers, set_up, stream_options
 from vb2user.errors import UsageError, Vb2Error
 
@@ -64,7 +64,7 @@ def capture(
     """
     if output == "-" and as_json:
         raise UsageError("-o - and --json both want standard output", remedy="write the frames to a file")
-    warn_if_lost(output, sheet, plot if plot and Path(plot).suffix else None)
+    will_write(output, sheet, plot if plot and Path(plot).suffix else None)
     watch = None
     if plot is not None or sheet is not None:
         from vb2user.cli.watch import Watch

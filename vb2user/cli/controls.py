@@ -11,7 +11,7 @@ import click
 from vb2user.capture.camera import Camera
 from vb2user.capture.camera import open as open_camera
 from vb2user.cli import complete
-from vb2user.cli.output import document, json_option, table, talk, warn_if_lost
+from vb2user.cli.output import document, json_option, table, talk, will_write
 from vb2user.errors import UsageError
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _change(
         raise UsageError(f"--restore together with a name: {names[0]}", remedy="it restores the whole file")
     if save is not None:
         is_json(Path(save))
-        warn_if_lost(save)
+        will_write(save)
     done = cam.controls.reset(*plain) if reset else None
     if restore is not None:
         done = cam.restore_settings(restore) if everything else cam.controls.restore(restore)

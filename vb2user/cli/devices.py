@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from vb2user.cli.output import document, json_option, table, talk
+from vb2user.cli.output import NOTHING_HERE, document, json_option, table, talk
 from vb2user.device.discovery import NodeInfo
 
 
@@ -28,10 +28,7 @@ def devices(watch: bool, as_json: bool) -> None:
         document({"devices": [to_json(n) for n in nodes]})
         return
     if not nodes:
-        talk(
-            "there are no video nodes here; 'vb2user doctor' says what is missing, "
-            "'vb2user vm run -- COMMAND' runs COMMAND where there is a virtual one"
-        )
+        talk(NOTHING_HERE)
         return
     rows = [
         (n.path, n.capability.card if n.capability else n.name, n.driver or "", _what(n), _link(n))

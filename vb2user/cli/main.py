@@ -14,12 +14,14 @@ import signal
 import sys
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 import click
 
-from vb2user.errors import Vb2Error
+from vb2user.cli.output import NOTHING_HERE
+from vb2user.errors import NoSuchDevice, Vb2Error
 
 _OWN = {
     "capture": "vb2user.cli.capture:capture",
@@ -94,6 +96,8 @@ def run_click(command: click.Command, name: str) -> NoReturn:
         click.echo("vb2user: interrupted", err=True)
         status = 130
     except Vb2Error as e:
+        if isinstance(e, NoSuchDevice) and not any(Path("/dev").glob("video*")):
+            e.remedy = NOTHING_HERE
         click.echo(f"vb2user: {e}", err=True)
         status = e.exit_status
     except BrokenPipeError:

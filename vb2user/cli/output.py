@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from vb2user.errors import UsageError
+
 
 def document(value: Any) -> None:
     """One JSON document on standard output, and nothing else."""
@@ -22,8 +24,22 @@ def talk(text: str) -> None:
     click.echo(f"vb2user: {text}", err=True)
 
 
-def warn_if_lost(*files: str | None) -> None:
-    """In the guest of ``vb2user vm run``: say which of these files goes when the machine ends."""
+def will_write(*files: str | None) -> None:
+    """Look at the names of files before a device is opened for them; "-" and None are none.
+
+    In the guest of ``vb2user vm run`` it says which of them goes when the machine ends.
+
+    Raises:
+        UsageError: a folder that there is not.
+    """
+    for file in files:
+        if file is not None and file != "-" and not Path(file).parent.is_dir():
+            folder = Path(file).parent
+            raise UsageError(f"{file}: there is no folder {folder}", remedy=f"make it: mkdir -p {folder}")
+    _warn_if_lost(files)
+
+
+def _warn_if_lost(files: Sequence[str | None]) -> None:
     results = os.environ.get("VB2USER_RESULTS")
     if not results or "VB2USER_VM" not in os.environ:
         return
@@ -34,6 +50,12 @@ def warn_if_lost(*files: str | None) -> None:
         if not any(whole.is_relative_to(folder) for folder in (Path(results).resolve(), "/dev", "/proc")):
             talk(f"{file} goes with this virtual machine: only what is in $VB2USER_RESULTS comes back")
 
+
+#: Of a machine without a camera.
+NOTHING_HERE = (
+    "there are no video nodes here; 'vb2user doctor' says what is missing, "
+    "'vb2user vm run -- COMMAND' runs COMMAND where there is a virtual one"
+)
 
 #: Cells that are one of these words are coloured, on a terminal that has colours.
 _COLOURS = {"found": "green", "missing": "red", "not here": "yellow", "same": "green", "WRONG": "red"}

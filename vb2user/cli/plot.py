@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from vb2user.capture.course import Course
-from vb2user.errors import MissingPrerequisite, UsageError
+from vb2user.errors import MissingPrerequisite, UsageError, install
 
 #: What --plot takes for the terminal.
 TERMINAL = ("-", "terminal")
@@ -149,5 +149,5 @@ def _library(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise MissingPrerequisite(
-            f"--plot needs {name}, which is not installed", remedy="pip install 'vb2user[plot]'"
+            f"--plot needs {name}, which is not installed", remedy=install("plot")
         ) from error

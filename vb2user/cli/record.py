@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +13,7 @@ from vb2user.capture.camera import Camera
 from vb2user.capture.camera import open as open_camera
 from vb2user.capture.frame import Frame
 from vb2user.cli import complete
-from vb2user.cli.output import document, json_option, table, talk, warn_if_lost
+from vb2user.cli.output import document, json_option, table, talk, will_write
 from vb2user.cli.streaming import Wish, progress, refuse_fewer_buffers, set_up, stream_options
 from vb2user.errors import UsageError
 
@@ -52,10 +53,15 @@ def record(
 
     Without --seconds and --count until Ctrl-C. MJPG, H.264 and HEVC are not encoded anew unless --codec
     is given. Frames keep their times, so those that were lost leave gaps. However it ends, FILE can be
-    played; ends with 1 if the driver flagged frames as broken, which are left out.
+    played; ends with 1 if the driver flagged frames as broken, which are left out, or if FILE is clearly
+    shorter than --seconds.
     """
+    from vb2user.capture import container, ffmpeg
+
     options = _options(pairs)
-    warn_if_lost(file)
+    will_write(file)
+    if container.kind_of(Path(file)).name:
+        ffmpeg.av()  # before the device is touched
     with open_camera(device) as cam:
         set_up(cam, wish)
         result, status = _run(cam, wish, file, seconds, count, codec, options)
@@ -95,8 +101,9 @@ def _run(
         if not out.frames:
             raise
     done = out.result(stream.stats)
+    complete = not interrupted
     if seconds and not interrupted and not count:
-        _tell_if_short(done, seconds, float(cam.fps or stream.stats.rate))
+        complete = _is_long_enough(done, seconds, float(cam.fps or stream.stats.rate))
     if interrupted and (seconds or count):
         talk(f"interrupted after {done.frames} frames; {file} is finished and can be played")
     stats = done.stats
@@ -112,6 +119,8 @@ def _run(
         "passed_through": done.passed_through,
         "frames": done.frames,
         "seconds": round(done.duration, 6),
+        "seconds_asked": seconds,
+        "complete": complete,
         "bytes": done.size,
         "skipped": done.skipped,
         "retimed": done.retimed,
@@ -121,18 +130,21 @@ def _run(
         "rate": round(stats.rate, 3),
         "interrupted": interrupted,
     }
-    return result, 130 if interrupted and (seconds or count) else 1 if stats.errors else 0
+    failed = stats.errors or not (complete or interrupted)
+    return result, 130 if interrupted and (seconds or count) else 1 if failed else 0
 
 
-def _tell_if_short(done: Recording, seconds: float, rate: float) -> None:
-    """A word if the file ends clearly before it should: by two frames, and by a twentieth."""
+def _is_long_enough(done: Recording, seconds: float, rate: float) -> bool:
+    """Says so if the file ends clearly before it should: by two frames, and by a twentieth."""
     missing = seconds - done.duration
-    if missing > max(2 / rate if rate else 0.0, seconds / 20):
-        talk(
-            f"{done.path} has {done.duration:.3g} s of the {seconds:g} s that were asked for: after that no "
-            f"frame came in time; {done.stats.drops} were dropped. If this machine is too slow for the "
-            "encoder: a smaller --size, --codec mjpeg, more --buffers"
-        )
+    if missing <= max(2 / rate if rate else 0.0, seconds / 20):
+        return True
+    talk(
+        f"{done.path} has {done.duration:.3g} s of the {seconds:g} s that were asked for: after that no "
+        f"frame came in time; {done.stats.drops} were dropped, {done.frames} are in it. If this machine is "
+        "too slow for the encoder: a smaller --size, --codec mjpeg, more --buffers"
+    )
+    return False
 
 
 @click.command()
@@ -150,7 +162,10 @@ def _tell_if_short(done: Recording, seconds: float, rate: float) -> None:
 @json_option
 def snapshot(device: str, wish: Wish, file: str, skip: int, quality: int, as_json: bool) -> None:
     """Take one picture from the node DEV into FILE: .png, .jpg, .npy or .raw."""
-    warn_if_lost(file)
+    from vb2user.capture import picture
+
+    will_write(file)
+    picture.check_name(file)
     with open_camera(device) as cam:
         set_up(cam, wish)
         with wish.stream(cam, skip + 1) as stream:

@@ -1,4 +1,4 @@
-"""Beside the layers: the commands ``doctor``, ``harness`` and ``vm`` of the command line.
+"""Beside the layers: the commands ``harness`` and ``vm`` of the command line.
 
 Importing this is cheap, for it happens on every run of ``vb2user``: what is heavy is imported inside.
 Documents and tables go to standard output, talk to standard error.
@@ -7,6 +7,7 @@ Documents and tables go to standard output, talk to standard error.
 from __future__ import annotations
 
 import contextlib
+import re
 import shlex
 import signal
 import stat
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 from click.shell_completion import CompletionItem
 
+from vb2user.cli.following import no_option
 from vb2user.cli.output import document, json_option, table, talk
 from vb2user.harness import DEFAULT_KERNEL
 
@@ -28,79 +30,6 @@ if TYPE_CHECKING:
     from vb2user.harness.kernels import Kernel
     from vb2user.harness.vivid import Config
     from vb2user.harness.vm import Options
-
-# --- doctor ---------------------------------------------------------------------------------------
-
-
-_NOWHERE = "capturing works neither here nor in a virtual machine"
-
-
-def _verdict(here: bool, machine: bool) -> str:
-    if here and machine:
-        return "capturing works, here and in a virtual machine"
-    if here:
-        return "capturing works here"
-    return "capturing works in a virtual machine (vb2user vm run), not here"
-
-
-@click.command()
-@click.option("--probe-kvm", is_flag=True, help="Boot a cached kernel under KVM if that was never tried.")
-@click.option(
-    "--install-udev", is_flag=True,
-    help="As root: let the group video and the user of the seat use cameras, DMA heaps and udmabuf.",
-)  # fmt: skip
-@json_option
-def doctor(probe_kvm: bool, install_udev: bool, as_json: bool) -> None:
-    """What on this machine is missing, and the command that mends it.
-
-    Ends with 0 if capturing works in at least one way, with a device here or in a virtual machine; else
-    with 3. With --install-udev it only writes the rules to /etc/udev/rules.d and applies them; that may be
-    repeated.
-    """
-    from vb2user.harness.doctor import examine
-
-    if install_udev:
-        _install_udev(as_json)
-        return
-
-    report = examine(probe_kvm=probe_kvm)
-    if as_json:
-        document(report.to_json())
-    else:
-        titles = {
-            "common": "Needed either way",
-            "extras": "Extras",
-            "here": "This machine",
-            "vm": "Virtual machines",
-        }
-        for section, title in titles.items():
-            checks = [c for c in report.checks if c.section == section]
-            states = ["found" if c.found else "missing" if c.needed else "not here" for c in checks]
-            rows = [(c.name, state, c.detail) for c, state in zip(checks, states, strict=True)]
-            complete = ": complete" if report.complete(section) else ": incomplete"
-            table(title + (complete if section != "extras" else ""), (), rows)
-            # Outside the table, where no cell's width breaks a command that is to be copied.
-            for check in checks:
-                if not check.found and check.remedy:
-                    click.echo(f"  {check.name}: {check.remedy}")
-            click.echo()
-        talk(_verdict(report.complete("here"), report.complete("vm")) if report.healthy else _NOWHERE)
-    sys.exit(0 if report.healthy else 3)
-
-
-def _install_udev(as_json: bool) -> None:
-    from vb2user.harness import udev
-
-    done = udev.install()
-    if as_json:
-        document({"path": str(done.path), "written": done.written, "nodes": done.nodes, "wrong": done.wrong})
-    else:
-        click.echo(f"{done.path}: {'written' if done.written else 'was there already'}")
-        click.echo(f"applied to {', '.join(done.nodes) or 'no node: there is none yet'}")
-    if done.wrong:
-        talk(f"other rules of this machine have it otherwise for {', '.join(done.wrong)}")
-    sys.exit(3 if done.wrong else 0)
-
 
 # --- harness --------------------------------------------------------------------------------------
 
@@ -215,6 +144,7 @@ def harness_sur40(command: tuple[str, ...]) -> None:
     """
     from vb2user.harness.sur40 import run_with_sur40
 
+    no_option(command)
     with _no_such_command():
         sys.exit(run_with_sur40(command))
 
@@ -239,6 +169,7 @@ def harness_webcam(
     """
     from vb2user.harness.uvc import FORMATS, Format, run_with_webcam
 
+    no_option(command)
     formats = tuple(map(Format, dict.fromkeys(pixelformat))) or FORMATS
     with _no_such_command():
         sys.exit(run_with_webcam(command, transport, formats))
@@ -323,10 +254,19 @@ def _words(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
         raise click.BadParameter(str(error)) from None
 
 
+def _memory(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    if not re.fullmatch(r"[1-9]\d*[KMGT]?", value, re.IGNORECASE):
+        raise click.BadParameter(f"{value!r} is no size: give e.g. 2G or 512M")
+    return value
+
+
 @vm.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @_kernel_option
 @click.option("--cpus", type=click.IntRange(1), default=2, show_default=True)
-@click.option("--memory", default="2G", show_default=True, help="As QEMU takes it.")
+@click.option(
+    "--memory", default="2G", show_default=True, callback=_memory, metavar="SIZE",
+    help="Of the machine, e.g. 512M; without a letter in MiB.",
+)  # fmt: skip
 @click.option("--boot-timeout", type=click.FloatRange(1), default=180.0, show_default=True, metavar="SECONDS")
 @click.option("--timeout", type=click.FloatRange(1), default=600.0, show_default=True, metavar="SECONDS")
 @click.option(
@@ -369,6 +309,7 @@ def vm_run(
     from vb2user.harness.probe import ALLOCATORS, build
     from vb2user.harness.vm import Options
 
+    no_option(command)
     programs.require("virtme-run")  # before minutes of fetching
     with _terminated():
         try:

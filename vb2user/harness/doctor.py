@@ -18,10 +18,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vb2user.errors import MissingPrerequisite, Vb2Error
+from vb2user.errors import MissingPrerequisite, Vb2Error, install
 from vb2user.harness import apt, kernels, kvm, programs, udev
 from vb2user.harness.vivid import module_state
 from vb2user.uapi import access
+
+_ELSEWHERE = "use: vb2user vm run -- COMMAND"
 
 
 @dataclass(frozen=True)
@@ -86,14 +88,14 @@ def _common() -> Iterator[Check]:
         "common", "Python", sys.version_info >= (3, 10), True, version, "install Python 3.10 or newer"
     )
     for package in ("v4l2-python3", "pyudev", "numpy", "click", "rich"):
-        yield _package("common", package, True, package)
+        yield _package("common", package, True, f"{sys.executable} -m pip install {package}")
 
 
-def _package(section: str, package: str, needed: bool, install: str) -> Check:
+def _package(section: str, package: str, needed: bool, remedy: str) -> Check:
     try:
         return Check(section, package, True, needed, importlib.metadata.version(package))
     except importlib.metadata.PackageNotFoundError:
-        return Check(section, package, False, needed, "not installed", f"run: pip install {install}")
+        return Check(section, package, False, needed, "not installed", f"run: {remedy}")
 
 
 #: What is not needed for capturing, by the extra that brings it; ``vm`` has its own section.
@@ -108,13 +110,13 @@ EXTRAS = (
 
 def _extras() -> Iterator[Check]:
     for extra, package, what in EXTRAS:
-        check = _package("extras", package, False, f"'vb2user[{extra}]'")
+        check = _package("extras", package, False, install(extra))
         yield replace(check, detail=f"{check.detail}: {what}")
 
 
 def _here() -> Iterator[Check]:
     v4l2 = module_state("videodev")
-    extra = "use: vb2user vm run"
+    extra = _ELSEWHERE
     if apt.os_release().get("ID") == "ubuntu":
         extra = "run: sudo apt-get install linux-modules-extra-$(uname -r)"
     yield Check("here", "V4L2 in the kernel", v4l2 is not None, True, v4l2 or "no module videodev", extra)
@@ -124,7 +126,7 @@ def _here() -> Iterator[Check]:
     usable = any(c.found for c in nodes if not c.name.startswith("/dev/media"))
     could_load = state is not None and os.geteuid() == 0
     detail = "a usable one is here" if usable else "vivid can be loaded" if could_load else "none"
-    remedy = "plug in a camera, or use: vb2user vm run"
+    remedy = "plug in a camera, or use: vb2user vm run -- COMMAND"
     if state is not None:
         remedy = f"run: {udev.command('harness up')}"
     if shut := [c for c in nodes if not c.found]:
@@ -211,12 +213,17 @@ def _heaps() -> Iterator[Check]:
     heaps = sorted(Path("/dev/dma_heap").glob("*"))
     if not heaps:
         yield Check(
-            "here", "/dev/dma_heap", False, False, "this kernel offers no DMA heap", "use: vb2user vm run"
+            "here",
+            "/dev/dma_heap",
+            False,
+            False,
+            "this kernel offers no DMA heap",
+            _ELSEWHERE,
         )
     for heap in heaps:
-        yield _openable(str(heap), "DMA heap", "use: vb2user vm run")
+        yield _openable(str(heap), "DMA heap", _ELSEWHERE)
     loadable = module_state("udmabuf") is not None
-    remedy = "run: sudo modprobe udmabuf" if loadable else "use: vb2user vm run"
+    remedy = "run: sudo modprobe udmabuf" if loadable else _ELSEWHERE
     yield _openable("/dev/udmabuf", "dma-bufs from memfds", remedy)
 
 
@@ -235,7 +242,7 @@ def _machines(probe_kvm: bool) -> Iterator[Check]:
         yield Check(
             "vm", name, path is not None, True, path or "not installed", f"run: {programs.remedy(name)}"
         )
-    yield _package("vm", "virtme-ng", True, "'vb2user[vm]'")
+    yield _package("vm", "virtme-ng", True, install("vm"))
     have, releases, fetch = [], "none yet", f"run: vb2user vm fetch {kernels.DEFAULT}"
     try:
         if have := kernels.cached():

@@ -324,6 +324,11 @@ def _choose(spec: str, say: Say) -> Available:
         if fitting:
             return fitting[-1]
         seen += [a.series for a in have if a.series]
+    if problems and not is_version(spec) and all("does not have a Release file" in text for text in problems):
+        raise UsageError(
+            f"{spec!r} is no kernel and no suite of the archives in reach",
+            remedy="'vb2user vm kernels' lists what there is; 'host' is the running one",
+        )
     if problems:
         raise apt.AptError(f"no kernel {spec!r} found: {'; '.join(problems)}")
     series = ", ".join(sorted(set(seen), key=_natural))

@@ -135,7 +135,8 @@ def require_root(verb: str, module: str) -> None:
     """MissingPrerequisite for everybody but root."""
     if os.geteuid() != 0:
         raise MissingPrerequisite(
-            f"only root may {verb} the module {module}", remedy="run it with sudo, or in: vb2user vm run"
+            f"only root may {verb} the module {module}",
+            remedy="run it with sudo, or in: vb2user vm run -- COMMAND",
         )
 
 

@@ -13,7 +13,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from vb2user.errors import MissingPrerequisite
+from vb2user.errors import MissingPrerequisite, install
 
 #: Program to the Debian/Ubuntu package that holds it.
 PACKAGES = {
@@ -56,7 +56,7 @@ def find(name: str) -> str | None:
 def remedy(name: str) -> str:
     """The command that brings the program ``name`` on Debian and Ubuntu."""
     if name in ("virtme-run", "vng"):
-        return "pip install 'vb2user[vm]'"
+        return install("vm")
     return f"sudo apt-get install {PACKAGES.get(name, name)}"
 
 

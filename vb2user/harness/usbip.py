@@ -85,7 +85,8 @@ def require_vhci() -> None:
     """
     if os.geteuid() != 0:
         raise MissingPrerequisite(
-            "only root may plug in a virtual USB device", remedy="run it with sudo, or in: vb2user vm run"
+            "only root may plug in a virtual USB device",
+            remedy="run it with sudo, or in: vb2user vm run -- COMMAND",
         )
     if not Path("/run/udev/control").exists():
         raise MissingPrerequisite(
@@ -107,7 +108,8 @@ def require_module(name: str) -> None:
     if done.returncode:
         raise MissingPrerequisite(
             f"kernel {platform.release()} has no module {name} here: {done.stderr.strip()}",
-            remedy="use: vb2user vm run; or on Ubuntu: sudo apt-get install linux-modules-extra-$(uname -r)",
+            remedy="use: vb2user vm run -- COMMAND; or on Ubuntu: sudo apt-get install "
+            "linux-modules-extra-$(uname -r)",
         )
 
 

@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from vb2user.errors import MissingPrerequisite
+from vb2user.errors import MissingPrerequisite, install
 from vb2user.harness.uvc_pictures import BRIGHTNESS, CB, CONTRAST, CR, WrongPicture, tone
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def decode(data: bytes | bytearray | memoryview) -> Luma:
         av = importlib.import_module("av")
     except ImportError:
         raise MissingPrerequisite(
-            "PyAV, which decodes JPEG, is not installed", remedy="pip install 'vb2user[media]'"
+            "PyAV, which decodes JPEG, is not installed", remedy=install("media")
         ) from None
     try:
         frames = av.CodecContext.create("mjpeg", "r").decode(av.Packet(bytes(data)))

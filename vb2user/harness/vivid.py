@@ -330,7 +330,8 @@ class Vivid(Loaded):
 def _no_module() -> MissingPrerequisite:
     return MissingPrerequisite(
         f"kernel {platform.release()} has no module vivid here",
-        remedy="use: vb2user vm run; or on Ubuntu: sudo apt-get install linux-modules-extra-$(uname -r)",
+        remedy="use: vb2user vm run -- COMMAND; or on Ubuntu: sudo apt-get install "
+        "linux-modules-extra-$(uname -r)",
     )
 
 

@@ -18,7 +18,7 @@ import click
 from vb2user.capture.camera import open as open_camera
 from vb2user.cli.output import document, json_option, talk
 from vb2user.cli.streaming import Wish, set_up_options
-from vb2user.errors import MissingPrerequisite
+from vb2user.errors import MissingPrerequisite, install
 
 if TYPE_CHECKING:
     from vb2user.capture.camera import Camera
@@ -101,7 +101,7 @@ def _need_aiohttp() -> None:
         importlib.import_module("aiohttp")
     except ImportError as error:
         raise MissingPrerequisite(
-            "the preview needs aiohttp, which is not installed", remedy="pip install 'vb2user[web]'"
+            "the preview needs aiohttp, which is not installed", remedy=install("web")
         ) from error
 
 

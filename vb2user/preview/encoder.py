@@ -19,7 +19,7 @@ from vb2user.capture.colour import encoding_of
 from vb2user.capture.ffmpeg import JPEGS, av, woven, wrap
 from vb2user.capture.frame import Frame
 from vb2user.capture.picture import fields_of, png, to_rgb, with_tables
-from vb2user.errors import MissingPrerequisite
+from vb2user.errors import MissingPrerequisite, install
 
 Array = npt.NDArray[Any]
 
@@ -63,7 +63,7 @@ class Encoder:
         try:
             self._av = av()
         except MissingPrerequisite as error:
-            raise MissingPrerequisite(error.message, remedy="pip install 'vb2user[web]'") from error
+            raise MissingPrerequisite(error.message, remedy=install("web")) from error
         self._quality, self._width = quality, width
         self._scaler = self._av.video.reformatter.VideoReformatter()
         self._codec: Any = None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from vb2user.cli import complete
+from vb2user.cli.following import no_option
 from vb2user.cli.output import document, json_option, table, talk
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def trace(
     argv = command[1:] if command[0] == "--" else command
     if not argv:
         raise click.UsageError("Missing argument '-- COMMAND'.")
+    no_option(argv)
     with output or contextlib.nullcontext():
         report = run(Wish(device, argv, only_command, as_json, output, buffer_kb or BUFFER_KB))
     if as_json:
