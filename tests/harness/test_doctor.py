@@ -60,6 +60,11 @@ def test_a_real_look_at_this_machine() -> None:
     assert all(c.remedy for c in missing)
 
 
+def test_in_a_guest_there_is_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VB2USER_VM", "1")
+    assert not doctor.examine().complete("vm")
+
+
 def test_extras_are_told_and_mended(monkeypatch: pytest.MonkeyPatch) -> None:
     def version(package: str) -> str:
         if package in ("av", "plotext"):
