@@ -261,7 +261,8 @@ def test_sixteen_at_once(vivid_factory: VividFactory) -> None:
         with vb2user.open(path) as cam:
             cam.set_input(0)
             cam.set_format("YUYV", 320, 180)
-            cam.set_fps(5)
+            # vivid leaves numbers out when its thread gets no processor for as long as a frame takes.
+            assert cam.set_fps(2) == 2
     before = Resources.now()
     with vb2user.capture_all(paths, timeout=60, buffers=6, count=8, tolerance=1.0) as together:
         for frames in together:
