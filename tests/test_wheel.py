@@ -100,7 +100,7 @@ def test_pipx_brings_the_command_and_its_pages(home: Path) -> None:
 
 
 def test_it_runs_alone(home: Path) -> None:
-    program, python = home / "bin" / "vb2user", home / "venvs" / "vb2user" / "bin" / "python"
+    program, python = home / "bin" / "vb2user", python_of(home)
     installed = json.loads(checked(python, "-m", "pip", "list", "--format=json"))
     assert not {p["name"] for p in installed} & {"av", "matplotlib", "virtme-ng", "pytest"}
     for words in commands(cli):
@@ -111,6 +111,11 @@ def test_it_runs_alone(home: Path) -> None:
     assert "_vb2user_completion" in checked(program, "completion", "bash")
 
 
+def python_of(home: Path) -> Path:
+    """The Python of the environment that pipx made; its pip is the one to add an extra with."""
+    return home / "venvs" / "vb2user" / "bin" / "python"
+
+
 def test_the_doctor_of_a_bare_installation(home: Path) -> None:
     done = run(home / "bin" / "vb2user", "doctor", "--json")
     assert done.returncode in (0, 3)
@@ -119,7 +124,7 @@ def test_the_doctor_of_a_bare_installation(home: Path) -> None:
     assert (done.returncode == 0) is told["ok"]
     checks = {c["name"]: c for c in told["checks"]}
     assert all(c["found"] for c in told["checks"] if c["section"] == "common")
-    assert checks["virtme-ng"]["remedy"] == "run: pip install 'vb2user[vm]'"
+    assert checks["virtme-ng"]["remedy"] == f"run: {python_of(home)} -m pip install 'vb2user[vm]'"
     assert checks["udev rules"]["found"] or checks["udev rules"]["detail"] in (
         "not installed",
         "switched off",
@@ -134,7 +139,9 @@ def test_a_missing_extra_is_said(home: Path, tmp_path: Path) -> None:
         (tools / tool).symlink_to(shutil.which(tool) or tool)
     done = run(home / "bin" / "vb2user", "vm", "run", "--", "true", PATH=str(tools))
     assert (done.returncode, done.stdout) == (3, "")
-    assert done.stderr == "vb2user: virtme-run is not installed; run: pip install 'vb2user[vm]'\n"
+    assert (
+        done.stderr
+        == f"vb2user: virtme-run is not installed; run: {python_of(home)} -m pip install 'vb2user[vm]'\n"
+    )
     jpeg = "from vb2user.harness.uvc_jpeg import decode; decode(b'')"
-    python = home / "venvs" / "vb2user" / "bin" / "python"
-    assert "pip install 'vb2user[media]'" in run(python, "-c", jpeg).stderr
+    assert "pip install 'vb2user[media]'" in run(python_of(home), "-c", jpeg).stderr
