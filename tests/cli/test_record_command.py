@@ -183,6 +183,7 @@ def test_signals_finish_the_file(
     if number == signal.SIGINT:
         result = json.loads(out)
         assert (result["interrupted"], result["frames"]) == (True, 5)
+        assert result["complete"] is (status == 0)
     with av.open(str(path)) as file:
         assert file.duration == pytest.approx(160_000 + 33_333, abs=2000)
     assert frames(path) == 5

@@ -101,7 +101,7 @@ def _run(
         if not out.frames:
             raise
     done = out.result(stream.stats)
-    complete = not interrupted
+    complete = not (interrupted and (seconds or count))
     if seconds and not interrupted and not count:
         complete = _is_long_enough(done, seconds, float(cam.fps or stream.stats.rate))
     if interrupted and (seconds or count):
