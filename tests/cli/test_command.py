@@ -244,9 +244,17 @@ REFUSED = {
         "No space left",
     ),
     "both to stdout": (("/dev/video0", "-o", "-", "--json"), 2, "both want standard output"),
+    "a misspelt format": (("/dev/video0", "--format", "YUVY"), 2, "did you mean YUYV? else use one of"),
     "no time": (("/dev/video0", "--timeout", "nan"), 2, "a time-out of nan seconds"),
     "in time": (("/dev/video2", "--timeout", "0.001"), 1, "within the time-out"),
 }
+
+
+def test_a_misspelt_command_leads_to_the_right_one(run: Run) -> None:
+    outcome = run("captrue", "/dev/video0")
+    assert outcome.status == 2
+    assert "No such command 'captrue'. Did you mean 'capture'?" in outcome.err
+    assert "Did you mean" not in run("nonsense").err
 
 
 @pytest.mark.parametrize("json_", [(), ("--json",)], ids=["people", "json"])

@@ -150,10 +150,14 @@ def set_up(cam: Camera, wish: Wish) -> None:
 
 def _refuse_change(cam: Camera, wish: Wish, granted: calls.Format) -> None:
     if wish.format is not None and granted.pixelformat != FourCC(wish.format):
-        offers = ", ".join(dict.fromkeys(str(f.pixelformat) for f in cam.formats()))
+        offers = list(dict.fromkeys(str(f.pixelformat) for f in cam.formats()))
+        from difflib import get_close_matches
+
+        alike = get_close_matches(str(FourCC(wish.format)), offers, 1)
+        guess = f"did you mean {alike[0]}? else " if alike else ""
         raise UsageError(
             f"{cam.path}: the driver has no {FourCC(wish.format)} and would give {granted.pixelformat}",
-            remedy=f"use one of {offers}",
+            remedy=f"{guess}use one of {', '.join(offers)}",
         )
     if wish.size is not None and (granted.width, granted.height) != wish.size:
         sizes = ", ".join(str(s) for s in cam.frame_sizes(granted.pixelformat))
