@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vb2user.errors import MissingPrerequisite
+from vb2user.errors import MissingPrerequisite, install
 
 
 def _axes(width: float, height: float) -> tuple[Any, Any]:
@@ -14,9 +14,7 @@ def _axes(width: float, height: float) -> tuple[Any, Any]:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
-        raise MissingPrerequisite(
-            "matplotlib is not installed", remedy="pip install 'vb2user[plot]'"
-        ) from None
+        raise MissingPrerequisite("matplotlib is not installed", remedy=install("plot")) from None
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()

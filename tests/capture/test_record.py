@@ -354,7 +354,7 @@ def test_nothing_came(tmp_path: Path) -> None:
         pass
     assert not path.exists()
     out.close()
-    with pytest.raises(KernelError, match="open failed: ENOENT"):
+    with pytest.raises(KernelError, match=r"open failed: ENOENT.*make the folder first"):
         Recorder(tmp_path / "none" / "x.mkv", FORMAT)
     (tmp_path / "folder.mkv").mkdir()
     with pytest.raises(KernelError, match="open failed: EISDIR"):

@@ -25,6 +25,7 @@ from vb2user.capture import colour, container, ffmpeg
 from vb2user.capture.channels import Encoding
 from vb2user.capture.container import TICK
 from vb2user.capture.layout import Layout
+from vb2user.capture.picture import remedy_for
 from vb2user.errors import ClosedError, KernelError, UsageError, Vb2Error
 
 if TYPE_CHECKING:
@@ -142,7 +143,8 @@ class Recorder:
         try:
             with self._telling("open"):
                 self._begin(self._picture(blank, f.field))
-        except BaseException:
+        except BaseException:  # a Ctrl-C just after the encoder was opened, too
+            self._finish(quietly=True)
             with contextlib.suppress(OSError):
                 self.path.unlink()
             raise
@@ -400,9 +402,7 @@ class Recorder:
             )
         # Some may not have left FFmpeg's hands: it writes in pieces of a second.
         done = f"it can be played up to about frame {self.frames}" if self.frames else None
-        raise KernelError(
-            number, what, str(self.path), meaning=done, remedy="make room, or record to another file"
-        )
+        raise KernelError(number, what, str(self.path), meaning=done, remedy=remedy_for(self.path))
 
     def result(self, stats: StreamStats) -> Recording:
         """What it has become, with what the stream saw."""
