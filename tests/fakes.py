@@ -94,6 +94,11 @@ class FakeNode:
         """The last reference to an open file went."""
 
 
+def _as_struct(arg: Any) -> Any:
+    """The struct that lies in a piece of memory; its like has no other arguments."""
+    return v.v4l2_buffer.from_buffer(arg) if isinstance(arg, memoryview) else arg
+
+
 class FakeSystem(System):
     """The system calls over ``nodes``, by path. Real paths and real fds do not exist here."""
 
@@ -123,7 +128,7 @@ class FakeSystem(System):
         return file.node.ioctl(file, request, arg)
 
     def in_place(self) -> Callable[[int, int, Any], int]:
-        return self.ioctl
+        return lambda fd, request, arg: self.ioctl(fd, request, _as_struct(arg))
 
     def poller(self, wanted: dict[int, int]) -> Callable[[int | None], list[tuple[int, int]]]:
         return lambda timeout_ms: list(self.poll(wanted, timeout_ms).items())

@@ -390,6 +390,7 @@ class FakeVideo(Controls, FakeNode):
         granted: REQBUFS grants this many instead of what was asked.
         jumps: added to the sequence counter before a frame, one entry for each coming frame.
         errors: whether a frame is flagged ERROR, one entry for each coming frame.
+        payloads: bytes of a frame (in its first plane), one entry for each coming frame.
         unwritten: sequence numbers of frames that the driver hands out without having written them.
         pick: which of the queued buffers the driver finishes next; 0 the oldest.
         shown: on output nodes, what the driver read: one tuple of planes for each frame.
@@ -423,6 +424,7 @@ class FakeVideo(Controls, FakeNode):
         self.granted: int | None = None
         self.jumps: deque[int] = deque()
         self.errors: deque[bool] = deque()
+        self.payloads: deque[int] = deque()
         self.unwritten: set[int] = set()
         self.pick = 0
         self.shown: list[tuple[bytes, ...]] = []
@@ -465,6 +467,8 @@ class FakeVideo(Controls, FakeNode):
                 else:
                     buffer.timestamp_ns = 1_000_000_000 + self.sequence * 40_000_000
                     buffer.bytesused, buffer.data_offset = buffer.sizes, (0,) * len(buffer.sizes)
+                    if self.payloads:
+                        buffer.bytesused = (self.payloads.popleft(), *buffer.sizes[1:])
                     for plane, size in enumerate(buffer.sizes):
                         if self.sequence not in self.unwritten:
                             buffer.put(plane, bytes([self.sequence & 0xFF]) * size)

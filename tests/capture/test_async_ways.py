@@ -7,7 +7,7 @@ import contextlib
 import errno
 import gc
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from fakes_engine import PipeEngine, idle, reading, run, stream_of, until
@@ -158,8 +158,20 @@ def test_a_start_that_fails() -> None:
 # -- closed -----------------------------------------------------------------------------------------
 
 
+_THREADS: list[threading.Thread] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_stays(no_fd_stays: None) -> Iterator[None]:
+    """One that still closes would have its files open when these are counted."""
+    yield
+    while _THREADS:
+        _THREADS.pop().join(WAIT)
+
+
 def elsewhere(stream: Stream) -> None:
-    threading.Thread(target=stream.close).start()
+    _THREADS.append(threading.Thread(target=stream.close))
+    _THREADS[-1].start()
 
 
 def soon(stream: Stream) -> None:
@@ -252,6 +264,25 @@ def test_two_loops_one_after_the_other(closed: bool) -> None:
                 loop.close()
         engine.put(3)
         assert stream.next_frame().sequence == 3  # and none at all
+
+
+def test_two_loops_in_two_threads_at_once() -> None:
+    """The first loop has not yet heard that it is to look no more, and shall look again."""
+    engine = PipeEngine()
+    with stream_of(engine) as stream:
+
+        async def here() -> int:
+            engine.put(0)
+            first = (await stream.anext_frame()).sequence
+            engine.put(1)
+            found: list[int] = []
+            thread = threading.Thread(target=lambda: found.append(run(stream.anext_frame()).sequence))
+            thread.start()
+            thread.join(WAIT)
+            engine.put(2)
+            return first * 100 + found[0] * 10 + (await stream.anext_frame()).sequence
+
+        assert run(here()) == 12
 
 
 def test_two_loops_in_two_threads() -> None:

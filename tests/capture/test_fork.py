@@ -175,7 +175,7 @@ def test_the_parents_event_loop_between_two_runs() -> None:
         engine.put(0)
         loop.run_until_complete(stream.anext_frame())
         waiter: Any = stream._run._waiter
-        assert waiter._watched
+        assert waiter.watched
         in_child(waiter.close)
         in_child(waiter.leave)
         engine.put(1)

@@ -428,8 +428,8 @@ def test_a_time_out_that_nobody_heard_is_over(monkeypatch: pytest.MonkeyPatch) -
         waiter = stream._run.waiter()
         waits = asyncio.ensure_future(anext(frames))
         await asyncio.sleep(0)
-        assert waiter._future is not None
-        waiter._late(waiter._future)
+        assert waiter.busy
+        waiter._late_here()
         waits.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waits

@@ -7,11 +7,12 @@ where the long way is to be gone, nothing.
 from __future__ import annotations
 
 import contextlib
+from asyncio import get_running_loop
 from typing import TYPE_CHECKING
 
 from vb2user.capture.flow import AsyncLoop
 from vb2user.capture.frame import Frame
-from vb2user.capture.shortcut import loop
+from vb2user.capture.turns import loop
 from vb2user.errors import KernelError, StreamStopped
 
 if TYPE_CHECKING:
@@ -19,22 +20,36 @@ if TYPE_CHECKING:
 
 
 class AsyncFrames(AsyncLoop[Frame]):
-    """What ``async for`` goes through."""
+    """What ``async for`` goes through.
 
-    def __init__(self, stream: Stream) -> None:
+    Args:
+        stream: whose frames.
+        patient: without a time-out for each.
+    """
+
+    def __init__(self, stream: Stream, *, patient: bool) -> None:
         super().__init__(stream)
         self._stream = stream
         self._steps = loop(stream, asynchronous=True)
+        self._patient = patient
 
     async def __anext__(self) -> Frame:
         stream = self._stream
         try:
             for step in self._steps:
-                if step is None:
-                    return await stream.anext_frame()
                 if step.__class__ is Frame:
                     return step
-                await stream.ready(step)
+                if step is None:
+                    return await stream.anext_frame()
+                if self._patient and step.watched and not step.busy and get_running_loop() is step.loop:
+                    try:
+                        await step
+                    except BaseException:
+                        step.over()
+                        raise
+                    step.busy = False
+                else:
+                    await stream.ready()
         except StreamStopped:
             if stream.started:
                 self.close()

@@ -18,17 +18,19 @@ from vb2user.capture.lease import OVER
 from vb2user.errors import ClosedError, CorruptFrame, StateError, Vb2Error
 from vb2user.uapi import calls, fork
 from vb2user.uapi.enums import BufFlag, Field
-from vb2user.uapi.raw import nanoseconds
+from vb2user.uapi.raw import bytesused_of, field_of, nanoseconds_of, sequence_of
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
     from pathlib import Path
 
     import numpy.typing as npt
 
     from vb2user.capture.layout import Layout
     from vb2user.capture.lease import Lease
-    from vb2user.capture.shortcut import Slot
+    from vb2user.capture.slot import Slot
+    from vb2user.uapi.raw import Record
 
     Array = npt.NDArray[Any]
 
@@ -42,10 +44,7 @@ class Frame:
     Attributes:
         format: the format that was granted (``width``, ``height``, ``pixelformat``, ``colorspace``, …).
         flags: ``V4L2_BUF_FLAG_*``.
-        field: which field(s) of an interlaced picture it holds.
         index: which of the stream's buffers it lies in.
-        plane_bytesused: bytes used of each memory plane, those before the payload (``data_offset``)
-            included, as the kernel counts them.
         gap: how many frames are missing before this one: the driver counted them and never delivered them.
         short: it has fewer bytes than its picture needs, though the driver did not flag it.
         on_hold: see :meth:`hold`.
@@ -56,18 +55,20 @@ class Frame:
         "_array",
         "_born",
         "_components",
+        "_field",
         "_layout",
         "_lease",
         "_memory",
         "_offsets",
+        "_sequence",
+        "_timestamp_ns",
+        "_used",
         "array",
-        "field",
         "flags",
         "format",
         "gap",
         "index",
         "on_hold",
-        "plane_bytesused",
         "short",
         "slot",
         "told",
@@ -94,10 +95,11 @@ class Frame:
         self.slot = slot
         self.format = format
         self.index = index
-        self.told: tuple[int, bytes, bytes | int, int] = (index, b"", timestamp_ns, sequence)
+        #: What the driver said, as long as it is not put down in the four after it.
+        self.told: Record | None = None
+        self._sequence, self._timestamp_ns = sequence, timestamp_ns
+        self._field, self._used = field, bytesused
         self.flags = BufFlag(flags)
-        self.field = Field(field)
-        self.plane_bytesused = bytesused
         self._layout = layout
         #: None: it was released, or goes the short way: who keeps such a frame must not keep the mapping.
         self._memory = memory
@@ -113,16 +115,32 @@ class Frame:
 
     # -- what the driver said -----------------------------------------------------------------------
 
+    def _said(self, what: Callable[[Record], int]) -> int | None:
+        # A record may be used again as soon as it is none of this frame's any more.
+        while (told := self.told) is not None:
+            said = what(told)
+            if self.told is told:
+                return said
+        return None
+
+    def put_down(self) -> None:
+        """Read what the driver said, for its record is going to be used again."""
+        if (told := self.told) is not None:
+            self._sequence, self._timestamp_ns = sequence_of(told), nanoseconds_of(told)
+            self._field, self._used = field_of(told), self.plane_bytesused
+            self.told = None
+
     @property
     def sequence(self) -> int:
         """The driver's frame counter (``v4l2_buffer.sequence``); counted here for read(2)."""
-        return self.told[3]
+        said = self._said(sequence_of)
+        return self._sequence if said is None else said
 
     @property
     def timestamp_ns(self) -> int:
         """Nanoseconds on :attr:`clock`."""
-        stamp = self.told[2]
-        return stamp if isinstance(stamp, int) else nanoseconds(stamp)
+        said = self._said(nanoseconds_of)
+        return self._timestamp_ns if said is None else said
 
     @property
     def timestamp(self) -> float:
@@ -136,9 +154,23 @@ class Frame:
         return _CLOCKS.get(int(self.flags) & _TIMESTAMP_MASK, "unknown")
 
     @property
+    def field(self) -> Field:
+        """Which field(s) of an interlaced picture it holds."""
+        said = self._said(field_of)
+        return Field(self._field if said is None else said)
+
+    @property
     def ok(self) -> bool:
         """False where the driver flagged the frame ``V4L2_BUF_FLAG_ERROR``, or where it is short."""
         return not (self.flags & BufFlag.ERROR or self.short)
+
+    @property
+    def plane_bytesused(self) -> tuple[int, ...]:
+        """Bytes used of each memory plane, those before the payload (``data_offset``) included."""
+        if not self._layout.compressed:  # else the short way has single-planar frames alone
+            return self._used
+        said = self._said(bytesused_of)
+        return self._used if said is None else (said,)
 
     @property
     def bytesused(self) -> int:
@@ -201,6 +233,7 @@ class Frame:
 
     def become_leased(self, lease: Lease, array: Array, memory: tuple[memoryview, ...]) -> None:
         """A frame of the short way is one like others from now on."""
+        self.put_down()
         self._array, self._memory = array, memory
         self._lease, self.slot = lease, None
 

@@ -27,6 +27,8 @@ from vb2user.uapi import calls
 if TYPE_CHECKING:
     from vb2user.capture.shortcut import Shortcut
     from vb2user.capture.waiter import Waiter
+    from vb2user.queue.queue import Queue
+    from vb2user.uapi.records import Records
 
 #: Whether references tell who looks: where threads run at once, the counts of others come late.
 _COUNTS = getattr(sys, "_is_gil_enabled", lambda: True)()
@@ -34,6 +36,8 @@ _COUNTS = getattr(sys, "_is_gil_enabled", lambda: True)()
 _PATIENCE = 3
 _MOST_PATIENCE = 256
 _WORTH = 8
+#: With the driver, for the short way: its records are used in rounds, and there are two at least.
+_MOST_BUFFERS = 128
 
 
 class Running:
@@ -76,6 +80,8 @@ class Running:
         self._open = True
         self.lost = False
         self._shortcut: Shortcut | None = None
+        self._records: Records | None = None
+        self._readers: dict[int, Waiter] = {}
         self._usual: Delivery | None = None
         self._good, self._patience = 0, _PATIENCE
         first = not self.stats.buffers  # else it came back, and what was seen before counts on
@@ -128,13 +134,16 @@ class Running:
         if not isinstance(engine, QueueEngine) or not _COUNTS or self.judge.not_before_ns:
             return None
         self._good = 0
-        if self._shortcut is not None or not self.layout.is_one_array or engine.queue.multiplanar:
+        layout = self.layout
+        if not (layout.is_one_array or (layout.compressed and not engine.queue.multiplanar)):
+            return None
+        if self._shortcut is not None or len(layout.planes) != 1 or layout.problem is not None:
             return None
         try:
             self.begin_turn()
         except (BuffersHeld, DeviceGone):
             return None  # the long way says so, too
-        if self.leases.owed or self.leases.gone or engine.queued < 2:
+        if self.leases.owed or self.leases.gone or not 2 <= len(engine.queue.order) <= _MOST_BUFFERS:
             return None
         from vb2user.capture.shortcut import Shortcut
 
@@ -147,6 +156,14 @@ class Running:
             if self._shortcut is None:
                 engine.queue.end_lane(None, self.with_the_program())
         return self._shortcut
+
+    def records(self, queue: Queue) -> Records:
+        """Of the short way; made once."""
+        if self._records is None:
+            from vb2user.uapi.records import Records
+
+            self._records = Records(queue.type, queue.memory.kind, varies=self.layout.compressed)
+        return self._records
 
     def leave_shortcut(self) -> None:
         """The long way goes on."""
@@ -196,7 +213,7 @@ class Running:
 
             if waiter is not None:
                 waiter.leave()
-            waiter = self._waiter = Waiter(self._name, self.engine, self.keep)
+            waiter = self._waiter = Waiter(self._name, self.engine, self.keep, self._readers)
         return waiter
 
     def take(self, d: Delivery | None) -> Frame | None:

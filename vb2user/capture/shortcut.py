@@ -15,19 +15,19 @@ plane) it is given a :class:`~vb2user.capture.lease.Lease` at that moment.
 
 A view that the program has in a variable of its loop lives until the next frame is in it. So one buffer may
 be late: it goes back a turn later, in place of the other one.
+
+What a delivery says is not read but compared with what it was expected to say, the buffer and the number
+included (:mod:`vb2user.uapi.records`): drivers fill buffers in the order in which they get them. Where one
+does not, the long way is gone.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import operator
 import struct
 import sys
 import threading
-import time
-import weakref
-from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,105 +36,25 @@ from vb2user.capture.engine import Delivery, QueueEngine
 from vb2user.capture.frame import Frame
 from vb2user.capture.judge import is_clocked
 from vb2user.capture.lease import BELL, OVER, Lease
-from vb2user.errors import KernelError, StreamStopped, Vb2Error
+from vb2user.capture.slot import Slot
+from vb2user.errors import KernelError, Vb2Error
 from vb2user.queue.lane import Lane
 from vb2user.queue.state import BufferState
 from vb2user.uapi import fork
 from vb2user.uapi.enums import BufFlag
-from vb2user.uapi.raw import DELIVERY, DQBUF, LOOKS, QBUF, nanoseconds
+from vb2user.uapi.raw import FIELD, FLAGS, INDEX, Record, nanoseconds_of, sequence_of
+from vb2user.uapi.records import Records
 
 if TYPE_CHECKING:
     from vb2user.capture.running import Running
-    from vb2user.capture.stream import Stream
-    from vb2user.queue.buffer import Buffer
 
-#: Of a delivery: index, what it looks like, timestamp, sequence (vb2user.uapi.raw.DELIVERY).
-Told = tuple[int, bytes, bytes, int]
-#: So many frames are counted together.
-_PIECE = 256
-_STAMP = operator.itemgetter(2)
+#: So many buffers may come that were not expected, and one more for each so many frames.
+_STRANGERS, _WORTH = 4, 16
+_ONES = np.ones(Records.COUNT)
 _DRIVERS = BufFlag.QUEUED | BufFlag.DONE
 
-
-class Slot:
-    """One buffer, and what every frame in it is made of.
-
-    Attributes:
-        array: the picture; where it lies in one piece, itself the root of all views of it.
-        count, root_count: as many references as there are to ``array`` and ``root`` while nobody looks.
-        sync: see :meth:`vb2user.memory.base.BufferMemory.cpu_access`.
-    """
-
-    __slots__ = (
-        "arg",
-        "array",
-        "buffer",
-        "count",
-        "frame",
-        "ioctl",
-        "memory",
-        "root",
-        "root_count",
-        "sync",
-        "way",
-    )
-
-    def __init__(self, way: Shortcut, buffer: Buffer, memory: tuple[memoryview, ...]) -> None:
-        usual = way.usual
-        self.way: Shortcut | None = way
-        self.buffer = buffer
-        self.arg = buffer.arg.raw
-        self.memory = memory
-        self.ioctl = way.lane.ioctl
-        self.sync = buffer.memory.cpu_access(write=way.writable)
-        self.frame: Frame | None = None
-        self.array: Any = way.run.layout.whole(memory[0], usual.data_offset[0])
-        self.root: Any = self.array
-        if self.array is None:
-            self.root = np.frombuffer(memory[0], np.uint8)
-            self.array = way.run.layout.array([self.root], usual.bytesused, usual.data_offset)
-        self.count, self.root_count = sys.getrefcount(self.array), sys.getrefcount(self.root)
-
-    def begin(self) -> None:
-        """The CPU looks: ``DMA_BUF_SYNC_START``. OSError."""
-        for dma_buf, request, begin, _ in self.sync:
-            self.ioctl(dma_buf, request, begin)
-
-    def end(self) -> None:
-        """It looked. OSError."""
-        for dma_buf, request, _, end in self.sync:
-            self.ioctl(dma_buf, request, end)
-
-    def look(self) -> list[Any]:
-        """The root of views that do not derive from ``array``, for one who holds that meanwhile."""
-        way = self.way
-        if way is None:  # it was left just now
-            return []
-        with way.lock:
-            if self.root is self.array and self.array is not None:
-                self.root = np.frombuffer(self.memory[0], np.uint8)
-                self.root_count = sys.getrefcount(self.root)
-                self.count -= 1
-                way.two_roots = True
-            return [] if self.root is None else [self.root]
-
-    def is_free(self) -> bool:
-        """Whether nobody looks, the frame's own array being taken away."""
-        return sys.getrefcount(self.array) == self.count and sys.getrefcount(self.root) == self.root_count
-
-
-def _is_running(generator: weakref.ref[Generator[Any, None, None]]) -> bool:
-    made = generator()
-    return made is not None and bool(made.gi_running)  # type: ignore[attr-defined]
-
-
-def _references_of_nobody() -> int:
-    class Box:
-        frame: object = None
-
-    box = Box()
-    box.frame = object()
-    return sys.getrefcount(box.frame)
+#: A record for DQBUF, what is compared of it and with what, and the buffer that is to come.
+Step = tuple[Record, memoryview, memoryview, Slot]
 
 
 class Shortcut:
@@ -145,71 +65,149 @@ class Shortcut:
         engine: its engine.
         lane: what the queue gave.
         usual: the last good delivery; one that differs is not for here.
+        limit: how many frames may be handed out.
 
     Attributes:
         began: how many frames were handed out before.
-        told, times: what the driver said of each since :meth:`settle`, and when it was handed out.
+        varies: whether each frame has another number of bytes.
+        special: whether something of a delivery has to be read.
+        times: when each frame was handed out, since :meth:`settle`; seconds, CLOCK_MONOTONIC.
         late: a buffer that a view of an earlier frame still looks at.
         two_roots: whether views may derive from ``Slot.root``, and not from ``Slot.array``.
+        count: as many references as there are to a ``Slot.array`` while nobody looks.
+        begin, end: what a dma-buf is told when the CPU looks.
         torn: it ended amidst a call: the kernel has to be asked whose the buffers are.
     """
 
     def __init__(self, run: Running, engine: QueueEngine, lane: Lane, usual: Delivery, limit: int) -> None:
         self.writable = engine.writable
+        self.varies = run.layout.compressed
         self.began = run.stats.frames
-        self.looks = LOOKS.pack(usual.bytesused[0], usual.flags, usual.field)
         self.run, self.lane, self.usual = run, lane, usual
         self.gone = run.leases.gone
-        self.told: list[Told] = []
-        self.times: list[int] = []
+        self.times: list[float] = []
         self.late: Slot | None = None
         self.torn = False
+        self.begin: Any = None
+        self.end: Any = None
         self.queue = engine.queue
         self._limit = limit
         self._clocked = is_clocked(usual)
         self._born = fork.generation
         self.lock = threading.RLock()
         self._ended = False
-        self.slots: list[Slot] = [Slot(self, b, engine.memory(b.index)) for b in engine.queue.buffers]
-        self.syncs = any(slot.sync for slot in self.slots)
+        self._engine = engine
+        self._order = engine.queue.order
+        self.slots = [self._slot(index) for index in self._order]
+        self.special = self.varies or engine.queue.multiplanar
+        self.syncs = self.begin is not None
         self.two_roots = any(slot.root is not slot.array for slot in self.slots)
+        self.count = sys.getrefcount(self.slots[0].array)
+        self.records = run.records(engine.queue)
+        self.records.expect(engine.queue.last, usual.bytesused[0], usual.flags)
+        #: Of the records the first one that is not counted yet.
+        self._at = 0
+        self._strangers = 0
+        self._steps = self._all_steps()
+        self._piece: list[Step] = []
+        self._later_order: list[int] | None = None
         lane.bell = lambda: self.gone.append(BELL)
         run.stats.pending = self.settle
         self._count()
         fork.tell(self)
 
-    def numbers(self) -> Iterator[int]:
-        """The number that each frame should have, as many as there may be; all is counted now and then."""
-        return itertools.chain.from_iterable(self._pieces())
+    def _slot(self, index: int) -> Slot:
+        return Slot(self, self.queue.buffer(index), self._engine.memory(index))
 
-    def _pieces(self) -> Iterator[range]:
-        while left := min(self._limit - self.run.stats.frames, _PIECE):
-            first = self.run.judge.next
-            yield range(first, first + left)
+    def _all_steps(self) -> list[Step]:
+        self.records.arrange(self._order)
+        # Whole rounds, and not less than two: a record is used again for the same buffer, and long after its
+        # frame was another one.
+        length = Records.COUNT // len(self.slots) * len(self.slots)
+        records = self.records
+        steps = zip(records.said, records.heads, records.wanted, itertools.cycle(self.slots), strict=False)
+        return list(itertools.islice(steps, length))
+
+    def piece(self) -> list[Step]:
+        """What is to come, as far as there are records; nothing: the loop is over. All before is counted."""
+        with self.lock:
+            self.settle()
+            self._at = 0
+            if self._later_order is not None:
+                self._order, self._later_order = self._later_order, None
+                by_index = {slot.buffer.index: slot for slot in self.slots}
+                for slot in self.slots:
+                    if slot.frame is not None:
+                        slot.frame.put_down()
+                self.slots = [by_index[index] for index in self._order]
+                self._steps = self._all_steps()
+            self.records.number(self.run.judge.next)
+            self._piece = self._steps[: max(0, self._limit - self.run.stats.frames)]
+            return self._piece
+
+    def stranger(self, told: Record) -> Slot | None:
+        """What came was not expected; its buffer, if no more than that is out of the ordinary.
+
+        Another one has come between: one that a view of an earlier time had kept. From now on it has its
+        turn there, and the piece ends with this frame.
+        """
+        usual, index = self.usual, told[INDEX]
+        with self.lock:
+            number = (self.run.judge.next + len(self.times)) & 0xFFFFFFFF
+            if (sequence_of(told), told[FLAGS]) != (number, usual.flags):
+                return None
+            self._strangers += 1
+            turned = (self._at + len(self.times)) % len(self._order)
+            order = [i for i in self._order[turned:] + self._order[:turned] if i != index] + [index]
+            frames = self.run.stats.frames + len(self.times) - self.began
+            if self._strangers > _STRANGERS + frames // _WORTH or len(order) > Records.COUNT // 2:
+                return None
+            known = [slot for slot in self.slots if slot.buffer.index == index]
+            if not known:
+                known = [self._slot(index)]
+                self.slots += known
+            if not self.is_usual(told, known[0]):
+                return None
+            self._later_order = order
+            self._piece.clear()
+            return known[0]
+
+    def is_usual(self, told: Record, slot: Slot) -> bool:
+        """Whether all is, what :class:`Records` does not compare. A compressed frame's array is made."""
+        used, offset = self.records.payload(told)
+        if not self.varies:
+            return (used, offset) == (self.usual.bytesused[0], self.usual.data_offset[0])
+        if not 0 < used <= len(slot.root):
+            return False
+        slot.cut(used)
+        return True
 
     def settle(self) -> None:
-        """Count what was noted. Any thread."""
+        """Count what was handed out. Any thread."""
         with self.lock:
-            times = self.times[:]
-            if not times:
+            count = len(self.times)
+            if not count:
                 return
-            told = self.told[: len(times)]
-            del self.times[: len(times)], self.told[: len(times)]
-            stats, (_, _, stamp, sequence) = self.run.stats, told[-1]
-            self.run.judge.last = sequence
-            stats.frames += len(times)
-            stats.last_ns = nanoseconds(stamp)
+            times = np.frombuffer(struct.pack(f"{count}d", *self.times[:count]))
+            del self.times[:count]
+            first, self._at = self._at, self._at + count
+            last = self.records.said[self._at - 1]
+            stats = self.run.stats
+            self.run.judge.last = sequence_of(last)
+            stats.frames += count
+            stats.last_ns = nanoseconds_of(last)
             if self._clocked:
-                stamps = np.frombuffer(b"".join(map(_STAMP, told)), np.int64)
-                handed_out = np.frombuffer(struct.pack(f"={len(times)}q", *times), np.int64)
-                latency = handed_out - (stamps[::2] * 1_000_000_000 + stamps[1::2] * 1000)
-                stats.latency_ns = int(latency[-1])
-                stats.latency_sum_ns += int(latency.sum())
-                stats.latency_max_ns = max(stats.latency_max_ns, int(latency.max()))
+                stamps = self.records.stamps[first : self._at]
+                latency = times - stamps[:, 0] - stamps[:, 1] * 1e-6
+                stats.latency_ns = int(latency[-1] * 1e9)
+                stats.latency_sum_ns += int(latency.dot(_ONES[:count]) * 1e9)  # sum() takes twice as long
+                stats.latency_max_ns = max(stats.latency_max_ns, int(latency[latency.argmax()] * 1e9))
 
     def new_frame(self, slot: Slot) -> Frame:
         """A frame for this buffer: at first, and where the program has kept the one before."""
         usual, run = self.usual, self.run
+        if slot.frame is not None:
+            slot.frame.put_down()
         slot.frame = Frame(
             format=run.format,
             layout=run.layout,
@@ -261,21 +259,17 @@ class Shortcut:
             lease.watch(frame)
             frame.become_leased(lease, slot.array, slot.memory)
             self.run.leased(frame)
-            self._forget(slot)
+            slot.forget()
             return lease
 
     def _lend(self, slot: Slot, sequence: int) -> Lease:
         lease = self.run.leases.lend(slot.buffer.index, sequence)
         root = np.frombuffer(slot.memory[0], np.uint8) if slot.root is slot.array else slot.root
-        lease.looked(root, slot.array, needs_end=bool(slot.sync))
+        lease.looked(root, slot.array, needs_end=self.syncs)
         slot.buffer.state = BufferState.DEQUEUED
         return lease
 
-    def _forget(self, slot: Slot) -> None:
-        slot.frame = slot.array = slot.root = slot.way = None
-        slot.memory = ()
-
-    def leave(self, slot: Slot | None = None, came: Told | None = None) -> None:
+    def leave(self, slot: Slot | None = None, came: Record | None = None) -> None:
         """The long way goes on. Idempotent.
 
         Args:
@@ -288,25 +282,30 @@ class Shortcut:
         self.lane.stop()
         with self.lock:
             ended, self._ended = self._ended, True
+            self.settle()
             if came is not None:  # also where another thread ended the way meanwhile
                 self._keep(came)
                 slot = None
             left = [] if ended else self._hand_over(slot)
-            self.queue.end_lane(self.lane, self.run.with_the_program())
+            turned = self._at % len(self._order)
+            order = self._order[turned:] + self._order[:turned]
+            self.queue.end_lane(self.lane, self.run.with_the_program(), order)
         for lease in left:
             with contextlib.suppress(Vb2Error):  # it is owed, and tried again
                 lease.release()
 
-    def _keep(self, came: Told) -> None:
-        index, looks, stamp, sequence = came
+    def _keep(self, came: Record) -> None:
         if any(one.frame is not None and one.frame.told is came and one.frame.is_out() for one in self.slots):
             return  # Ctrl-C came when the frame had it already
-        used, flags, field = LOOKS.unpack(looks)
-        self.run.keep(Delivery(index, flags, field, sequence, nanoseconds(stamp), (used,), (0,)))
+        if self.torn and sequence_of(came) != self.run.judge.next:
+            return  # it came before the driver said anything
+        index, field = came[INDEX], came[FIELD]
+        used, offset = self.records.payload(came)
+        d = Delivery(index, came[FLAGS], field, sequence_of(came), nanoseconds_of(came), (used,), (offset,))
+        self.run.keep(d)
 
     def _hand_over(self, slot: Slot | None) -> list[Lease]:
         """What is out gets leases; returns those that are to be released."""
-        self.settle()
         self.run.stats.pending = None
         for one in self.slots:
             if one.frame is not None and one.frame.is_out():
@@ -328,7 +327,7 @@ class Shortcut:
 
     def _clear(self) -> None:
         for slot in self.slots:
-            self._forget(slot)
+            slot.forget()
         self.late = None
         self.lane.bell = bool
 
@@ -351,99 +350,3 @@ class Shortcut:
         for slot in self.slots:
             if slot.frame is not None:
                 slot.frame.take()
-
-
-def loop(stream: Stream, *, asynchronous: bool = False) -> Iterator[Any]:
-    """``for frame in stream``; for ``async for`` see :mod:`vb2user.capture.asyncloop`."""
-    me: list[weakref.ref[Generator[Any, None, None]]] = []
-    made = _frames(stream, me, asynchronous=asynchronous)
-    me.append(weakref.ref(made))
-    return made
-
-
-def _frames(
-    stream: Stream, me: list[weakref.ref[Generator[Any, None, None]]], *, asynchronous: bool
-) -> Generator[Any, None, None]:
-    """Both ways; in ``asynchronous``, None is where the long way is to be gone, a Waiter where to wait.
-
-    All of a short turn stands here: each call of a function, and each step through another generator, would
-    cost more than what is done in it.
-    """
-    with stream.going():
-        while not stream.exhausted:
-            try:
-                way = stream.shortcut(lambda: _is_running(me[0]), waits=not asynchronous)
-                frame: Any = None if way is not None or asynchronous else stream.next_frame()
-            except StreamStopped:
-                if stream.started:
-                    raise
-                return  # closed by another thread: the loop simply ends
-            if way is None:
-                yield frame
-                del frame
-                continue
-            lane, gone, slots, syncs = way.lane, way.gone, way.slots, way.syncs
-            ioctl, fd, arg, wait, usual = lane.ioctl, lane.fd, lane.arg, lane.wait, way.looks
-            unpack, now, count, nobody = DELIVERY.unpack_from, time.monotonic_ns, sys.getrefcount, _NOBODY
-            note, note_time, qbuf, dqbuf = way.told.append, way.times.append, QBUF, DQBUF
-            slot = late = told = None
-            try:
-                for expected in way.numbers():
-                    if gone and way.is_over():
-                        break
-                    if slot is not None:
-                        frame = slot.frame
-                        try:
-                            del frame.array
-                        except AttributeError:
-                            break  # it has a lease of its own now
-                        if count(slot.array) != slot.count or (
-                            way.two_roots and count(slot.root) != slot.root_count
-                        ):
-                            if (late is None and not way.spare()) or (
-                                late is not None and not late.is_free()
-                            ):
-                                break  # that is too many
-                            way.late, slot, late = slot, late, slot
-                        elif late is not None and late.is_free():
-                            break  # two at once are for the long way
-                        if slot is not None:
-                            if syncs:
-                                slot.end()
-                            ioctl(fd, qbuf, slot.arg)
-                            slot = None
-                    if wait is not None and not wait():
-                        break
-                    if asynchronous:
-                        yield way.run.waiter()
-                        if gone and way.is_over():
-                            break
-                    ioctl(fd, dqbuf, arg)
-                    index, looks, _, sequence = told = unpack(arg)
-                    if sequence != expected or looks != usual:
-                        break
-                    slot = slots[index]
-                    if syncs:
-                        slot.begin()
-                    # By the attribute: how often a local variable counts hangs on the interpreter.
-                    frame = slot.frame if count(slot.frame) == nobody else way.new_frame(slot)
-                    frame.told = told
-                    frame.array = slot.array
-                    note(told)
-                    note_time(now())
-                    told = None
-                    yield frame
-            except OSError:
-                pass  # the long way asks again, and says what it is
-            except GeneratorExit:
-                raise
-            except BaseException:  # Ctrl-C comes between any two steps
-                way.torn = True
-                raise
-            finally:
-                lane.left()
-                frame = None
-                way.leave(slot, told)
-
-
-_NOBODY = _references_of_nobody()

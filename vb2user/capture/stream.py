@@ -29,7 +29,6 @@ from vb2user.uapi import calls, fork
 if TYPE_CHECKING:
     from vb2user.capture.reconnect import Reconnect
     from vb2user.capture.shortcut import Shortcut
-    from vb2user.capture.waiter import Waiter
 
 
 class Stream(Flow[Frame]):
@@ -212,14 +211,14 @@ class Stream(Flow[Frame]):
         return self.next_frame()
 
     def __iter__(self) -> Iterator[Frame]:
-        from vb2user.capture.shortcut import loop
+        from vb2user.capture.turns import loop
 
         return loop(self)
 
     def __aiter__(self) -> AsyncLoop[Frame]:
         from vb2user.capture.asyncloop import AsyncFrames
 
-        return AsyncFrames(self)
+        return AsyncFrames(self, patient=self._timeout is None)
 
     def shortcut(self, running: Callable[[], bool], *, waits: bool) -> Shortcut | None:
         """The short way, if it can be gone now.
@@ -231,10 +230,10 @@ class Stream(Flow[Frame]):
         self._check_process()
         return self._run.shortcut(self._timeout, self.limit, running, waits=waits)
 
-    async def ready(self, waiter: Waiter) -> None:
-        """Wait by this for the next frame of the short way. StreamTimeout."""
+    async def ready(self) -> None:
+        """Wait in the event loop for the next frame of the short way. StreamTimeout, StreamStopped."""
         try:
-            await waiter.ready(self._timeout)
+            await self._run.waiter().ready(self._timeout)
         except StreamTimeout:
             self.stats.timeouts += 1
             raise

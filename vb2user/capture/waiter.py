@@ -1,17 +1,25 @@
 """Layer 5: how a task of asyncio waits for a stream, and ``async for``.
 
 One reader callback for as long as the stream is iterated, over the engine's
-:class:`~vb2user.uapi.readiness.Readiness`. The callback itself dequeues, once for each turn that is waited
-for: so nothing is taken from the driver that nobody asked for, frames that are late stay counted in the
-driver's ``sequence``, and a loop that is busy with other things holds up no more than itself.
+:class:`~vb2user.uapi.readiness.Readiness`. On the long way the callback itself dequeues, once for each turn
+that is waited for: so nothing is taken from the driver that nobody asked for, frames that are late stay
+counted in the driver's ``sequence``, and a loop that is busy with other things holds up no more than itself.
+
+On the short way (:meth:`Waiter.__await__`) there is no future whose callbacks the event loop calls in its
+next round, after it has looked at all its fds once more, which costs as much as all the rest. What a task
+awaits may be any object that does what a future does: it says which loop is its own, takes the callback by
+which the task goes on, and cancels. So the reader callback lets the task go on at once, in the task's own
+context.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import contextvars
+import itertools
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
 
 from vb2user.capture.engine import Delivery
 from vb2user.errors import StateError, StreamStopped
@@ -29,60 +37,101 @@ class Waiter:
         name: the device, for messages.
         engine: whose.
         keep: gets a delivery whose task was cancelled, or closed, after it had come.
+        readers: by the loop's ``id`` the waiter whose callback it calls. There may have been others of the
+            same fd before, which hear only later that they are to leave.
     """
 
-    def __init__(self, name: str, engine: Engine, keep: Callable[[Delivery], None]) -> None:
+    def __init__(
+        self, name: str, engine: Engine, keep: Callable[[Delivery], None], readers: dict[int, Waiter]
+    ) -> None:
         self.loop = asyncio.get_running_loop()
         self._name = name
         self._engine = engine
         self._keep = keep
+        self._readers = readers
         self._readiness = engine.readiness()
         self._fd = self._readiness.fileno()
-        self._watched = False
+        #: Whether the loop looks at the fd, and whether somebody waits on the short way.
+        self.watched = self.busy = False
         self._born = fork.generation
         self._future: asyncio.Future[None] | None = None
         #: What the future is done for. An error in the future itself would be kept by it, and so by the event
         #: loop's handle of this very step: and with it the frames it came through, the stream among them.
         self._came: Delivery | Exception | None = None
-        #: Whether the callback only tells that there is something.
-        self._tells = False
-        self._told = False
+        #: How the task that waits on the short way goes on; None: there is none.
+        self._go_on: Callable[[Waiter], object] | None = None
+        self._context: contextvars.Context | None = None
+        self._asyncio_future_blocking = False
+        #: As a future has it. Any call in Python would take longer.
+        self.get_loop = itertools.repeat(self.loop).__next__
 
     def is_here(self) -> bool:
         """Whether it waits in the loop that runs."""
         return asyncio.get_running_loop() is self.loop
 
+    # -- the short way ------------------------------------------------------------------------------
+
     async def ready(self, timeout: float | None) -> None:
         """Until there is something to be had, or the engine ends: whoever waits takes it himself.
 
-        StreamTimeout; StateError: another task waits.
+        StreamTimeout; StateError: another task waits. Without a time-out, ``await waiter`` does where it is
+        ``watched`` and not ``busy``, and whoever does that calls :meth:`over` on every way out.
         """
-        if self._future is not None:
-            raise self._busy()
-        timer = None
+        if self.busy or self._future is not None:
+            raise self._another()
+        self._watch()
+        timer = None if timeout is None else self.loop.call_later(timeout, self._late_here)
         try:
-            self._tells = True
-            self._future = future = self.loop.create_future()
-            if timeout is not None or not self._watched:
-                timer = self._begin(future, timeout)
-            await future
+            await self
             if self._came is not None:
                 self._taken()
         finally:
-            self._future = None
-            self._tells = False
             if timer is not None:
                 timer.cancel()
-            self._came = None  # also what a task that was cancelled did not hear
+            self.over()
+
+    def over(self) -> None:
+        """Nobody waits any more, and what he was told is his."""
+        self.busy = False
+        self._go_on = self._context = self._came = None
+
+    def __await__(self) -> Generator[Any, None, None]:
+        self.busy = self._asyncio_future_blocking = True
+        return iter((self,))  # type: ignore[return-value]  # a generator would take longer
+
+    def add_done_callback(self, go_on: Callable[[Waiter], object], *, context: contextvars.Context) -> None:
+        """As of a future; the task's own is the only one."""
+        self._go_on, self._context = go_on, context
+
+    def cancel(self, msg: object = None) -> bool:
+        """As of a future. False: it is for the task to raise CancelledError, when it goes on: at once."""
+        self._go_on_soon()
+        return False
+
+    def result(self) -> None:
+        """As of a future."""
+
+    def _go_on_soon(self) -> None:
+        go_on, self._go_on = self._go_on, None
+        if go_on is not None:
+            self.loop.call_soon(go_on, self, context=self._context)
+
+    def _late_here(self) -> None:
+        if self._go_on is not None:
+            self._came = refusals.timed_out(self._name)
+            self._go_on_soon()
+
+    # -- the long way -------------------------------------------------------------------------------
 
     async def next(self, timeout: float | None) -> Delivery:
         """The next delivery. StreamTimeout, StreamStopped, DeviceGone, … as :meth:`Engine.next`."""
-        if self._future is not None:
-            raise self._busy()
+        if self.busy or self._future is not None:
+            raise self._another()
         timer = None
         try:
             self._future = future = self.loop.create_future()
-            timer = self._begin(future, timeout)
+            self._watch()
+            timer = None if timeout is None else self.loop.call_later(timeout, self._late, future)
             await future
             return self._taken()
         finally:
@@ -94,14 +143,14 @@ class Waiter:
             if isinstance(came, Delivery):
                 self._keep(came)
 
-    def _busy(self) -> StateError:
+    def _another(self) -> StateError:
         return StateError(f"{self._name}: another task waits for this stream", remedy="let one task read it")
 
-    def _begin(self, future: asyncio.Future[None], timeout: float | None) -> asyncio.TimerHandle | None:
-        if not self._watched:
+    def _watch(self) -> None:
+        if not self.watched:
             self.loop.add_reader(self._fd, self._ready)
-            self._watched = True
-        return None if timeout is None else self.loop.call_later(timeout, self._late, future)
+            self._readers[id(self.loop)] = self
+            self.watched = True
 
     def _taken(self) -> Delivery:
         came, self._came = self._came, None
@@ -114,18 +163,15 @@ class Waiter:
             del came  # no circle of the error and this frame
 
     def _ready(self) -> None:
-        if self._told:
-            # The loop looked once more before the one who was told had his turn: this is of the same frame.
-            self._told = False
+        go_on, self._go_on = self._go_on, None
+        if go_on is not None:
+            assert self._context is not None
+            self._context.run(go_on, self)
             return
         future = self._future
         if future is None or future.done():
             # Nobody waits: what is ready stays with the driver until somebody does.
             self._unwatch()
-            return
-        if self._tells:
-            self._told = True
-            future.set_result(None)
             return
         try:
             delivery = self._engine.try_next()
@@ -144,8 +190,11 @@ class Waiter:
         future.set_result(None)
 
     def _unwatch(self) -> None:
-        if self._watched:
-            self._watched = False
+        if self.watched:
+            self.watched = False
+            if self._readers.get(id(self.loop)) is not self:
+                return
+            del self._readers[id(self.loop)]
             with contextlib.suppress(RuntimeError):  # the loop was closed just now
                 self.loop.remove_reader(self._fd)
 
@@ -176,8 +225,6 @@ class Waiter:
     def _end(self) -> None:
         self._unwatch()
         self._readiness.close()
+        self._go_on_soon()
         if self._future is not None and not self._future.done():
-            if self._tells:
-                self._future.set_result(None)
-                return
             self._tell(self._future, StreamStopped(f"{self._name}: the stream was closed"))

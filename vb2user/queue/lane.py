@@ -18,7 +18,6 @@ from collections.abc import Callable
 from typing import Any
 
 from vb2user.errors import ClosedError
-from vb2user.uapi.buffer import BufferArg
 from vb2user.uapi.kernel import POLLIN, Fd
 
 
@@ -27,7 +26,6 @@ class Lane:
 
     Args:
         node: the node; it stays open until :meth:`end`.
-        arg: the argument of DQBUF.
         wake: by what another thread ends a wait of poll(2).
         timeout: seconds to wait for each frame; None: for ever, by a blocking DQBUF where nobody else relies
             upon the node's ``O_NONBLOCK``.
@@ -35,14 +33,12 @@ class Lane:
 
     Attributes:
         ioctl, fd: ``ioctl(fd, request, struct)``; ``fd`` is valid until :meth:`end`.
-        arg: the struct for DQBUF.
         wait: None, or to be called before each DQBUF: is there one to be had?
         bell: called by whoever wants the lane to end.
         running: whether the reader may be in a call.
     """
 
-    def __init__(self, node: Fd, arg: BufferArg, wake: Fd, timeout: float | None, *, waits: bool) -> None:
-        self.arg = arg.raw
+    def __init__(self, node: Fd, wake: Fd, timeout: float | None, *, waits: bool) -> None:
         self.wait: Callable[[], bool] | None = None
         self.bell: Callable[[], object] = bool
         self.running: Callable[[], bool] = bool

@@ -54,6 +54,8 @@ class Queue(Buffers):
         self._readiness: Readiness | None = None
         self._lane: Lane | None = None
         self.queued = 0
+        #: The buffers that are with the driver, the first one first.
+        self._order: dict[int, None] = {}
         self._dq = BufferArg(type, memory.kind)
 
     @property
@@ -95,6 +97,7 @@ class Queue(Buffers):
             calls.qbuf(self._node, buffer.arg)
             buffer.state = state
             self.queued += 1
+            self._order[buffer.index] = None
 
     def prepare(self, buffer: Buffer, hints: BufFlag = BufFlag(0)) -> BufFlag:
         """PREPARE_BUF: the expensive part of QBUF ahead of time; see :meth:`BufferMemory.prepare`."""
@@ -146,6 +149,7 @@ class Queue(Buffers):
                 buffer = self.buffer(index)
             buffer.state = after(buffer.state, Action.DQBUF, index, self.name)
             self.queued -= 1
+            self._order.pop(index, None)
             return dequeued(buffer, dq)
 
     def _wait(self, deadline: float | None) -> int:
@@ -186,6 +190,16 @@ class Queue(Buffers):
 
     # -- the short way ------------------------------------------------------------------------------
 
+    @property
+    def order(self) -> list[int]:
+        """The buffers that are with the driver, in the order in which a driver fills them as a rule."""
+        return list(self._order)
+
+    @property
+    def last(self) -> BufferArg:
+        """What the kernel said at the last DQBUF."""
+        return self._dq
+
     def lane(self, timeout: float | None, *, waits: bool = True) -> Lane | None:
         """The short way of a capture queue, for the one thread that reads; None: not now.
 
@@ -195,7 +209,7 @@ class Queue(Buffers):
             if not self._streaming or self._lane is not None or self._reader is not None:
                 return None
             assert self._wake is not None
-            self._lane = Lane(self._node, self._dq, self._wake, timeout, waits=waits)
+            self._lane = Lane(self._node, self._wake, timeout, waits=waits)
             self.queued -= 1  # one is with the reader, mostly
             return self._lane
 
@@ -207,12 +221,13 @@ class Queue(Buffers):
             self.queued -= 1
             return True
 
-    def end_lane(self, lane: Lane | None, out: Collection[int]) -> None:
+    def end_lane(self, lane: Lane | None, out: Collection[int], order: Sequence[int] = ()) -> None:
         """The reader has left it. Idempotent.
 
         Args:
             lane: what :meth:`lane` gave; None: whatever that was, for one who was interrupted.
             out: the buffers that the program has; all others are with the driver.
+            order: of those, as far as it is known; see :attr:`order`.
         """
         with self._lock:
             lane = lane or self._lane
@@ -225,6 +240,8 @@ class Queue(Buffers):
                 for buffer in self.buffers:
                     buffer.state = BufferState.DEQUEUED if buffer.index in out else BufferState.QUEUED
                 self.queued = len(self.buffers) - len(out)
+                known = (*order, *self._order, *(buffer.index for buffer in self.buffers))
+                self._order = dict.fromkeys(index for index in known if index not in out)
             todo, self._on_leave = self._on_leave, None
             if todo is not None:
                 todo()
@@ -256,6 +273,7 @@ class Queue(Buffers):
 
     def _all(self, action: Action) -> None:
         self.queued = 0
+        self._order.clear()
         for buffer in self.buffers:
             buffer.state = after(buffer.state, action, buffer.index, self.name)
 

@@ -1,7 +1,7 @@
-"""Layer 1: what is needed of the kernel's structs where an ioctl is made for every frame.
+"""Layer 1: what is needed of the kernel's ioctls where they are made for every frame.
 
 Everywhere else :mod:`vb2user.uapi.calls` has a function for each ioctl, with types and errors. Here are only
-the numbers, arguments that are made once and used again, and how an answer is read in one step.
+the numbers, and arguments that are made once and used again; for answers see :mod:`vb2user.uapi.records`.
 """
 
 from __future__ import annotations
@@ -14,30 +14,37 @@ from vb2user.uapi import dmabuf as d
 
 QBUF, DQBUF, SYNC = v.VIDIOC_QBUF, v.VIDIOC_DQBUF, d.DMA_BUF_IOCTL_SYNC
 
-
-def _delivery() -> struct.Struct:
-    b = v.v4l2_buffer
-    layout, end = "=", 0
-    for code, start in (
-        ("Ixxxx12s", b.index.offset),
-        ("16s", b.timestamp.offset),
-        ("I", b.sequence.offset),
-    ):
-        layout += f"{start - end}x{code}"
-        end = struct.calcsize(layout)
-    return struct.Struct(layout)
+#: A struct v4l2_buffer, as 32-bit words.
+Record = memoryview
+#: Which of them.
+INDEX, BYTESUSED, FLAGS, FIELD, SEQUENCE = (
+    getattr(v.v4l2_buffer, name).offset // 4 for name in ("index", "bytesused", "flags", "field", "sequence")
+)
+TIMESTAMP: int = v.v4l2_buffer.timestamp.offset
+_seconds_and_microseconds = struct.Struct("=qq").unpack_from
 
 
-#: Of a ``struct v4l2_buffer``: index, what it looks like, timestamp, sequence.
-DELIVERY = _delivery()
-#: What it looks like: bytesused, flags, field.
-LOOKS = struct.Struct("=III")
-_TIMESTAMP = struct.Struct("=qq")
+def sequence_of(record: Record) -> int:
+    """Its number."""
+    number: int = record[SEQUENCE]
+    return number
 
 
-def nanoseconds(timestamp: bytes) -> int:
-    """A timestamp as :data:`DELIVERY` has it: seconds and microseconds."""
-    seconds, micro = _TIMESTAMP.unpack(timestamp)
+def bytesused_of(record: Record) -> int:
+    """Its bytes, single-planar."""
+    used: int = record[BYTESUSED]
+    return used
+
+
+def field_of(record: Record) -> int:
+    """Which field(s) it holds, ``enum v4l2_field``."""
+    field: int = record[FIELD]
+    return field
+
+
+def nanoseconds_of(record: Record) -> int:
+    """Its timestamp."""
+    seconds, micro = _seconds_and_microseconds(record, TIMESTAMP)
     return int(seconds * 1_000_000_000 + micro * 1000)
 
 
