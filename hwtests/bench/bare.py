@@ -67,6 +67,8 @@ QBUF = _number(3, "V", 15, ctypes.sizeof(Buffer))
 DQBUF = _number(3, "V", 17, ctypes.sizeof(Buffer))
 STREAMON = _number(1, "V", 18, 4)
 STREAMOFF = _number(1, "V", 19, 4)
+SYNC = _number(1, "b", 0, 8)
+SYNC_READ, SYNC_END = 1, 4
 HEAP_ALLOC = _number(3, "H", 0, ctypes.sizeof(Allocation))
 
 
@@ -115,6 +117,21 @@ def blocking(path: str, memory: str, frames: int, buffers: int) -> None:
     buffer = Buffer(type=CAPTURE, memory=node.memory)
     for _ in range(frames):
         ioctl(fd, DQBUF, buffer, True)
+        ioctl(fd, QBUF, buffer, True)
+    node.close()
+
+
+def syncing(path: str, memory: str, frames: int, buffers: int) -> None:
+    """As :func:`blocking`, and ``DMA_BUF_IOCTL_SYNC`` before and after a look at the dma-buf."""
+    node = Node(path, memory, buffers, nonblock=False)
+    fd, ioctl, dma_bufs = node.fd, fcntl.ioctl, node.kept
+    buffer = Buffer(type=CAPTURE, memory=node.memory)
+    start, end = (bytearray(flags.to_bytes(8, "little")) for flags in (SYNC_READ, SYNC_READ | SYNC_END))
+    for _ in range(frames):
+        ioctl(fd, DQBUF, buffer, True)
+        dma_buf = dma_bufs[buffer.index]
+        ioctl(dma_buf, SYNC, start)
+        ioctl(dma_buf, SYNC, end)
         ioctl(fd, QBUF, buffer, True)
     node.close()
 
@@ -192,6 +209,7 @@ def awaiting(path: str, memory: str, frames: int, buffers: int) -> None:
 CLIENTS = {
     "python-block": blocking,
     "python-poll": polling,
+    "python-sync": syncing,
     "asyncio-reader": reader,
     "asyncio-await": awaiting,
 }

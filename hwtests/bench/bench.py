@@ -30,11 +30,13 @@ ALL = ",".join(native.MEMORIES)
 #: The clients, and the memory types of each: those of ours take them one after the other in one process.
 CLIENTS: tuple[tuple[str, str], ...] = (
     *(("c-poll", memory) for memory in native.MEMORIES),
+    ("c-sync", "dmabuf"),
     ("c-block", "mmap"),
     ("c-copy", "mmap"),
     ("v4l2-ctl", "mmap"),
     ("python-block", ALL),
     ("python-poll", ALL),
+    ("python-sync", "dmabuf"),
     ("vb2user", ALL),
     ("vb2user-timeout", ALL),
     ("vb2user-copy", ALL),
@@ -51,7 +53,8 @@ CLIENTS: tuple[tuple[str, str], ...] = (
 #: So many streams at once, each of its own device, a frame of each in turn; at the smallest size only.
 MANY = "vb2user-streams"
 STREAMS = (1, 2, 4, 8, 16)
-WARM, COUNTED = 60, 120
+#: The library puts its figures together every 256 frames: once in what is counted.
+WARM, COUNTED = 60, 256
 PIXEL = 2  # bytes, of YUYV
 
 

@@ -1,10 +1,14 @@
 /*
  * The least that a C program does for a frame, as the measure of the others: (poll,) DQBUF, QBUF.
  *
- * With "copy" also memcpy of the picture, as the measure of a copy. Usage: minimal poll|block|copy NODE mmap|userptr|dmabuf FRAMES [BUFFERS]. The format is the one that is set.
+ * With "copy" also memcpy of the picture, as the measure of a copy; with "sync" poll, and DMA_BUF_IOCTL_SYNC before and
+ * after the look, without which what the CPU sees of a dma-buf may be old. The format is the one that is set.
  */
+#define USAGE "usage: minimal poll|block|copy|sync NODE mmap|userptr|dmabuf FRAMES [BUFFERS]\n"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/dma-buf.h>
 #include <linux/dma-heap.h>
 #include <linux/videodev2.h>
 #include <poll.h>
@@ -66,15 +70,23 @@ static void prepare(int fd, unsigned memory, unsigned count, int copying)
 		copy = malloc(format.fmt.pix.sizeimage);
 }
 
+static void sync_dma_buf(int fd, unsigned way)
+{
+	struct dma_buf_sync sync = {.flags = way | DMA_BUF_SYNC_READ};
+
+	must(ioctl(fd, DMA_BUF_IOCTL_SYNC, &sync), "DMA_BUF_IOCTL_SYNC");
+}
+
 int main(int argc, char **argv)
 {
-	int polling, type = V4L2_BUF_TYPE_VIDEO_CAPTURE, fd;
+	int polling, syncing, type = V4L2_BUF_TYPE_VIDEO_CAPTURE, fd;
 	unsigned memory;
 	long frames;
 
 	if (argc < 5)
-		return fprintf(stderr, "usage: minimal poll|block|copy NODE mmap|userptr|dmabuf FRAMES [BUFFERS]\n"), 2;
-	polling = !strcmp(argv[1], "poll");
+		return fprintf(stderr, USAGE), 2;
+	syncing = !strcmp(argv[1], "sync");
+	polling = syncing || !strcmp(argv[1], "poll");
 	memory = !strcmp(argv[3], "mmap") ? V4L2_MEMORY_MMAP
 		: !strcmp(argv[3], "userptr") ? V4L2_MEMORY_USERPTR : V4L2_MEMORY_DMABUF;
 	frames = atol(argv[4]);
@@ -90,6 +102,10 @@ int main(int argc, char **argv)
 			must(poll(&wait, 1, -1), "poll");
 		}
 		must(ioctl(fd, VIDIOC_DQBUF, &buffer), "VIDIOC_DQBUF");
+		if (syncing) {
+			sync_dma_buf(buffer.m.fd, DMA_BUF_SYNC_START);
+			sync_dma_buf(buffer.m.fd, DMA_BUF_SYNC_END);
+		}
 		if (copy)
 			memcpy(copy, mapped[buffer.index % 64], buffer.bytesused);
 		must(ioctl(fd, VIDIOC_QBUF, &buffer), "VIDIOC_QBUF");

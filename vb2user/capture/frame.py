@@ -18,11 +18,10 @@ from vb2user.capture.lease import OVER
 from vb2user.errors import ClosedError, CorruptFrame, StateError, Vb2Error
 from vb2user.uapi import calls, fork
 from vb2user.uapi.enums import BufFlag, Field
-from vb2user.uapi.raw import bytesused_of, field_of, nanoseconds_of, sequence_of
+from vb2user.uapi.raw import BYTESUSED, FIELD, SEQUENCE, TIMESTAMP, clock_of
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
     from pathlib import Path
 
     import numpy.typing as npt
@@ -63,11 +62,11 @@ class Frame:
         "_sequence",
         "_timestamp_ns",
         "_used",
-        "array",
         "flags",
         "format",
         "gap",
         "index",
+        "now",
         "on_hold",
         "short",
         "slot",
@@ -115,32 +114,33 @@ class Frame:
 
     # -- what the driver said -----------------------------------------------------------------------
 
-    def _said(self, what: Callable[[Record], int]) -> int | None:
-        # A record may be used again as soon as it is none of this frame's any more.
-        while (told := self.told) is not None:
-            said = what(told)
-            if self.told is told:
-                return said
-        return None
-
     def put_down(self) -> None:
         """Read what the driver said, for its record is going to be used again."""
         if (told := self.told) is not None:
-            self._sequence, self._timestamp_ns = sequence_of(told), nanoseconds_of(told)
-            self._field, self._used = field_of(told), self.plane_bytesused
+            self._sequence, self._timestamp_ns = told[SEQUENCE], self.timestamp_ns
+            self._field, self._used = told[FIELD], self.plane_bytesused
             self.told = None
+
+    # Each of these looks twice where it reads: a record is used again as soon as it is no frame's any more.
 
     @property
     def sequence(self) -> int:
         """The driver's frame counter (``v4l2_buffer.sequence``); counted here for read(2)."""
-        said = self._said(sequence_of)
-        return self._sequence if said is None else said
+        told = self.told
+        if told is None:
+            return self._sequence
+        number: int = told[SEQUENCE]
+        return number if self.told is told else self.sequence
 
     @property
     def timestamp_ns(self) -> int:
         """Nanoseconds on :attr:`clock`."""
-        said = self._said(nanoseconds_of)
-        return self._timestamp_ns if said is None else said
+        told = self.told
+        if told is None:
+            return self._timestamp_ns
+        seconds, micro = clock_of(told, TIMESTAMP)
+        ns: int = seconds * 1_000_000_000 + micro * 1000
+        return ns if self.told is told else self.timestamp_ns
 
     @property
     def timestamp(self) -> float:
@@ -156,8 +156,11 @@ class Frame:
     @property
     def field(self) -> Field:
         """Which field(s) of an interlaced picture it holds."""
-        said = self._said(field_of)
-        return Field(self._field if said is None else said)
+        told = self.told
+        if told is None:
+            return Field(self._field)
+        field = Field(told[FIELD])
+        return field if self.told is told else self.field
 
     @property
     def ok(self) -> bool:
@@ -167,10 +170,13 @@ class Frame:
     @property
     def plane_bytesused(self) -> tuple[int, ...]:
         """Bytes used of each memory plane, those before the payload (``data_offset``) included."""
-        if not self._layout.compressed:  # else the short way has single-planar frames alone
+        told = self.told
+        if (
+            told is None or not self._layout.compressed
+        ):  # else it is of the single-planar API, on the short way
             return self._used
-        said = self._said(bytesused_of)
-        return self._used if said is None else (said,)
+        used = (told[BYTESUSED],)
+        return used if self.told is told else self.plane_bytesused
 
     @property
     def bytesused(self) -> int:
@@ -189,34 +195,44 @@ class Frame:
 
     # -- the pixels ---------------------------------------------------------------------------------
 
-    #: The picture as one zero-copy numpy view, read-only unless the stream is ``writable``.
-    #:
-    #: Shape and dtype by format: packed formats ``(height, width, n)`` or ``(height, width)``, e.g.
-    #: YUYV ``(h, w, 2)`` uint8, RGB24 ``(h, w, 3)``, GREY ``(h, w)``, Y16 ``(h, w)`` little-endian
-    #: uint16; planar and semi-planar formats in one memory plane ``(rows, width)``, e.g. NV12
-    #: ``(h * 3 // 2, w)``; compressed formats one dimension of ``bytesused`` bytes.
-    #:
-    #: Raises:
-    #:     UsageError: a format whose planes lie apart; take :attr:`components`.
-    #:     CorruptFrame: fewer bytes than the picture needs.
-    #:     ClosedError: the frame was released.
-    array: Array
+    #: The array of a frame of the short way, set as long as that is out: whoever deletes it has the frame.
+    now: Array
 
-    def __getattr__(self, name: str) -> Any:
-        # What a frame of the short way has not got by itself. There ``array`` is set as long as the frame
-        # is out: it costs next to nothing, and whoever deletes it has the frame.
-        if name == "array":
-            return self._made_array()
-        if name == "_lease":
-            slot = self.slot
-            way = None if slot is None else slot.way
-            return OVER if way is None else way.lease(self)
-        raise AttributeError(f"a frame has no {name!r}")
+    @property
+    def array(self) -> Array:
+        """The picture as one zero-copy numpy view, read-only unless the stream is ``writable``.
+
+        Shape and dtype by format: packed formats ``(height, width, n)`` or ``(height, width)``, e.g.
+        YUYV ``(h, w, 2)`` uint8, RGB24 ``(h, w, 3)``, GREY ``(h, w)``, Y16 ``(h, w)`` little-endian
+        uint16; planar and semi-planar formats in one memory plane ``(rows, width)``, e.g. NV12
+        ``(h * 3 // 2, w)``; compressed formats one dimension of ``bytesused`` bytes.
+
+        Raises:
+            UsageError: a format whose planes lie apart; take :attr:`components`.
+            CorruptFrame: fewer bytes than the picture needs.
+            ClosedError: the frame was released.
+        """
+        try:
+            return self.now
+        except AttributeError:
+            pass
+        return self._made_array()
+
+    def lease_now(self) -> Lease:
+        """Its lease; one of the short way gets one."""
+        try:
+            return self._lease
+        except AttributeError:
+            pass
+        slot = self.slot
+        way = None if slot is None else slot.way
+        lease: Lease = OVER if way is None else way.lease(self)
+        return lease
 
     def take(self) -> bool:
         """Take the array away from a frame of the short way; False: somebody else did so, or it has none."""
         try:
-            del self.array
+            del self.now
         except AttributeError:
             return False
         return True
@@ -227,7 +243,7 @@ class Frame:
 
     def _own_array(self) -> Array | None:
         try:
-            return _ARRAY.__get__(self)  # type: ignore[no-any-return]
+            return self.now
         except AttributeError:
             return None
 
@@ -240,7 +256,7 @@ class Frame:
     def own_lease(self) -> Lease | None:
         """Its lease; None: it goes the short way."""
         try:
-            return _LEASE.__get__(self)  # type: ignore[no-any-return]
+            return self._lease
         except AttributeError:
             return None
 
@@ -356,7 +372,7 @@ class Frame:
             if roots:
                 return roots
         memory = self._memory  # once: another thread may close the stream meanwhile
-        roots = [] if memory is None else self._lease.look(memory)
+        roots = [] if memory is None else self.lease_now().look(memory)
         if not roots:
             raise ClosedError(
                 f"frame {self.sequence} was released: its buffer may be the driver's again",
@@ -386,7 +402,7 @@ class Frame:
         """
         if self.released or self._born != fork.generation:
             self._look()  # raises
-        self._lease  # noqa: B018 - a frame of the short way gets one now
+        self.lease_now()
         self.on_hold = True
         return self
 
@@ -395,7 +411,7 @@ class Frame:
 
         A frame that is dropped is released by the stream's next turn.
         """
-        lease = self._lease  # a frame of the short way gets one now, and its memory with it
+        lease = self.lease_now()  # a frame of the short way has its memory from there
         self._memory = None
         self._array = self._components = None
         lease.release()
@@ -422,7 +438,3 @@ class Frame:
         state = "released" if self.released else f"{self.bytesused} bytes"
         bad = "" if self.ok else ", ERROR"
         return f"<Frame {self.sequence} {self.format} at {self.timestamp:.6f} s, {state}{bad}>"
-
-
-_LEASE: Any = vars(Frame)["_lease"]
-_ARRAY: Any = vars(Frame)["array"]

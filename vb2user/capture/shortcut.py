@@ -9,7 +9,7 @@ again.
 How it is known that nobody looks any more. Every view of a buffer holds its array or the root of that, which
 live as long as the short way does. So instead of waiting for a root to die, as a lease does, the references
 to both are counted: as many as when nobody had seen them yet are nobody's. The frame's own is taken first, by
-the statement that takes it: ``del frame.array`` succeeds for one thread only, so that no other one gets a
+the statement that takes it: ``del frame.now`` succeeds for one thread only, so that no other one gets a
 view between the count and the QBUF. Where a frame outlives its turn (held, released early, looked at by
 plane) it is given a :class:`~vb2user.capture.lease.Lease` at that moment.
 
@@ -42,7 +42,7 @@ from vb2user.queue.lane import Lane
 from vb2user.queue.state import BufferState
 from vb2user.uapi import fork
 from vb2user.uapi.enums import BufFlag
-from vb2user.uapi.raw import FIELD, FLAGS, INDEX, Record, nanoseconds_of, sequence_of
+from vb2user.uapi.raw import FIELD, FLAGS, INDEX, SEQUENCE, Record, nanoseconds_of
 from vb2user.uapi.records import Records
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class Shortcut:
         usual, index = self.usual, told[INDEX]
         with self.lock:
             number = (self.run.judge.next + len(self.times)) & 0xFFFFFFFF
-            if (sequence_of(told), told[FLAGS]) != (number, usual.flags):
+            if (told[SEQUENCE], told[FLAGS]) != (number, usual.flags):
                 return None
             self._strangers += 1
             turned = (self._at + len(self.times)) % len(self._order)
@@ -193,7 +193,7 @@ class Shortcut:
             first, self._at = self._at, self._at + count
             last = self.records.said[self._at - 1]
             stats = self.run.stats
-            self.run.judge.last = sequence_of(last)
+            self.run.judge.last = last[SEQUENCE]
             stats.frames += count
             stats.last_ns = nanoseconds_of(last)
             if self._clocked:
@@ -297,11 +297,11 @@ class Shortcut:
     def _keep(self, came: Record) -> None:
         if any(one.frame is not None and one.frame.told is came and one.frame.is_out() for one in self.slots):
             return  # Ctrl-C came when the frame had it already
-        if self.torn and sequence_of(came) != self.run.judge.next:
+        if self.torn and came[SEQUENCE] != self.run.judge.next:
             return  # it came before the driver said anything
         index, field = came[INDEX], came[FIELD]
         used, offset = self.records.payload(came)
-        d = Delivery(index, came[FLAGS], field, sequence_of(came), nanoseconds_of(came), (used,), (offset,))
+        d = Delivery(index, came[FLAGS], field, came[SEQUENCE], nanoseconds_of(came), (used,), (offset,))
         self.run.keep(d)
 
     def _hand_over(self, slot: Slot | None) -> list[Lease]:

@@ -104,13 +104,13 @@ def _frames(
                         # By the attribute: how often a local variable counts hangs on the interpreter.
                         frame = slot.frame if count(slot.frame) == nobody else way.new_frame(slot)
                         frame.told = told
-                        frame.array = slot.array
+                        frame.now = slot.array
                         note(now())
                         yield frame
                         if gone and way.is_over():
                             break
                         try:
-                            del frame.array
+                            del frame.now
                         except AttributeError:
                             break  # it has a lease of its own now
                         if count(slot.array) != alone or (

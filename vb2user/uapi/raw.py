@@ -21,31 +21,15 @@ INDEX, BYTESUSED, FLAGS, FIELD, SEQUENCE = (
     getattr(v.v4l2_buffer, name).offset // 4 for name in ("index", "bytesused", "flags", "field", "sequence")
 )
 TIMESTAMP: int = v.v4l2_buffer.timestamp.offset
-_seconds_and_microseconds = struct.Struct("=qq").unpack_from
-
-
-def sequence_of(record: Record) -> int:
-    """Its number."""
-    number: int = record[SEQUENCE]
-    return number
-
-
-def bytesused_of(record: Record) -> int:
-    """Its bytes, single-planar."""
-    used: int = record[BYTESUSED]
-    return used
-
-
-def field_of(record: Record) -> int:
-    """Which field(s) it holds, ``enum v4l2_field``."""
-    field: int = record[FIELD]
-    return field
+#: ``clock_of(record, TIMESTAMP)``: seconds and microseconds.
+clock_of = struct.Struct("=qq").unpack_from
 
 
 def nanoseconds_of(record: Record) -> int:
     """Its timestamp."""
-    seconds, micro = _seconds_and_microseconds(record, TIMESTAMP)
-    return int(seconds * 1_000_000_000 + micro * 1000)
+    seconds, micro = clock_of(record, TIMESTAMP)
+    ns: int = seconds * 1_000_000_000 + micro * 1000
+    return ns
 
 
 def sync_arg(flags: int) -> Any:
