@@ -171,9 +171,8 @@ class Frame:
     def plane_bytesused(self) -> tuple[int, ...]:
         """Bytes used of each memory plane, those before the payload (``data_offset``) included."""
         told = self.told
-        if (
-            told is None or not self._layout.compressed
-        ):  # else it is of the single-planar API, on the short way
+        # The multi-planar API has no compressed frames on the short way.
+        if told is None or not self._layout.compressed:
             return self._used
         used = (told[BYTESUSED],)
         return used if self.told is told else self.plane_bytesused
