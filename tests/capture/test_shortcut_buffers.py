@@ -297,6 +297,31 @@ def test_a_task_that_waits_is_ended(monkeypatch: pytest.MonkeyPatch, how: str) -
         last.clear()
 
 
+def test_nothing_is_asked_of_a_node_that_was_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its number may be another file's by the time that the task goes on."""
+    vb2 = TellingSystem()
+    node = vb2.nodes["/dev/video0"] = FakeVideo(vb2)
+    monkeypatch.setattr(kernel, "system", vb2)
+
+    async def read() -> None:
+        async for frame in stream:
+            if frame.sequence == 20:
+                node.auto = False
+
+    async def main() -> None:
+        task = asyncio.create_task(read())
+        while node.auto or not stream._run.waiter().busy:
+            await asyncio.sleep(0)
+        before = len(vb2.calls)
+        cam.close()
+        await task
+        assert "VIDIOC_DQBUF" not in vb2.calls[before:]
+
+    with Camera("/dev/video0") as cam:
+        stream = cam.stream()
+        asyncio.run(asyncio.wait_for(main(), WAIT))
+
+
 def test_two_tasks_do_not_read_one_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     vb2 = TellingSystem()
     node = vb2.nodes["/dev/video0"] = FakeVideo(vb2)

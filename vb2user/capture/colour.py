@@ -126,7 +126,8 @@ def to_gray(
         return _luma(to_rgb(arrays, code, **fields), colorspace, ycbcr_enc)
     levels = np.stack([found[c].levels() for c in "RGB"], axis=-1)
     full = encoding_of("rgb", colorspace, ycbcr_enc, quantization).full
-    return _luma(levels if full else _expanded(levels), colorspace, ycbcr_enc)
+    # Not rounded in between: together with what luma is rounded by that would be more than a level.
+    return _luma(levels if full else _expansion()[levels], colorspace, ycbcr_enc)
 
 
 def encoding_of(
@@ -153,9 +154,13 @@ def _scaled(picture: Array, width: int | None) -> Array:
 
 def _expanded(levels: Array) -> Array:
     """16 to 235 become 0 to 255; what lies beyond is cut."""
-    table = np.clip((np.arange(256) - 16) * (255 / 219) + 0.5, 0, 255).astype(np.uint8)
-    array: Array = table[levels]
+    array: Array = (_expansion() + 0.5).astype(np.uint8)[levels]
     return array
+
+
+def _expansion() -> Array:
+    table: Array = np.clip((np.arange(256, dtype=np.float32) - 16) * np.float32(255 / 219), 0, 255)
+    return table
 
 
 def _range_of(luma: Array, full: bool) -> Array:

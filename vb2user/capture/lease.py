@@ -264,6 +264,7 @@ class Leases:
             if (lease := self.out.pop(slot, None)) is not None:  # else a reader gave it back meanwhile
                 lease.forget()
         self.gone.clear()
+        self.gone.append(BELL)  # whoever waits on the short way comes out of it, and hears that now
         self.owed.clear()
 
     def give_back(self, slot: int) -> None:

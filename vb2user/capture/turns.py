@@ -65,20 +65,15 @@ def _frames(
                 yield frame
                 del frame
                 continue
-            lane, gone, syncs, begin, end, special = (
-                way.lane,
-                way.gone,
-                way.syncs,
-                way.begin,
-                way.end,
-                way.special,
-            )
+            lane, gone, special = way.lane, way.gone, way.special
+            syncs, begin, end = way.syncs, way.begin, way.end
             ioctl, fd, wait, qbuf, dqbuf, note = lane.ioctl, lane.fd, lane.wait, QBUF, DQBUF, way.times.append
             now, count, nobody, alone = time.monotonic, sys.getrefcount, _NOBODY, way.count
             pauses = asynchronous or wait is not None
-            waiter = way.run.waiter() if asynchronous else None
-            back = late = came = told = None
+            back = late = came = told = waiter = None
             try:
+                if asynchronous:
+                    waiter = way.run.waiter()
                 while steps := way.piece():
                     for told, head, wanted, slot in steps:
                         if pauses:

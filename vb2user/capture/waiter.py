@@ -112,9 +112,10 @@ class Waiter:
         """As of a future."""
 
     def _go_on_soon(self) -> None:
-        go_on, self._go_on = self._go_on, None
+        go_on, context = self._go_on, self._context
+        self._go_on = self._context = None
         if go_on is not None:
-            self.loop.call_soon(go_on, self, context=self._context)
+            self.loop.call_soon(go_on, self, context=context)
 
     def _late_here(self) -> None:
         if self._go_on is not None:
@@ -163,10 +164,10 @@ class Waiter:
             del came  # no circle of the error and this frame
 
     def _ready(self) -> None:
-        go_on, self._go_on = self._go_on, None
-        if go_on is not None:
-            assert self._context is not None
-            self._context.run(go_on, self)
+        go_on, context = self._go_on, self._context
+        if go_on is not None and context is not None:
+            self._go_on = self._context = None
+            context.run(go_on, self)
             return
         future = self._future
         if future is None or future.done():
