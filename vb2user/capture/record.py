@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from vb2user.capture import colour, container, ffmpeg
+from vb2user.capture import colour, container, ffmpeg, y4m
 from vb2user.capture.channels import Encoding
 from vb2user.capture.container import TICK
 from vb2user.capture.layout import Layout
@@ -113,6 +113,7 @@ class Recorder:
         self._options = container.DEFAULTS.get(self.codec, {}) | (options or {})
         self._pix_fmt = pix_fmt
         self._lock = threading.Lock()
+        self._planes = self.kind.name == y4m.NAME
         self._pending: tuple[Any, int] | None = None
         self._first_ns = 0
         self._last_tick = -1
@@ -219,9 +220,7 @@ class Recorder:
         await asyncio.to_thread(self.write, frame)
 
     def _write(self, frame: Frame) -> None:
-        if self._file is not None:
-            for plane in frame.planes:
-                self._file.write(plane.data)
+        if self._file is not None and self._write_own(self._file, frame):
             self.frames += 1
             return
         item = self._item(frame)
@@ -237,6 +236,18 @@ class Recorder:
             self._fps = Fraction(10**9, distance).limit_denominator(1000) if distance > 0 else Fraction(25)
         self._flush_pending()
         self._put(item, stamp)
+
+    def _write_own(self, file: IO[bytes], frame: Frame) -> bool:
+        """Write what lies in the driver's buffer, right from there; False: it is not what the file has."""
+        if not self._planes:
+            for plane in frame.planes:
+                file.write(plane.data)
+            return True
+        components = ffmpeg.woven(frame.components, frame.field)
+        planes = y4m.planes_of(frame.format.pixelformat, components, self._pix_fmt or "")
+        if planes is not None:
+            y4m.write(file, planes)
+        return planes is not None
 
     def _flush_pending(self) -> None:
         pending, self._pending = self._pending, None
@@ -285,8 +296,12 @@ class Recorder:
     # -- the file -----------------------------------------------------------------------------------
 
     def _put(self, item: Any, stamp: int) -> None:
-        if self._out is None:
+        if self._out is None and self._file is None:
             self._begin(item)
+        if self._file is not None:
+            y4m.write(self._file, y4m.planes_of_picture(item[0]))
+            self.frames += 1
+            return
         if self._last_tick < 0:
             self._first_ns = stamp
         if self.kind.timed:
@@ -320,6 +335,10 @@ class Recorder:
         rate = self._fps or Fraction(25)
         self._tick = TICK if self.kind.timed else 1 / rate
         self._interval = max(1, round(1 / rate / self._tick))
+        if self._planes:
+            self._file = self.path.open("wb")
+            self._file.write(y4m.header(item[0], lambda out: self._encoder(out, item, rate)))
+            return
         # With a protocol in front no name is taken for one ("a:b.mkv").
         out = pyav.open(f"file:{self.path}", "w", format=self.kind.name, options=self.kind.options)
         try:
