@@ -8,6 +8,7 @@ import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -31,14 +32,20 @@ FORMAT = format_of("YUYV")
 
 
 def read(path: Path, kind: str | None = None) -> tuple[list[float], list[Any], Any]:
-    """Times, pictures, and the stream of a file."""
+    """Times, pictures, and what the stream of a file says of itself."""
     with av.open(str(path), format=kind) as file:
         stream = file.streams.video[0]
         times, pictures = [], []
         for frame in file.decode(stream):
             times.append(frame.time)
             pictures.append(frame)
-        return times, pictures, stream
+        said = SimpleNamespace(
+            width=stream.width,
+            height=stream.height,
+            average_rate=stream.average_rate,
+            codec=stream.codec_context.name,
+        )
+        return times, pictures, said  # not the stream: PyAV 19 has none of a file that was closed
 
 
 def cut(path: Path) -> int:
@@ -254,7 +261,7 @@ def test_mjpg_is_encoded_anew_if_asked_for(tmp_path: Path) -> None:
         with pytest.raises(CorruptFrame, match="no JPEG"):
             out.write(Still(format, [np.zeros(9, "u1")]))
     _, pictures, stream = read(path)
-    assert (len(pictures), stream.codec_context.name, int(pictures[0].color_range)) == (2, "ffv1", 2)
+    assert (len(pictures), stream.codec, int(pictures[0].color_range)) == (2, "ffv1", 2)
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".h264"])

@@ -67,8 +67,8 @@ def test_a_rate_that_the_frames_tell(tmp_path: Path) -> None:
     with Recorder(path, format) as out:
         for still in made:
             out.write(still)
-    times, pictures, stream = read(path)
-    assert stream.average_rate == 20
+    assert b" F20:1 " in path.read_bytes().partition(b"\n")[0]
+    times, pictures, _ = read(path)
     assert [int(planes(p)[0][5, 5]) for p in pictures] == [int(s.components[0][5, 5]) for s in made]
     assert times == pytest.approx([0, 0.05, 0.1, 0.15])
 
