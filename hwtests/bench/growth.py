@@ -49,9 +49,10 @@ def client(memory: str, buffers: str, streams: str, frames: str) -> None:
         gc.collect()
         gc.freeze()
         loops = [iter(stream) for stream in running]
+        planes = multiplanar()  # once: to look into the environment takes longer than a frame
         for _ in range(-(-int(frames) // len(loops))):
             for loop in loops:
-                next(loop).planes if multiplanar() else next(loop).array
+                next(loop).planes if planes else next(loop).array
 
 
 def multiplanar() -> bool:
