@@ -61,7 +61,7 @@ gate: setup
 $(VENV)/.bench: $(VENV)/.programs
 	PYTHON="$(PYTHON)" bash .ci/setup "$(VENV)" bench
 
-# Every client in a kernel whose clock counts instructions; some 25 minutes in all.
+# Every client in a kernel whose clock counts instructions; ten to twenty-five minutes in all.
 bench: setup programs $(VENV)/.bench
 	$(BIN)/python hwtests/bench/native.py
 	$(BIN)/python hwtests/bench/growth.py
