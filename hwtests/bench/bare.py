@@ -179,7 +179,7 @@ def reader(path: str, memory: str, frames: int, buffers: int) -> None:
 
 
 def awaiting(path: str, memory: str, frames: int, buffers: int) -> None:
-    """The same with a task that awaits each frame: the floor of an ``async for``."""
+    """The same with a task that awaits a future for each frame, as an ``async for`` does as a rule."""
     node = Node(path, memory, buffers, nonblock=True)
     fd, ioctl = node.fd, fcntl.ioctl
     buffer = Buffer(type=CAPTURE, memory=node.memory)
