@@ -266,8 +266,9 @@ def test_two_loops_one_after_the_other(closed: bool) -> None:
         assert stream.next_frame().sequence == 3  # and none at all
 
 
-def test_two_loops_in_two_threads_at_once() -> None:
-    """The first loop has not yet heard that it is to look no more, and shall look again."""
+@pytest.mark.parametrize("at_once", [False, True])
+def test_two_loops_in_two_threads(at_once: bool) -> None:
+    """At once: the first loop has not yet heard that it is to look no more, and shall look again."""
     engine = PipeEngine()
     with stream_of(engine) as stream:
 
@@ -278,25 +279,10 @@ def test_two_loops_in_two_threads_at_once() -> None:
             found: list[int] = []
             thread = threading.Thread(target=lambda: found.append(run(stream.anext_frame()).sequence))
             thread.start()
-            thread.join(WAIT)
-            engine.put(2)
-            return first * 100 + found[0] * 10 + (await stream.anext_frame()).sequence
-
-        assert run(here()) == 12
-
-
-def test_two_loops_in_two_threads() -> None:
-    engine = PipeEngine()
-    with stream_of(engine) as stream:
-
-        async def here() -> int:
-            engine.put(0)
-            first = (await stream.anext_frame()).sequence
-            engine.put(1)
-            found: list[int] = []
-            thread = threading.Thread(target=lambda: found.append(run(stream.anext_frame()).sequence))
-            thread.start()
-            await until(lambda: not thread.is_alive())
+            if at_once:
+                thread.join(WAIT)
+            else:
+                await until(lambda: not thread.is_alive())
             engine.put(2)
             return first * 100 + found[0] * 10 + (await stream.anext_frame()).sequence
 

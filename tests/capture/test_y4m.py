@@ -15,6 +15,7 @@ from test_record import read
 from vb2user.capture.channels import channels
 from vb2user.capture.layout import Layout
 from vb2user.capture.record import Recorder
+from vb2user.errors import UsageError
 from vb2user.uapi.enums import Field
 
 pytest.importorskip("av")
@@ -71,6 +72,19 @@ def test_a_rate_that_the_frames_tell(tmp_path: Path) -> None:
     times, pictures, _ = read(path)
     assert [int(planes(p)[0][5, 5]) for p in pictures] == [int(s.components[0][5, 5]) for s in made]
     assert times == pytest.approx([0, 0.05, 0.1, 0.15])
+
+
+def test_what_the_file_cannot_hold_is_refused_each_time(tmp_path: Path) -> None:
+    """Nothing is written into a file that has no first line; without a rate the second frame finds that."""
+    format = format_of("YU12")
+    path = tmp_path / "x.y4m"
+    with Recorder(path, format, codec="mpeg4") as out:
+        out.write(noise(format, 0, 0))
+        for number in (1, 2):
+            with pytest.raises(UsageError, match="does not go"):
+                out.write(noise(format, number, 40 * number))
+        assert path.stat().st_size == 0
+    assert not path.exists()
 
 
 def test_fields_are_woven(tmp_path: Path) -> None:

@@ -336,8 +336,10 @@ class Recorder:
         self._tick = TICK if self.kind.timed else 1 / rate
         self._interval = max(1, round(1 / rate / self._tick))
         if self._planes:
-            self._file = self.path.open("wb")
-            self._file.write(y4m.header(item[0], lambda out: self._encoder(out, item, rate)))
+            first = y4m.header(item[0], lambda out: self._encoder(out, item, rate))
+            file = self.path.open("wb")
+            file.write(first)
+            self._file = file  # last: what goes into a file without its first line cannot be played
             return
         # With a protocol in front no name is taken for one ("a:b.mkv").
         out = pyav.open(f"file:{self.path}", "w", format=self.kind.name, options=self.kind.options)

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from vb2user.capture.running import Running
 
 #: So many buffers may come that were not expected, and one more for each so many frames.
-_STRANGERS, _WORTH = 4, 16
+_STRANGERS, _FRAMES_EACH = 4, 16
 _ONES = np.ones(Records.COUNT)
 _DRIVERS = BufFlag.QUEUED | BufFlag.DONE
 
@@ -160,7 +160,7 @@ class Shortcut:
             turned = (self._at + len(self.times)) % len(self._order)
             order = [i for i in self._order[turned:] + self._order[:turned] if i != index] + [index]
             frames = self.run.stats.frames + len(self.times) - self.began
-            if self._strangers > _STRANGERS + frames // _WORTH or len(order) > Records.COUNT // 2:
+            if self._strangers > _STRANGERS + frames // _FRAMES_EACH or len(order) > Records.COUNT // 2:
                 return None
             known = [slot for slot in self.slots if slot.buffer.index == index]
             if not known:

@@ -47,11 +47,7 @@ def loop(stream: Stream, *, asynchronous: bool = False) -> Iterator[Any]:
 def _frames(
     stream: Stream, me: list[weakref.ref[Generator[Any, None, None]]], *, asynchronous: bool
 ) -> Generator[Any, None, None]:
-    """Both ways; in ``asynchronous``, None is where the long way is to be gone, a Waiter where to wait.
-
-    All of a short turn stands here: each call of a function, and each step through another generator, would
-    cost more than what is done in it.
-    """
+    """Both ways; in ``asynchronous``, None is where the long way is to be gone, a Waiter where to wait."""
     with stream.going():
         while not stream.exhausted:
             try:
