@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,15 @@ def first_short(stream: Stream) -> tuple[Any, Frame]:
         if is_short(frame):
             return frames, frame
     raise AssertionError("none did")
+
+
+async def until_none_is_ready(frames: AsyncIterator[Frame], node: FakeVideo) -> None:
+    """Go on until the short way is gone, and whoever wants one more has to wait."""
+    while not is_short(await anext(frames)):
+        pass
+    node.auto = False
+    while node.done:
+        await anext(frames)
 
 
 # -- what it costs ----------------------------------------------------------------------------------
@@ -420,11 +429,7 @@ def test_a_time_out_that_nobody_heard_is_over(monkeypatch: pytest.MonkeyPatch) -
 
     async def main() -> None:
         frames = aiter(stream)
-        while not is_short(await anext(frames)):
-            pass
-        node.auto = False
-        while node.done:
-            await anext(frames)
+        await until_none_is_ready(frames, node)
         waiter = stream._run.waiter()
         waits = asyncio.ensure_future(anext(frames))
         await asyncio.sleep(0)

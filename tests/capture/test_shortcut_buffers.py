@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from fakes_controls import TellingSystem
 from fakes_vb2 import FakeVideo, Vb2System
-from test_shortcut import WAIT, first_short, is_short
+from test_shortcut import WAIT, first_short, is_short, until_none_is_ready
 
 from vb2user.capture.camera import Camera
 from vb2user.capture.frame import Frame
@@ -329,11 +329,7 @@ def test_two_tasks_do_not_read_one_stream(monkeypatch: pytest.MonkeyPatch) -> No
 
     async def main() -> None:
         frames = aiter(stream)
-        while not is_short(await anext(frames)):
-            pass
-        node.auto = False
-        while node.done:
-            await anext(frames)
+        await until_none_is_ready(frames, node)
         first = asyncio.ensure_future(anext(frames))
         await asyncio.sleep(0)
         with pytest.raises(StateError, match="another task"):
