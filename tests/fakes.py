@@ -127,16 +127,6 @@ class FakeSystem(System):
         file = self._file(fd)
         return file.node.ioctl(file, request, arg)
 
-    def in_place(self) -> Callable[[int, int, Any], int]:
-        return lambda fd, request, arg: self.ioctl(fd, request, _as_struct(arg))
-
-    def poller(self, wanted: dict[int, int]) -> Callable[[int | None], list[tuple[int, int]]]:
-        return lambda timeout_ms: list(self.poll(wanted, timeout_ms).items())
-
-    def set_blocking(self, fd: int, blocking: bool) -> None:
-        file = self._file(fd)
-        file.flags = file.flags & ~os.O_NONBLOCK if blocking else file.flags | os.O_NONBLOCK
-
     def poll(self, wanted: dict[int, int], timeout_ms: int | None) -> dict[int, int]:
         """Never waits: a test has no other thread that could make a fake ready."""
         seen = {fd: self._file(fd).node.poll(self._file(fd)) & events for fd, events in wanted.items()}

@@ -181,6 +181,10 @@ class PipeEngine(Engine):
                 self.log.append(index)
                 self._free.append(index)
 
+    def recover(self, known: set[int]) -> None:
+        with self._lock:
+            self._free[:] = [index for index in range(len(self._memory)) if index not in known]
+
     def close(self) -> None:
         with self._lock:
             if self._closed:

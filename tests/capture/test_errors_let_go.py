@@ -116,7 +116,7 @@ def test_caught(cam: Camera, node: FakeVideo, case: Any, kind: type[Vb2Error]) -
     ref = weakref.ref(stream)
     catches(stream, kind, 0.001 if case is not_back else None)
     node.gone = False
-    if not stream._run._open:  # given back while it was gone
+    if not stream._run.open:  # given back while it was gone
         node._free()
     del stream
     free_again(cam, node, ref)

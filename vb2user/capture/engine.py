@@ -117,6 +117,10 @@ class Engine(ABC):
     def give_back(self, index: int) -> None:
         """The buffer is free to be filled again. Does nothing on a stopped stream."""
 
+    @abstractmethod
+    def recover(self, known: set[int]) -> None:
+        """After a Ctrl-C amidst a step: every buffer but the ``known`` ones is free to be filled again."""
+
     def exporter(self) -> str | None:
         """``exp_name`` of the dma-buf behind the buffers, or None where there is none."""
         return None
@@ -167,8 +171,11 @@ class QueueEngine(Engine):
     def _take_up(self, buffers: Sequence[Buffer]) -> None:
         for buffer in buffers:
             if buffer.index not in self._views:
-                planes = buffer.memory.planes
-                views = planes if self.writable else tuple(p.toreadonly() for p in planes)
+                try:
+                    planes = buffer.memory.planes
+                    views = planes if self.writable else tuple([p.toreadonly() for p in planes])
+                except (ClosedError, ValueError):  # another thread has just released the memory
+                    raise self._closed() from None
                 self._views[buffer.index] = views
             self._queue.enqueue(buffer)
 
@@ -264,6 +271,16 @@ class QueueEngine(Engine):
         except Vb2Error:
             if self._queue.streaming:
                 raise  # else another thread stopped the stream meanwhile, and all is well
+
+    def recover(self, known: set[int]) -> None:
+        """QUERYBUF of every buffer, and QBUF of those that neither the driver nor the program has."""
+        queue = self._queue
+        if not queue.streaming or queue.inherited:
+            return
+        queue.resync()
+        for buffer in queue.buffers:
+            if buffer.index not in known and buffer.index in self._views:
+                self.give_back(buffer.index)
 
     def exporter(self) -> str | None:
         """See :meth:`vb2user.queue.queue.Queue.exporter`."""
@@ -419,6 +436,10 @@ class ReadEngine(Engine):
         """The next read(2) may use it."""
         if not self._closed:
             self._free.append(index)
+
+    def recover(self, known: set[int]) -> None:
+        """All pages but those of the ``known`` ones are free."""
+        self._free[:] = [index for index in range(len(self._maps)) if index not in known]
 
     def close(self) -> None:
         """End the wait of a reader, and file I/O by closing its handle."""

@@ -67,15 +67,25 @@ class Flow(ABC, Generic[_T]):
     ) -> None:
         self.__exit__(kind, error, tb)
 
-    @contextlib.contextmanager
-    def going(self) -> Iterator[None]:
-        """Around a loop: what is not started is, and closed on every way out."""
+    def __iter__(self) -> Iterator[_T]:
         own = not self.started
-        self.start()
         try:
-            yield
+            starts = own
+            while starts or not self.exhausted:
+                try:
+                    if starts:
+                        starts = False
+                        self.start()
+                        continue  # it may want no frame at all
+                    one = self._next()
+                except StreamStopped:
+                    if self.started:
+                        raise
+                    return  # closed by another thread, or by a signal handler: the loop simply ends
+                yield one
+                del one
         except BaseException:
-            # After a break, too: a generator that is thrown away has nobody to tell.
+            # After a break, too: a generator that is thrown away has no caller that could hear of an error.
             if own:
                 with contextlib.suppress(KernelError):
                     self.close()
@@ -83,18 +93,6 @@ class Flow(ABC, Generic[_T]):
         finally:
             if own:
                 self.close()
-
-    def __iter__(self) -> Iterator[_T]:
-        with self.going():
-            while not self.exhausted:
-                try:
-                    one = self._next()
-                except StreamStopped:
-                    if self.started:
-                        raise
-                    return  # closed by another thread: the loop simply ends
-                yield one
-                del one
 
     def __aiter__(self) -> AsyncLoop[_T]:
         return AsyncLoop(self)

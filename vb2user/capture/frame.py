@@ -14,11 +14,9 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from vb2user.capture.lease import OVER
-from vb2user.errors import ClosedError, CorruptFrame, StateError, Vb2Error
+from vb2user.errors import ClosedError, CorruptFrame, StateError, StreamStopped, Vb2Error
 from vb2user.uapi import calls, fork
 from vb2user.uapi.enums import BufFlag, Field
-from vb2user.uapi.raw import BYTESUSED, FIELD, SEQUENCE, TIMESTAMP, clock_of
 
 if TYPE_CHECKING:
     import os
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
 
     from vb2user.capture.layout import Layout
     from vb2user.capture.lease import Lease
-    from vb2user.capture.slot import Slot
-    from vb2user.uapi.raw import Record
 
     Array = npt.NDArray[Any]
 
@@ -42,6 +38,9 @@ class Frame:
 
     Attributes:
         format: the format that was granted (``width``, ``height``, ``pixelformat``, ``colorspace``, …).
+        sequence: the driver's frame counter (``v4l2_buffer.sequence``); counted here for read(2).
+        timestamp_ns: nanoseconds on :attr:`clock`.
+        plane_bytesused: bytes used of each memory plane, those before the payload (``data_offset``) included.
         flags: ``V4L2_BUF_FLAG_*``.
         index: which of the stream's buffers it lies in.
         gap: how many frames are missing before this one: the driver counted them and never delivered them.
@@ -54,23 +53,20 @@ class Frame:
         "_array",
         "_born",
         "_components",
-        "_field",
         "_layout",
         "_lease",
         "_memory",
         "_offsets",
-        "_sequence",
-        "_timestamp_ns",
-        "_used",
+        "_raw_field",
         "flags",
         "format",
         "gap",
         "index",
-        "now",
         "on_hold",
+        "plane_bytesused",
+        "sequence",
         "short",
-        "slot",
-        "told",
+        "timestamp_ns",
     )
 
     def __init__(
@@ -78,7 +74,7 @@ class Frame:
         *,
         format: calls.Format,
         layout: Layout,
-        memory: tuple[memoryview, ...] | None,
+        memory: tuple[memoryview, ...],
         index: int,
         sequence: int,
         timestamp_ns: int,
@@ -86,25 +82,20 @@ class Frame:
         field: int,
         bytesused: tuple[int, ...],
         data_offset: tuple[int, ...],
-        lease: Lease | None = None,
-        slot: Slot | None = None,
+        lease: Lease,
         gap: int = 0,
         short: bool = False,
     ) -> None:
-        self.slot = slot
         self.format = format
         self.index = index
-        #: What the driver said, as long as it is not put down in the four after it.
-        self.told: Record | None = None
-        self._sequence, self._timestamp_ns = sequence, timestamp_ns
-        self._field, self._used = field, bytesused
+        self.sequence, self.timestamp_ns = sequence, timestamp_ns
+        self._raw_field, self.plane_bytesused = field, bytesused
         self.flags = BufFlag(flags)
         self._layout = layout
-        #: None: it was released, or goes the short way: who keeps such a frame must not keep the mapping.
-        self._memory = memory
+        #: None: it was released.
+        self._memory: tuple[memoryview, ...] | None = memory
         self._offsets = data_offset
-        if lease is not None:
-            self._lease = lease
+        self._lease = lease
         self._born = fork.generation
         self.gap = gap
         self.short = short
@@ -113,34 +104,6 @@ class Frame:
         self._components: tuple[Array, ...] | None = None
 
     # -- what the driver said -----------------------------------------------------------------------
-
-    def put_down(self) -> None:
-        """Read what the driver said, for its record is going to be used again."""
-        if (told := self.told) is not None:
-            self._sequence, self._timestamp_ns = told[SEQUENCE], self.timestamp_ns
-            self._field, self._used = told[FIELD], self.plane_bytesused
-            self.told = None
-
-    # Each of these looks twice where it reads: a record is used again as soon as it is no frame's any more.
-
-    @property
-    def sequence(self) -> int:
-        """The driver's frame counter (``v4l2_buffer.sequence``); counted here for read(2)."""
-        told = self.told
-        if told is None:
-            return self._sequence
-        number: int = told[SEQUENCE]
-        return number if self.told is told else self.sequence
-
-    @property
-    def timestamp_ns(self) -> int:
-        """Nanoseconds on :attr:`clock`."""
-        told = self.told
-        if told is None:
-            return self._timestamp_ns
-        seconds, micro = clock_of(told, TIMESTAMP)
-        ns: int = seconds * 1_000_000_000 + micro * 1000
-        return ns if self.told is told else self.timestamp_ns
 
     @property
     def timestamp(self) -> float:
@@ -156,26 +119,12 @@ class Frame:
     @property
     def field(self) -> Field:
         """Which field(s) of an interlaced picture it holds."""
-        told = self.told
-        if told is None:
-            return Field(self._field)
-        field = Field(told[FIELD])
-        return field if self.told is told else self.field
+        return Field(self._raw_field)
 
     @property
     def ok(self) -> bool:
         """False where the driver flagged the frame ``V4L2_BUF_FLAG_ERROR``, or where it is short."""
         return not (self.flags & BufFlag.ERROR or self.short)
-
-    @property
-    def plane_bytesused(self) -> tuple[int, ...]:
-        """Bytes used of each memory plane, those before the payload (``data_offset``) included."""
-        told = self.told
-        # The multi-planar API has no compressed frames on the short way.
-        if told is None or not self._layout.compressed:
-            return self._used
-        used = (told[BYTESUSED],)
-        return used if self.told is told else self.plane_bytesused
 
     @property
     def bytesused(self) -> int:
@@ -194,9 +143,6 @@ class Frame:
 
     # -- the pixels ---------------------------------------------------------------------------------
 
-    #: The array of a frame of the short way, set as long as that is out: whoever deletes it has the frame.
-    now: Array
-
     @property
     def array(self) -> Array:
         """The picture as one zero-copy numpy view, read-only unless the stream is ``writable``.
@@ -211,55 +157,6 @@ class Frame:
             CorruptFrame: fewer bytes than the picture needs.
             ClosedError: the frame was released.
         """
-        try:
-            return self.now
-        except AttributeError:
-            pass
-        return self._made_array()
-
-    def lease_now(self) -> Lease:
-        """Its lease; one of the short way gets one."""
-        try:
-            return self._lease
-        except AttributeError:
-            pass
-        slot = self.slot
-        way = None if slot is None else slot.way
-        lease: Lease = OVER if way is None else way.lease(self)
-        return lease
-
-    def take(self) -> bool:
-        """Take the array away from a frame of the short way; False: somebody else did so, or it has none."""
-        try:
-            del self.now
-        except AttributeError:
-            return False
-        return True
-
-    def is_out(self) -> bool:
-        """Whether a frame of the short way is with the program."""
-        return self._own_array() is not None
-
-    def _own_array(self) -> Array | None:
-        try:
-            return self.now
-        except AttributeError:
-            return None
-
-    def become_leased(self, lease: Lease, array: Array, memory: tuple[memoryview, ...]) -> None:
-        """A frame of the short way is one like others from now on."""
-        self.put_down()
-        self._array, self._memory = array, memory
-        self._lease, self.slot = lease, None
-
-    def own_lease(self) -> Lease | None:
-        """Its lease; None: it goes the short way."""
-        try:
-            return self._lease
-        except AttributeError:
-            return None
-
-    def _made_array(self) -> Array:
         roots = self._look()
         array = self._array  # once: another thread may release the frame meanwhile
         if array is None:
@@ -274,9 +171,8 @@ class Frame:
         components = self._components
         if components is None:
             components = self._layout.arrays(roots, self.plane_bytesused, self._offsets)
-            if self.slot is None:  # else it would look for ever, where looks are counted
-                self._components = components
-                self._forget_if_released()
+            self._components = components
+            self._forget_if_released()
         return components
 
     @property
@@ -365,20 +261,27 @@ class Frame:
                 "driver there, whoever looks here",
                 remedy="hand frame.copy() over before the fork",
             )
-        if (slot := self.slot) is not None and (array := self._own_array()) is not None:
-            roots: list[Array] = slot.look()
-            del array  # held until the root is: whoever gives the buffer back meanwhile sees that
-            if roots:
-                return roots
         memory = self._memory  # once: another thread may close the stream meanwhile
-        roots = [] if memory is None else self.lease_now().look(memory)
+        try:
+            roots = [] if memory is None else self._lease.look(memory)
+        except StreamStopped:
+            roots = []
         if not roots:
-            raise ClosedError(
-                f"frame {self.sequence} was released: its buffer may be the driver's again",
-                remedy="look at it before the next turn of the loop, or keep frame.hold(), frame.array or "
-                "frame.copy()",
-            )
+            raise self._closed()
         return roots
+
+    def _closed(self) -> ClosedError:
+        if self._lease.stopped:
+            return ClosedError(
+                f"frame {self.sequence}: its stream was closed, and the buffers are freed",
+                remedy="keep the stream open while you look (with cam.stream() as stream: …), or keep "
+                "frame.array or frame.copy(); a loop that owns its stream closes it at its end",
+            )
+        return ClosedError(
+            f"frame {self.sequence} was released: its buffer may be the driver's again",
+            remedy="look at it before the next turn of the loop, or keep frame.hold(), frame.array or "
+            "frame.copy()",
+        )
 
     def _forget_if_released(self) -> None:
         # Else a frame that is kept would keep the buffer, too.
@@ -390,8 +293,6 @@ class Frame:
     @property
     def released(self) -> bool:
         """Whether :meth:`release` was called, or the loop went on."""
-        if self.own_lease() is None:  # it goes the short way, where the array says it
-            return not self.is_out()
         return self._memory is None
 
     def hold(self) -> Frame:
@@ -401,7 +302,6 @@ class Frame:
         """
         if self.released or self._born != fork.generation:
             self._look()  # raises
-        self.lease_now()
         self.on_hold = True
         return self
 
@@ -410,10 +310,9 @@ class Frame:
 
         A frame that is dropped is released by the stream's next turn.
         """
-        lease = self.lease_now()  # a frame of the short way has its memory from there
         self._memory = None
         self._array = self._components = None
-        lease.release()
+        self._lease.release()
 
     def __enter__(self) -> Frame:
         return self

@@ -1,10 +1,17 @@
-"""Layer 5: which buffers are out with the program, and how each comes back to the driver.
+"""Which buffers the program has, and how each comes back to the driver.
 
-A buffer is out from its delivery until its frame was released (or dropped) and the last view of it is
-gone. Both ends are noticed by weak references whose callback is ``deque.append``: a C function. Were it
-a Python function, a signal that comes while it runs would raise KeyboardInterrupt inside of it, where
-Python can only print and forget it, and Ctrl-C would be lost. What was noticed is acted upon in
-:meth:`Leases.reap`, which the stream calls in the ordinary course of things.
+A buffer is out from its delivery until its frame was released (or dropped) and the last view of it has died.
+Weak references notice both deaths; their callback is ``deque.append``, a C function. A callback in Python
+would run inside of a destructor, where Python prints and forgets the KeyboardInterrupt of a Ctrl-C. The
+reader acts upon what was noticed at its next turn (:meth:`Leases.reap`).
+
+Any thread may release a frame, a signal handler too, at any moment. Therefore:
+
+* A buffer stays in :attr:`Leases.out` until the moment at which the driver gets it, and both change under
+  one lock. So no buffer is ever without an owner.
+* The lock is re-entrant, and each step leaves a state that a handler of the same thread can go on from.
+* A Ctrl-C may come between an ioctl and the note of it. Then only the kernel knows whose the buffer is, and
+  the next turn asks it (:meth:`Leases.recover`).
 """
 
 from __future__ import annotations
@@ -13,7 +20,7 @@ import contextlib
 import threading
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vb2user.capture.engine import Engine
@@ -26,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class _Ref(weakref.ref[Any]):
-    """A weak reference that knows whose it is."""
+    """A weak reference that knows its lease."""
 
     __slots__ = ("lease",)
     lease: Lease
@@ -38,12 +45,12 @@ class Lease:
     Attributes:
         slot: the buffer's index.
         sequence: the number of the frame that lies in it.
-        roots: the arrays that every view of this delivery derives from, once somebody has looked.
-        seen: arrays that were handed out and do not derive from those.
+        roots: the arrays from which every view of this delivery derives, made at the first look.
+        stopped: the stream was closed.
 
     One thread may look for the first time while another one releases. Neither waits for the other: the
-    releaser finds that somebody is looking and leaves the rest to him, and he looks for a release when he
-    is done.
+    releaser finds that a look is under way and leaves the rest to the looking thread, which checks for a
+    release when it is done.
     """
 
     __slots__ = (
@@ -52,14 +59,12 @@ class Lease:
         "_lock",
         "_looked",
         "_looking",
+        "_refs",
         "_released",
-        "_unreturned",
-        "_unsettled",
-        "_watched",
         "roots",
-        "seen",
         "sequence",
         "slot",
+        "stopped",
     )
 
     def __init__(self, leases: Leases, slot: int, sequence: int) -> None:
@@ -67,16 +72,12 @@ class Lease:
         self.slot = slot
         self.sequence = sequence
         self.roots: list[Array] = []
-        self.seen: list[Array] = []
-        #: Of those who look for the first time. Re-entrant: a signal handler may look, too.
+        #: Held during a first look. Re-entrant: a signal handler may look, too.
         self._lock = threading.RLock()
         self._looking = 0
         self._looked = False
-        self._released = False
-        #: Tickets: of several threads the one that takes it does it.
-        self._unsettled, self._unreturned = [True], [True]
-        # By identity: a weak reference without a hash of its own has none once its target is gone.
-        self._watched: dict[int, _Ref] = {}
+        self._released = self.stopped = False
+        self._refs: tuple[_Ref, ...] = ()
         self._frame: _Ref | None = None
 
     def watch(self, frame: object) -> None:
@@ -84,9 +85,9 @@ class Lease:
         self._frame = self._ref(frame)
 
     def look(self, memory: Sequence[memoryview]) -> list[Array]:
-        """The roots, made over ``memory`` at the first look; none: it was released meanwhile.
+        """Return the roots, made over ``memory`` at the first look; none if the frame was released meanwhile.
 
-        The list is the caller's own, so that what he looks at lives as long as he does.
+        The list is the caller's own, so that the roots live as long as the caller looks.
         """
         if roots := list(self.roots):
             return roots
@@ -99,8 +100,10 @@ class Lease:
             finally:
                 self._looking -= 1
                 if self._released and not self._looking:
-                    with contextlib.suppress(Vb2Error):  # it is owed; what is told here is the release
-                        self._settle()
+                    with contextlib.suppress(
+                        Vb2Error
+                    ):  # the next turn tries again; the caller hears of the release
+                        self.settle()
 
     def _begin(self, memory: Sequence[memoryview]) -> None:
         """The CPU is about to look."""
@@ -110,118 +113,65 @@ class Lease:
         self._looked = True
         # Not numpy.ndarray(buffer=...): that holds no export of the mapping's buffer.
         made = [np.frombuffer(view, np.uint8) for view in memory]
+        self._refs = tuple([self._ref(root) for root in made])
         if not self.roots and not self._released:
             self.roots += made
 
-    def looked(self, root: Array, seen: Array, *, needs_end: bool) -> None:
-        """Somebody has looked already, at this array."""
-        self.roots.append(root)
-        self.seen.append(seen)
-        self._looked = needs_end
-
     def release(self) -> None:
-        """The frame lets go; what still looks at the buffer does so by one of the roots. Idempotent.
+        """End the frame's own look; views that the program keeps end theirs when they die. Idempotent.
 
         KernelError: the driver did not take the buffer back.
         """
-        self._released = True  # first: who begins to look from now on finds it
+        self._released = True  # first: a look that begins from now on finds it
         if not self._looking:
-            self._settle()
+            self.settle()
 
-    def _settle(self) -> None:
-        if not _taken(self._unsettled):
+    def settle(self, *, orphans: bool = False) -> None:
+        """Give the buffer back if the frame is released, or dropped, and no view lives. Idempotent.
+
+        Args:
+            orphans: a lease that no frame has got counts as released.
+        """
+        if not self._released:
+            if self._frame is None:
+                if not orphans:
+                    return
+            elif self._frame() is not None:
+                return
+            self._released = True
+        if self._looking:
             return
-        self._frame = None
-        watched = [self._ref(array) for array in (*self.roots, *self.seen)]
-        self._watched = {id(ref): ref for ref in watched}
         self.roots.clear()
-        self.seen.clear()
-        # Those that died with the line above are noticed too, and then no longer watched for.
-        for ref in watched:
-            if ref() is None:
-                self._watched.pop(id(ref), None)
-        if not self._watched:
-            self._return()
-
-    def noticed(self, ref: _Ref) -> None:
-        """A frame or a root is gone."""
-        if ref is self._frame:
-            self.release()
-        elif self._watched.pop(id(ref), None) is not None and not self._watched:
-            self._return()
+        for ref in self._refs:
+            if ref() is not None:
+                return
+        self._leases.give_back(self)
 
     def describe(self) -> str:
-        """Who holds it, in words."""
+        """Say what holds the buffer."""
         what = f"frame {self.sequence} (buffer {self.slot})"
         if not self._released:
             return f"{what} is not released"
-        return f"{what} is released, but {len(self._watched)} of its views live" if self._watched else what
+        views = sum(ref() is not None for ref in self._refs)
+        return f"{what} is released, but {views} of its views live" if views else what
 
     def finish(self) -> None:
-        """The end of looking, where the engine wants to know of it."""
+        """End the CPU's access, where the engine wants to know of it."""
         if self._looked:
             self._looked = False
             self._leases.engine.end(self.slot)
 
     def forget(self) -> None:
-        """The stream is over: nothing goes back any more; views live on by themselves."""
-        self._released = True
+        """The stream is over: the buffer goes back no more, and views live on by themselves."""
+        self._released = self.stopped = True
         self._frame = None
-        self._watched.clear()
+        self._refs = ()
         self.roots.clear()
-        self.seen.clear()
 
     def _ref(self, target: object) -> _Ref:
         ref = _Ref(target, self._leases.gone.append)
         ref.lease = self
         return ref
-
-    def _return(self) -> None:
-        if not _taken(self._unreturned):
-            return
-        self._leases.out.pop(self.slot, None)
-        try:
-            self.finish()
-        finally:
-            self._leases.give_back(self.slot)
-
-
-class _Mark:
-    """What lies among the gone and is not: it makes the short way stop and think."""
-
-    def __init__(self) -> None:
-        self.lease = self
-
-    def noticed(self, ref: object) -> None:
-        """Nobody is gone."""
-
-
-#: The short way shall end.
-BELL = _Mark()
-#: The driver has got a buffer.
-LOOK = _Mark()
-
-
-class _Over:
-    """The lease of a frame whose buffer went back without one."""
-
-    def look(self, memory: Sequence[memoryview]) -> list[Array]:
-        """It was released."""
-        return []
-
-    def release(self) -> None:
-        """It was."""
-
-
-OVER: Any = _Over()
-
-
-def _taken(ticket: list[bool]) -> bool:
-    """Whether this call is the first for this ticket, of whichever thread."""
-    try:
-        return ticket.pop()
-    except IndexError:
-        return False
 
 
 class Leases:
@@ -229,19 +179,21 @@ class Leases:
 
     Attributes:
         engine: where they go back to.
-        out: the leases by buffer; it keeps them, and so their weak references, alive.
-        gone: what was noticed and not yet acted upon.
-        owed: buffers that the driver did not take back, to be tried again.
+        out: the leases by buffer.
+        gone: references whose frame or root has died, not yet acted upon.
+        interrupted: a Ctrl-C came amidst a step: :meth:`recover` asks the kernel whose the buffers are.
     """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.out: dict[int, Lease] = {}
-        self.gone: deque[Any] = deque()
-        self.owed: list[int] = []
+        self.gone: deque[_Ref] = deque()
+        self.interrupted = False
+        self._refused = False
+        self._lock = threading.RLock()
 
     def describe(self) -> str:
-        """Who holds what, in words."""
+        """Say what holds each buffer."""
         return (
             "; ".join(lease.describe() for lease in list(self.out.values()))
             or "frames that were not taken yet"
@@ -252,34 +204,68 @@ class Leases:
         lease = self.out[slot] = Lease(self, slot, sequence)
         return lease
 
+    def give_back(self, lease: Lease) -> None:
+        """The driver gets the buffer of a lease, once. KernelError: the next turn tries again."""
+        slot = lease.slot
+        with self._lock:
+            if self.out.get(slot) is not lease or self.interrupted:  # the next turn asks the kernel first
+                return
+            try:
+                self.out.pop(slot, None)  # a signal handler may have closed the stream just now
+                lease.finish()
+                self.engine.give_back(slot)
+            except BaseException as error:
+                self.out[slot] = lease
+                if isinstance(error, Vb2Error):
+                    self._refused = True
+                else:
+                    self.interrupted = True
+                raise
+
+    def discard(self, slot: int) -> None:
+        """The driver gets a buffer whose frame is not handed out. KernelError: the next turn tries again."""
+        self.lend(slot).release()
+
+    def reap(self) -> None:
+        """Give back what no frame and no view holds any more. KernelError: the driver did not take it."""
+        if self._refused:
+            self._refused = False
+            self._settle_all()
+        while self.gone:
+            try:
+                ref = self.gone.popleft()
+            except IndexError:  # the stream was closed just now
+                return
+            ref.lease.settle()
+
+    def _settle_all(self, *, orphans: bool = False) -> None:
+        for lease in list(self.out.values()):
+            lease.settle(orphans=orphans)
+
+    def recover(self, waiting: Collection[int]) -> None:
+        """After a Ctrl-C: give back what no frame holds, and every buffer that only the kernel knows of.
+
+        Args:
+            waiting: buffers that came, and are neither out nor to go back.
+        """
+        with self._lock:
+            try:
+                self.engine.recover({*self.out, *waiting})
+                self.interrupted = False
+                self._settle_all(orphans=True)
+            except BaseException:
+                self.interrupted = True
+                raise
+
     def finish(self) -> None:
-        """The stream ends: so does all looking, as far as the engine is concerned."""
-        for lease in list(self.out.values()):  # a reader may be giving one back
+        """The stream ends: so does the CPU's access, as far as the engine is concerned."""
+        for lease in list(self.out.values()):  # another thread may be giving one back
             with contextlib.suppress(Vb2Error):
                 lease.finish()
 
     def close(self) -> None:
         """The stream is over. Breaks every circle, so that mappings go with their last view."""
         for slot in list(self.out):
-            if (lease := self.out.pop(slot, None)) is not None:  # else a reader gave it back meanwhile
+            if (lease := self.out.pop(slot, None)) is not None:  # else another thread gave it back meanwhile
                 lease.forget()
         self.gone.clear()
-        self.gone.append(BELL)  # whoever waits on the short way comes out of it, and hears that now
-        self.owed.clear()
-
-    def give_back(self, slot: int) -> None:
-        """The driver gets a buffer again. KernelError: it did not take it; :meth:`reap` tries again."""
-        try:
-            self.engine.give_back(slot)
-            self.gone.append(LOOK)  # whoever counts the driver's buffers does so now
-        except BaseException:
-            self.owed.append(slot)
-            raise
-
-    def reap(self) -> None:
-        """Take back what nobody looks at any more. KernelError: the driver did not take it."""
-        while self.owed:
-            self.give_back(self.owed.pop())
-        while self.gone:
-            ref = self.gone.popleft()
-            ref.lease.noticed(ref)

@@ -9,35 +9,28 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import sys
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from vb2user.capture.engine import Delivery, Engine, QueueEngine
+from vb2user.capture.engine import Delivery, Engine
 from vb2user.capture.frame import Frame
-from vb2user.capture.judge import GOOD, Judge, Verdict, is_clocked
+from vb2user.capture.judge import Judge, Verdict, is_clocked
 from vb2user.capture.layout import Layout
 from vb2user.capture.lease import Leases
-from vb2user.errors import BuffersHeld, DeviceGone, KernelError, StreamTimeout, Vb2Error
+from vb2user.errors import (
+    BuffersHeld,
+    DeviceGone,
+    KernelError,
+    StreamStopped,
+    StreamTimeout,
+    Vb2Error,
+)
 from vb2user.uapi import calls
 
 if TYPE_CHECKING:
-    from vb2user.capture.shortcut import Shortcut
     from vb2user.capture.waiter import Waiter
-    from vb2user.queue.queue import Queue
-    from vb2user.uapi.records import Records
-
-#: Whether references tell who looks: where threads run at once, the counts of others come late.
-_COUNTS = getattr(sys, "_is_gil_enabled", lambda: True)()
-#: So many good frames, and then the short way is tried; where it was not worth it, more and more.
-_PATIENCE = 3
-_MOST_PATIENCE = 256
-_WORTH = 8
-#: With the driver, for the short way: its records are used in rounds, and there are two at least.
-_MOST_BUFFERS = 128
 
 
 class Running:
@@ -52,6 +45,7 @@ class Running:
         latest: of several that are ready the newest is wanted.
 
     Attributes:
+        open: until :meth:`close`.
         lost: the device is gone, and is waited for.
         format, layout, judge, stats: what was given.
         leases: the buffers that are out.
@@ -77,19 +71,43 @@ class Running:
         self._frame: weakref.ref[Frame] | None = None
         #: With what was found of it, if it was looked at.
         self._ready: deque[tuple[Delivery, Verdict | None]] = deque()
-        self._open = True
+        self.open = True
         self.lost = False
-        self._shortcut: Shortcut | None = None
-        self._records: Records | None = None
         self._readers: dict[int, Waiter] = {}
-        self._usual: Delivery | None = None
-        self._good, self._patience = 0, _PATIENCE
         first = not self.stats.buffers  # else it came back, and what was seen before counts on
         self.stats.buffers = engine.buffers
         self.stats.queued = engine.queued
         self.stats.queued_min = engine.queued if first else min(self.stats.queued_min, engine.queued)
 
     # -- a turn -------------------------------------------------------------------------------------
+
+    def next_frame(self, deadline: float | None) -> Frame:
+        """One turn. StreamStopped: it was closed meanwhile, whatever that made of the calls of this turn."""
+        try:
+            self.begin_turn()
+            while (frame := self.take(self.wait(deadline))) is None:
+                self.left_out(deadline)
+            return frame
+        except BaseException as error:
+            self._failed(error)
+            raise
+
+    async def anext_frame(self, deadline: float | None) -> Frame:
+        """:meth:`next_frame` for a task of asyncio."""
+        try:
+            self.begin_turn()
+            while (frame := self.take(await self.await_next(deadline))) is None:
+                self.left_out(deadline)
+            return frame
+        except BaseException as error:
+            self._failed(error)
+            raise
+
+    def _failed(self, error: BaseException) -> None:
+        if not isinstance(error, Vb2Error):  # a Ctrl-C, amidst any step: the next turn asks the kernel
+            self.leases.interrupted = True
+        elif not self.open and not self.lost and not isinstance(error, StreamStopped):
+            raise StreamStopped(f"{self._name}: the stream was closed") from None
 
     def begin_turn(self) -> None:
         """What the program has done with goes back, and the driver is fed.
@@ -98,14 +116,20 @@ class Running:
         """
         if self.lost:
             raise DeviceGone(errno.ENODEV, "poll", self._name, meaning="it was unplugged, and is not back")
-        if self._shortcut is not None:
-            self.leave_shortcut()
+        if self.leases.interrupted:
+            self._recover()
         frame = self._frame() if self._frame is not None else None
         self._frame = None
         if frame is not None and not frame.on_hold:
             frame.release()
         self.leases.reap()
         self._feed()
+
+    def _recover(self) -> None:
+        waiting = [d.slot for d, _ in self._ready]
+        if self._waiter is not None and (slot := self._waiter.slot) is not None:
+            waiting.append(slot)
+        self.leases.recover(waiting)
 
     def _feed(self) -> None:
         if self._ready:
@@ -122,74 +146,10 @@ class Running:
             return  # the wait says so, too, when what came before was handed out
         self.stats.buffers = self.engine.buffers
 
-    # -- the short way ------------------------------------------------------------------------------
-
-    def shortcut(
-        self, timeout: float | None, limit: int, running: Callable[[], bool], *, waits: bool
-    ) -> Shortcut | None:
-        """The short way, for this thread; None: not now."""
-        usual, engine = self._usual, self.engine
-        if self._good < self._patience or usual is None or self._latest or self._ready or self.lost:
-            return None
-        if not isinstance(engine, QueueEngine) or not _COUNTS or self.judge.not_before_ns:
-            return None
-        self._good = 0
-        layout = self.layout
-        if not (layout.is_one_array or (layout.compressed and not engine.queue.multiplanar)):
-            return None
-        if self._shortcut is not None or len(layout.planes) != 1 or layout.problem is not None:
-            return None
-        try:
-            self.begin_turn()
-        except (BuffersHeld, DeviceGone):
-            return None  # the long way says so, too
-        if self.leases.owed or self.leases.gone or not 2 <= len(engine.queue.order) <= _MOST_BUFFERS:
-            return None
-        from vb2user.capture.shortcut import Shortcut
-
-        try:
-            lane = engine.queue.lane(timeout, waits=waits)
-            if lane is not None:
-                lane.running = running
-                self._shortcut = Shortcut(self, engine, lane, usual, limit)
-        finally:
-            if self._shortcut is None:
-                engine.queue.end_lane(None, self.with_the_program())
-        return self._shortcut
-
-    def records(self, queue: Queue) -> Records:
-        """Of the short way; made once."""
-        if self._records is None:
-            from vb2user.uapi.records import Records
-
-            self._records = Records(queue.type, queue.memory.kind, varies=self.layout.compressed)
-        return self._records
-
-    def leave_shortcut(self) -> None:
-        """The long way goes on."""
-        way, self._shortcut = self._shortcut, None
-        if way is not None:
-            way.leave()
-            worth = self.stats.frames - way.began >= _WORTH
-            self._patience = _PATIENCE if worth else min(2 * self._patience, _MOST_PATIENCE)
-
-    @property
-    def read_elsewhere(self) -> bool:
-        """Whether another thread waits in the short way."""
-        return self._shortcut is not None and self._shortcut.lane.is_busy()
-
-    def leased(self, frame: Frame) -> None:
-        """The frame of this turn has a lease."""
-        self._frame = weakref.ref(frame)
-
     def keep(self, d: Delivery) -> None:
         """It came, and was not looked at: the next turn does so."""
-        if self._open:
+        if self.open:
             self._ready.append((d, None))
-
-    def with_the_program(self) -> set[int]:
-        """The buffers that the driver has not got."""
-        return {*self.leases.out, *self.leases.owed, *(d.slot for d, _ in self._ready)}
 
     # -- what comes ---------------------------------------------------------------------------------
 
@@ -230,14 +190,14 @@ class Running:
             if verdict.keep:
                 self._ready.append((d, Verdict(verdict.gap, verdict.short)))
             else:
-                with contextlib.suppress(Vb2Error):  # the buffer is owed, and this was counted
-                    self.leases.give_back(d.slot)
+                with contextlib.suppress(Vb2Error):  # the next turn tries again, and this was counted
+                    self.leases.discard(d.slot)
             try:
                 raise error
             finally:
                 del error, verdict  # no circle of the error and this frame: it holds the stream
         if not verdict.keep:
-            self.leases.give_back(d.slot)
+            self.leases.discard(d.slot)
             return None
         return self._frame_of(d, verdict)
 
@@ -285,7 +245,7 @@ class Running:
             self.judge.pass_over(d)
         else:
             self.stats.discarded += 1  # all else was counted when it was looked at
-        self.leases.give_back(d.slot)
+        self.leases.discard(d.slot)
 
     def left_out(self, deadline: float | None) -> None:
         """A frame was left out: is there time for another? StreamTimeout."""
@@ -317,8 +277,6 @@ class Running:
         )
         lease.watch(frame)
         self._frame = weakref.ref(frame)
-        self._good = self._good + 1 if verdict is GOOD else 0
-        self._usual = d
         self._count(d, frame)
         return frame
 
@@ -341,17 +299,17 @@ class Running:
     # -- the end ------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Stop and give everything back; views live on by themselves. Idempotent; any thread."""
-        self._open = False
-        self._ready.clear()
-        way, self._shortcut = self._shortcut, None
-        if way is not None:
-            way.close()
+        """Stop and give everything back; views live on by themselves. Idempotent; any thread.
+
+        A Ctrl-C leaves the rest to the next call.
+        """
+        self.open = False
         frame = self._frame() if self._frame is not None else None
-        waiter, self._waiter = self._waiter, None
+        waiter = self._waiter
         with contextlib.ExitStack() as last:  # each of them, Ctrl-C in any of the others or not
             if frame is not None:
                 last.callback(frame.release)
+            last.callback(self._ready.clear)
             last.callback(self.leases.close)
             last.callback(self.engine.close)
             if waiter is not None:

@@ -7,9 +7,8 @@ twice, ``repeats`` says so: without it the sum would be more than the numbers th
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 #: What to do with a frame that is not as it should be: leave it out, hand it out flagged, or raise.
 Policy = Literal["skip", "yield", "raise"]
@@ -62,8 +61,6 @@ class StreamStats:
     latency_ns: int = 0
     latency_max_ns: int = 0
     latency_sum_ns: int = 0
-    #: Called before a number is read that is put together only then; None: all are up to date.
-    pending: Callable[[], None] | None = field(default=None, repr=False, compare=False)
 
     @property
     def rate(self) -> float:
@@ -75,26 +72,3 @@ class StreamStats:
     def latency_mean_ns(self) -> float:
         """The mean of all frames; 0 before the first."""
         return self.latency_sum_ns / self.frames if self.frames else 0.0
-
-
-def _settled(name: str, doc: str) -> property:
-    slot: Any = vars(StreamStats)[name]
-
-    def get(stats: StreamStats) -> int:
-        if stats.pending is not None:
-            stats.pending()
-        value: int = slot.__get__(stats)
-        return value
-
-    return property(get, slot.__set__, doc=doc)
-
-
-# While nothing is out of the ordinary these are noted and not counted: see vb2user.capture.shortcut.
-for _name, _doc in (
-    ("frames", "Frames handed out."),
-    ("last_ns", "Timestamp of the last frame handed out."),
-    ("latency_ns", "From the timestamp of the last frame to its delivery."),
-    ("latency_max_ns", "The most ever."),
-    ("latency_sum_ns", "Of all frames together."),
-):
-    setattr(StreamStats, _name, _settled(_name, _doc))

@@ -10,25 +10,31 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import sys
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from vb2user.capture.engine import Engine
-from vb2user.capture.flow import AsyncLoop, Flow
+from vb2user.capture.flow import Flow
 from vb2user.capture.frame import Frame
 from vb2user.capture.judge import Judge
 from vb2user.capture.layout import Layout
 from vb2user.capture.running import Running
 from vb2user.capture.stats import POLICIES, Policy, StreamStats
-from vb2user.errors import DeviceGone, KernelError, StateError, StreamStopped, StreamTimeout, UsageError
+from vb2user.errors import (
+    DeviceGone,
+    KernelError,
+    StateError,
+    StreamStopped,
+    StreamTimeout,
+    UsageError,
+    Vb2Error,
+)
 from vb2user.uapi import calls, fork
 
 if TYPE_CHECKING:
     from vb2user.capture.reconnect import Reconnect
-    from vb2user.capture.shortcut import Shortcut
 
 
 class Stream(Flow[Frame]):
@@ -119,17 +125,13 @@ class Stream(Flow[Frame]):
     @property
     def started(self) -> bool:
         """Whether buffers are allocated and the driver runs."""
-        return self._running is not None
+        running = self._running
+        return running is not None and (running.open or running.lost)
 
     @property
     def stats(self) -> StreamStats:
         """What the stream has seen since it was started: frames, drops, errors, rate, latency, …"""
         return self._judge.stats
-
-    @property
-    def limit(self) -> int:
-        """How many frames are handed out at most."""
-        return sys.maxsize if self._count is None else self._count
 
     @property
     def exhausted(self) -> bool:
@@ -144,7 +146,7 @@ class Stream(Flow[Frame]):
     @property
     def _run(self) -> Running:
         running = self._running
-        if running is None:
+        if running is None or not (running.open or running.lost):
             raise StreamStopped(f"{self.name}: the stream is not started", remedy="start() it first")
         return running
 
@@ -164,7 +166,11 @@ class Stream(Flow[Frame]):
         import numpy  # noqa: F401
 
         self._judge = self._new_judge()
+        closings = self._closings
         self._begin()
+        if closings != self._closings:  # by another thread, or by a signal handler, while it started
+            self.close()
+            raise StreamStopped(f"{self.name}: the stream was closed while it started")
         return self
 
     def _begin(self) -> None:
@@ -182,61 +188,46 @@ class Stream(Flow[Frame]):
                 most=self._most,
                 latest=self._latest,
             )
+            # Not __del__: a finalizer runs at interpreter exit as well, and sees no half-built object.
+            self._finalizer = weakref.finalize(self, _close_quietly, running)
+            self._running = running
         except BaseException:
+            self._running = None
             _close_quietly(engine)
             raise
-        self._running = running
-        # Not __del__: a finalizer runs at interpreter exit as well, and sees no half-built object.
-        self._finalizer = weakref.finalize(self, _close_quietly, running)
 
     def close(self) -> None:
-        """Stop and give everything back. Idempotent, and allowed from another thread.
+        """Stop and give everything back. Idempotent, and allowed from any thread and from a signal handler.
 
-        Views that the program still holds stay valid and no longer change.
+        Views that the program still holds stay valid and no longer change. After a Ctrl-C amidst a close, the
+        next close, or the stream's end, does the rest.
         """
         self._closings += 1
-        running, self._running = self._running, None
+        running = self._running
         if running is None:
             return
-        if self._finalizer is not None:
-            self._finalizer.detach()
         with contextlib.ExitStack() as last:
             if self._reconnect is not None and self._born == fork.generation:  # else it is the parent's
                 last.callback(self._reconnect.cancel)
-            running.close()
+            running.lost = False  # nor is the device waited for any more
+            try:
+                running.close()
+            except Vb2Error:
+                self._forget(running)
+                raise
+            self._forget(running)
+
+    def _forget(self, running: Running) -> None:
+        """It is closed: nothing is left to do for its finalizer."""
+        if self._running is running:
+            self._running = None
+            if self._finalizer is not None:
+                self._finalizer.detach()
 
     # -- frames -------------------------------------------------------------------------------------
 
     def _next(self) -> Frame:
         return self.next_frame()
-
-    def __iter__(self) -> Iterator[Frame]:
-        from vb2user.capture.turns import loop
-
-        return loop(self)
-
-    def __aiter__(self) -> AsyncLoop[Frame]:
-        from vb2user.capture.asyncloop import AsyncFrames
-
-        return AsyncFrames(self, patient=self._timeout is None)
-
-    def shortcut(self, running: Callable[[], bool], *, waits: bool) -> Shortcut | None:
-        """The short way, if it can be gone now.
-
-        Args:
-            running: whether the generator that goes it runs, or is suspended.
-            waits: whether it waits there; else an event loop does.
-        """
-        self._check_process()
-        return self._run.shortcut(self._timeout, self.limit, running, waits=waits)
-
-    async def ready(self) -> None:
-        """Wait in the event loop for the next frame of the short way. StreamTimeout, StreamStopped."""
-        try:
-            await self._run.waiter().ready(self._timeout)
-        except StreamTimeout:
-            self.stats.timeouts += 1
-            raise
 
     async def _anext(self) -> Frame:
         return await self.anext_frame()
@@ -265,10 +256,7 @@ class Stream(Flow[Frame]):
             while True:
                 run = self._run
                 try:
-                    run.begin_turn()
-                    while (frame := run.take(run.wait(deadline))) is None:
-                        run.left_out(deadline)
-                    return frame
+                    return run.next_frame(deadline)
                 except DeviceGone:
                     found = functools.partial(self._found, self._closings)
                     again = self._lost(run)
@@ -291,10 +279,7 @@ class Stream(Flow[Frame]):
             while True:
                 run = self._run
                 try:
-                    run.begin_turn()
-                    while (frame := run.take(await run.await_next(deadline))) is None:
-                        run.left_out(deadline)
-                    return frame
+                    return await run.anext_frame(deadline)
                 except DeviceGone:
                     found = functools.partial(self._found, self._closings)
                     again = self._lost(run)
@@ -336,8 +321,7 @@ class Stream(Flow[Frame]):
         self._check_process()
         self._turns[me] = None
         # list() is one step to other threads, next(iter()) is two.
-        running = self._running
-        if list(self._turns)[0] is not me or (running is not None and running.read_elsewhere):  # noqa: RUF015
+        if list(self._turns)[0] is not me:  # noqa: RUF015
             raise StateError(
                 f"{self.name}: somebody else waits for this stream's next frame",
                 remedy="let one thread or task read a stream; any may close it",

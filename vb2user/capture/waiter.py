@@ -1,25 +1,17 @@
-"""Layer 5: how a task of asyncio waits for a stream, and ``async for``.
+"""How a task of asyncio waits for a stream, and ``async for``.
 
-One reader callback for as long as the stream is iterated, over the engine's
-:class:`~vb2user.uapi.readiness.Readiness`. On the long way the callback itself dequeues, once for each turn
-that is waited for: so nothing is taken from the driver that nobody asked for, frames that are late stay
-counted in the driver's ``sequence``, and a loop that is busy with other things holds up no more than itself.
-
-On the short way (:meth:`Waiter.__await__`) there is no future whose callbacks the event loop calls in its
-next round, after it has looked at all its fds once more, which costs as much as all the rest. What a task
-awaits may be any object that does what a future does: it says which loop is its own, takes the callback by
-which the task goes on, and cancels. So the reader callback lets the task go on at once, in the task's own
-context.
+The event loop has one reader callback for as long as the stream is iterated, over the engine's
+:class:`~vb2user.uapi.readiness.Readiness`. The callback itself dequeues, once for each turn that a task waits
+for. So no buffer is taken from the driver ahead of its turn, the driver's ``sequence`` counts frames that the
+program missed, and a busy event loop delays its own streams alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
-import itertools
-from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from vb2user.capture.engine import Delivery
 from vb2user.errors import StateError, StreamStopped
@@ -51,82 +43,27 @@ class Waiter:
         self._readers = readers
         self._readiness = engine.readiness()
         self._fd = self._readiness.fileno()
-        #: Whether the loop looks at the fd, and whether somebody waits on the short way.
-        self.watched = self.busy = False
+        #: Whether the event loop watches the fd.
+        self.watched = False
         self._born = fork.generation
         self._future: asyncio.Future[None] | None = None
         #: What the future is done for. An error in the future itself would be kept by it, and so by the event
         #: loop's handle of this very step: and with it the frames it came through, the stream among them.
         self._came: Delivery | Exception | None = None
-        #: How the task that waits on the short way goes on; None: there is none.
-        self._go_on: Callable[[Waiter], object] | None = None
-        self._context: contextvars.Context | None = None
-        self._asyncio_future_blocking = False
-        #: As a future has it. Any call in Python would take longer.
-        self.get_loop = itertools.repeat(self.loop).__next__
+
+    @property
+    def slot(self) -> int | None:
+        """The buffer that has come, and that no task has taken yet."""
+        came = self._came
+        return came.slot if isinstance(came, Delivery) else None
 
     def is_here(self) -> bool:
         """Whether it waits in the loop that runs."""
         return asyncio.get_running_loop() is self.loop
 
-    # -- the short way ------------------------------------------------------------------------------
-
-    async def ready(self, timeout: float | None) -> None:
-        """Until there is something to be had, or the engine ends: whoever waits takes it himself.
-
-        StreamTimeout; StateError: another task waits. Without a time-out, ``await waiter`` does where it is
-        ``watched`` and not ``busy``, and whoever does that calls :meth:`over` on every way out.
-        """
-        if self.busy or self._future is not None:
-            raise self._another()
-        self._watch()
-        timer = None if timeout is None else self.loop.call_later(timeout, self._late_here)
-        try:
-            await self
-            if self._came is not None:
-                self._taken()
-        finally:
-            if timer is not None:
-                timer.cancel()
-            self.over()
-
-    def over(self) -> None:
-        """Nobody waits any more, and what he was told is his."""
-        self.busy = False
-        self._go_on = self._context = self._came = None
-
-    def __await__(self) -> Generator[Any, None, None]:
-        self.busy = self._asyncio_future_blocking = True
-        return iter((self,))  # type: ignore[return-value]  # a generator would take longer
-
-    def add_done_callback(self, go_on: Callable[[Waiter], object], *, context: contextvars.Context) -> None:
-        """As of a future; the task's own is the only one."""
-        self._go_on, self._context = go_on, context
-
-    def cancel(self, msg: object = None) -> bool:
-        """As of a future. False: it is for the task to raise CancelledError, when it goes on: at once."""
-        self._go_on_soon()
-        return False
-
-    def result(self) -> None:
-        """As of a future."""
-
-    def _go_on_soon(self) -> None:
-        go_on, context = self._go_on, self._context
-        self._go_on = self._context = None
-        if go_on is not None:
-            self.loop.call_soon(go_on, self, context=context)
-
-    def _late_here(self) -> None:
-        if self._go_on is not None:
-            self._came = refusals.timed_out(self._name)
-            self._go_on_soon()
-
-    # -- the long way -------------------------------------------------------------------------------
-
     async def next(self, timeout: float | None) -> Delivery:
         """The next delivery. StreamTimeout, StreamStopped, DeviceGone, … as :meth:`Engine.next`."""
-        if self.busy or self._future is not None:
+        if self._future is not None:
             raise self._another()
         timer = None
         try:
@@ -164,11 +101,6 @@ class Waiter:
             del came  # no circle of the error and this frame
 
     def _ready(self) -> None:
-        go_on, context = self._go_on, self._context
-        if go_on is not None and context is not None:
-            self._go_on = self._context = None
-            context.run(go_on, self)
-            return
         future = self._future
         if future is None or future.done():
             # Nobody waits: what is ready stays with the driver until somebody does.
@@ -226,6 +158,5 @@ class Waiter:
     def _end(self) -> None:
         self._unwatch()
         self._readiness.close()
-        self._go_on_soon()
         if self._future is not None and not self._future.done():
             self._tell(self._future, StreamStopped(f"{self._name}: the stream was closed"))

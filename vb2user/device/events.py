@@ -17,6 +17,7 @@ import contextlib
 import errno
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
@@ -121,8 +122,9 @@ class Events(Generic[_E]):
         self._device, self._timeout = device, timeout
         self._name = device.path
         self._born = fork.generation
-        self._lock = threading.Lock()
-        self._users = 0
+        # Re-entrant: a signal handler may close the events amidst a call of its own thread.
+        self._lock = threading.RLock()
+        self._calls: list[None] = []  # one entry for each call in flight
         self._closed = True  # until all of it is there
         self._task_waits = False
         self._subscriptions = list(subscriptions)
@@ -130,9 +132,7 @@ class Events(Generic[_E]):
         #: The number of the next event; the device's own handle may have counted others before.
         self._expected: int | None = None if self._shared else 0
         with contextlib.ExitStack() as undo:
-            if self._shared:
-                self._node.hurry()  # DQEVENT must not wait
-            undo.callback(self._let_go)
+            undo.callback(_let_go, self._node, self._shared, self._subscriptions, self._born)
             self._wake = eventfd(f"wake of the events of {self._name}")
             undo.callback(self._wake.close)
             self._readiness = Readiness(self._node, POLLPRI)
@@ -140,7 +140,10 @@ class Events(Generic[_E]):
             flags = EventSubFlag.ALLOW_FEEDBACK
             for type, id in self._subscriptions:
                 subscribe_event(self._node, type, id, flags | (EventSubFlag.SEND_INITIAL if initial else 0))
-            undo.pop_all()
+            # Events that are dropped are closed. Not by __del__: that would run for closed ones, too, and
+            # Python forgets a Ctrl-C that comes inside of it.
+            self._release = weakref.finalize(self, undo.pop_all().close)
+            self._release.atexit = False
         self._closed = False
 
     # -- one by one ---------------------------------------------------------------------------------
@@ -275,46 +278,33 @@ class Events(Generic[_E]):
             raise StateError(
                 f"{self._name}: these events are the parent's", remedy="ask for them after the fork"
             )
-        with self._lock:
+        self._calls.append(None)  # before the look: a close() from now on leaves the release to this call
+        try:
             if self._closed:
                 raise ClosedError(f"{self._name}: the events were closed")
-            self._users += 1
-        try:
             yield
         finally:
-            with self._lock:
-                self._users -= 1
-                last = self.closed and not self._users
-            if last:
+            self._calls.pop()
+            if self._closed and not self._calls:
                 self._release()
 
     def close(self) -> None:
         """End the subscriptions, and every wait. Idempotent; any thread."""
+        if self._born != fork.generation:  # nor may a lock be waited for that a thread of the parent's holds
+            self._closed = True
+            self._release()
+            return
         with self._lock:
             if self._closed:
                 return
             self._closed = True
-            last = not self._users
-            if not last and self._born == fork.generation:
-                self._wake.signal()
+            if self._calls:
+                # The last call in flight releases; it may have done so just now.
+                with contextlib.suppress(ClosedError):
+                    self._wake.signal()
                 self._readiness.drop()
-        if last or self._born != fork.generation:
+        if not self._calls:
             self._release()
-
-    def _release(self) -> None:
-        self._readiness.close()
-        self._wake.close()
-        self._let_go()
-
-    def _let_go(self) -> None:
-        if not self._shared:
-            self._node.close()
-            return
-        self._node.no_hurry()
-        if self._born == fork.generation:
-            for type, id in self._subscriptions:
-                with contextlib.suppress(KernelError, ClosedError):
-                    unsubscribe_event(self._node, type, id)
 
     def __enter__(self: _Self) -> _Self:
         return self
@@ -328,15 +318,19 @@ class Events(Generic[_E]):
     async def __aexit__(self, kind: object, error: object, tb: object) -> None:
         self.close()
 
-    def __del__(self) -> None:
-        # The last resort. There is nobody left to tell of an error.
-        if not getattr(self, "_closed", True):
-            with contextlib.suppress(KernelError):
-                self.close()
-
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"{len(self._subscriptions)} subscribed, {self.lost} lost"
         return f"<Events of {self._name}: {state}>"
+
+
+def _let_go(node: Fd, shared: bool, subscriptions: Sequence[tuple[EventType, int]], generation: int) -> None:
+    """End the subscriptions: of a handle of their own by closing it."""
+    if not shared:
+        node.close()
+    elif generation == fork.generation:
+        for type, id in subscriptions:
+            with contextlib.suppress(KernelError, ClosedError):
+                unsubscribe_event(node, type, id)
 
 
 def _handle(device: Device) -> tuple[Fd, bool]:

@@ -19,7 +19,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
 
 from vb2user.errors import ClosedError
 from vb2user.uapi import calls
@@ -163,10 +162,6 @@ class BufferMemory(ABC):
 
     def end_access(self, *, write: bool = False) -> None:
         """The end of what :meth:`begin_access` began."""
-
-    def cpu_access(self, *, write: bool = False) -> tuple[tuple[int, int, Any, Any], ...]:
-        """The ioctls of :meth:`begin_access` and :meth:`end_access`: (fd, request, begin, end) of each."""
-        return ()
 
     def close(self) -> None:
         """Give the memory back. Idempotent.

@@ -20,7 +20,7 @@ from typing import Any
 
 from vb2user.errors import ClosedError, KernelError, UsageError
 from vb2user.memory.base import BufferMemory, Memory
-from vb2user.uapi import calls, raw
+from vb2user.uapi import calls
 from vb2user.uapi.buffer import BufferArg
 from vb2user.uapi.enums import BufFlag, BufType, DmaBufSync
 from vb2user.uapi.enums import Memory as MemoryType
@@ -330,12 +330,6 @@ class DmaBufBuffer(BufferMemory):
         for buf in self.bufs:
             with contextlib.suppress(ClosedError):
                 buf.sync(DmaBufSync.END | direction)
-
-    def cpu_access(self, *, write: bool = False) -> tuple[tuple[int, int, Any, Any], ...]:
-        """``DMA_BUF_IOCTL_SYNC`` of each plane."""
-        direction = DmaBufSync.RW if write else DmaBufSync.READ
-        begin, end = (raw.sync_arg(way | direction) for way in (DmaBufSync.START, DmaBufSync.END))
-        return tuple((buf.fileno(), raw.SYNC, begin, end) for buf in self.bufs)
 
     def close(self) -> None:
         """Close each dma-buf."""

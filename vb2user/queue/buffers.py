@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from vb2user.errors import ClosedError, KernelError, NotSupported, StateError, UsageError
 from vb2user.memory.base import Memory
@@ -32,6 +32,10 @@ class Buffers(ABC):
         self._orphans: dict[int, calls.Format] = {}
         self.capabilities = BufCap(0)
         self._lock = threading.RLock()
+        #: How many steps of several ioctls are under way, by the thread that has the lock.
+        self._steps = 0
+        #: What a signal handler asked for amidst a step or a wait of its own thread: done at the end of that.
+        self._deferred: list[Callable[[], None]] = []
         self._allocated = False
         self._closed = False
         self._wake: Fd | None = None
@@ -50,6 +54,30 @@ class Buffers(ABC):
     def __len__(self) -> int:
         return len(self.buffers)
 
+    @contextlib.contextmanager
+    def _step(self) -> Iterator[None]:
+        """Around several ioctls that belong together: what a signal handler ends waits until they are done.
+
+        StreamStopped: it did.
+        """
+        with self._lock:
+            try:
+                self._steps += 1
+                yield
+            finally:
+                self._steps -= 1
+                ended = self._do_deferred()
+            if ended:
+                raise refusals.stopped(self.name)
+
+    def _do_deferred(self) -> bool:
+        """Do what was put off, if no step is under way any more; returns whether there was something."""
+        if self._steps or not self._deferred:
+            return False
+        while self._deferred:
+            self._deferred.pop(0)()
+        return True
+
     def allocate(self, count: int) -> int:
         """REQBUFS(``count``) and memory for each; returns what the driver granted.
 
@@ -57,7 +85,7 @@ class Buffers(ABC):
         """
         if count < 1:
             raise UsageError(f"{self.name}: {count} buffers make no stream", remedy="ask for at least 1")
-        with self._lock:
+        with self._step():
             self._check_open()
             if self._allocated:
                 raise StateError(f"{self.name}: buffers are allocated already", remedy="free() them first")
@@ -81,7 +109,7 @@ class Buffers(ABC):
         """
         if count < 1:
             raise UsageError(f"{self.name}: {count} more buffers", remedy="ask for at least 1")
-        with self._lock:
+        with self._step():
             self._check_open()
             first = not self._allocated
             new = [index for index, made in self._orphans.items() if made == format][:count]
@@ -137,7 +165,7 @@ class Buffers(ABC):
     def remove(self, index: int, count: int = 1) -> bool:
         """REMOVE_BUFS: free some buffers of the program's; False where kernel or driver lack it."""
         self._check_process()
-        with self._lock:
+        with self._step():
             gone = [self.buffer(i) for i in range(index, index + count)]
             states = [after(b.state, Action.REMOVE, b.index, self.name) for b in gone]
             try:

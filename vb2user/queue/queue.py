@@ -2,8 +2,7 @@
 
 Threads: one thread dequeues; any thread may stop or close. Waiting is poll(2) on the node together
 with an eventfd, so that :meth:`Queue.stop` in another thread neither waits for the reader nor leaves it
-behind. Short ioctls run under one lock; the wait runs outside of it. Who reads frame after frame and needs
-none of that may take the :meth:`Queue.lane` instead.
+behind. Short ioctls run under one lock; the wait runs outside of it.
 
 Source: https://docs.kernel.org/userspace-api/media/v4l/io.html
 """
@@ -14,7 +13,7 @@ import contextlib
 import errno
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 
 from vb2user.errors import KernelError, Vb2Error
@@ -22,7 +21,6 @@ from vb2user.memory.base import Memory
 from vb2user.queue import refusals
 from vb2user.queue.buffer import Buffer, Dequeued, dequeued
 from vb2user.queue.buffers import Buffers
-from vb2user.queue.lane import Lane
 from vb2user.queue.state import Action, BufferState, after
 from vb2user.uapi import calls, fork
 from vb2user.uapi.buffer import BufferArg, is_output
@@ -39,9 +37,6 @@ class Queue(Buffers):
         type: which queue of the node.
         memory: where buffers get their memory; closed together with the queue.
         sizes: bytes that each plane must hold (``sizeimage``).
-
-    Attributes:
-        queued: how many buffers are with the driver.
     """
 
     def __init__(self, node: Fd, type: BufType, memory: Memory, sizes: Sequence[int]) -> None:
@@ -49,19 +44,21 @@ class Queue(Buffers):
         self._events = POLLOUT if is_output(type) else POLLIN
         self._idle = threading.Condition(self._lock)
         self._reader: int | None = None  # the thread that is inside of poll(2)
-        self._on_leave: Callable[[], None] | None = None  # what it has to do when it comes out
         self._streaming = False
         self._readiness: Readiness | None = None
-        self._lane: Lane | None = None
-        self.queued = 0
-        #: The buffers that are with the driver, the first one first.
-        self._order: dict[int, None] = {}
+        #: The buffers that are with the driver. A set's add and discard are one step each to other threads.
+        self._with_driver: set[int] = set()
         self._dq = BufferArg(type, memory.kind)
 
     @property
     def streaming(self) -> bool:
         """Whether STREAMON is in effect."""
         return self._streaming
+
+    @property
+    def queued(self) -> int:
+        """How many buffers are with the driver."""
+        return len(self._with_driver)
 
     @property
     def multiplanar(self) -> bool:
@@ -96,8 +93,7 @@ class Queue(Buffers):
                 buffer.arg.set_timestamp_ns(timestamp_ns or 0)
             calls.qbuf(self._node, buffer.arg)
             buffer.state = state
-            self.queued += 1
-            self._order[buffer.index] = None
+            self._with_driver.add(buffer.index)
 
     def prepare(self, buffer: Buffer, hints: BufFlag = BufFlag(0)) -> BufFlag:
         """PREPARE_BUF: the expensive part of QBUF ahead of time; see :meth:`BufferMemory.prepare`."""
@@ -122,14 +118,11 @@ class Queue(Buffers):
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
+            seen = self._wait(deadline)
             done = self.try_dequeue()
             if done is not None:
                 return done
-            seen = self._wait(deadline)
             if seen & POLLERR and not seen & self._events:
-                done = self.try_dequeue()
-                if done is not None:
-                    return done
                 # Not streaming, or a fatal error: DQBUF itself says which, unless it just ended.
                 raise self._node.error_of(errno.EIO, "poll")
 
@@ -144,24 +137,37 @@ class Queue(Buffers):
                 return None
             raw = dq.raw
             index = raw.index
-            buffer = self.buffers[index] if index < len(self.buffers) else self.buffer(index)
-            if buffer.index != index:  # after REMOVE_BUFS the list has gaps
-                buffer = self.buffer(index)
+            buffers = self.buffers  # once: a signal handler may close the queue meanwhile
+            if index >= len(buffers) or (buffer := buffers[index]).index != index:
+                buffer = self.buffer(index)  # after REMOVE_BUFS the list has gaps
             buffer.state = after(buffer.state, Action.DQBUF, index, self.name)
-            self.queued -= 1
-            self._order.pop(index, None)
+            self._with_driver.discard(index)
             return dequeued(buffer, dq)
+
+    def resync(self) -> None:
+        """QUERYBUF of every buffer, and note which are with the driver.
+
+        After a Ctrl-C amidst an ioctl only the kernel knows.
+        """
+        with self._lock:
+            for buffer in self.buffers:
+                flags = self.query(buffer.index).flags
+                if flags & (BufFlag.QUEUED | BufFlag.DONE):
+                    buffer.state = BufferState.QUEUED
+                    self._with_driver.add(buffer.index)
+                else:
+                    buffer.state = BufferState.PREPARED if flags & BufFlag.PREPARED else BufferState.DEQUEUED
+                    self._with_driver.discard(buffer.index)
 
     def _wait(self, deadline: float | None) -> int:
         mine = False
         try:  # from here on: Ctrl-C may come as soon as the lock is let go
             with self._lock:
-                if not self._streaming:
+                wake = self._wake  # once: a signal handler may close the queue meanwhile
+                if not self._streaming or wake is None:
                     raise refusals.not_streaming(self.name, self._closed)
                 if not self.queued:
                     raise refusals.held(self.name, len(self.buffers))
-                assert self._wake is not None
-                wake = self._wake
                 mine, self._reader = True, threading.get_ident()
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             seen, woken = self._node.poll(self._events, left, wake)
@@ -170,9 +176,7 @@ class Queue(Buffers):
                 with self._lock:
                     self._reader = None
                     self._idle.notify_all()
-                    todo, self._on_leave = self._on_leave, None
-                    if todo is not None:
-                        todo()
+                    self._do_deferred()
         if woken:
             raise refusals.stopped(self.name)
         if not seen:
@@ -188,75 +192,16 @@ class Queue(Buffers):
                 self._readiness = Readiness(self._node, self._events)
             return self._readiness
 
-    # -- the short way ------------------------------------------------------------------------------
-
-    @property
-    def order(self) -> list[int]:
-        """The buffers that are with the driver, in the order in which a driver fills them as a rule."""
-        return list(self._order)
-
-    @property
-    def last(self) -> BufferArg:
-        """What the kernel said at the last DQBUF."""
-        return self._dq
-
-    def lane(self, timeout: float | None, *, waits: bool = True) -> Lane | None:
-        """The short way of a capture queue, for the one thread that reads; None: not now.
-
-        Until :meth:`end_lane` nobody else dequeues.
-        """
-        with self._lock:
-            if not self._streaming or self._lane is not None or self._reader is not None:
-                return None
-            assert self._wake is not None
-            self._lane = Lane(self._node, self._wake, timeout, waits=waits)
-            self.queued -= 1  # one is with the reader, mostly
-            return self._lane
-
-    def spare(self) -> bool:
-        """One more stays with the program, who is in the lane; False: the driver has but one."""
-        with self._lock:
-            if self.queued < 2:
-                return False
-            self.queued -= 1
-            return True
-
-    def end_lane(self, lane: Lane | None, out: Collection[int], order: Sequence[int] = ()) -> None:
-        """The reader has left it. Idempotent.
-
-        Args:
-            lane: what :meth:`lane` gave; None: whatever that was, for one who was interrupted.
-            out: the buffers that the program has; all others are with the driver.
-            order: of those, as far as it is known; see :attr:`order`.
-        """
-        with self._lock:
-            lane = lane or self._lane
-            if lane is not None:
-                lane.end()
-            if lane is None or self._lane is not lane:
-                return
-            self._lane = None
-            if self._streaming:
-                for buffer in self.buffers:
-                    buffer.state = BufferState.DEQUEUED if buffer.index in out else BufferState.QUEUED
-                self.queued = len(self.buffers) - len(out)
-                known = (*order, *self._order, *(buffer.index for buffer in self.buffers))
-                self._order = dict.fromkeys(index for index in known if index not in out)
-            todo, self._on_leave = self._on_leave, None
-            if todo is not None:
-                todo()
-
     # -- streaming ----------------------------------------------------------------------------------
 
     def start(self) -> None:
         """STREAMON. On failure the buffers stay allocated and are the program's again."""
-        with self._lock:
+        with self._step():
             self._check_open()
             if self._streaming:
                 return
             try:
                 calls.streamon(self._node, self.type)
-                self._node.hurry()
                 self._streaming = True
             except BaseException:  # Ctrl-C too: it arrives when the kernel has done it
                 self._streaming = False
@@ -272,8 +217,7 @@ class Queue(Buffers):
         self._all(Action.STREAMOFF)
 
     def _all(self, action: Action) -> None:
-        self.queued = 0
-        self._order.clear()
+        self._with_driver.clear()
         for buffer in self.buffers:
             buffer.state = after(buffer.state, action, buffer.index, self.name)
 
@@ -285,11 +229,16 @@ class Queue(Buffers):
         if self._born != fork.generation:
             return
         with self._lock:
+            if self._steps:
+                self._deferred.append(self.stop)
+            else:
+                self._stop()
+
+    def _stop(self) -> None:
+        with self._lock:
             if not self._streaming:
                 return
             self._streaming = False
-            if self._lane is not None:
-                self._lane.stop()
             try:
                 with refusals.gone_is_done():
                     calls.streamoff(self._node, self.type)
@@ -300,8 +249,6 @@ class Queue(Buffers):
                 self._streaming = True  # Ctrl-C may have come before the kernel did it: ask once more
                 raise
             finally:
-                if not self._streaming:
-                    self._node.no_hurry()
                 self._dismiss_reader()
 
     def _dismiss_reader(self) -> None:
@@ -310,19 +257,11 @@ class Queue(Buffers):
         readiness, self._readiness = self._readiness, None
         if readiness is not None:
             readiness.drop()
-        lane = self._lane
-        if lane is not None and self._inside_its_wait():
-            self._on_leave = self._renew_wake
-        elif lane is not None:
-            lane.wait_until_left(self._idle)
-            self._lane = None
-            lane.end()
-            self._renew_wake()
         if self._reader is None or self._wake is None:
             return
         self._wake.signal()
         if self._inside_its_wait():
-            self._on_leave = self._renew_wake
+            self._deferred.append(self._renew_wake)
         else:
             self._idle.wait_for(lambda: self._reader is None)
             self._renew_wake()
@@ -330,7 +269,7 @@ class Queue(Buffers):
     def _inside_its_wait(self) -> bool:
         # A signal handler of the very thread that waits: waiting for it here would be for ever, so what
         # needs it to have left poll(2) is done when it has.
-        return self._reader == threading.get_ident() or (self._lane is not None and self._lane.is_mine())
+        return self._reader == threading.get_ident()
 
     def _renew_wake(self) -> None:
         if self._wake is not None:
@@ -343,10 +282,13 @@ class Queue(Buffers):
             self._abandon()
             return
         with self._lock:
+            if self._steps:
+                self._deferred.append(self.free)
+                return
             try:
-                self.stop()
+                self._stop()
                 if self._inside_its_wait():
-                    self._on_leave = self.free
+                    self._deferred.append(self.free)
                     return
                 self._free()
             except BaseException:
@@ -355,7 +297,7 @@ class Queue(Buffers):
 
     def _free_after_error(self) -> None:
         with contextlib.suppress(KernelError):  # the error that is on its way out comes first
-            self.stop()
+            self._stop()
         with contextlib.suppress(KernelError):
             self._free()
 
@@ -386,9 +328,9 @@ class Queue(Buffers):
         with self._lock:
             if self._closed:
                 return
-            if self._inside_its_wait():
+            if self._steps or self._inside_its_wait():
                 self.stop()
-                self._on_leave = self.close
+                self._deferred.append(self.close)
                 return
             self._closed = True
             try:

@@ -6,8 +6,8 @@ kernel through :data:`system` alone. Unit tests may put a fake in its place; not
 An :class:`Fd` owns one file descriptor:
 
 * it is opened ``O_CLOEXEC`` always and ``O_NONBLOCK`` as asked;
-* ``close()`` is idempotent, and the number is never used again: a call in flight in another thread
-  keeps the descriptor open until it returns, and later calls get :class:`~vb2user.errors.ClosedError`;
+* ``close()`` is idempotent, and the number is never used again: a call in flight keeps the descriptor open
+  until it returns, and later calls raise :class:`~vb2user.errors.ClosedError`;
 * a request interrupted by a signal (EINTR) is retried after Python's own signal handlers ran;
 * every other errno becomes a :class:`~vb2user.errors.KernelError` which says what that number means
   for that request (see :mod:`vb2user.uapi.errnos`).
@@ -22,9 +22,8 @@ import mmap as _mmap
 import os
 import select
 import stat
-import threading
 import time
-from collections.abc import Callable
+import weakref
 from types import TracebackType
 from typing import Any
 
@@ -53,43 +52,43 @@ class Fd:
         name: what it is, as the user knows it (``/dev/video0``, ``dma-buf from heap system``).
     """
 
-    __slots__ = ("__weakref__", "_blocking", "_closed", "_fd", "_hasty", "_lock", "_system", "_users", "name")
+    # To put a key into a dict, to take it out, and a list's append are one step each to other threads and to
+    # signal handlers. So no lock is held here: a handler that closes the descriptor amidst a call of its own
+    # thread would wait for it for ever. And a Ctrl-C between two steps leaves no call counted as in flight.
+    # weakref.finalize in place of __del__: a destructor in Python would run for closed descriptors, too, and
+    # Python prints and forgets the KeyboardInterrupt of a Ctrl-C that comes inside of a destructor.
+    __slots__ = ("__weakref__", "_calls", "_closings", "_fd", "_release", "_system", "name")
 
     def __init__(self, fd: int, name: str) -> None:
         self._fd = fd
         self.name = name
         self._system = system
-        self._closed = False
-        self._users = 0
-        self._hasty = 0
-        self._blocking = False
-        self._lock = threading.Lock()
+        self._calls: dict[object, None] = {}  # the calls in flight
+        self._closings: list[None] = []  # one entry for each close()
+        self._release = weakref.finalize(self, system.close, fd)
+        self._release.atexit = False
 
     # -- life ---------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Close the descriptor, at once or when the call in flight in another thread returns."""
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-            if self._users:
-                return
-        self._system.close(self._fd)
+        """Close the descriptor, at once or when the last call in flight returns. Any thread."""
+        self._closings.append(None)
+        if not self._calls:
+            self._release()
 
     def forget(self) -> None:
         """Give up ownership without closing: the number turned out not to be ours."""
-        with self._lock:
-            self._closed = True
+        self._closings.append(None)
+        self._release.detach()
 
     @property
     def closed(self) -> bool:
         """Whether :meth:`close` was called."""
-        return self._closed
+        return bool(self._closings)
 
     def fileno(self) -> int:
         """The descriptor's number, valid until :meth:`close`."""
-        if self._closed:
+        if self._closings:
             raise ClosedError(f"{self.name} is closed", remedy="open it again")
         return self._fd
 
@@ -101,81 +100,27 @@ class Fd:
     ) -> None:
         self.close()
 
-    def __del__(self) -> None:
-        # The last resort: the regular way is close(). A half-built object has no _lock.
-        if getattr(self, "_lock", None) is not None:
-            self.close()
-
     def __repr__(self) -> str:
-        return f"<Fd {self.name} {'closed' if self._closed else self._fd}>"
+        return f"<Fd {self.name} {'closed' if self._closings else self._fd}>"
 
-    def _enter(self) -> int:
-        with self._lock:
-            if self._closed:
-                raise ClosedError(f"{self.name} is closed", remedy="open it again")
-            self._users += 1
-            return self._fd
+    def _enter(self, call: object) -> int:
+        self._calls[call] = None  # before the look: a close() from now on waits for this call
+        if self._closings:
+            raise ClosedError(f"{self.name} is closed", remedy="open it again")
+        return self._fd
 
-    def _leave(self) -> None:
-        with self._lock:
-            self._users -= 1
-            last = self._closed and not self._users
-        if last:
-            self._system.close(self._fd)
-
-    # -- many calls in a row ------------------------------------------------------------------------
-
-    def pin(self) -> int:
-        """The descriptor's number, valid until :meth:`unpin`: a :meth:`close` meanwhile waits for that."""
-        return self._enter()
-
-    def unpin(self) -> None:
-        """The end of what :meth:`pin` began."""
-        self._leave()
-
-    def in_place(self) -> Callable[[int, int, Any], int]:
-        """``ioctl(fd, request, struct)``, errors as :class:`OSError`; ``fd`` is what :meth:`pin` said."""
-        return self._system.in_place()
-
-    def poller(self, wanted: dict[int, int]) -> Callable[[int | None], list[tuple[int, int]]]:
-        """poll(2) for these fds, each pinned: of milliseconds (None: for ever), what was seen."""
-        return self._system.poller(wanted)
-
-    def hurry(self) -> None:
-        """Somebody relies upon ``O_NONBLOCK`` from now on: :meth:`block` does nothing while he does."""
-        with self._lock:
-            self._hasty += 1
-            if self._blocking:
-                self._blocking = False
-                self._system.set_blocking(self._fd, False)
-
-    def no_hurry(self) -> None:
-        """He does so no more."""
-        with self._lock:
-            self._hasty -= 1
-
-    def block(self, others: int) -> bool:
-        """Take ``O_NONBLOCK`` away, unless more than ``others`` rely upon it; says whether that was done."""
-        with self._lock:
-            if self._closed or self._hasty > others:
-                return False
-            self._system.set_blocking(self._fd, True)
-            self._blocking = True
-            return True
-
-    def unblock(self) -> None:
-        """``O_NONBLOCK`` again. Idempotent."""
-        with self._lock:
-            if self._blocking:
-                self._blocking = False
-                self._system.set_blocking(self._fd, False)
+    def _leave(self, call: object) -> None:
+        self._calls.pop(call, None)
+        if self._closings and not self._calls:
+            self._release()
 
     # -- calls --------------------------------------------------------------------------------------
 
     def ioctl(self, request: int, name: str, arg: Any, *, buffer: int | None = None) -> int:
         """Run one ioctl; ``arg`` is updated in place. Raises KernelError naming ``name``."""
-        fd = self._enter()
+        call = object()
         try:
+            fd = self._enter(call)
             while True:
                 try:
                     return self._system.ioctl(fd, request, arg)
@@ -183,15 +128,16 @@ class Fd:
                     if e.errno != errno.EINTR:
                         raise self._error(e, name, buffer) from None
         finally:
-            self._leave()
+            self._leave(call)
 
     def try_ioctl(self, request: int, arg: Any) -> int:
         """Run one ioctl and return 0, or the errno instead of raising: for calls that may say no.
 
         EAGAIN of a DQBUF and EINVAL at the end of an enumeration are answers, not errors.
         """
-        fd = self._enter()
+        call = object()
         try:
+            fd = self._enter(call)
             while True:
                 try:
                     self._system.ioctl(fd, request, arg)
@@ -200,17 +146,18 @@ class Fd:
                     if e.errno != errno.EINTR:
                         return e.errno or errno.EIO
         finally:
-            self._leave()
+            self._leave(call)
 
     def mmap(self, length: int, offset: int = 0, *, writable: bool = True) -> _mmap.mmap:
         """Map ``length`` bytes, shared. The mapping is the caller's, and outlives this fd's close."""
-        fd = self._enter()
+        call = object()
         try:
+            fd = self._enter(call)
             return self._system.mmap(fd, length, offset, writable)
         except OSError as e:
             raise self._error(e, "mmap", None) from None
         finally:
-            self._leave()
+            self._leave(call)
 
     def poll(self, events: int, timeout: float | None, wake: Fd | None = None) -> tuple[int, bool]:
         """Wait for ``events``; a readable ``wake`` ends the wait too.
@@ -223,9 +170,10 @@ class Fd:
         Returns:
             The events seen (0 on timeout), and whether ``wake`` fired.
         """
-        fd = self._enter()
+        call = object()
         try:
-            wake_fd = wake._enter() if wake is not None else -1
+            fd = self._enter(call)
+            wake_fd = wake._enter(call) if wake is not None else -1
             try:
                 wanted = {fd: events} if wake is None else {fd: events, wake_fd: POLLIN}
                 deadline = None if timeout is None else time.monotonic() + timeout
@@ -239,83 +187,89 @@ class Fd:
                         return seen.get(fd, 0), wake_fd in seen
             finally:
                 if wake is not None:
-                    wake._leave()
+                    wake._leave(call)
         except OSError as e:
             raise self._error(e, "poll", None) from None
         finally:
-            self._leave()
+            self._leave(call)
 
     def read_into(self, buffer: memoryview) -> int | None:
         """read(2) into ``buffer``: number of bytes, or None where nothing is ready (EAGAIN)."""
-        fd = self._enter()
+        call = object()
         try:
+            fd = self._enter(call)
             return self._system.readv(fd, buffer)
         except BlockingIOError:
             return None
         except OSError as e:
             raise self._error(e, "read", None) from None
         finally:
-            self._leave()
+            self._leave(call)
 
     def write(self, buffer: memoryview) -> int | None:
         """write(2) of ``buffer``: number of bytes, or None where the device is not ready (EAGAIN)."""
-        fd = self._enter()
+        call = object()
         try:
+            fd = self._enter(call)
             return self._system.write(fd, buffer)
         except BlockingIOError:
             return None
         except OSError as e:
             raise self._error(e, "write", None) from None
         finally:
-            self._leave()
+            self._leave(call)
 
     def size(self) -> int:
         """Bytes of the object, by seeking to its end: the one way a dma-buf tells its size.
 
         Raises KernelError: EBADF where the number is not open, ESPIPE where it cannot be sought.
         """
-        fd = self._enter()
+        call = object()
         try:
+            fd = self._enter(call)
             size = self._system.lseek(fd, 0, os.SEEK_END)
             self._system.lseek(fd, 0, os.SEEK_SET)
             return size
         except OSError as e:
             raise self._error(e, "lseek", None) from None
         finally:
-            self._leave()
+            self._leave(call)
 
     def fdinfo(self) -> dict[str, str]:
         """``/proc/self/fdinfo/<fd>`` as pairs; empty where /proc cannot be read."""
-        fd = self._enter()
+        call = object()
         try:
+            fd = self._enter(call)
             text = self._system.fdinfo(fd)
         except OSError:
             return {}
         finally:
-            self._leave()
+            self._leave(call)
         pairs = (line.split(":", 1) for line in text.splitlines() if ":" in line)
         return {key.strip(): value.strip() for key, value in pairs}
 
     def signal(self) -> None:
         """Make an eventfd readable: ends every :meth:`poll` that has it as ``wake``."""
-        fd = self._enter()
+        call = object()
         try:
+            fd = self._enter(call)
             self._system.eventfd_write(fd)
         except OSError as e:
             raise self._error(e, "eventfd_write", None) from None
         finally:
-            self._leave()
+            self._leave(call)
 
     def reopen(self) -> Fd:
         """Another, independent file handle on the same node: O_RDWR, O_CLOEXEC and O_NONBLOCK."""
-        fd = self._enter()
+        call = object()
         try:
+            fd = self._enter(call)
             flags = os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK
             return Fd(self._system.open(f"/proc/self/fd/{fd}", flags), self.name)
         except OSError as e:
             raise self.error_of(_open_errno(e), "open") from None
         finally:
-            self._leave()
+            self._leave(call)
 
     def _error(self, error: OSError, request: str, buffer: int | None) -> KernelError:
         return self.error_of(error.errno or errno.EIO, request, buffer=buffer)

@@ -26,7 +26,7 @@ class Readiness:
     """
 
     def __init__(self, node: Fd, events: int) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may drop it during a drop
         self._born = fork.generation
         self._node: Fd | None = node
         with contextlib.ExitStack() as undo:

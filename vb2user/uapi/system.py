@@ -12,7 +12,6 @@ import mmap as _mmap
 import os
 import select
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -75,21 +74,6 @@ class System:
         for fd, events in wanted.items():
             poller.register(fd, events)
         return dict(poller.poll(timeout_ms))
-
-    def in_place(self) -> Callable[[int, int, Any], int]:
-        """ioctl(2) by nothing but C, as it is called for each frame; no struct above :data:`COPIED`."""
-        return fcntl.ioctl
-
-    def poller(self, wanted: dict[int, int]) -> Callable[[int | None], list[tuple[int, int]]]:
-        """poll(2), made once and used again: of milliseconds, what was seen."""
-        poller = select.poll()
-        for fd, events in wanted.items():
-            poller.register(fd, events)
-        return poller.poll
-
-    def set_blocking(self, fd: int, blocking: bool) -> None:
-        """``fcntl(F_SETFL)``: without or with ``O_NONBLOCK``."""
-        os.set_blocking(fd, blocking)
 
     def readv(self, fd: int, buffer: memoryview) -> int:
         """read(2) into ``buffer``."""

@@ -1,0 +1,121 @@
+"""Run an action at any point at which CPython runs signal handlers, one point after the other.
+
+    with Interrupt(at=17, action=stream.close):
+        next(frames)
+
+A handler runs between two bytecodes of its own thread: after a call has returned, at the beginning of a
+function and at the end of a loop's turn. A trace function sees all of these, so a test can try each of them.
+An action that raises is a Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+import itertools
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import CodeType, FrameType, TracebackType
+from typing import Any
+
+import vb2user
+
+ROOT = str(Path(vb2user.__file__).parent)
+#: After these the interpreter looks for signals.
+CHECKED = frozenset(
+    number
+    for name, number in dis.opmap.items()
+    if name.startswith(("CALL", "RESUME", "JUMP_BACKWARD", "JUMP_ABSOLUTE"))
+)
+WAIT = 20  # seconds until what hangs is a failure
+
+
+class Interrupt:
+    """Run ``action`` at the ``at``-th point inside of this library; ``fired`` says whether there was one."""
+
+    def __init__(self, at: int, action: Callable[[], object]) -> None:
+        self.at, self.action = at, action
+        self.points = 0
+        self.fired = False
+        self.where = ""
+        self._last: dict[int, int] = {}  # by frame: the offset of the instruction before
+        self._before: Any = None
+
+    def __enter__(self) -> Interrupt:
+        self._before = sys.gettrace()
+        sys.settrace(self._call)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        sys.settrace(self._before)
+
+    def _call(self, frame: FrameType, event: str, arg: object) -> Callable[..., Any] | None:
+        if self.fired or not frame.f_code.co_filename.startswith(ROOT):
+            return None
+        frame.f_trace_lines, frame.f_trace_opcodes = False, True
+        self._last[id(frame)] = -1
+        return self._opcode
+
+    def _opcode(self, frame: FrameType, event: str, arg: object) -> Callable[..., Any] | None:
+        if event == "opcode" and not self.fired:
+            code, before = frame.f_code, self._last.get(id(frame), -1)
+            self._last[id(frame)] = frame.f_lasti
+            if before >= 0 and code.co_code[before] in CHECKED and same_handler(code, before, frame.f_lasti):
+                self.points += 1
+                if self.points == self.at:
+                    self.fired = True
+                    self.where = f"{frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}"
+                    sys.settrace(self._before)
+                    self.action()
+        return self._opcode
+
+
+@functools.cache
+def handlers(code: CodeType) -> list[tuple[int, int, int]]:
+    """Python's exception table: first offset, one past the last, and the handler's; empty before 3.11."""
+    entries = getattr(dis.Bytecode(code), "exception_entries", ())
+    return [(entry.start, entry.end, entry.target) for entry in entries]
+
+
+def same_handler(code: CodeType, call: int, following: int) -> bool:
+    """Whether an error at ``following`` is caught as one in the call before it is.
+
+    To CPython an interrupt after a call belongs to the call; what a trace function raises belongs to the
+    instruction that follows, which may lie outside of the ``try``.
+    """
+    targets = [
+        [target for start, end, target in handlers(code) if start <= offset < end]
+        for offset in (call, following)
+    ]
+    return targets[0] == targets[1]
+
+
+def points(step: int, first: int = 1) -> Iterator[int]:
+    """Every ``step``-th point; whoever sees that an interrupt has not fired ends the loop."""
+    return itertools.count(first, step)
+
+
+def ctrl_c() -> None:
+    """What Python's own handler of SIGINT does."""
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def watchdog(seconds: float = WAIT) -> Iterator[None]:
+    """Raise in the main thread where it hangs: a lock's wait ends by a signal whose handler raises."""
+
+    def late(number: int, frame: FrameType | None) -> None:
+        raise AssertionError(f"it hangs for {seconds} seconds")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
