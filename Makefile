@@ -98,7 +98,7 @@ compiled: setup
 soak: setup programs
 	mkdir -p build/soak
 	$(HW) VB2USER_SOAK=1 $(BIN)/vb2user vm run --no-vivid --timeout 21600 --kernel $(or $(KERNEL),6.12) \
-		--results build/soak -- python -m pytest hwtests/test_soak.py -q -s -p no:cacheprovider
+		--results build/soak -- python -m pytest hwtests/test_soak.py hwtests/test_stress.py -q -s -p no:cacheprovider
 
 uapi: setup
 	$(BIN)/python tests/abi/generate.py

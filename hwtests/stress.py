@@ -26,7 +26,7 @@ from vb2user.errors import ClosedError
 from vb2user.uapi.enums import BufFlag
 
 #: Seconds until what hangs is a failure: the process ends with the stacks of all threads.
-HANGS = 30
+HANGS = 60
 #: Frames that other threads hold at once; more would be BuffersHeld, and rightly.
 MOST_HELD = 4
 _DRIVER = BufFlag.QUEUED | BufFlag.DONE
@@ -99,7 +99,7 @@ class Stress:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._in_kernel(frame):
-            signal.setitimer(signal.ITIMER_REAL, 0.0005)
+            signal.setitimer(signal.ITIMER_REAL, self.random.uniform(0.0002, 0.005))
         elif self._stream is not None:
             self._stream.close()
 

@@ -1,0 +1,28 @@
+"""Threads and signal handlers that use one stream of vivid at random moments; QUERYBUF accounts for every buffer.
+
+Seconds in ``make test``, ten minutes in ``make soak``.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from stress import Stress
+
+import vb2user
+from vb2user.harness.pytest_plugin import VividDevice
+
+pytestmark = pytest.mark.one_kernel
+
+SECONDS = 600 if os.environ.get("VB2USER_SOAK") == "1" else 20
+
+
+def test_threads_and_signals(vivid_vmalloc: VividDevice) -> None:
+    with vb2user.open(vivid_vmalloc.capture) as cam:
+        cam.set_format("GREY", 64, 48)
+        outcome = Stress(cam, seed=1, frames=12).run(SECONDS)
+    print(outcome)
+    assert outcome.wrong == []
+    assert outcome.rounds > 2
+    assert outcome.frames > 20
