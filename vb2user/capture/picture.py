@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from vb2user import files
 from vb2user.capture import colour
 from vb2user.capture.ffmpeg import JPEGS, av, encode_still
 from vb2user.capture.pixfmt import FORMATS
@@ -83,16 +84,12 @@ def check_name(path: str | os.PathLike[str]) -> None:
 
 
 def write_whole(path: Path, pieces: Iterable[Piece]) -> Path:
-    """Write a file beside and rename it: it is there as a whole, or as it was. KernelError: it can't be."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """Write a file: it is there as a whole, or as it was. KernelError: it cannot be written."""
     try:
-        with beside.open("wb") as file:
-            file.writelines(pieces)
-        return beside.replace(path)
+        files.write_whole(path, pieces)
     except OSError as e:
         raise KernelError(e.errno or 0, "write", str(path), remedy=remedy_for(path)) from None
-    finally:
-        beside.unlink(missing_ok=True)
+    return path
 
 
 def write_png(picture: Array, path: str | Path) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import io
 import os
 import threading
@@ -21,21 +22,19 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from vb2user.capture import colour, container, ffmpeg, y4m
-from vb2user.capture.channels import Encoding
+from vb2user.capture import container, ffmpeg, y4m
 from vb2user.capture.container import TICK
+from vb2user.capture.encoder_input import Pictures, is_rgb
 from vb2user.capture.layout import Layout
 from vb2user.capture.picture import remedy_for
 from vb2user.errors import ClosedError, KernelError, UsageError, Vb2Error
+from vb2user.files import Replacement
 
 if TYPE_CHECKING:
-    from vb2user.capture.ffmpeg import Array
     from vb2user.capture.frame import Frame
     from vb2user.capture.stats import StreamStats
     from vb2user.capture.stream import Stream
     from vb2user.uapi import calls
-
-_HD = 720  #: Lines from which on R'G'B' becomes Y'CbCr by Rec. 709, as players take it.
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,8 @@ class Recorder:
     in :meth:`Frame.to_rgb`; a single field (``V4L2_FIELD_ALTERNATE``) is a frame of half the height.
 
     Args:
-        path: the file; it is overwritten.
+        path: the file. One that is there stays until the first frame is in the new one, and a recording
+            without frames changes nothing. A FIFO or a device node is written to.
         format: of every frame, ``stream.format``.
         fps: frames per second, a hint for players and encoder; None: as the first two frames lie apart.
         codec: FFmpeg's name of an encoder, e.g. ``ffv1`` (loses nothing); None: frames that are compressed
@@ -90,7 +90,7 @@ class Recorder:
 
     Raises:
         UsageError: a kind of file, codec or combination that there is not. MissingPrerequisite: no PyAV.
-        KernelError: the file cannot be written; errno is told.
+        KernelError: the file cannot be written; errno is told, EBUSY if another recording writes to it.
     """
 
     def __init__(
@@ -111,7 +111,6 @@ class Recorder:
         self.codec = codec or self.kind.codec
         self._fps = Fraction(fps).limit_denominator(100_000) if fps else None
         self._options = container.DEFAULTS.get(self.codec, {}) | (options or {})
-        self._pix_fmt = pix_fmt
         self._lock = threading.Lock()
         self._planes = self.kind.name == y4m.NAME
         self._pending: tuple[Any, int] | None = None
@@ -123,14 +122,13 @@ class Recorder:
         self._closed = False
         self._entry = container.Entry(container.CODECS.get(str(format.pixelformat), ""))
         self._check(codec)
+        self._pictures = Pictures(format, self.codec, pix_fmt)
         with self._telling("open"):
-            file = self.path.open("wb")
+            self._target = Replacement(self.path, growing=True)
         if self.kind.name:
-            # FFmpeg opens it by itself: no Python runs while it writes, so that no signal gets between.
-            file.close()
             self._prepare()
         else:
-            self._file = file
+            self._file = self._target.file
 
     def _prepare(self) -> None:
         """Open the encoder while no frame waits for it: its code may have to come from a cold disk."""
@@ -143,11 +141,9 @@ class Recorder:
         blank = layout.arrays([np.zeros(size, np.uint8) for size in sizes], sizes)
         try:
             with self._telling("open"):
-                self._begin(self._picture(blank, f.field))
+                self._begin(self._pictures.make(blank, f.field))
         except BaseException:  # a Ctrl-C just after the encoder was opened, too
             self._finish(quietly=True)
-            with contextlib.suppress(OSError):
-                self.path.unlink()
             raise
 
     def _check(self, codec: str | None) -> None:
@@ -211,6 +207,8 @@ class Recorder:
             try:
                 with self._telling("write"):
                     self._write(frame)
+                    if self.frames:  # the first one: from here on it is there, to be watched and kept
+                        self._target.commit()
             except KernelError:
                 self._finish(quietly=True)
                 raise
@@ -244,7 +242,7 @@ class Recorder:
                 file.write(plane.data)
             return True
         components = ffmpeg.woven(frame.components, frame.field)
-        planes = y4m.planes_of(frame.format.pixelformat, components, self._pix_fmt or "")
+        planes = y4m.planes_of(frame.format.pixelformat, components, self._pictures.pix_fmt or "")
         if planes is not None:
             y4m.write(file, planes)
         return planes is not None
@@ -259,39 +257,7 @@ class Recorder:
         if self.passed_through:
             data = frame.array.tobytes()
             return data if self._out is not None or self._pending is not None else self._entry.look(data)
-        return self._picture(frame.components, frame.field)
-
-    def _picture(self, components: tuple[Array, ...], field: int) -> tuple[Any, str, container.Tags]:
-        """A frame in the pixel format of the encoder, its colours as they are, and what they are."""
-        f = self.format
-        code = str(f.pixelformat)
-        fields = {k: int(getattr(f, k)) for k in ("colorspace", "ycbcr_enc", "quantization")}
-        arrays = ffmpeg.woven(components, field)
-        hsv = code in ("HSV3", "HSV4")
-        source = None if hsv else ffmpeg.wrap(arrays, f.pixelformat, **fields)
-        before = colour.encoding_of(source.family if source else "rgb", **fields, jpeg=code in ffmpeg.JPEGS)
-        if source is None or (source.family == "rgb" and not before.full):
-            # What FFmpeg doesn't know, it gets as R'G'B' in full range.
-            rgb = colour.to_rgb(arrays, f.pixelformat, **fields)
-            source = ffmpeg.Source(ffmpeg.av().VideoFrame.from_ndarray(rgb, format="rgb24"), "rgb")
-            before = Encoding(before.ycbcr_enc, full=True)
-        wish = self._pix_fmt = self._pix_fmt or self._chosen(source)
-        target = before
-        if not _is_rgb(wish):
-            matrix, full = before.ycbcr_enc, before.full
-            if source.family == "rgb":  # as players take it where they are told nothing
-                matrix, full = (2 if f.height >= _HD else 1), False
-            target = Encoding(matrix, full or wish.startswith("yuvj") or self.codec == "mjpeg")
-        picture = source.frame
-        if picture.format.name != wish or before.full != target.full:
-            matrix = colour.MATRICES.get(target.ycbcr_enc, 9)
-            picture = ffmpeg.reformat(picture, wish, matrix=matrix, full=(before.full, target.full))
-        return picture, wish, container.Tags.of(target, fields["colorspace"], int(f.xfer_func))
-
-    def _chosen(self, source: ffmpeg.Source) -> str:
-        offered = [f.name for f in ffmpeg.av().Codec(self.codec, "w").video_formats or ()]
-        size = (source.frame.width, source.frame.height)
-        return container.pixel_format(self.codec, offered, source.frame.format.name, source.family, size)
+        return self._pictures.make(frame.components, frame.field)
 
     # -- the file -----------------------------------------------------------------------------------
 
@@ -337,12 +303,15 @@ class Recorder:
         self._interval = max(1, round(1 / rate / self._tick))
         if self._planes:
             first = y4m.header(item[0], lambda out: self._encoder(out, item, rate))
-            file = self.path.open("wb")
-            file.write(first)
-            self._file = file  # last: what goes into a file without its first line cannot be played
+            self._target.file.write(first)
+            # Last: what goes into a file without its first line cannot be played.
+            self._file = self._target.file
             return
-        # With a protocol in front no name is taken for one ("a:b.mkv").
-        out = pyav.open(f"file:{self.path}", "w", format=self.kind.name, options=self.kind.options)
+        # FFmpeg opens it by itself: no Python runs while it writes, so that no signal gets between. With a
+        # protocol in front no name is taken for one ("a:b.mkv"). A FIFO is open already, and is opened once.
+        target = self._target
+        name = f"pipe:{target.file.fileno()}" if target.direct else f"file:{target.path}"
+        out = pyav.open(name, "w", format=self.kind.name, options=self.kind.options)
         try:
             if self.passed_through:
                 with pyav.open(io.BytesIO(item), format=self.codec) as probe:
@@ -367,7 +336,7 @@ class Recorder:
             if name in self._options:
                 setattr(stream.codec_context, name, int(self._options[name]))
         coder = stream.codec_context
-        if not _is_rgb(pix_fmt):
+        if not is_rgb(pix_fmt):
             coder.colorspace = tags.colorspace
             coder.color_range = 2 if tags.full else 1
         coder.color_primaries, coder.color_trc = tags.color_primaries, tags.color_trc
@@ -375,7 +344,7 @@ class Recorder:
         return stream
 
     def close(self) -> None:
-        """Finish the file. Idempotent. One into which no frame came is taken away.
+        """Finish the file. Idempotent. Without a frame there is none, and what was there stays.
 
         Raises:
             KernelError: its end could not be written; it can be played up to there.
@@ -394,14 +363,15 @@ class Recorder:
                         self._mux(self._stream.encode(None))
                 finally:
                     # An interrupt anywhere above still comes to here.
-                    for opened in (self._out, self._file):
-                        if opened is not None:
-                            opened.close()
+                    try:
+                        if self._out is not None:
+                            self._out.close()
+                        if self.frames:
+                            self._target.commit()
+                    finally:
+                        self._target.close()
         finally:
             self._closed = True
-            if not self.frames and not quietly:
-                with contextlib.suppress(OSError):
-                    self.path.unlink()
 
     @contextlib.contextmanager
     def _telling(self, what: str) -> Iterator[None]:
@@ -423,6 +393,8 @@ class Recorder:
             )
         # Some may not have left FFmpeg's hands: it writes in pieces of a second.
         done = f"it can be played up to about frame {self.frames}" if self.frames else None
+        if number == errno.EBUSY:
+            done = text  # two recordings with one name
         raise KernelError(number, what, str(self.path), meaning=done, remedy=remedy_for(self.path))
 
     def result(self, stats: StreamStats) -> Recording:
@@ -459,10 +431,6 @@ class Recorder:
     def __repr__(self) -> str:
         state = "finished" if self._closed else "open"
         return f"<Recorder {self.path} {self.format}, {self.frames} frames, {state}>"
-
-
-def _is_rgb(pix_fmt: str) -> bool:
-    return any(name in pix_fmt for name in ("rgb", "bgr", "gbr"))
 
 
 def record(
