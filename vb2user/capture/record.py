@@ -27,7 +27,7 @@ from vb2user.capture.container import TICK
 from vb2user.capture.encoder_input import Pictures, is_rgb
 from vb2user.capture.layout import Layout
 from vb2user.capture.picture import remedy_for
-from vb2user.errors import ClosedError, KernelError, UsageError, Vb2Error
+from vb2user.errors import ClosedError, KernelError, StateError, UsageError, Vb2Error
 from vb2user.files import Replacement
 
 if TYPE_CHECKING:
@@ -111,7 +111,9 @@ class Recorder:
         self.codec = codec or self.kind.codec
         self._fps = Fraction(fps).limit_denominator(100_000) if fps else None
         self._options = container.DEFAULTS.get(self.codec, {}) | (options or {})
-        self._lock = threading.Lock()
+        # A signal handler may close while its own thread writes: the same thread gets in again.
+        self._lock = threading.RLock()
+        self._busy = self._close_asked = False
         self._planes = self.kind.name == y4m.NAME
         self._pending: tuple[Any, int] | None = None
         self._first_ns = 0
@@ -190,28 +192,45 @@ class Recorder:
             KernelError: it cannot be written, e.g. ENOSPC. The recorder is closed then, and the file can be
                 played up to there.
             UsageError: a frame of another format. CorruptFrame: short, or no JPEG image.
-            ClosedError: the recorder is closed.
+            ClosedError: the recorder is closed. StateError: a signal handler's call, while the same thread
+            writes a frame.
         """
         with self._lock:
-            if self._closed:
-                raise ClosedError(f"{self.path}: this recording is finished")
-            if (frame.width, frame.height, frame.format.pixelformat) != (
-                self.format.width,
-                self.format.height,
-                self.format.pixelformat,
-            ):
-                raise UsageError(
-                    f"{self.path}: a frame of {frame.format} into a recording of {self.format}",
-                    remedy="make a Recorder for each format",
+            if self._busy:
+                raise StateError(
+                    f"{self.path}: a frame is being written, and this call interrupts it",
+                    remedy="do not write in a signal handler; close() is allowed there",
                 )
+            written = False
             try:
-                with self._telling("write"):
-                    self._write(frame)
-                    if self.frames:  # the first one: from here on it is there, to be watched and kept
-                        self._target.commit()
-            except KernelError:
-                self._finish(quietly=True)
-                raise
+                self._busy = True
+                self._write_checked(frame)
+                written = True
+            finally:
+                self._busy = False
+                if self._close_asked:
+                    self._finish(quietly=not written)
+
+    def _write_checked(self, frame: Frame) -> None:
+        if self._closed:
+            raise ClosedError(f"{self.path}: this recording is finished")
+        if (frame.width, frame.height, frame.format.pixelformat) != (
+            self.format.width,
+            self.format.height,
+            self.format.pixelformat,
+        ):
+            raise UsageError(
+                f"{self.path}: a frame of {frame.format} into a recording of {self.format}",
+                remedy="make a Recorder for each format",
+            )
+        try:
+            with self._telling("write"):
+                self._write(frame)
+                if self.frames:  # the first one: from here on it is there, to be watched and kept
+                    self._target.commit()
+        except KernelError:
+            self._finish(quietly=True)
+            raise
 
     async def awrite(self, frame: Frame) -> None:
         """:meth:`write` in a thread, so that other tasks go on meanwhile."""
@@ -346,32 +365,42 @@ class Recorder:
     def close(self) -> None:
         """Finish the file. Idempotent. Without a frame there is none, and what was there stays.
 
+        Any thread; it waits for a frame that another thread writes. In a signal handler that interrupts
+        :meth:`write` it returns at once, and that call finishes the file before it returns.
+
         Raises:
             KernelError: its end could not be written; it can be played up to there.
         """
+        # Before the lock is taken: what is interrupted looks at it last.
+        self._close_asked = True
         with self._lock:
-            self._finish()
+            if not self._busy:
+                self._finish()
 
     def _finish(self, *, quietly: bool = False) -> None:
         if self._closed:
             return
         try:
+            self._closed = True  # first: a signal handler that closes leaves the rest to this call
             with contextlib.suppress(Exception) if quietly else self._telling("write"):
                 try:
-                    self._flush_pending()
-                    if self._out is not None and not self.passed_through:
-                        self._mux(self._stream.encode(None))
+                    self._write_end()
                 finally:
-                    # An interrupt anywhere above still comes to here.
-                    try:
-                        if self._out is not None:
-                            self._out.close()
-                        if self.frames:
-                            self._target.commit()
-                    finally:
-                        self._target.close()
+                    self._target.close()  # this writes, too
         finally:
-            self._closed = True
+            self._target.close()  # where an interrupt came before
+
+    def _write_end(self) -> None:
+        try:
+            self._flush_pending()
+            if self._out is not None and not self.passed_through:
+                self._mux(self._stream.encode(None))
+        finally:
+            # An interrupt anywhere above still comes to here.
+            if self._out is not None:
+                self._out.close()
+            if self.frames:
+                self._target.commit()
 
     @contextlib.contextmanager
     def _telling(self, what: str) -> Iterator[None]:
