@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fakes_vb2
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -230,3 +231,18 @@ def test_snapshot(tmp_path: Path) -> None:
     assert frames(tmp_path / "x.jpg") == 1
     done = run("snapshot", "/dev/video0", tmp_path / "x.gif")
     assert "nobody here writes" in str(done.exception)
+
+
+@pytest.mark.usefixtures("system")
+def test_bits_that_are_lost_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(fakes_vb2._BITS, "Y16", 16)
+    path = tmp_path / "x.mkv"
+    done = run("record", "/dev/video0", path, "--format", "Y16", "--count", 3, "--json")
+    assert done.exit_code == 0, done.output
+    assert "libx264 got 8 bits fewer than each sample of Y16 has; --codec ffv1 keeps all" in done.stderr
+    assert json.loads(done.stdout)["lost_bits"] == 8
+    refused = run("record", "/dev/video0", path, "--format", "Y16", "--count", 3, "--codec", "mjpeg")
+    assert isinstance(refused.exception, UsageError)
+    for options in (["--codec", "ffv1"], ["--codec", "mjpeg", "--pix-fmt", "yuvj420p"]):
+        quiet = run("record", "/dev/video0", path, "--format", "Y16", "--count", 3, *options)
+        assert (quiet.exit_code, "bits fewer" in quiet.stderr) == (0, False), quiet.output

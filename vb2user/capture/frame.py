@@ -298,8 +298,8 @@ class Frame:
 
     # -- pictures -----------------------------------------------------------------------------------
 
-    def to_rgb(self, width: int | None = None) -> Array:
-        """The picture as R'G'B', an array of your own: (height, width, 3) uint8, full range.
+    def to_rgb(self, width: int | None = None, dtype: npt.DTypeLike = "u1") -> Array:
+        """The picture as R'G'B', an array of your own: (height, width, 3) of ``dtype``, full range.
 
         Matrix and range are those that the format names or implies (``colorspace``, ``ycbcr_enc``,
         ``quantization``); primaries and transfer function stay the picture's own. Fields that lie one
@@ -307,6 +307,7 @@ class Frame:
 
         Args:
             width: scale to this width, never up, the shape kept.
+            dtype: ``u1``, or ``u2`` for 0 to 65535, which keeps what a format has beyond 8 bits.
 
         Raises:
             UsageError: a format without colours to show. MissingPrerequisite: no PyAV.
@@ -314,23 +315,24 @@ class Frame:
         """
         from vb2user.capture.picture import to_rgb
 
-        return to_rgb(self, width)
+        return to_rgb(self, width, dtype)
 
-    def to_gray(self) -> Array:
-        """The picture's luma, an array of your own: (height, width) uint8, full range.
+    def to_gray(self, dtype: npt.DTypeLike = "u1") -> Array:
+        """The picture's luma, an array of your own: (height, width) of ``dtype``, full range.
 
-        Y' where the format has one, else R', G' and B' weighed. Errors as for :meth:`to_rgb`; PyAV is
-        needed for JPEG and Bayer mosaics only.
+        Y' where the format has one, else R', G' and B' weighed. ``dtype`` and errors as for :meth:`to_rgb`;
+        PyAV is needed for JPEG and Bayer mosaics only.
         """
         from vb2user.capture.picture import to_gray
 
-        return to_gray(self)
+        return to_gray(self, dtype)
 
     def save(self, path: str | os.PathLike[str], *, quality: int = 90) -> Path:
         """Write the picture to a file, whole or not at all; what kind of file its name says.
 
         Args:
-            path: ``.png`` (:meth:`to_rgb`, or :meth:`to_gray` where there is luma alone), ``.jpg`` (of
+            path: ``.png`` (:meth:`to_rgb`, or :meth:`to_gray` where there is luma alone; 16 bits a sample
+                where the format has more than 8), ``.jpg`` (of
                 MJPG the camera's own bytes), ``.npy`` (:attr:`array`), ``.raw`` (the bytes of every plane).
             quality: of a JPEG that is made here, 1 to 100.
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from vb2user.capture import container, ffmpeg, y4m
 from vb2user.capture.container import TICK
-from vb2user.capture.encoder_input import Pictures, is_rgb
+from vb2user.capture.encoder_input import Pictures
 from vb2user.capture.layout import Layout
 from vb2user.capture.picture import remedy_for
 from vb2user.errors import ClosedError, KernelError, StateError, UsageError, Vb2Error
@@ -51,6 +51,8 @@ class Recording:
         skipped: frames that are not in it: before the first from which H.264 or HEVC can be decoded.
         retimed: frames whose timestamp was not after the one before, and which stand just after that.
         stats: what the stream saw: what was lost, flagged, discarded.
+        lost_bits: how many bits of each sample the encoder did not get: 8 where samples of 16 bits were
+            encoded in 8.
     """
 
     path: Path
@@ -62,6 +64,7 @@ class Recording:
     skipped: int
     retimed: int
     stats: StreamStats
+    lost_bits: int = 0
 
 
 class Recorder:
@@ -80,10 +83,11 @@ class Recorder:
             without frames changes nothing. A FIFO or a device node is written to.
         format: of every frame, ``stream.format``.
         fps: frames per second, a hint for players and encoder; None: as the first two frames lie apart.
-        codec: FFmpeg's name of an encoder, e.g. ``ffv1`` (loses nothing); None: frames that are compressed
-            stay as they are, and others get what suits the kind of file.
+        codec: FFmpeg's name of an encoder, e.g. ``ffv1``, which keeps every sample. One that takes fewer bits
+            than the samples have is refused. None: frames that are compressed stay as they are, and others
+            get what suits the kind of file, in 8 bits.
         options: of the encoder, as ffmpeg(1) takes them, e.g. ``{"crf": "18"}``.
-        pix_fmt: FFmpeg's name of the pixel format to encode; None: chosen.
+        pix_fmt: FFmpeg's name of the pixel format to encode, also one of fewer bits; None: chosen.
 
     Attributes:
         frames, skipped, retimed, duration: see :class:`Recording`.
@@ -124,7 +128,7 @@ class Recorder:
         self._closed = False
         self._entry = container.Entry(container.CODECS.get(str(format.pixelformat), ""))
         self._check(codec)
-        self._pictures = Pictures(format, self.codec, pix_fmt)
+        self._pictures = Pictures(format, self.codec, pix_fmt, asked=codec is not None)
         with self._telling("open"):
             self._target = Replacement(self.path, growing=True)
         if self.kind.name:
@@ -284,7 +288,7 @@ class Recorder:
         if self._out is None and self._file is None:
             self._begin(item)
         if self._file is not None:
-            y4m.write(self._file, y4m.planes_of_picture(item[0]))
+            y4m.write(self._file, ffmpeg.planes_of(item[0]))
             self.frames += 1
             return
         if self._last_tick < 0:
@@ -321,7 +325,9 @@ class Recorder:
         self._tick = TICK if self.kind.timed else 1 / rate
         self._interval = max(1, round(1 / rate / self._tick))
         if self._planes:
-            first = y4m.header(item[0], lambda out: self._encoder(out, item, rate))
+            first = y4m.header(
+                item[0], lambda out: self._pictures.encoder(out, item, rate, self._tick, self._options)
+            )
             self._target.file.write(first)
             # Last: what goes into a file without its first line cannot be played.
             self._file = self._target.file
@@ -339,28 +345,12 @@ class Recorder:
                     self._stream.time_base = self._tick
                     out.start_encoding()
             else:
-                self._stream = self._encoder(out, item, rate)
+                self._stream = self._pictures.encoder(out, item, rate, self._tick, self._options)
         except BaseException:
             with contextlib.suppress(Exception):
                 out.close()
             raise
         self._out = out
-
-    def _encoder(self, out: Any, item: Any, rate: Fraction) -> Any:
-        picture, pix_fmt, tags = item
-        stream = out.add_stream(self.codec, rate=rate, options=dict(self._options))
-        stream.width, stream.height, stream.pix_fmt = picture.width, picture.height, pix_fmt
-        stream.time_base = stream.codec_context.time_base = self._tick
-        for name in ("qmin", "qmax"):
-            if name in self._options:
-                setattr(stream.codec_context, name, int(self._options[name]))
-        coder = stream.codec_context
-        if not is_rgb(pix_fmt):
-            coder.colorspace = tags.colorspace
-            coder.color_range = 2 if tags.full else 1
-        coder.color_primaries, coder.color_trc = tags.color_primaries, tags.color_trc
-        out.start_encoding()
-        return stream
 
     def close(self) -> None:
         """Finish the file. Idempotent. Without a frame there is none, and what was there stays.
@@ -443,6 +433,7 @@ class Recorder:
             self.skipped,
             self.retimed,
             stats,
+            self._pictures.lost_bits,
         )
 
     def __enter__(self) -> Recorder:

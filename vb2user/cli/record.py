@@ -37,6 +37,7 @@ def _options(texts: tuple[str, ...]) -> dict[str, str]:
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), help="How long.")
 @click.option("--count", type=click.IntRange(1), help="How many frames.")
 @click.option("--codec", metavar="NAME", help="An encoder of FFmpeg's, e.g. libx264, ffv1, mjpeg.")
+@click.option("--pix-fmt", metavar="NAME", help="What to encode, as FFmpeg names it, e.g. yuv420p10le.")
 @click.option("--option", "pairs", metavar="NAME=VALUE", multiple=True, help="Of the encoder, e.g. crf=18.")
 @json_option
 def record(
@@ -46,6 +47,7 @@ def record(
     seconds: float | None,
     count: int | None,
     codec: str | None,
+    pix_fmt: str | None,
     pairs: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -64,7 +66,7 @@ def record(
         ffmpeg.av()  # before the device is touched
     with open_camera(device) as cam:
         set_up(cam, wish)
-        result, status = _run(cam, wish, file, seconds, count, codec, options)
+        result, status = _run(cam, wish, file, seconds, count, codec, pix_fmt, options)
     if as_json:
         document(result)
     else:
@@ -83,13 +85,14 @@ def _run(
     seconds: float | None,
     count: int | None,
     codec: str | None,
+    pix_fmt: str | None,
     options: dict[str, str],
 ) -> tuple[dict[str, Any], int]:
     """Record; what ``--json`` prints, and the exit status. Ctrl-C ends it, and is told apart."""
     from vb2user.capture import record as recording
 
     stream = wish.stream(cam, count)
-    out = recording.Recorder(file, stream.format, fps=cam.fps, codec=codec, options=options)
+    out = recording.Recorder(file, stream.format, fps=cam.fps, codec=codec, pix_fmt=pix_fmt, options=options)
     interrupted = False
     try:
         with out, stream, progress("recording", count, seconds) as step:
@@ -106,6 +109,11 @@ def _run(
         complete = _is_long_enough(done, seconds, float(cam.fps or stream.stats.rate))
     if interrupted and (seconds or count):
         talk(f"interrupted after {done.frames} frames; {file} is finished and can be played")
+    if done.lost_bits and pix_fmt is None:
+        talk(
+            f"{done.codec} got {done.lost_bits} bits fewer than each sample of {stream.format.pixelformat} "
+            "has; --codec ffv1 keeps all"
+        )
     stats = done.stats
     result = {
         "device": cam.path,
@@ -117,6 +125,7 @@ def _run(
         "height": stream.format.height,
         "codec": done.codec,
         "passed_through": done.passed_through,
+        "lost_bits": done.lost_bits,
         "frames": done.frames,
         "seconds": round(done.duration, 6),
         "seconds_asked": seconds,
