@@ -397,6 +397,7 @@ class FakeVideo(Controls, FakeNode):
         gone: unplugged: everything is ENODEV.
         broken: the queue is in an error state.
         last: the last buffer was dequeued: EPIPE.
+        data_offsets: bytes before the picture in each plane (multi-planar), filled with 0xee.
         polled_into_file_io: a poll on the queue without buffers is meant; else it is a test's failure.
     """
 
@@ -425,6 +426,7 @@ class FakeVideo(Controls, FakeNode):
         self.jumps: deque[int] = deque()
         self.errors: deque[bool] = deque()
         self.payloads: deque[int] = deque()
+        self.data_offsets: tuple[int, ...] = ()
         self.unwritten: set[int] = set()
         self.pick = 0
         self.shown: list[tuple[bytes, ...]] = []
@@ -466,12 +468,15 @@ class FakeVideo(Controls, FakeNode):
                     self.shown.append(tuple(buffer.get(p) for p in range(len(buffer.sizes))))
                 else:
                     buffer.timestamp_ns = 1_000_000_000 + self.sequence * 40_000_000
-                    buffer.bytesused, buffer.data_offset = buffer.sizes, (0,) * len(buffer.sizes)
+                    buffer.data_offset = self.data_offsets or (0,) * len(buffer.sizes)
+                    buffer.bytesused = buffer.sizes
                     if self.payloads:
                         buffer.bytesused = (self.payloads.popleft(), *buffer.sizes[1:])
                     for plane, size in enumerate(buffer.sizes):
                         if self.sequence not in self.unwritten:
-                            buffer.put(plane, bytes([self.sequence & 0xFF]) * size)
+                            before = buffer.data_offset[plane]
+                            picture = bytes([self.sequence & 0xFF]) * (size - before)
+                            buffer.put(plane, b"\xee" * before + picture)
                 self.done.append(buffer.index)
             self.system.changed.notify_all()
 
@@ -533,6 +538,9 @@ class FakeVideo(Controls, FakeNode):
             bits = _BITS[str(code)]
             line = width if bits == 12 else width * bits // 8
             planes = [PlaneFormat(width * height * bits // 8, 0 if str(code) == "MJPG" else line)]
+        if self.data_offsets:
+            pairs = zip(planes, self.data_offsets, strict=True)
+            planes = [replace(plane, sizeimage=plane.sizeimage + before) for plane, before in pairs]
         return replace(
             Format(wish.type, code, width, height, Field.NONE, Colorspace.SRGB), planes=tuple(planes)
         )

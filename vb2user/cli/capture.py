@@ -85,8 +85,8 @@ def capture(
 
 
 @contextlib.contextmanager
-def _output(name: str | None) -> Iterator[Callable[[Frame], None] | None]:
-    """What writes a frame. A file that is there stays as it was until a frame is written."""
+def _output(name: str | None) -> Iterator[Callable[[Frame], int] | None]:
+    """What writes a frame and returns its bytes. A file that is there stays until a frame is written."""
     if name is None:
         yield None
     elif name == "-":
@@ -99,9 +99,10 @@ def _output(name: str | None) -> Iterator[Callable[[Frame], None] | None]:
                 f"{name}: cannot be written: {e.strerror}", remedy="choose another file"
             ) from None
 
-        def write(frame: Frame) -> None:
-            _write(out.file, frame)
+        def write(frame: Frame) -> int:
+            size = _write(out.file, frame)
             out.commit()
+            return size
 
         try:
             with out:
@@ -118,7 +119,7 @@ def run(
     cam: Camera,
     wish: Wish,
     count: int,
-    write: Callable[[Frame], None] | None,
+    write: Callable[[Frame], int] | None,
     watch: Watch | None = None,
 ) -> dict[str, Any]:
     """Capture; returns what ``capture --json`` prints. KeyboardInterrupt says how far it came."""
@@ -131,21 +132,19 @@ def run(
             exporter = stream.exporter()
             for frame in stream:
                 step()
-                size += frame.bytesused
                 errors += not frame.ok
                 if watch is not None:
                     watch(frame, stream.stats)
-                if write is not None:
-                    write(frame)
+                # What a driver leaves free before a picture (data_offset) counts as used, and is not written.
+                size += frame.bytesused if write is None else write(frame)
     except KeyboardInterrupt:
         talk(f"interrupted after {stream.stats.frames} of {count} frames; everything was given back")
         sys.exit(130)
     return _result(cam, wish, stream, exporter, time.monotonic() - begun) | {"bytes": size}
 
 
-def _write(file: IO[bytes], frame: Frame) -> None:
-    for plane in frame.planes:
-        file.write(plane.data)
+def _write(file: IO[bytes], frame: Frame) -> int:
+    return sum(file.write(plane.data) for plane in frame.planes)
 
 
 def _result(cam: Camera, wish: Wish, stream: Stream, exporter: str | None, seconds: float) -> dict[str, Any]:
