@@ -158,3 +158,21 @@ def test_a_second_recording_of_the_same_name_is_refused(tmp_path: Path, suffix: 
     assert suffix == ".raw" or frames(path) == 2
     assert names(tmp_path) == [path.name]
     fill(Recorder(path, FORMAT, fps=25))
+
+
+def test_a_folder_that_may_not_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """root may write everywhere, so the kernel's answer to others is given here."""
+    path = tmp_path / "x.mkv"
+    path.write_bytes(b"precious")
+    made = Path.open
+
+    def like_a_user(self: Path, mode: str = "r", *rest: Any, **named: Any) -> Any:
+        if self.parent == tmp_path and "x" in mode:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return made(self, mode, *rest, **named)
+
+    monkeypatch.setattr(Path, "open", like_a_user)
+    monkeypatch.setattr(os, "access", lambda *arguments: False)
+    with pytest.raises(KernelError, match=r"EACCES.*the file is made in .* first: make that writable"):
+        Recorder(path, FORMAT, fps=25)
+    assert path.read_bytes() == b"precious"

@@ -42,6 +42,7 @@ class Pictures:
         self.pix_fmt = pix_fmt
         self.lost_bits = 0
         self._asked = asked
+        self._bits: int | None = None
 
     def make(self, components: tuple[Array, ...], field: int) -> Picture:
         """A frame in the pixel format of the encoder, its colours as they are, and what they are.
@@ -52,7 +53,9 @@ class Pictures:
         code = str(f.pixelformat)
         fields = {k: int(getattr(f, k)) for k in ("colorspace", "ycbcr_enc", "quantization")}
         arrays = ffmpeg.woven(components, field)
-        bits = 8 if code in ffmpeg.JPEGS else bits_of(f.pixelformat, arrays)
+        if self._bits is None:
+            self._bits = 8 if code in ffmpeg.JPEGS else bits_of(f.pixelformat, arrays)
+        bits = self._bits
         if self.pix_fmt is None and bits > 8:
             self.pix_fmt = self._deep(ffmpeg.planar_name(channels(f.pixelformat, arrays), bits), bits)
         depth = 8 if bits <= 8 or self.pix_fmt is None else depth_of(self.pix_fmt)

@@ -72,6 +72,8 @@ def remedy_for(path: Path) -> str:
     """What helps where a file cannot be written."""
     if not path.parent.exists():
         return f"make the folder first: mkdir -p {path.parent}"
+    if not os.access(path.parent, os.W_OK):
+        return f"the file is made in {path.parent} first: make that writable, or choose another folder"
     return "make room, or choose another file"
 
 
