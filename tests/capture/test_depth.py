@@ -125,11 +125,18 @@ def test_a_lossless_codec_keeps_every_bit(tmp_path: Path, name: str) -> None:
     frame = frame_of(name)
     wanted = samples_of(name, frame)
     found, out = recorded(tmp_path / "x.mkv", frame, codec="ffv1")
-    assert depth_of(found.format.name) == DEEP[name][0]
+    bits, depth = DEEP[name][0], depth_of(found.format.name)
+    assert depth >= bits
     assert out.result(None).lost_bits == 0  # type: ignore[arg-type]
     order = "GBR" if "R" in wanted else "YUV" if "U" in wanted else "Y"
     for plane, channel in zip(planes(found), order, strict=True):
-        assert (plane == wanted[channel]).all()
+        # An older FFmpeg has no gray14le: there the numbers are got back out of more bits.
+        back = (
+            plane >> (depth - bits)
+            if "U" in wanted
+            else np.round(plane.astype(float) * (2**bits - 1) / (2**depth - 1))
+        )
+        assert (back == wanted[channel]).all()
 
 
 @pytest.mark.parametrize("name", sorted(MOSAICS))
@@ -177,16 +184,15 @@ def test_y4m_keeps_the_bits(tmp_path: Path, name: str) -> None:
         ("RGB48", "libx265", 12),
         ("Y16", "huffyuv", 8),
         ("SRGGB12", "utvideo", 8),
+        ("Y10", "rawvideo", 8),
     ],
 )
 @pytest.mark.parametrize("fps", [25, None])
 def test_a_codec_that_was_asked_for_and_takes_fewer_bits_is_refused(
     tmp_path: Path, name: str, codec: str, bits: int, fps: int | None
 ) -> None:
-    if codec not in av.codecs_available:
-        pytest.skip(f"this PyAV has no {codec}")
     frame = frame_of(name)
-    words = rf"{codec} encodes at most {bits} bits a sample, .* has {DEEP[name][0]}.*ffv1.*pix_fmt"
+    words = rf"{codec} encodes at most {bits} bits a sample, and .* has {DEEP[name][0]} bits.*ffv1.*pix_fmt"
 
     def record() -> None:
         with Recorder(tmp_path / "x.mkv", frame.format, fps=fps, codec=codec) as out:
@@ -195,6 +201,14 @@ def test_a_codec_that_was_asked_for_and_takes_fewer_bits_is_refused(
     with pytest.raises(UsageError, match=words):
         record()
     assert not (tmp_path / "x.mkv").exists()
+
+
+def test_a_codec_that_has_no_such_planes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="png takes no yuv420p10le, and P010 has 10 bits"):
+        recorded(tmp_path / "x.mov", frame_of("P010"), codec="png")
+    frame = frame_of("Y16")
+    found, _ = recorded(tmp_path / "x.mov", frame, codec="png")
+    assert (found.to_ndarray(format="gray16le") == frame.array).all()
 
 
 def test_a_codec_that_takes_10_bits_gets_10_bits(tmp_path: Path) -> None:

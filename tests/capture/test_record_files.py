@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -62,8 +65,9 @@ def test_a_recording_that_cannot_begin_leaves_the_file_as_it_was(old: Path) -> N
     if old.suffix in (".webm", ".y4m"):
         wrong.append({"codec": "mpeg4", "fps": 25})
     for arguments in wrong:
-        with pytest.raises(UsageError):
+        with pytest.raises(UsageError) as caught:
             fill(Recorder(old, FORMAT, **arguments))
+        assert ".part" not in str(caught.value)
         assert (old.read_bytes(), names(old.parent)) == (b"precious", [old.name])
 
 
@@ -176,3 +180,33 @@ def test_a_folder_that_may_not_be_written_is_told(tmp_path: Path, monkeypatch: p
     with pytest.raises(KernelError, match=r"EACCES.*the file is made in .* first: make that writable"):
         Recorder(path, FORMAT, fps=25)
     assert path.read_bytes() == b"precious"
+
+
+KILLED = """
+import os, signal, sys
+sys.path[:0] = [{tests!r}, {here!r}]
+from stills import format_of, noise
+from vb2user.capture.record import Recorder
+format = format_of("YUYV")
+out = Recorder({path!r}, format, fps=25)
+for number in range({count}):
+    out.write(noise(format, number, 40 * number))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".y4m", ".raw"])
+def test_a_recording_that_is_killed_leaves_what_it_has(tmp_path: Path, suffix: str) -> None:
+    """Before the first frame that is the old file; after it the new one, at its own name."""
+    path = tmp_path / f"x{suffix}"
+    path.write_bytes(b"precious")
+    here = Path(__file__).parent
+    for count in (0, 60):
+        code = KILLED.format(tests=str(here.parent), here=str(here), path=str(path), count=count)
+        done = subprocess.run([sys.executable, "-c", code], check=False)
+        assert done.returncode == -signal.SIGKILL
+        if not count:
+            assert path.read_bytes() == b"precious"
+            assert all(n == path.name or n.startswith(".vb2user-") for n in names(tmp_path))
+    # All but the last second, which FFmpeg had not written.
+    assert path.stat().st_size >= 34 * 64 * 48 * 2 if suffix == ".raw" else frames(path) >= 25

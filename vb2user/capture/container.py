@@ -88,6 +88,7 @@ _Y4M_DEEP = (
     *(f"gray{bits}le" for bits in (10, 12, 16)),
     *(f"yuv{sampling}p{bits}le" for sampling in ("420", "422", "444") for bits in (10, 12, 14, 16)),
 )
+_DEPTHS = (10, 12, 14, 16)
 
 
 def deep_pixel_format(
@@ -112,11 +113,9 @@ def deep_pixel_format(
         layouts, offered = [own, "yuv444p"] if own == "gbrp" else [own], _Y4M_DEEP
     elif not lossless:
         layouts += ["yuv444p", own]
-    for depth in (depth for depth in (10, 12, 14, 16) if depth >= bits):
-        for layout in layouts:
-            if f"{layout}{depth}le" in offered or not offered:
-                return f"{layout}{depth}le"
-    return None
+    # A codec that names none, as rawvideo, is left out: kinds of files know few raw formats of many bits.
+    names = (f"{layout}{depth}{end}" for depth in _DEPTHS for layout in layouts for end in ("le", "be"))
+    return next((name for name in names if int(name[-4:-2]) >= bits and name in offered), None)
 
 
 def pixel_format(codec: str, offered: Sequence[str], source: str, family: str, size: tuple[int, int]) -> str:

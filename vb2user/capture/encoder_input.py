@@ -107,8 +107,9 @@ class Pictures:
         found = container.deep_pixel_format(self.codec, offered, source, bits, size, asked=self._asked)
         if found is None and self._asked:
             most = max((depth_of(name) for name in offered), default=8)
+            why = f"takes no {source}" if most >= bits else f"encodes at most {most} bits a sample"
             raise UsageError(
-                f"{self.codec} encodes at most {most} bits a sample, {self.format.pixelformat} has {bits}",
+                f"{self.codec} {why}, and {self.format.pixelformat} has {bits} bits",
                 remedy="codec='ffv1' (.mkv) keeps them all; with pix_fmt=, e.g. 'yuv420p', fewer are encoded",
             )
         return found

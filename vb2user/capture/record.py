@@ -123,6 +123,7 @@ class Recorder:
         self._first_ns = 0
         self._last_tick = -1
         self._file: IO[bytes] | None = None
+        self._beside = self.path  #: Where FFmpeg thinks that it writes.
         self._out: Any = None
         self._stream: Any = None
         self._closed = False
@@ -131,6 +132,7 @@ class Recorder:
         self._pictures = Pictures(format, self.codec, pix_fmt, asked=codec is not None)
         with self._telling("open"):
             self._target = Replacement(self.path, growing=True)
+        self._beside = self._target.path
         if self.kind.name:
             self._prepare()
         else:
@@ -405,6 +407,7 @@ class Recorder:
             number, text = 0, str(e)
         else:
             return
+        text = text.replace(str(self._beside), str(self.path))
         if number <= 0 or number == 22:
             raise UsageError(
                 f"{self.path}: {self.codec} into {self.path.suffix} does not go: {text}",
