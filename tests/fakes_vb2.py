@@ -54,6 +54,12 @@ def put_text(array: Any, text: str) -> None:
     array[: len(text) + 1] = text.encode() + b"\0"
 
 
+def jpeg_like(size: int, number: int) -> bytes:
+    """As much of a JPEG image as its syntax asks for, filled with the byte ``number``."""
+    head = b"\xff\xd8\xff\xc4\x00\x02\xff\xc0\x00\x02\xff\xda\x00\x02"
+    return (head + bytes([number & 0xFF]) * (size - len(head) - 2) + b"\xff\xd9")[:size]
+
+
 class PlaneMemory:
     """Memory that lives as long as somebody refers to it."""
 
@@ -391,6 +397,7 @@ class FakeVideo(Controls, FakeNode):
         jumps: added to the sequence counter before a frame, one entry for each coming frame.
         errors: whether a frame is flagged ERROR, one entry for each coming frame.
         payloads: bytes of a frame (in its first plane), one entry for each coming frame.
+        images: what is in a frame, one entry for each coming frame; others of MJPG are :func:`jpeg_like`.
         unwritten: sequence numbers of frames that the driver hands out without having written them.
         pick: which of the queued buffers the driver finishes next; 0 the oldest.
         shown: on output nodes, what the driver read: one tuple of planes for each frame.
@@ -425,6 +432,7 @@ class FakeVideo(Controls, FakeNode):
         self.jumps: deque[int] = deque()
         self.errors: deque[bool] = deque()
         self.payloads: deque[int] = deque()
+        self.images: deque[bytes] = deque()
         self.unwritten: set[int] = set()
         self.pick = 0
         self.shown: list[tuple[bytes, ...]] = []
@@ -453,6 +461,13 @@ class FakeVideo(Controls, FakeNode):
 
     # -- the driver's hand --------------------------------------------------------------------------
 
+    def _content(self, used: int, size: int) -> bytes:
+        if self.images:
+            return self.images.popleft()
+        if str(self.format.pixelformat) == "MJPG":
+            return jpeg_like(used, self.sequence)
+        return bytes([self.sequence & 0xFF]) * size
+
     def complete(self, count: int = 1) -> None:
         """Finish queued buffers; the frame numbered n is filled with the byte n."""
         with self.system.changed:
@@ -467,11 +482,13 @@ class FakeVideo(Controls, FakeNode):
                 else:
                     buffer.timestamp_ns = 1_000_000_000 + self.sequence * 40_000_000
                     buffer.bytesused, buffer.data_offset = buffer.sizes, (0,) * len(buffer.sizes)
+                    if self.images:
+                        buffer.bytesused = (len(self.images[0]),)
                     if self.payloads:
                         buffer.bytesused = (self.payloads.popleft(), *buffer.sizes[1:])
                     for plane, size in enumerate(buffer.sizes):
                         if self.sequence not in self.unwritten:
-                            buffer.put(plane, bytes([self.sequence & 0xFF]) * size)
+                            buffer.put(plane, self._content(buffer.bytesused[plane], size))
                 self.done.append(buffer.index)
             self.system.changed.notify_all()
 

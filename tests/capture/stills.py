@@ -79,3 +79,8 @@ def packets(codec: str, count: int, size: tuple[int, int] = (64, 48), **options:
         picture.pts = number
         found += encoder.encode(picture)
     return [bytes(p) for p in (*found, *encoder.encode(None))]
+
+
+def jpeg_frame(width: int = 64, height: int = 48, number: int = 0) -> bytes:
+    """A JPEG image as a camera sends it; each number has a grey of its own."""
+    return packets("mjpeg", number + 1, (width, height))[number]

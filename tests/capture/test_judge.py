@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from fakes_vb2 import jpeg_like
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -193,3 +194,42 @@ def test_a_payload_that_ends_before_it_begins_is_short() -> None:
     d = Delivery(0, MONOTONIC, 1, 0, 5, (3,), (9,))
     assert judge.look(d).short
     assert judge.stats.short == 1
+
+
+# -- compressed frames ------------------------------------------------------------------------------
+
+
+def compressed(data: bytes, sequence: int = 0, offset: int = 0) -> tuple[Delivery, tuple[memoryview]]:
+    d = Delivery(0, MONOTONIC, 1, sequence, 5, (offset + len(data),), (offset,))
+    return d, (memoryview(bytes(offset) + data + bytes(100)),)
+
+
+@pytest.mark.parametrize("on_short", POLICIES)
+@pytest.mark.parametrize("offset", [0, 64])
+def test_a_compressed_frame_that_is_not_whole_is_short(on_short: str, offset: int) -> None:
+    whole = jpeg_like(300, 1)
+    judge = judge_of((1,), on_short=on_short)
+    assert judge.reads_frames
+    frames = [b"\xa8\x0a" + bytes(900), whole, whole[:200], whole]
+    verdicts = [judge.look(*compressed(data, n, offset)) for n, data in enumerate(frames)]
+    assert [v.short for v in verdicts] == [True, False, True, False]
+    assert [v.keep for v in verdicts] == [on_short == "yield", True, on_short == "yield", True]
+    assert judge.stats.short == 2
+    errors = [str(v.error) for v in verdicts if v.error is not None]
+    if on_short == "raise":
+        assert "begins with a8 0a, a JPEG image with ff d8" in errors[0]
+        assert "frame 2 (buffer 0) is short: a JPEG image that does not end" in errors[1]
+    else:
+        assert errors == []
+
+
+def test_a_flagged_frame_is_not_looked_into() -> None:
+    judge = judge_of((1,), on_short="raise", on_error="yield")
+    d, planes = compressed(b"\xa8\x0a" + bytes(900))
+    verdict = judge.look(d._replace(flags=d.flags | ERROR), planes)
+    assert (verdict.short, verdict.keep, judge.stats.short, judge.stats.errors) == (False, True, 0, 1)
+
+
+@pytest.mark.parametrize("least", [(512,), (512, 256)])
+def test_frames_of_samples_are_not_read(least: tuple[int, ...]) -> None:
+    assert not judge_of(least).reads_frames

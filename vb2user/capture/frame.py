@@ -45,7 +45,8 @@ class Frame:
         flags: ``V4L2_BUF_FLAG_*``.
         index: which of the stream's buffers it lies in.
         gap: how many frames are missing before this one: the driver counted them and never delivered them.
-        short: it has fewer bytes than its picture needs, though the driver did not flag it.
+        short: it has fewer bytes than its picture needs, or is compressed and by its own syntax not whole,
+            though the driver did not flag it.
         on_hold: see :meth:`hold`.
     """
 

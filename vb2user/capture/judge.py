@@ -6,8 +6,10 @@ only carries it out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vb2user.capture import bitstream
 from vb2user.capture.engine import Delivery
 from vb2user.capture.layout import Layout
 from vb2user.capture.stats import Policy, StreamStats
@@ -27,7 +29,7 @@ class Verdict:
 
     Attributes:
         gap: frames missing before it.
-        short: fewer bytes than its picture needs.
+        short: fewer bytes than its picture needs, or compressed and not whole.
         keep: hand it out; else its buffer goes back.
         error: to be raised; with ``keep`` the frame is handed out at the next turn.
     """
@@ -64,6 +66,9 @@ class Judge:
         self._on_error, self._on_short, self._on_gap = on_error, on_short, on_gap
         # Of what cannot be addressed, compressed pictures, one byte is the least.
         self._least = tuple(max(layout.min_bytes(p), 1) for p in range(len(layout.planes)))
+        #: Whether the bytes of frames are to be looked at: :meth:`look` wants them.
+        self.reads_frames = bitstream.knows(layout.fourcc)
+        self._checker = bitstream.Checker(layout.fourcc)
         self.last: int | None = None
         #: Numbers that were missed, the latest ones: those that come after all were not dropped.
         self._missing: list[int] = []
@@ -81,20 +86,36 @@ class Judge:
         self._missing.clear()
 
     def pass_over(self, d: Delivery) -> None:
-        """It is not wanted, good or not; what is missing before it is counted all the same."""
+        """It is not wanted, good or not; what is missing before it is counted all the same.
+
+        Its bytes are not looked at.
+        """
         self._gap(d)
         self.stats.errors += bool(d.flags & _ERROR)
         self.stats.short += self._is_short(d)
         self.stats.discarded += 1
 
-    def look(self, d: Delivery) -> Verdict:
-        """Judge the next delivery."""
+    def look(self, d: Delivery, planes: Sequence[memoryview] = ()) -> Verdict:
+        """Judge the next delivery.
+
+        Args:
+            d: what DQBUF said.
+            planes: the buffer's memory, where :attr:`reads_frames` says so; the CPU's access to it has begun.
+        """
         gap = self._gap(d)
         bad = d.flags & _ERROR
-        short = self._is_short(d)
-        if not gap and not bad and not short and not self.not_before_ns:
+        flaw = None if bad else self._flaw(d, planes)
+        if not gap and not bad and flaw is None and not self.not_before_ns:
             return GOOD
-        return self._exceptional(d, gap, bool(bad), short)
+        return self._exceptional(d, gap, bool(bad), flaw)
+
+    def _flaw(self, d: Delivery, planes: Sequence[memoryview]) -> str | None:
+        """In what a frame is short; None: in nothing."""
+        if self._is_short(d):
+            return f"{sum(d.bytesused)} bytes, and its picture needs {sum(self._least)}"
+        if not self.reads_frames or not planes:
+            return None
+        return self._checker.flaw(planes[0][d.data_offset[0] : d.bytesused[0]])
 
     def _is_short(self, d: Delivery) -> bool:
         return not d.flags & _ERROR and any(
@@ -134,8 +155,8 @@ class Judge:
             self.last = sequence
         return 0
 
-    def _exceptional(self, d: Delivery, gap: int, bad: bool, short: bool) -> Verdict:
-        stats = self.stats
+    def _exceptional(self, d: Delivery, gap: int, bad: bool, flaw: str | None) -> Verdict:
+        stats, short = self.stats, flaw is not None
         stats.errors += bad
         stats.short += short
         not_before, self.not_before_ns = self.not_before_ns, 0
@@ -151,7 +172,7 @@ class Judge:
         error: Vb2Error | None = None
         keep = policy == "yield"
         if policy == "raise":
-            error = self._corrupt(d, bad)
+            error = self._corrupt(d, flaw)
         elif gap and self._on_gap == "raise":
             on = "that frame" if keep else "a later one: a policy leaves that frame out"
             error = FramesLost(
@@ -161,15 +182,14 @@ class Judge:
             )
         return Verdict(gap, short, keep, error)
 
-    def _corrupt(self, d: Delivery, bad: bool) -> CorruptFrame:
-        if bad:
+    def _corrupt(self, d: Delivery, flaw: str | None) -> CorruptFrame:
+        if flaw is None:
             return CorruptFrame(
                 f"{self._name}: the driver flagged frame {d.sequence} (buffer {d.slot}) as ERROR",
                 remedy="its content is not good; on_error='skip' leaves such frames out",
             )
         return CorruptFrame(
-            f"{self._name}: frame {d.sequence} (buffer {d.slot}) is short: {sum(d.bytesused)} bytes, and its "
-            f"picture needs {sum(self._least)}",
+            f"{self._name}: frame {d.sequence} (buffer {d.slot}) is short: {flaw}",
             remedy="on_short='skip' leaves such frames out",
         )
 

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vb2user.capture import colour
+from vb2user.capture.bitstream import has_huffman_tables
 from vb2user.capture.ffmpeg import JPEGS, av, encode_still
 from vb2user.capture.pixfmt import FORMATS
 from vb2user.errors import CorruptFrame, KernelError, UsageError, Vb2Error
@@ -126,7 +127,7 @@ def _jpeg(frame: Frame, quality: int) -> Iterable[Piece]:
 
 def with_tables(data: bytes) -> bytes:
     """A JPEG image as a file: cameras may leave out the Huffman tables, which a viewer wants."""
-    if b"\xff\xc4" in data[: max(0, data.find(b"\xff\xda"))]:
+    if has_huffman_tables(memoryview(data)):
         return data
     pyav = av()
     try:

@@ -2,7 +2,7 @@
 
 The file's times are the frames' timestamps, counted from the first: a frame that was lost leaves a gap, and
 nothing is put there. MJPG, H.264 and HEVC go into the file as they came; all else is encoded by PyAV, the
-extra ``media``. Knows frames and files; devices it doesn't, but for the stream that :func:`record` runs.
+extra ``media``. Knows frames and files, no devices.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ import contextlib
 import io
 import os
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -21,48 +20,23 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from vb2user.capture import colour, container, ffmpeg, y4m
+from vb2user.capture import bitstream, colour, container, ffmpeg, y4m
 from vb2user.capture.channels import Encoding
 from vb2user.capture.container import TICK
 from vb2user.capture.layout import Layout
 from vb2user.capture.picture import remedy_for
-from vb2user.errors import ClosedError, KernelError, UsageError, Vb2Error
+from vb2user.capture.recording import Recording as Recording
+from vb2user.capture.recording import record as record
+from vb2user.errors import ClosedError, CorruptFrame, KernelError, UsageError, Vb2Error
 
 if TYPE_CHECKING:
     from vb2user.capture.ffmpeg import Array
     from vb2user.capture.frame import Frame
     from vb2user.capture.stats import StreamStats
-    from vb2user.capture.stream import Stream
     from vb2user.uapi import calls
 
+_LEFT_OUT = "it is not in the file: go on with the next frame"
 _HD = 720  #: Lines from which on R'G'B' becomes Y'CbCr by Rec. 709, as players take it.
-
-
-@dataclass(frozen=True)
-class Recording:
-    """What a recording has become.
-
-    Attributes:
-        path: the file.
-        codec: what is in it, by FFmpeg's name: ``mjpeg``, ``libx264``, …; empty for ``.raw``.
-        passed_through: the frames' own bytes are in it, nothing was encoded.
-        frames: how many frames are in it.
-        duration: seconds, the last frame's own included.
-        size: bytes of the file.
-        skipped: frames that are not in it: before the first from which H.264 or HEVC can be decoded.
-        retimed: frames whose timestamp was not after the one before, and which stand just after that.
-        stats: what the stream saw: what was lost, flagged, discarded.
-    """
-
-    path: Path
-    codec: str
-    passed_through: bool
-    frames: int
-    duration: float
-    size: int
-    skipped: int
-    retimed: int
-    stats: StreamStats
 
 
 class Recorder:
@@ -86,7 +60,7 @@ class Recorder:
         pix_fmt: FFmpeg's name of the pixel format to encode; None: chosen.
 
     Attributes:
-        frames, skipped, retimed, duration: see :class:`Recording`.
+        frames, skipped, retimed, corrupt, duration: see :class:`Recording`.
 
     Raises:
         UsageError: a kind of file, codec or combination that there is not. MissingPrerequisite: no PyAV.
@@ -107,7 +81,7 @@ class Recorder:
         self.format = format
         self.kind = container.kind_of(self.path)
         self.passed_through = codec is None and str(format.pixelformat) in self.kind.passes
-        self.frames = self.skipped = self.retimed = 0
+        self.frames = self.skipped = self.retimed = self.corrupt = 0
         self.codec = codec or self.kind.codec
         self._fps = Fraction(fps).limit_denominator(100_000) if fps else None
         self._options = container.DEFAULTS.get(self.codec, {}) | (options or {})
@@ -115,6 +89,8 @@ class Recorder:
         self._lock = threading.Lock()
         self._planes = self.kind.name == y4m.NAME
         self._pending: tuple[Any, int] | None = None
+        #: Of the first picture, where they are encoded; None: none came.
+        self._size: tuple[int, int] | None = None
         self._first_ns = 0
         self._last_tick = -1
         self._file: IO[bytes] | None = None
@@ -193,7 +169,9 @@ class Recorder:
         Raises:
             KernelError: it cannot be written, e.g. ENOSPC. The recorder is closed then, and the file can be
                 played up to there.
-            UsageError: a frame of another format. CorruptFrame: short, or no JPEG image.
+            UsageError: a frame of another format.
+            CorruptFrame: it cannot be decoded: short, or no JPEG image. It is not in the file, and counted in
+                ``corrupt``; the next frame can be written.
             ClosedError: the recorder is closed.
         """
         with self._lock:
@@ -211,6 +189,9 @@ class Recorder:
             try:
                 with self._telling("write"):
                     self._write(frame)
+            except CorruptFrame:
+                self.corrupt += 1
+                raise
             except KernelError:
                 self._finish(quietly=True)
                 raise
@@ -257,9 +238,39 @@ class Recorder:
     def _item(self, frame: Frame) -> Any:
         """What goes into the file: bytes, or a picture of FFmpeg's; nothing of it is the driver's."""
         if self.passed_through:
-            data = frame.array.tobytes()
-            return data if self._out is not None or self._pending is not None else self._entry.look(data)
-        return self._picture(frame.components, frame.field)
+            return self._as_it_is(frame)
+        item = self._picture(frame.components, frame.field)
+        size = (item[0].width, item[0].height)
+        if size != (self._size or size):
+            raise CorruptFrame(
+                f"{self.path}: frame {frame.sequence} is a picture of {size[0]}x{size[1]} among those of "
+                "{}x{}".format(*(self._size or size)),
+                remedy=_LEFT_OUT,
+            )
+        self._size = size
+        return item
+
+    def _as_it_is(self, frame: Frame) -> bytes | None:
+        data = frame.array.tobytes()
+        begun = self._out is not None or self._pending is not None
+        item = data if begun else self._entry.look(data)
+        flaw = bitstream.beginning_flaw(self.format.pixelformat, memoryview(data))
+        if flaw is None and item is not None and not begun:
+            flaw = self._probed(item)
+        if flaw is not None:
+            raise CorruptFrame(
+                f"{self.path}: frame {frame.sequence} cannot be decoded: {flaw}", remedy=_LEFT_OUT
+            )
+        return item
+
+    def _probed(self, item: bytes) -> str | None:
+        """Why a file cannot begin with this frame: FFmpeg finds no picture in it."""
+        pyav = ffmpeg.av()
+        try:
+            with pyav.open(io.BytesIO(item), format=self.codec) as probe:
+                return None if probe.streams.video[0].width else "FFmpeg finds no picture in it"
+        except (pyav.FFmpegError, IndexError) as error:
+            return f"FFmpeg says: {error}"
 
     def _picture(self, components: tuple[Array, ...], field: int) -> tuple[Any, str, container.Tags]:
         """A frame in the pixel format of the encoder, its colours as they are, and what they are."""
@@ -442,6 +453,7 @@ class Recorder:
             self.skipped,
             self.retimed,
             stats,
+            self.corrupt,
         )
 
     def __enter__(self) -> Recorder:
@@ -463,33 +475,3 @@ class Recorder:
 
 def _is_rgb(pix_fmt: str) -> bool:
     return any(name in pix_fmt for name in ("rgb", "bgr", "gbr"))
-
-
-def record(
-    stream: Stream,
-    out: Recorder,
-    *,
-    seconds: float | None = None,
-    on_frame: Callable[[Frame], object] | None = None,
-) -> Recording:
-    """Run a stream into a recorder; both are closed on every way out.
-
-    Args:
-        stream: not started; its ``count`` ends the recording as well.
-        out: the file.
-        seconds: end before the first frame that is so long after the first one, by their timestamps.
-        on_frame: called with each frame that was written.
-    """
-    if seconds is not None and not seconds > 0:
-        out.close()
-        raise UsageError(f"{out.path}: a recording of {seconds} seconds", remedy="give more than 0")
-    first: int | None = None
-    with out, stream:
-        for frame in stream:
-            first = frame.timestamp_ns if first is None else first
-            if seconds is not None and frame.timestamp_ns - first >= seconds * 10**9:
-                break
-            out.write(frame)
-            if on_frame is not None:
-                on_frame(frame)
-    return out.result(stream.stats)

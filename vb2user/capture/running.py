@@ -135,6 +135,8 @@ class Running:
             return None
         self._good = 0
         layout = self.layout
+        if self.judge.reads_frames:
+            return None
         if not (layout.is_one_array or (layout.compressed and not engine.queue.multiplanar)):
             return None
         if self._shortcut is not None or len(layout.planes) != 1 or layout.problem is not None:
@@ -224,7 +226,7 @@ class Running:
         if self._latest:
             d, verdict = self._newest(d, verdict)
         if verdict is None:
-            verdict = self.judge.look(d)
+            verdict = self._judged(d)
         error = verdict.error
         if error is not None:
             if verdict.keep:
@@ -240,6 +242,21 @@ class Running:
             self.leases.give_back(d.slot)
             return None
         return self._frame_of(d, verdict)
+
+    def _judged(self, d: Delivery) -> Verdict:
+        if not self.judge.reads_frames:
+            return self.judge.look(d)
+        try:
+            self.engine.begin(d.slot)
+            planes = self.engine.memory(d.slot)
+        except BaseException:
+            self._discard(d, None)
+            raise
+        try:
+            return self.judge.look(d, planes)
+        finally:
+            with contextlib.suppress(KernelError):  # nothing was written
+                self.engine.end(d.slot)
 
     def _newest(self, d: Delivery, verdict: Verdict | None) -> tuple[Delivery, Verdict | None]:
         # No more than there are: a fast driver fills them as fast as they are given back.

@@ -30,7 +30,9 @@ class StreamStats:
         late: frames that came after one with a higher number, as uvcvideo's do now and then; such a frame is
             taken back from ``drops``.
         errors: frames flagged ``V4L2_BUF_FLAG_ERROR``.
-        short: frames with fewer bytes than their picture needs, not flagged.
+        short: frames with fewer bytes than their picture needs, or compressed and not whole by their own
+            syntax (no JPEG image, one that does not end, no start code), and not flagged. Of frames passed
+            over by ``latest`` and ``flush()`` only the number of bytes is looked at.
         discarded: frames that came and were not handed out: by a policy, by ``latest``, by ``flush()``.
         timeouts: how often none came in time.
         reconnects: how often the device was gone and came back.
