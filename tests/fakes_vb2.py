@@ -30,7 +30,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
-from fakes import Controls, FakeFile, FakeNode, FakeSystem, answers, refuse
+from fakes import CLOCK, Controls, FakeFile, FakeNode, FakeSystem, answers, refuse
 
 from vb2user.memory.base import PAGESIZE, page_align
 from vb2user.uapi import dmabuf as d
@@ -154,6 +154,7 @@ class Vb2System(FakeSystem):
 
     def __init__(self) -> None:
         super().__init__()
+        CLOCK.ns = CLOCK.FIRST_NS
         self.calls: list[str] = []
         self.changed = threading.Condition(threading.RLock())
         self.maps: list[tuple[weakref.ref[mmap.mmap], PlaneMemory]] = []
@@ -397,6 +398,7 @@ class FakeVideo(Controls, FakeNode):
         jumps: added to the sequence counter before a frame, one entry for each coming frame.
         errors: whether a frame is flagged ERROR, one entry for each coming frame.
         payloads: bytes of a frame (in its first plane), one entry for each coming frame.
+        stamp: makes a frame's timestamp of the time at which it is finished: 40 ms after the one before.
         images: what is in a frame, one entry for each coming frame; others of MJPG are :func:`jpeg_like`.
         unwritten: sequence numbers of frames that the driver hands out without having written them.
         pick: which of the queued buffers the driver finishes next; 0 the oldest.
@@ -433,6 +435,8 @@ class FakeVideo(Controls, FakeNode):
         self.errors: deque[bool] = deque()
         self.payloads: deque[int] = deque()
         self.images: deque[bytes] = deque()
+        self.stamp: Callable[[int], int] = lambda at: at
+        self.epoch_ns = CLOCK.ns
         self.unwritten: set[int] = set()
         self.pick = 0
         self.shown: list[tuple[bytes, ...]] = []
@@ -480,7 +484,9 @@ class FakeVideo(Controls, FakeNode):
                 if is_output(self.type):
                     self.shown.append(tuple(buffer.get(p) for p in range(len(buffer.sizes))))
                 else:
-                    buffer.timestamp_ns = 1_000_000_000 + self.sequence * 40_000_000
+                    at = self.epoch_ns + self.sequence * 40_000_000
+                    CLOCK.reach(at)
+                    buffer.timestamp_ns = self.stamp(at)
                     buffer.bytesused, buffer.data_offset = buffer.sizes, (0,) * len(buffer.sizes)
                     if self.images:
                         buffer.bytesused = (len(self.images[0]),)
@@ -851,6 +857,7 @@ class FakeVideo(Controls, FakeNode):
         if self.owner is not file:
             raise refuse(errno.EBUSY)
         self.streaming = True
+        self.epoch_ns = CLOCK.ns
 
     @answers(v.VIDIOC_STREAMOFF)
     def _streamoff(self, file: FakeFile, arg: Any) -> None:

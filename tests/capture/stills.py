@@ -36,6 +36,10 @@ class Still:
     sequence: int = 0
 
     @property
+    def time_ns(self) -> int:
+        return self.timestamp_ns
+
+    @property
     def field(self) -> Field:
         return self.format.field
 

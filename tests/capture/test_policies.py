@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fakes import CLOCK
 from fakes_engine import PipeEngine, stream_of
 from fakes_vb2 import FakeDmaBuf, FakeVideo, Vb2System, jpeg_like
 from hypothesis import given, settings
@@ -213,12 +214,11 @@ def test_latest_keeps_what_came_before_an_error(cam: Camera, vb2: Vb2System, nod
 # -- flush ------------------------------------------------------------------------------------------
 
 
-def test_flush_discards_what_waits(cam: Camera, node: FakeVideo, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flush_discards_what_waits(cam: Camera, node: FakeVideo) -> None:
     node.auto = False
-    # The fake's frame n is stamped 1 s + n * 40 ms: now is between frames 3 and 4.
-    monkeypatch.setattr(time, "monotonic_ns", lambda: 10**9 + 3 * 40_000_000 + 1)
     with cam.stream(buffers=6) as stream:
         node.complete(3)
+        CLOCK.reach(10**9 + 3 * 40_000_000 + 1)  # frame n is stamped 1 s + n * 40 ms: between frames 3 and 4
         assert stream.flush() == 3
         assert stream.stats.discarded == 3
         assert len(node.queued) == 6
@@ -229,11 +229,8 @@ def test_flush_discards_what_waits(cam: Camera, node: FakeVideo, monkeypatch: py
         assert settled(stream)
 
 
-def test_flush_discards_the_frame_after_a_gap(
-    cam: Camera, node: FakeVideo, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_flush_discards_the_frame_after_a_gap(cam: Camera, node: FakeVideo) -> None:
     node.auto = False
-    monkeypatch.setattr(time, "monotonic_ns", lambda: 1)
     node.jumps.extend([0, 1])
     with cam.stream(on_gap="raise") as stream:
         node.complete(3)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from fakes import CLOCK
 from fakes_vb2 import FakeVideo, Vb2System, jpeg_like
 from stills import jpeg_frame
 
@@ -262,3 +263,19 @@ def test_what_is_left_out_of_a_recording_is_told(system: Vb2System, tmp_path: Pa
     assert done.exit_code == 0, done.output
     assert "left out: 1 short, 1 corrupt" in done.output
     assert frames(path) == 3
+
+
+@pytest.mark.parametrize(
+    "command", [("record", "{}/x.mkv", "--codec", "ffv1"), ("capture",)], ids=["record", "capture"]
+)
+def test_a_clock_that_is_none_is_told_once(
+    system: Vb2System, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    node: Any = system.nodes["/dev/video0"]
+    name, *rest = [part.format(tmp_path) for part in command]
+    for stamp, told in ((lambda at: 0, 1), (lambda at: at, 0)):
+        CLOCK.reach(5000 * 10**9)
+        node.stamp = stamp
+        done = run(name, "/dev/video0", *rest, "--count", 7)
+        assert done.exit_code == 0, done.output
+        assert done.stderr.count("the driver's timestamps of 7 frames are not those of the clock") == told

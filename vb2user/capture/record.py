@@ -1,8 +1,8 @@
 """Layer 5: frames into a video file, each at its own time, and a file that can be played on every way out.
 
-The file's times are the frames' timestamps, counted from the first: a frame that was lost leaves a gap, and
-nothing is put there. MJPG, H.264 and HEVC go into the file as they came; all else is encoded by PyAV, the
-extra ``media``. Knows frames and files, no devices.
+The file's times are those at which frames were taken (``Frame.time_ns``), counted from the first: a frame
+that was lost leaves a gap, and nothing is put there. MJPG, H.264 and HEVC go into the file as they came; all
+else is encoded by PyAV, the extra ``media``. Knows frames and files, no devices.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ class Recorder:
         if item is None:
             self.skipped += 1
             return
-        stamp = frame.timestamp_ns
+        stamp = frame.time_ns
         if self._fps is None:
             if self._pending is None:
                 self._pending = (item, stamp)  # until the next one says how far apart they are

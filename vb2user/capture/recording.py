@@ -59,7 +59,7 @@ def record(
     Args:
         stream: not started; its ``count`` ends the recording as well.
         out: the file.
-        seconds: end before the first frame that is so long after the first one, by their timestamps.
+        seconds: end before the first frame that is so long after the first one, by ``Frame.time_ns``.
         on_frame: called with each frame that was written.
     """
     if seconds is not None and not seconds > 0:
@@ -68,8 +68,8 @@ def record(
     first: int | None = None
     with out, stream:
         for frame in stream:
-            first = frame.timestamp_ns if first is None else first
-            if seconds is not None and frame.timestamp_ns - first >= seconds * 10**9:
+            first = frame.time_ns if first is None else first
+            if seconds is not None and frame.time_ns - first >= seconds * 10**9:
                 break
             try:
                 out.write(frame)

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from vb2user.capture.clock import ARRIVAL
 from vb2user.capture.engine import Delivery, Engine, QueueEngine
 from vb2user.capture.frame import Frame
 from vb2user.capture.judge import GOOD, Judge, Verdict, is_clocked
@@ -230,7 +231,7 @@ class Running:
         error = verdict.error
         if error is not None:
             if verdict.keep:
-                self._ready.append((d, Verdict(verdict.gap, verdict.short)))
+                self._ready.append((d, Verdict(verdict.gap, verdict.short, time_ns=verdict.time_ns)))
             else:
                 with contextlib.suppress(Vb2Error):  # the buffer is owed, and this was counted
                     self.leases.give_back(d.slot)
@@ -294,7 +295,7 @@ class Running:
                 break
             self._discard(d, None)
             waiting += 1
-        self.judge.not_before_ns = time.monotonic_ns()
+        self.judge.discard_older()
         return waiting
 
     def _discard(self, d: Delivery, verdict: Verdict | None) -> None:
@@ -331,6 +332,7 @@ class Running:
             lease=lease,
             gap=verdict.gap,
             short=verdict.short,
+            time_ns=verdict.time_ns,
         )
         lease.watch(frame)
         self._frame = weakref.ref(frame)
@@ -342,14 +344,13 @@ class Running:
     def _count(self, d: Delivery, frame: Frame) -> None:
         stats = self.stats
         if not stats.frames:
-            stats.first_ns = d.timestamp_ns
-            stats.clock = frame.clock
-        stats.last_ns = d.timestamp_ns
+            stats.first_ns = frame.time_ns
+        stats.last_ns = frame.time_ns
         stats.frames += 1
         stats.queued = queued = self.engine.queued
         if queued < stats.queued_min:
             stats.queued_min = queued
-        if is_clocked(d):
+        if is_clocked(d) and stats.clock != ARRIVAL:
             stats.latency_ns = latency = time.monotonic_ns() - d.timestamp_ns
             stats.latency_sum_ns += latency
             if latency > stats.latency_max_ns or stats.frames == 1:

@@ -36,8 +36,10 @@ class StreamStats:
         discarded: frames that came and were not handed out: by a policy, by ``latest``, by ``flush()``.
         timeouts: how often none came in time.
         reconnects: how often the device was gone and came back.
-        first_ns, last_ns: timestamps of the first and the last frame handed out.
+        first_ns, last_ns: when the first and the last frame handed out were taken (``Frame.time_ns``).
         clock: what they count: ``monotonic`` (CLOCK_MONOTONIC), ``copy``, ``unknown``; at first empty.
+            ``arrival``: the latest frame's timestamp cannot be of the clock that the driver names.
+        bad_timestamps: of how many frames that is so: they are taken to be as old as their arrival.
         buffers: how many buffers there are by now.
         queued: how many were with the driver when the last frame was handed out; queued_min: the least ever.
             At 0 the driver has nowhere to put the next frame.
@@ -58,6 +60,7 @@ class StreamStats:
     first_ns: int = 0
     last_ns: int = 0
     clock: str = ""
+    bad_timestamps: int = 0
     buffers: int = 0
     queued: int = 0
     queued_min: int = 0

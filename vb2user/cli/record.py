@@ -95,6 +95,7 @@ def _run(
     options: dict[str, str],
 ) -> tuple[dict[str, Any], int]:
     """Record; what ``--json`` prints, and the exit status. Ctrl-C ends it, and is told apart."""
+    from vb2user.capture import clock
     from vb2user.capture import record as recording
 
     stream = wish.stream(cam, count)
@@ -113,6 +114,8 @@ def _run(
     complete = not (interrupted and (seconds or count))
     if seconds and not interrupted and not count:
         complete = _is_long_enough(done, seconds, float(cam.fps or stream.stats.rate))
+    if (told := clock.describe(stream.stats)) is not None:
+        talk(f"{cam.path}: {told}")
     if interrupted and (seconds or count):
         talk(f"interrupted after {done.frames} frames; {file} is finished and can be played")
     stats = done.stats
@@ -138,6 +141,8 @@ def _run(
         "short": stats.short,
         "corrupt": done.corrupt,
         "rate": round(stats.rate, 3),
+        "clock": stats.clock,
+        "bad_timestamps": stats.bad_timestamps,
         "interrupted": interrupted,
     }
     failed = stats.errors or not (complete or interrupted)
