@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from fakes import CLOCK, Clock
+from fakes_vb2 import jpeg_like
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vb2user.capture import clock
 from vb2user.capture.engine import Delivery
-from vb2user.capture.judge import Judge
+from vb2user.capture.judge import GOOD, Judge, Verdict
 from vb2user.capture.layout import Layout
 from vb2user.capture.stats import POLICIES
 from vb2user.errors import CorruptFrame, FramesLost
@@ -162,30 +165,115 @@ def test_a_restart_is_no_gap() -> None:
     assert judge.look(delivery(92, fine, (512,))).gap == 1
 
 
+MS = 1_000_000
+START = Clock.FIRST_NS
+FINE = Coming(0, False, 0, 0)
+
+
+def came(
+    judge: Judge, sequence: int, at: int, *, slot: int = 0, stamp: int | None = None, **also: Any
+) -> Verdict:
+    """A good frame that comes at a time, by default stamped with that."""
+    CLOCK.reach(at)
+    d = delivery(sequence, FINE, (512,), at if stamp is None else stamp)
+    return judge.look(d._replace(slot=slot, **also))
+
+
 @pytest.mark.parametrize("clock", [MONOTONIC, 0, int(BufFlag.TIMESTAMP_COPY)])
-@given(times=st.lists(st.integers(0, 20), max_size=12), limit=st.integers(1, 20), chosen=policies)
-def test_not_before(clock: int, times: list[int], limit: int, chosen: dict[str, Any]) -> None:
-    """Frames stamped earlier are discarded until one is not, where the clock can be compared."""
+@given(steps=st.lists(st.integers(1, 60), max_size=20), chosen=policies, slots=st.integers(1, 6))
+def test_frames_older_than_a_flush_are_discarded(
+    clock: int, steps: list[int], chosen: dict[str, Any], slots: int
+) -> None:
+    """Those that were taken before it; they come later. What comes in the same buffer again is newer."""
+    CLOCK.ns = START
     judge = judge_of(**chosen)
-    judge.not_before_ns = limit
-    fine = Coming(0, False, 0, 0)
-    keeps = [judge.look(delivery(n, fine, (512,), at, clock)).keep for n, at in enumerate(times)]
-    early = 0
-    if clock == MONOTONIC:
-        early = next((n for n, at in enumerate(times) if at >= limit), len(times))
-    assert keeps == [False] * early + [True] * (len(times) - early)
-    assert judge.stats.discarded == early
+    CLOCK.reach(START + 300 * MS)
+    judge.discard_older()
+    stamp, keeps, expected = START, [], []
+    for number, step in enumerate(steps):
+        stamp += step * MS
+        older = stamp < START + 300 * MS and number < slots and all(not keep for keep in expected)
+        expected.append(not older or clock != MONOTONIC)
+        at = max(stamp, CLOCK.ns)
+        keeps.append(came(judge, number, at, slot=number % slots, stamp=stamp, flags=clock).keep)
+    if clock == int(BufFlag.TIMESTAMP_COPY):
+        return  # the program at the other end may have stamped them with anything
+    assert keeps == expected
+    assert judge.stats.discarded == expected.count(False)
 
 
 @pytest.mark.parametrize("on_gap", ["yield", "skip", "raise"])
 def test_a_gap_before_a_frame_that_was_flushed(on_gap: str) -> None:
     """It is counted, and nobody is told of it: the frame is not wanted."""
     judge = judge_of(on_gap=on_gap, on_error="raise")
-    judge.look(delivery(0, Coming(0, False, 0, 0), (512,)))
-    judge.not_before_ns = 10
-    verdict = judge.look(delivery(4, Coming(0, True, 0, 0), (512,), at=9))
+    came(judge, 0, START + 1 * MS)
+    CLOCK.reach(START + 10 * MS)
+    judge.discard_older()
+    d = delivery(4, Coming(0, True, 0, 0), (512,), at=START + 9 * MS)
+    verdict = judge.look(d._replace(slot=1))
     assert (verdict.keep, verdict.error, verdict.gap) == (False, None, 3)
     assert (judge.stats.drops, judge.stats.discarded, judge.stats.errors) == (3, 1, 1)
+
+
+LATER = 5000 * START  #: as late as it is on a machine that runs for a while
+#: What drivers' clocks say, by the true time.
+CLOCKS = {
+    "all 0": lambda at: 0,
+    "all the same": lambda at: 12_345 * MS,
+    "first 0, then right": lambda at: 0 if at < LATER + 60 * MS else at,
+    "190 s behind": lambda at: at - 190_000 * MS,
+    "ahead by years": lambda at: at + 10**18,
+    "90 kHz": lambda at: at * 90_000 // 10**9,
+    "stands still after a while": lambda at: min(at, LATER + 500 * MS),
+}
+
+
+@pytest.mark.parametrize("said", CLOCKS)
+def test_after_a_flush_the_next_new_frame_is_handed_out_whatever_the_clock_says(said: str) -> None:
+    CLOCK.ns = LATER
+    judge = judge_of()
+    for number in range(20):
+        if number == 10:
+            judge.discard_older()
+        at = LATER + 40 * (number + 1) * MS
+        verdict = came(judge, number, at, slot=number % 4, stamp=CLOCKS[said](at))
+        assert verdict.keep, number
+
+
+@pytest.mark.parametrize("said", CLOCKS)
+def test_times_that_cannot_be_true_are_replaced_by_those_of_arrival(said: str) -> None:
+    CLOCK.ns = LATER
+    judge = judge_of()
+    times = []
+    for number in range(30):
+        at = LATER + 40 * (number + 1) * MS
+        verdict = came(judge, number, at, slot=number % 4, stamp=CLOCKS[said](at))
+        times.append(CLOCKS[said](at) if verdict.time_ns is None else verdict.time_ns)
+    assert times == sorted(times)
+    assert times[-1] - times[0] == pytest.approx(29 * 40 * MS, abs=41 * MS)
+    bad = {"first 0, then right": 1, "stands still after a while": 17}.get(said, 30)
+    assert judge.stats.bad_timestamps == bad
+    assert judge.stats.clock == ("monotonic" if bad == 1 else "arrival")
+    assert clock.describe(judge.stats) is not None
+
+
+def test_a_good_clock_is_believed() -> None:
+    judge = judge_of()
+    for number in range(30):
+        assert came(judge, number, START + 40 * number * MS, slot=number % 4) is GOOD
+    assert (judge.stats.bad_timestamps, judge.stats.clock) == (0, "monotonic")
+    assert clock.describe(judge.stats) is None
+
+
+@pytest.mark.parametrize("late_ms", [30_000, -900])
+def test_frames_that_waited_and_frames_ahead_of_time_are_believed(late_ms: int) -> None:
+    """The program was busy for half a minute: what waits in the queue is that old."""
+    judge = judge_of()
+    for number in range(12):
+        late = 0 if number < 4 else late_ms
+        at = START + 40 * (number + 1) * MS
+        stamp = at if late >= 0 else at - late * MS
+        assert came(judge, number, at + max(late, 0) * MS, slot=number % 8, stamp=stamp).time_ns is None
 
 
 def test_a_payload_that_ends_before_it_begins_is_short() -> None:
@@ -193,3 +281,42 @@ def test_a_payload_that_ends_before_it_begins_is_short() -> None:
     d = Delivery(0, MONOTONIC, 1, 0, 5, (3,), (9,))
     assert judge.look(d).short
     assert judge.stats.short == 1
+
+
+# -- compressed frames ------------------------------------------------------------------------------
+
+
+def compressed(data: bytes, sequence: int = 0, offset: int = 0) -> tuple[Delivery, tuple[memoryview]]:
+    d = Delivery(0, MONOTONIC, 1, sequence, 5, (offset + len(data),), (offset,))
+    return d, (memoryview(bytes(offset) + data + bytes(100)),)
+
+
+@pytest.mark.parametrize("on_short", POLICIES)
+@pytest.mark.parametrize("offset", [0, 64])
+def test_a_compressed_frame_that_is_not_whole_is_short(on_short: str, offset: int) -> None:
+    whole = jpeg_like(300, 1)
+    judge = judge_of((1,), on_short=on_short)
+    assert judge.reads_frames
+    frames = [b"\xa8\x0a" + bytes(900), whole, whole[:200], whole]
+    verdicts = [judge.look(*compressed(data, n, offset)) for n, data in enumerate(frames)]
+    assert [v.short for v in verdicts] == [True, False, True, False]
+    assert [v.keep for v in verdicts] == [on_short == "yield", True, on_short == "yield", True]
+    assert judge.stats.short == 2
+    errors = [str(v.error) for v in verdicts if v.error is not None]
+    if on_short == "raise":
+        assert "begins with a8 0a, a JPEG image with ff d8" in errors[0]
+        assert "frame 2 (buffer 0) is short: a JPEG image that does not end" in errors[1]
+    else:
+        assert errors == []
+
+
+def test_a_flagged_frame_is_not_looked_into() -> None:
+    judge = judge_of((1,), on_short="raise", on_error="yield")
+    d, planes = compressed(b"\xa8\x0a" + bytes(900))
+    verdict = judge.look(d._replace(flags=d.flags | ERROR), planes)
+    assert (verdict.short, verdict.keep, judge.stats.short, judge.stats.errors) == (False, True, 0, 1)
+
+
+@pytest.mark.parametrize("least", [(512,), (512, 256)])
+def test_frames_of_samples_are_not_read(least: tuple[int, ...]) -> None:
+    assert not judge_of(least).reads_frames

@@ -163,16 +163,19 @@ def test_mjpg_is_a_file_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert np.abs(png.astype(int) - read(tmp_path / "x.jpg")).max() <= 3
 
 
-def test_huffman_tables_that_a_camera_left_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", [b"", b"\xff\xe4\x00\x06\xff\xc4\xff\xc4"], ids=["bare", "after APP4"])
+def test_huffman_tables_that_a_camera_left_out(tmp_path: Path, before: bytes) -> None:
+    """What lies in another segment and looks like their marker is none."""
     (data,) = packets("mjpeg", 1, huffman="default")
     begin = data.index(b"\xff\xc4")
     bare = data
     while (begin := bare.find(b"\xff\xc4")) != -1:
         length = int.from_bytes(bare[begin + 2 : begin + 4], "big")
         bare = bare[:begin] + bare[begin + 2 + length :]
+    bare = bare[:2] + before + bare[2:]
     frame = still("MJPG", np.frombuffer(bare, "u1"))
     made = picture.save(frame, tmp_path / "x.jpg").read_bytes()
-    assert made.count(b"\xff\xc4") >= 1
+    assert made.count(b"\xff\xc4") > before.count(b"\xff\xc4")
     (tmp_path / "whole.jpg").write_bytes(data)
     assert (read(tmp_path / "x.jpg") == read(tmp_path / "whole.jpg")).all()
     with pytest.raises(CorruptFrame, match="no JPEG image"):

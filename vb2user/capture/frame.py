@@ -45,7 +45,8 @@ class Frame:
         flags: ``V4L2_BUF_FLAG_*``.
         index: which of the stream's buffers it lies in.
         gap: how many frames are missing before this one: the driver counted them and never delivered them.
-        short: it has fewer bytes than its picture needs, though the driver did not flag it.
+        short: it has fewer bytes than its picture needs, or is compressed and by its own syntax not whole,
+            though the driver did not flag it.
         on_hold: see :meth:`hold`.
     """
 
@@ -60,6 +61,7 @@ class Frame:
         "_memory",
         "_offsets",
         "_sequence",
+        "_time_ns",
         "_timestamp_ns",
         "_used",
         "flags",
@@ -90,6 +92,7 @@ class Frame:
         slot: Slot | None = None,
         gap: int = 0,
         short: bool = False,
+        time_ns: int | None = None,
     ) -> None:
         self.slot = slot
         self.format = format
@@ -97,6 +100,7 @@ class Frame:
         #: What the driver said, as long as it is not put down in the four after it.
         self.told: Record | None = None
         self._sequence, self._timestamp_ns = sequence, timestamp_ns
+        self._time_ns = time_ns
         self._field, self._used = field, bytesused
         self.flags = BufFlag(flags)
         self._layout = layout
@@ -141,6 +145,14 @@ class Frame:
         seconds, micro = clock_of(told, TIMESTAMP)
         ns: int = seconds * 1_000_000_000 + micro * 1000
         return ns if self.told is told else self.timestamp_ns
+
+    @property
+    def time_ns(self) -> int:
+        """When it was taken: :attr:`timestamp_ns`, or when it came, where that cannot be true.
+
+        On CLOCK_MONOTONIC, unless :attr:`clock` is ``copy``; never before the frame before it.
+        """
+        return self.timestamp_ns if self._time_ns is None else self._time_ns
 
     @property
     def timestamp(self) -> float:

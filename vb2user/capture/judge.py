@@ -6,8 +6,11 @@ only carries it out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+from vb2user.capture import bitstream, clock
+from vb2user.capture.clock import MONOTONIC as MONOTONIC
 from vb2user.capture.engine import Delivery
 from vb2user.capture.layout import Layout
 from vb2user.capture.stats import Policy, StreamStats
@@ -15,8 +18,6 @@ from vb2user.errors import CorruptFrame, FramesLost, Vb2Error
 from vb2user.uapi.enums import BufFlag
 
 _ERROR = int(BufFlag.ERROR)
-_CLOCK_MASK = int(BufFlag.TIMESTAMP_MASK)
-MONOTONIC = int(BufFlag.TIMESTAMP_MONOTONIC)
 #: Of how many missing frames it is known which they were.
 _REMEMBERED = 64
 
@@ -27,20 +28,22 @@ class Verdict:
 
     Attributes:
         gap: frames missing before it.
-        short: fewer bytes than its picture needs.
+        short: fewer bytes than its picture needs, or compressed and not whole.
         keep: hand it out; else its buffer goes back.
         error: to be raised; with ``keep`` the frame is handed out at the next turn.
+        time_ns: when it was taken, on CLOCK_MONOTONIC; None: its timestamp says so.
     """
 
     gap: int = 0
     short: bool = False
     keep: bool = True
     error: Vb2Error | None = None
+    time_ns: int | None = None
 
 
 def is_clocked(d: Delivery) -> bool:
     """Whether its timestamp is of CLOCK_MONOTONIC."""
-    return d.flags & _CLOCK_MASK == MONOTONIC
+    return d.flags & clock.CLOCK_MASK == clock.MONOTONIC
 
 
 class Judge:
@@ -54,7 +57,8 @@ class Judge:
     Attributes:
         stats: what was counted.
         last: the highest number that came; None: none came yet, or the driver counts anew.
-        not_before_ns: frames stamped earlier, on CLOCK_MONOTONIC, are discarded; 0: none are.
+        not_before_ns: frames taken earlier, on CLOCK_MONOTONIC, are discarded; 0: none are.
+        reads_frames: the bytes of frames are to be looked at: :meth:`look` wants them.
     """
 
     def __init__(
@@ -64,11 +68,17 @@ class Judge:
         self._on_error, self._on_short, self._on_gap = on_error, on_short, on_gap
         # Of what cannot be addressed, compressed pictures, one byte is the least.
         self._least = tuple(max(layout.min_bytes(p), 1) for p in range(len(layout.planes)))
+        self.reads_frames = bitstream.knows(layout.fourcc)
+        self._checker = bitstream.Checker(layout.fourcc)
         self.last: int | None = None
         #: Numbers that were missed, the latest ones: those that come after all were not dropped.
         self._missing: list[int] = []
         self.stats = StreamStats()
         self.not_before_ns = 0
+        self._clock = clock.FrameClock()
+        self._began_ns = clock.now()
+        #: Buffer -> when it was delivered last: what comes in it next is newer.
+        self._delivered: dict[int, int] = {}
 
     @property
     def next(self) -> int:
@@ -79,22 +89,73 @@ class Judge:
         """The driver counts anew: what comes next is no gap."""
         self.last = None
         self._missing.clear()
+        self._clock.restart()
+        self._began_ns = clock.now()
+        self._delivered.clear()
+
+    def discard_older(self) -> None:
+        """Frames that were taken before now are not wanted."""
+        self.not_before_ns = clock.now()
 
     def pass_over(self, d: Delivery) -> None:
-        """It is not wanted, good or not; what is missing before it is counted all the same."""
+        """It is not wanted, good or not; what is missing before it is counted all the same.
+
+        Its bytes are not looked at.
+        """
         self._gap(d)
+        self._time(d)
         self.stats.errors += bool(d.flags & _ERROR)
         self.stats.short += self._is_short(d)
         self.stats.discarded += 1
 
-    def look(self, d: Delivery) -> Verdict:
-        """Judge the next delivery."""
+    def look(self, d: Delivery, planes: Sequence[memoryview] = ()) -> Verdict:
+        """Judge the next delivery.
+
+        Args:
+            d: what DQBUF said.
+            planes: the buffer's memory, where :attr:`reads_frames` says so; the CPU's access to it has begun.
+        """
         gap = self._gap(d)
         bad = d.flags & _ERROR
-        short = self._is_short(d)
-        if not gap and not bad and not short and not self.not_before_ns:
+        flaw = None if bad else self._flaw(d, planes)
+        earliest, at = self._time(d)
+        if not gap and not bad and flaw is None and not self.not_before_ns and at == d.timestamp_ns:
             return GOOD
-        return self._exceptional(d, gap, bool(bad), short)
+        verdict = self._exceptional(d, gap, bool(bad), flaw, too_old=self._is_too_old(earliest, at))
+        return verdict if at == d.timestamp_ns else replace(verdict, time_ns=at)
+
+    def _time(self, d: Delivery) -> tuple[int, int]:
+        """The earliest moment at which a frame can have been begun, and when it was taken."""
+        arrival = clock.now()
+        earliest = self._delivered.get(d.slot, self._began_ns)
+        self._delivered[d.slot] = arrival
+        at = self._clock.time_ns(d.timestamp_ns, d.flags, arrival, earliest)
+        stats, named = self.stats, d.flags & clock.CLOCK_MASK
+        stats.clock = clock.NAMES.get(named, clock.NAMES[0])
+        if not self._clock.believed and stats.clock != clock.NAMES[0]:
+            stats.bad_timestamps += 1
+            stats.clock = clock.ARRIVAL
+        return earliest, at
+
+    def _is_too_old(self, earliest: int, at: int) -> bool:
+        """Whether a frame is one of those that :meth:`discard_older` meant.
+
+        What comes in a buffer that was delivered since then is newer, whatever its timestamp says.
+        """
+        if not self.not_before_ns:
+            return False
+        if earliest < self.not_before_ns and at < self.not_before_ns:
+            return True
+        self.not_before_ns = 0
+        return False
+
+    def _flaw(self, d: Delivery, planes: Sequence[memoryview]) -> str | None:
+        """In what a frame is short; None: in nothing."""
+        if self._is_short(d):
+            return f"{sum(d.bytesused)} bytes, and its picture needs {sum(self._least)}"
+        if not self.reads_frames or not planes:
+            return None
+        return self._checker.flaw(planes[0][d.data_offset[0] : d.bytesused[0]])
 
     def _is_short(self, d: Delivery) -> bool:
         return not d.flags & _ERROR and any(
@@ -134,13 +195,11 @@ class Judge:
             self.last = sequence
         return 0
 
-    def _exceptional(self, d: Delivery, gap: int, bad: bool, short: bool) -> Verdict:
-        stats = self.stats
+    def _exceptional(self, d: Delivery, gap: int, bad: bool, flaw: str | None, *, too_old: bool) -> Verdict:
+        stats, short = self.stats, flaw is not None
         stats.errors += bad
         stats.short += short
-        not_before, self.not_before_ns = self.not_before_ns, 0
-        if is_clocked(d) and d.timestamp_ns < not_before:
-            self.not_before_ns = not_before
+        if too_old:
             stats.discarded += 1
             return Verdict(gap, short, keep=False)
         policy = self._on_error if bad else self._on_short if short else "yield"
@@ -151,7 +210,7 @@ class Judge:
         error: Vb2Error | None = None
         keep = policy == "yield"
         if policy == "raise":
-            error = self._corrupt(d, bad)
+            error = self._corrupt(d, flaw)
         elif gap and self._on_gap == "raise":
             on = "that frame" if keep else "a later one: a policy leaves that frame out"
             error = FramesLost(
@@ -161,15 +220,14 @@ class Judge:
             )
         return Verdict(gap, short, keep, error)
 
-    def _corrupt(self, d: Delivery, bad: bool) -> CorruptFrame:
-        if bad:
+    def _corrupt(self, d: Delivery, flaw: str | None) -> CorruptFrame:
+        if flaw is None:
             return CorruptFrame(
                 f"{self._name}: the driver flagged frame {d.sequence} (buffer {d.slot}) as ERROR",
                 remedy="its content is not good; on_error='skip' leaves such frames out",
             )
         return CorruptFrame(
-            f"{self._name}: frame {d.sequence} (buffer {d.slot}) is short: {sum(d.bytesused)} bytes, and its "
-            f"picture needs {sum(self._least)}",
+            f"{self._name}: frame {d.sequence} (buffer {d.slot}) is short: {flaw}",
             remedy="on_short='skip' leaves such frames out",
         )
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from vb2user import files
 from vb2user.capture import colour
+from vb2user.capture.bitstream import has_huffman_tables
 from vb2user.capture.channels import bits_of
 from vb2user.capture.ffmpeg import JPEGS, av, encode_still
 from vb2user.capture.pixfmt import FORMATS
@@ -130,7 +131,7 @@ def _jpeg(frame: Frame, quality: int) -> Iterable[Piece]:
 
 def with_tables(data: bytes) -> bytes:
     """A JPEG image as a file: cameras may leave out the Huffman tables, which a viewer wants."""
-    if b"\xff\xc4" in data[: max(0, data.find(b"\xff\xda"))]:
+    if has_huffman_tables(memoryview(data)):
         return data
     pyav = av()
     try:

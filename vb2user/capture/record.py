@@ -1,8 +1,8 @@
 """Layer 5: frames into a video file, each at its own time, and a file that can be played on every way out.
 
-The file's times are the frames' timestamps, counted from the first: a frame that was lost leaves a gap, and
-nothing is put there. MJPG, H.264 and HEVC go into the file as they came; all else is encoded by PyAV, the
-extra ``media``. Knows frames and files; devices it doesn't, but for the stream that :func:`record` runs.
+The file's times are those at which frames were taken (``Frame.time_ns``), counted from the first: a frame
+that was lost leaves a gap, and nothing is put there. MJPG, H.264 and HEVC go into the file as they came; all
+else is encoded by PyAV, the extra ``media``. Knows frames and files, no devices.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import errno
 import io
 import os
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -22,49 +21,22 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from vb2user.capture import container, ffmpeg, y4m
+from vb2user.capture import bitstream, container, ffmpeg, y4m
 from vb2user.capture.container import TICK
 from vb2user.capture.encoder_input import Pictures
 from vb2user.capture.layout import Layout
 from vb2user.capture.picture import remedy_for
-from vb2user.errors import ClosedError, KernelError, StateError, UsageError, Vb2Error
+from vb2user.capture.recording import Recording as Recording
+from vb2user.capture.recording import record as record
+from vb2user.errors import ClosedError, CorruptFrame, KernelError, StateError, UsageError, Vb2Error
 from vb2user.files import Replacement
 
 if TYPE_CHECKING:
     from vb2user.capture.frame import Frame
     from vb2user.capture.stats import StreamStats
-    from vb2user.capture.stream import Stream
     from vb2user.uapi import calls
 
-
-@dataclass(frozen=True)
-class Recording:
-    """What a recording has become.
-
-    Attributes:
-        path: the file.
-        codec: what is in it, by FFmpeg's name: ``mjpeg``, ``libx264``, …; empty for ``.raw``.
-        passed_through: the frames' own bytes are in it, nothing was encoded.
-        frames: how many frames are in it.
-        duration: seconds, the last frame's own included.
-        size: bytes of the file.
-        skipped: frames that are not in it: before the first from which H.264 or HEVC can be decoded.
-        retimed: frames whose timestamp was not after the one before, and which stand just after that.
-        stats: what the stream saw: what was lost, flagged, discarded.
-        lost_bits: how many bits of each sample the encoder did not get: 8 where samples of 16 bits were
-            encoded in 8.
-    """
-
-    path: Path
-    codec: str
-    passed_through: bool
-    frames: int
-    duration: float
-    size: int
-    skipped: int
-    retimed: int
-    stats: StreamStats
-    lost_bits: int = 0
+_LEFT_OUT = "it is not in the file: go on with the next frame"
 
 
 class Recorder:
@@ -90,7 +62,7 @@ class Recorder:
         pix_fmt: FFmpeg's name of the pixel format to encode, also one of fewer bits; None: chosen.
 
     Attributes:
-        frames, skipped, retimed, duration: see :class:`Recording`.
+        frames, skipped, retimed, corrupt, duration: see :class:`Recording`.
 
     Raises:
         UsageError: a kind of file, codec or combination that there is not. MissingPrerequisite: no PyAV.
@@ -111,7 +83,7 @@ class Recorder:
         self.format = format
         self.kind = container.kind_of(self.path)
         self.passed_through = codec is None and str(format.pixelformat) in self.kind.passes
-        self.frames = self.skipped = self.retimed = 0
+        self.frames = self.skipped = self.retimed = self.corrupt = 0
         self.codec = codec or self.kind.codec
         self._fps = Fraction(fps).limit_denominator(100_000) if fps else None
         self._options = container.DEFAULTS.get(self.codec, {}) | (options or {})
@@ -120,6 +92,8 @@ class Recorder:
         self._busy = self._close_asked = False
         self._planes = self.kind.name == y4m.NAME
         self._pending: tuple[Any, int] | None = None
+        #: Of the first picture, where they are encoded; None: none came.
+        self._size: tuple[int, int] | None = None
         self._first_ns = 0
         self._last_tick = -1
         self._file: IO[bytes] | None = None
@@ -197,9 +171,11 @@ class Recorder:
         Raises:
             KernelError: it cannot be written, e.g. ENOSPC. The recorder is closed then, and the file can be
                 played up to there.
-            UsageError: a frame of another format. CorruptFrame: short, or no JPEG image.
+            UsageError: a frame of another format.
+            CorruptFrame: it cannot be decoded: short, or no JPEG image. It is not in the file, and counted in
+                ``corrupt``; the next frame can be written.
             ClosedError: the recorder is closed. StateError: a signal handler's call, while the same thread
-            writes a frame.
+                writes a frame.
         """
         with self._lock:
             if self._busy:
@@ -234,6 +210,9 @@ class Recorder:
                 self._write(frame)
                 if self.frames:  # the first one: from here on it is there, to be watched and kept
                     self._target.commit()
+        except CorruptFrame:
+            self.corrupt += 1
+            raise
         except KernelError:
             self._finish(quietly=True)
             raise
@@ -250,7 +229,7 @@ class Recorder:
         if item is None:
             self.skipped += 1
             return
-        stamp = frame.timestamp_ns
+        stamp = frame.time_ns
         if self._fps is None:
             if self._pending is None:
                 self._pending = (item, stamp)  # until the next one says how far apart they are
@@ -280,9 +259,39 @@ class Recorder:
     def _item(self, frame: Frame) -> Any:
         """What goes into the file: bytes, or a picture of FFmpeg's; nothing of it is the driver's."""
         if self.passed_through:
-            data = frame.array.tobytes()
-            return data if self._out is not None or self._pending is not None else self._entry.look(data)
-        return self._pictures.make(frame.components, frame.field)
+            return self._as_it_is(frame)
+        item = self._pictures.make(frame.components, frame.field)
+        size = (item[0].width, item[0].height)
+        if size != (self._size or size):
+            raise CorruptFrame(
+                f"{self.path}: frame {frame.sequence} is a picture of {size[0]}x{size[1]} among those of "
+                "{}x{}".format(*(self._size or size)),
+                remedy=_LEFT_OUT,
+            )
+        self._size = size
+        return item
+
+    def _as_it_is(self, frame: Frame) -> bytes | None:
+        data = frame.array.tobytes()
+        begun = self._out is not None or self._pending is not None
+        item = data if begun else self._entry.look(data)
+        flaw = bitstream.beginning_flaw(self.format.pixelformat, memoryview(data))
+        if flaw is None and item is not None and not begun:
+            flaw = self._probed(item)
+        if flaw is not None:
+            raise CorruptFrame(
+                f"{self.path}: frame {frame.sequence} cannot be decoded: {flaw}", remedy=_LEFT_OUT
+            )
+        return item
+
+    def _probed(self, item: bytes) -> str | None:
+        """Why a file cannot begin with this frame: FFmpeg finds no picture in it."""
+        pyav = ffmpeg.av()
+        try:
+            with pyav.open(io.BytesIO(item), format=self.codec) as probe:
+                return None if probe.streams.video[0].width else "FFmpeg finds no picture in it"
+        except (pyav.FFmpegError, IndexError) as error:
+            return f"FFmpeg says: {error}"
 
     # -- the file -----------------------------------------------------------------------------------
 
@@ -436,6 +445,7 @@ class Recorder:
             self.skipped,
             self.retimed,
             stats,
+            self.corrupt,
             self._pictures.lost_bits,
         )
 
@@ -454,33 +464,3 @@ class Recorder:
     def __repr__(self) -> str:
         state = "finished" if self._closed else "open"
         return f"<Recorder {self.path} {self.format}, {self.frames} frames, {state}>"
-
-
-def record(
-    stream: Stream,
-    out: Recorder,
-    *,
-    seconds: float | None = None,
-    on_frame: Callable[[Frame], object] | None = None,
-) -> Recording:
-    """Run a stream into a recorder; both are closed on every way out.
-
-    Args:
-        stream: not started; its ``count`` ends the recording as well.
-        out: the file.
-        seconds: end before the first frame that is so long after the first one, by their timestamps.
-        on_frame: called with each frame that was written.
-    """
-    if seconds is not None and not seconds > 0:
-        out.close()
-        raise UsageError(f"{out.path}: a recording of {seconds} seconds", remedy="give more than 0")
-    first: int | None = None
-    with out, stream:
-        for frame in stream:
-            first = frame.timestamp_ns if first is None else first
-            if seconds is not None and frame.timestamp_ns - first >= seconds * 10**9:
-                break
-            out.write(frame)
-            if on_frame is not None:
-                on_frame(frame)
-    return out.result(stream.stats)

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from vb2user.capture.clock import ARRIVAL
 from vb2user.capture.engine import Delivery, Engine, QueueEngine
 from vb2user.capture.frame import Frame
 from vb2user.capture.judge import GOOD, Judge, Verdict, is_clocked
@@ -135,6 +136,8 @@ class Running:
             return None
         self._good = 0
         layout = self.layout
+        if self.judge.reads_frames:
+            return None
         if not (layout.is_one_array or (layout.compressed and not engine.queue.multiplanar)):
             return None
         if self._shortcut is not None or len(layout.planes) != 1 or layout.problem is not None:
@@ -224,11 +227,11 @@ class Running:
         if self._latest:
             d, verdict = self._newest(d, verdict)
         if verdict is None:
-            verdict = self.judge.look(d)
+            verdict = self._judged(d)
         error = verdict.error
         if error is not None:
             if verdict.keep:
-                self._ready.append((d, Verdict(verdict.gap, verdict.short)))
+                self._ready.append((d, Verdict(verdict.gap, verdict.short, time_ns=verdict.time_ns)))
             else:
                 with contextlib.suppress(Vb2Error):  # the buffer is owed, and this was counted
                     self.leases.give_back(d.slot)
@@ -240,6 +243,21 @@ class Running:
             self.leases.give_back(d.slot)
             return None
         return self._frame_of(d, verdict)
+
+    def _judged(self, d: Delivery) -> Verdict:
+        if not self.judge.reads_frames:
+            return self.judge.look(d)
+        try:
+            self.engine.begin(d.slot)
+            planes = self.engine.memory(d.slot)
+        except BaseException:
+            self._discard(d, None)
+            raise
+        try:
+            return self.judge.look(d, planes)
+        finally:
+            with contextlib.suppress(KernelError):  # nothing was written
+                self.engine.end(d.slot)
 
     def _newest(self, d: Delivery, verdict: Verdict | None) -> tuple[Delivery, Verdict | None]:
         # No more than there are: a fast driver fills them as fast as they are given back.
@@ -277,7 +295,7 @@ class Running:
                 break
             self._discard(d, None)
             waiting += 1
-        self.judge.not_before_ns = time.monotonic_ns()
+        self.judge.discard_older()
         return waiting
 
     def _discard(self, d: Delivery, verdict: Verdict | None) -> None:
@@ -314,6 +332,7 @@ class Running:
             lease=lease,
             gap=verdict.gap,
             short=verdict.short,
+            time_ns=verdict.time_ns,
         )
         lease.watch(frame)
         self._frame = weakref.ref(frame)
@@ -325,14 +344,13 @@ class Running:
     def _count(self, d: Delivery, frame: Frame) -> None:
         stats = self.stats
         if not stats.frames:
-            stats.first_ns = d.timestamp_ns
-            stats.clock = frame.clock
-        stats.last_ns = d.timestamp_ns
+            stats.first_ns = frame.time_ns
+        stats.last_ns = frame.time_ns
         stats.frames += 1
         stats.queued = queued = self.engine.queued
         if queued < stats.queued_min:
             stats.queued_min = queued
-        if is_clocked(d):
+        if is_clocked(d) and stats.clock != ARRIVAL:
             stats.latency_ns = latency = time.monotonic_ns() - d.timestamp_ns
             stats.latency_sum_ns += latency
             if latency > stats.latency_max_ns or stats.frames == 1:

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from vb2user.capture import clock
 from vb2user.capture.camera import Camera
 from vb2user.capture.camera import open as open_camera
 from vb2user.capture.frame import Frame
@@ -140,6 +141,8 @@ def run(
     except KeyboardInterrupt:
         talk(f"interrupted after {stream.stats.frames} of {count} frames; everything was given back")
         sys.exit(130)
+    if (told := clock.describe(stream.stats)) is not None:
+        talk(f"{cam.path}: {told}")
     return _result(cam, wish, stream, exporter, time.monotonic() - begun) | {"bytes": size}
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,11 @@ from vb2user.capture.frame import Frame
 from vb2user.cli import complete
 from vb2user.cli.output import document, json_option, table, talk, will_write
 from vb2user.cli.streaming import Wish, progress, refuse_fewer_buffers, set_up, stream_options
-from vb2user.errors import UsageError
+from vb2user.errors import CorruptFrame, UsageError
 
 if TYPE_CHECKING:
     from vb2user.capture.record import Recording
+    from vb2user.capture.stream import Stream
 
 
 def _options(texts: tuple[str, ...]) -> dict[str, str]:
@@ -73,9 +75,16 @@ def record(
         click.echo(
             f"{result['frames']} frames, {result['seconds']:g} s of {result['codec'] or 'raw frames'} in "
             f"{file}: {result['bytes']} bytes; {result['drops']} dropped, {result['errors']} with errors"
+            + _others(result)
         )
         table("", ("", ""), [(key, str(value)) for key, value in result.items() if value is not None])
     sys.exit(status)
+
+
+def _others(result: dict[str, Any]) -> str:
+    """What else is not in the file, where there is something."""
+    found = [f"{result[name]} {name}" for name in ("short", "corrupt", "skipped") if result[name]]
+    return f"; left out: {', '.join(found)}" if found else ""
 
 
 def _run(
@@ -89,6 +98,7 @@ def _run(
     options: dict[str, str],
 ) -> tuple[dict[str, Any], int]:
     """Record; what ``--json`` prints, and the exit status. Ctrl-C ends it, and is told apart."""
+    from vb2user.capture import clock
     from vb2user.capture import record as recording
 
     stream = wish.stream(cam, count)
@@ -107,6 +117,8 @@ def _run(
     complete = not (interrupted and (seconds or count))
     if seconds and not interrupted and not count:
         complete = _is_long_enough(done, seconds, float(cam.fps or stream.stats.rate))
+    if (told := clock.describe(stream.stats)) is not None:
+        talk(f"{cam.path}: {told}")
     if interrupted and (seconds or count):
         talk(f"interrupted after {done.frames} frames; {file} is finished and can be played")
     if done.lost_bits and pix_fmt is None:
@@ -136,7 +148,10 @@ def _run(
         "drops": stats.drops,
         "errors": stats.errors,
         "short": stats.short,
+        "corrupt": done.corrupt,
         "rate": round(stats.rate, 3),
+        "clock": stats.clock,
+        "bad_timestamps": stats.bad_timestamps,
         "interrupted": interrupted,
     }
     failed = stats.errors or not (complete or interrupted)
@@ -154,6 +169,20 @@ def _is_long_enough(done: Recording, seconds: float, rate: float) -> bool:
         "too slow for the encoder: a smaller --size, --codec mjpeg, more --buffers"
     )
     return False
+
+
+def _still(stream: Stream, skip: int, timeout: float, save: Callable[[Frame], Path]) -> tuple[Frame, Path]:
+    """The first frame after ``skip`` others that can be saved; CorruptFrame: none could in time."""
+    for _ in range(skip):
+        stream.next_frame()
+    deadline = time.monotonic() + timeout
+    while True:
+        frame = stream.next_frame()
+        try:
+            return frame, save(frame)
+        except CorruptFrame:
+            if time.monotonic() >= deadline:
+                raise
 
 
 @click.command()
@@ -177,10 +206,9 @@ def snapshot(device: str, wish: Wish, file: str, skip: int, quality: int, as_jso
     picture.check_name(file)
     with open_camera(device) as cam:
         set_up(cam, wish)
-        with wish.stream(cam, skip + 1) as stream:
+        with wish.stream(cam, None) as stream:
             refuse_fewer_buffers(stream, wish)
-            frame: Frame = next(itertools.islice(iter(stream), skip, None))
-            path = frame.save(file, quality=quality)
+            frame, path = _still(stream, skip, wish.timeout, lambda frame: frame.save(file, quality=quality))
             result = {
                 "device": cam.path,
                 "file": str(path),
