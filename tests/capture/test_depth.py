@@ -233,6 +233,21 @@ def test_fewer_bits_may_be_asked_for(tmp_path: Path) -> None:
     assert (depth_of(found.format.name), out.result(None).lost_bits) == (8, 8)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("name", "bits"),
+    [("p010le", 10), ("y210le", 10), ("rgb48be", 16), ("gray", 8), ("rgb565le", 8), ("grayf32le", 16)],
+)
+def test_the_bits_of_ffmpeg_s_pixel_formats(name: str, bits: int) -> None:
+    assert depth_of(name) == bits
+
+
+def test_a_pixel_format_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    for name in ("Y16", "GREY"):
+        with pytest.raises(UsageError, match="does not go"):
+            recorded(tmp_path / "x.mkv", frame_of(name), codec="ffv1", pix_fmt="nonsense")
+    assert not (tmp_path / "x.mkv").exists()
+
+
 def test_fields_are_woven_in_all_bits(tmp_path: Path) -> None:
     stored = np.zeros((HEIGHT, WIDTH), "<u2")
     stored[: HEIGHT // 2], stored[HEIGHT // 2 :] = 60001, 3

@@ -100,6 +100,33 @@ def test_no_byte_beyond_the_memory_is_read() -> None:
     assert channels(FourCC("YUYV"), [array])["V"].samples.tolist() == [[0xF0, 0xF0]] * 2
 
 
+class Opaque:
+    """Memory that says where it is, and not how much of it there is."""
+
+    def __init__(self, memory: np.ndarray) -> None:
+        self.memory = memory
+        self.__array_interface__ = memory.__array_interface__ | {"shape": (2, 3, 2), "strides": (8, 2, 1)}
+
+
+@pytest.mark.parametrize("kind", ["bytes", "memoryview", "shaped", "memmap", "opaque"])
+def test_any_memory_under_a_view(tmp_path: Path, kind: str) -> None:
+    data = b"\x50\x5a\x50\xf0\x50\x5a\x00\x77" * 2
+    memory: Any = data
+    if kind == "memmap":
+        (tmp_path / "x").write_bytes(data)
+        memory = np.memmap(tmp_path / "x", np.uint8, "r")
+    elif kind != "bytes":
+        memory = memoryview(data)
+    if kind == "shaped":
+        array = np.asarray(memory.cast("B", (2, 4, 2)))[:, :3]
+    elif kind == "opaque":
+        array = np.asarray(Opaque(np.frombuffer(data, np.uint8).copy()))
+    else:
+        array = np.ndarray((2, 3, 2), "u1", buffer=memory, strides=(8, 2, 1))
+    last = 0xF0 if kind == "opaque" else 0x77
+    assert channels(FourCC("YUYV"), [array])["V"].samples.tolist() == [[0xF0, last]] * 2
+
+
 @pytest.mark.parametrize("size", [(33, 47), (1, 1), (17, 9)], ids=str)
 @pytest.mark.parametrize("suffix", [".mkv", ".y4m"])
 @pytest.mark.parametrize("name", ["YUYV", "UYVY", "VYUY", "Y210"])

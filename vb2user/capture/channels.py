@@ -219,7 +219,10 @@ def with_next_column(array: Array) -> Array | None:
     root = array
     while isinstance(root.base, np.ndarray):
         root = root.base
-    memory = root if root.base is None else np.frombuffer(root.base, np.uint8)
+    try:
+        memory = root if root.base is None else np.frombuffer(root.base, np.uint8)
+    except (TypeError, ValueError, BufferError):  # it does not say how much memory it has
+        return None
     room = memory.__array_interface__["data"][0] + memory.nbytes - array.__array_interface__["data"][0]
     if (height - 1) * array.strides[0] + (width + 1) * array.strides[1] > room:
         return None

@@ -5,7 +5,6 @@ Knows the samples of a format, FFmpeg and what its encoders offer; neither files
 
 from __future__ import annotations
 
-import re
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -124,9 +123,9 @@ class Pictures:
 
 
 def depth_of(pix_fmt: str) -> int:
-    """Bits of a sample in a pixel format of FFmpeg's: 8, or what its planes have beyond that."""
-    found = re.search(r"(?:gray|p|gbrap?)(9|10|12|14|16)[lb]e$", pix_fmt)
-    return int(found[1]) if found else 16 if re.match("rgb48|bgr48|rgba64|bgra64", pix_fmt) else 8
+    """Bits of a sample in a pixel format of FFmpeg's: 8, or as many as it has beyond that, up to 16."""
+    bits = [int(component.bits) for component in ffmpeg.av().VideoFormat(pix_fmt).components]
+    return min(max([8, *bits]), 16)
 
 
 def is_rgb(pix_fmt: str) -> bool:

@@ -165,6 +165,11 @@ class Recorder:
             return float(self.frames / (self._fps or 25))
         return float(max(self._last_tick, 0) * TICK + 1 / (self._fps or 25))
 
+    @property
+    def lost_bits(self) -> int:
+        """See :class:`Recording`; known from the beginning where ``fps`` is."""
+        return self._pictures.lost_bits
+
     def write(self, frame: Frame) -> None:
         """Encode and write one frame; it can be released afterwards.
 
@@ -446,7 +451,7 @@ class Recorder:
             self.retimed,
             stats,
             self.corrupt,
-            self._pictures.lost_bits,
+            self.lost_bits,
         )
 
     def __enter__(self) -> Recorder:

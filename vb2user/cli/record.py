@@ -19,7 +19,7 @@ from vb2user.cli.streaming import Wish, progress, refuse_fewer_buffers, set_up, 
 from vb2user.errors import CorruptFrame, UsageError
 
 if TYPE_CHECKING:
-    from vb2user.capture.record import Recording
+    from vb2user.capture.record import Recorder, Recording
     from vb2user.capture.stream import Stream
 
 
@@ -103,6 +103,7 @@ def _run(
 
     stream = wish.stream(cam, count)
     out = recording.Recorder(file, stream.format, fps=cam.fps, codec=codec, pix_fmt=pix_fmt, options=options)
+    told = _tell_lost_bits(out, pix_fmt)  # now, for it may take hours
     interrupted = False
     try:
         with out, stream, progress("recording", count, seconds) as step:
@@ -121,11 +122,8 @@ def _run(
         talk(f"{cam.path}: {told}")
     if interrupted and (seconds or count):
         talk(f"interrupted after {done.frames} frames; {file} is finished and can be played")
-    if done.lost_bits and pix_fmt is None:
-        talk(
-            f"{done.codec} got {done.lost_bits} bits fewer than each sample of {stream.format.pixelformat} "
-            "has; --codec ffv1 keeps all"
-        )
+    if not told:  # without a rate the first two frames had to come
+        _tell_lost_bits(out, pix_fmt)
     stats = done.stats
     result = {
         "device": cam.path,
@@ -156,6 +154,16 @@ def _run(
     }
     failed = stats.errors or not (complete or interrupted)
     return result, 130 if interrupted and (seconds or count) else 1 if failed else 0
+
+
+def _tell_lost_bits(out: Recorder, pix_fmt: str | None) -> bool:
+    """Say how many bits of a sample are lost, unless the user chose what to encode; False: none so far."""
+    if out.lost_bits and pix_fmt is None:
+        talk(
+            f"{out.codec} gets {out.lost_bits} bits fewer than each sample of {out.format.pixelformat} has; "
+            "--codec ffv1 keeps all"
+        )
+    return out.lost_bits > 0
 
 
 def _is_long_enough(done: Recording, seconds: float, rate: float) -> bool:
