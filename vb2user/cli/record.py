@@ -103,7 +103,7 @@ def _run(
 
     stream = wish.stream(cam, count)
     out = recording.Recorder(file, stream.format, fps=cam.fps, codec=codec, pix_fmt=pix_fmt, options=options)
-    told = _tell_lost_bits(out, pix_fmt)  # now, for it may take hours
+    bits_told = _tell_lost_bits(out, pix_fmt)  # now, for it may take hours
     interrupted = False
     try:
         with out, stream, progress("recording", count, seconds) as step:
@@ -122,7 +122,7 @@ def _run(
         talk(f"{cam.path}: {told}")
     if interrupted and (seconds or count):
         talk(f"interrupted after {done.frames} frames; {file} is finished and can be played")
-    if not told:  # without a rate the first two frames had to come
+    if not bits_told:  # without a rate the first two frames had to come
         _tell_lost_bits(out, pix_fmt)
     stats = done.stats
     result = {
