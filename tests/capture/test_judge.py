@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from vb2user.capture.judge import GOOD, Judge, Verdict
 from vb2user.capture.layout import Layout
 from vb2user.capture.stats import POLICIES
 from vb2user.errors import CorruptFrame, FramesLost
-from vb2user.uapi.enums import BufFlag
+from vb2user.uapi.enums import BufFlag, Field
 from vb2user.uapi.fourcc import FourCC
 
 WRAP = 1 << 32
@@ -320,3 +321,95 @@ def test_a_flagged_frame_is_not_looked_into() -> None:
 @pytest.mark.parametrize("least", [(512,), (512, 256)])
 def test_frames_of_samples_are_not_read(least: tuple[int, ...]) -> None:
     assert not judge_of(least).reads_frames
+
+
+# -- fields -----------------------------------------------------------------------------------------
+
+TOP, BOTTOM = int(Field.TOP), int(Field.BOTTOM)
+
+
+def fields_of(text: str) -> list[tuple[int, int]]:
+    """Numbers and fields of ``0T 0B 1T``."""
+    return [(int(one[:-1]) % WRAP, TOP if one[-1] == "T" else BOTTOM) for one in text.split()]
+
+
+def counted(fields: list[tuple[int, int]], **given: Any) -> tuple[Judge, list[int]]:
+    """What a judge counts of them, and the gaps it sees."""
+    CLOCK.ns = START
+    judge = judge_of(alternate=True, **given)
+    gaps = [
+        came(judge, sequence, START + n * 20 * MS, field=field).gap
+        for n, (sequence, field) in enumerate(fields)
+    ]
+    return judge, gaps
+
+
+@pytest.mark.parametrize(
+    ("text", "gaps"),
+    [
+        ("0T 0B 1T 1B", [0, 0, 0, 0]),
+        ("0B 0T 1B 1T 2B", [0, 0, 0, 0, 0]),
+        ("0T 1T", [0, 1]),
+        ("0B 1B 1T", [0, 1, 0]),
+        ("0T 0B 1B 2T", [0, 0, 1, 0]),
+        ("0T 0B 2B 3T", [0, 0, 3, 0]),
+        ("0T 0B 1T 2B 3T", [0, 0, 0, 2, 0]),
+        ("0B 1T 1B 2T", [0, 0, 0, 0]),
+        ("0B 1T 2T 2B", [0, 0, 1, 0]),
+        ("4294967294T 4294967294B 4294967295T 4294967295B 0T 0B", [0, 0, 0, 0, 0, 0]),
+        ("4294967295T 4294967295B 0B 1T", [0, 0, 1, 0]),
+        ("0T 1B 2T 3B 5B 6T", [0, 0, 0, 0, 1, 0]),
+    ],
+)
+def test_fields_of_a_frame_are_no_repeats_and_a_lost_one_is_one(text: str, gaps: list[int]) -> None:
+    judge, found = counted(fields_of(text))
+    assert found == gaps
+    stats = judge.stats
+    assert (stats.repeats, stats.late, stats.drops, stats.gaps) == (0, 0, sum(gaps), sum(map(bool, gaps)))
+
+
+@given(
+    st.integers(0, WRAP - 1),
+    st.sampled_from([(TOP, BOTTOM), (BOTTOM, TOP)]),
+    st.lists(st.integers(0, 5), max_size=40),
+    st.booleans(),
+)
+def test_every_lost_field_is_counted_once(
+    first: int, order: tuple[int, int], lost: list[int], second: bool
+) -> None:
+    """After one frame whose fields both came, or that the stream began in."""
+    at, positions = 2, [1] if second else [0, 1]
+    positions += [2, 3] if second else []
+    at = positions[-1]
+    for n in lost:
+        at += 1 + n
+        positions.append(at)
+    judge, gaps = counted([((first + p // 2) % WRAP, order[p % 2]) for p in positions])
+    expected = [0, *(b - a - 1 for a, b in itertools.pairwise(positions))]
+    assert gaps == expected
+    assert (judge.stats.repeats, judge.stats.drops) == (0, sum(expected))
+
+
+def test_a_field_that_comes_twice_or_late_is_counted_as_that() -> None:
+    judge, gaps = counted(fields_of("0T 0B 0B 1B 1T 2T"))
+    stats = judge.stats
+    assert gaps == [0, 0, 0, 1, 0, 0]
+    assert (stats.repeats, stats.late, stats.drops, stats.gaps) == (1, 1, 0, 1)
+
+
+def test_one_field_alone_of_each_frame_is_what_was_asked_for() -> None:
+    """``V4L2_FIELD_TOP``: each number is a frame."""
+    judge = judge_of()
+    assert [came(judge, n, START + n * MS, field=TOP).gap for n in (0, 1, 2, 4)] == [0, 0, 0, 1]
+
+
+def test_fields_that_have_the_time_of_their_frame_are_no_bad_clock() -> None:
+    CLOCK.ns = START
+    judge = judge_of(alternate=True)
+    times = []
+    for n, (sequence, field) in enumerate(fields_of("0T 0B 1T 1B 2T 2B")):
+        at, stamp = START + n * 20 * MS, START + sequence * 40 * MS
+        verdict = came(judge, sequence, at, slot=n % 4, stamp=stamp, field=field)
+        times.append(stamp if verdict.time_ns is None else verdict.time_ns)
+    assert times == [START + n * 20 * MS for n in range(6)]
+    assert (judge.stats.bad_timestamps, judge.stats.clock) == (0, "monotonic")

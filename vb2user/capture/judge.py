@@ -12,14 +12,15 @@ from dataclasses import dataclass, replace
 from vb2user.capture import bitstream, clock
 from vb2user.capture.clock import MONOTONIC as MONOTONIC
 from vb2user.capture.engine import Delivery
+from vb2user.capture.fields import Mark, Numbering
 from vb2user.capture.layout import Layout
 from vb2user.capture.stats import Policy, StreamStats
 from vb2user.errors import CorruptFrame, FramesLost, Vb2Error
 from vb2user.uapi.enums import BufFlag
 
 _ERROR = int(BufFlag.ERROR)
-#: Of how many missing frames it is known which they were.
-_REMEMBERED = 64
+#: Of how many missing frames it is known which they were, and how far back.
+_REMEMBERED, _FAR = 64, 256
 
 
 @dataclass(frozen=True)
@@ -53,16 +54,25 @@ class Judge:
         name: the device, for messages.
         layout: what a whole picture needs.
         on_error, on_short, on_gap: see :class:`~vb2user.capture.stream.Stream`.
+        alternate: the format's field is ``V4L2_FIELD_ALTERNATE``: each delivery is a field.
 
     Attributes:
         stats: what was counted.
         last: the highest number that came; None: none came yet, or the driver counts anew.
+        alternate: each delivery is a field.
         not_before_ns: frames taken earlier, on CLOCK_MONOTONIC, are discarded; 0: none are.
         reads_frames: the bytes of frames are to be looked at: :meth:`look` wants them.
     """
 
     def __init__(
-        self, name: str, layout: Layout, *, on_error: Policy, on_short: Policy, on_gap: Policy
+        self,
+        name: str,
+        layout: Layout,
+        *,
+        on_error: Policy,
+        on_short: Policy,
+        on_gap: Policy,
+        alternate: bool = False,
     ) -> None:
         self._name = name
         self._on_error, self._on_short, self._on_gap = on_error, on_short, on_gap
@@ -71,7 +81,10 @@ class Judge:
         self.reads_frames = bitstream.knows(layout.fourcc)
         self._checker = bitstream.Checker(layout.fourcc)
         self.last: int | None = None
-        #: Numbers that were missed, the latest ones: those that come after all were not dropped.
+        self.alternate = alternate
+        self._numbering = Numbering(alternate=alternate)
+        self._last_field = 0
+        #: What was missed, by how far it lies before the highest: what comes after all was not dropped.
         self._missing: list[int] = []
         self.stats = StreamStats()
         self.not_before_ns = 0
@@ -79,6 +92,7 @@ class Judge:
         self._began_ns = clock.now()
         #: Buffer -> when it was delivered last: what comes in it next is newer.
         self._delivered: dict[int, int] = {}
+        self._frame: tuple[int, int] | None = None
 
     @property
     def next(self) -> int:
@@ -89,6 +103,7 @@ class Judge:
         """The driver counts anew: what comes next is no gap."""
         self.last = None
         self._missing.clear()
+        self._numbering.restart()
         self._clock.restart()
         self._began_ns = clock.now()
         self._delivered.clear()
@@ -132,7 +147,9 @@ class Judge:
         at = self._clock.time_ns(d.timestamp_ns, d.flags, arrival, earliest)
         stats, named = self.stats, d.flags & clock.CLOCK_MASK
         stats.clock = clock.NAMES.get(named, clock.NAMES[0])
-        if not self._clock.believed and stats.clock != clock.NAMES[0]:
+        frame, self._frame = self._frame, (d.sequence, d.timestamp_ns)
+        second = self.alternate and frame == self._frame  # some stamp both fields with their frame's time
+        if not self._clock.believed and not second and stats.clock != clock.NAMES[0]:
             stats.bad_timestamps += 1
             stats.clock = clock.ARRIVAL
         return earliest, at
@@ -164,36 +181,35 @@ class Judge:
         )
 
     def _gap(self, d: Delivery) -> int:
-        sequence, last = d.sequence, self.last
-        if last is None:
-            self.last = sequence
+        now, last = Mark(d.sequence, d.field), self.last
+        step = 1 if last is None else self._numbering.step(Mark(last, self._last_field), now)
+        if step <= 0 and not self._is_restart(step):
             return 0
-        # The counter is 32 bits wide and may wrap.
-        gap = (sequence - last - 1) & 0xFFFFFFFF
-        if not gap:
-            self.last = sequence
+        self.last, self._last_field = now
+        if self._missing:
+            self._missing = [n + step for n in self._missing if n + step < _FAR]
+        if step <= 1:
             return 0
-        if gap >= 0x80000000:
-            return self._back(sequence, last)
-        self.last = sequence
+        gap = step - 1
         self.stats.drops += gap
         self.stats.gaps += 1
-        self._missing += [(sequence - n) & 0xFFFFFFFF for n in range(min(gap, _REMEMBERED), 0, -1)]
+        self._missing += range(min(gap, _REMEMBERED), 0, -1)
         del self._missing[:-_REMEMBERED]
         return gap
 
-    def _back(self, sequence: int, last: int) -> int:
+    def _is_restart(self, step: int) -> bool:
         """A number no larger than the last one: twice the same, out of order, or a driver's restart."""
-        if sequence == last:
+        if step == 0:
             self.stats.repeats += 1
-        elif sequence in self._missing:
-            self._missing.remove(sequence)
+        elif -step in self._missing:
+            self._missing.remove(-step)
             self.stats.drops -= 1
             self.stats.late += 1
         else:
-            self.restart()
-            self.last = sequence
-        return 0
+            self._missing.clear()
+            self._numbering.restart()
+            return True
+        return False
 
     def _exceptional(self, d: Delivery, gap: int, bad: bool, flaw: str | None, *, too_old: bool) -> Verdict:
         stats, short = self.stats, flaw is not None

@@ -22,6 +22,7 @@ import numpy as np
 
 from vb2user.capture import bitstream, colour, container, ffmpeg, y4m
 from vb2user.capture.channels import Encoding
+from vb2user.capture.clock import rate_of
 from vb2user.capture.container import TICK
 from vb2user.capture.layout import Layout
 from vb2user.capture.picture import remedy_for
@@ -54,6 +55,7 @@ class Recorder:
         path: the file; it is overwritten.
         format: of every frame, ``stream.format``.
         fps: frames per second, a hint for players and encoder; None: as the first two frames lie apart.
+            Where each frame is a single field, twice as many come.
         codec: FFmpeg's name of an encoder, e.g. ``ffv1`` (loses nothing); None: frames that are compressed
             stay as they are, and others get what suits the kind of file.
         options: of the encoder, as ffmpeg(1) takes them, e.g. ``{"crf": "18"}``.
@@ -83,7 +85,7 @@ class Recorder:
         self.passed_through = codec is None and str(format.pixelformat) in self.kind.passes
         self.frames = self.skipped = self.retimed = self.corrupt = 0
         self.codec = codec or self.kind.codec
-        self._fps = Fraction(fps).limit_denominator(100_000) if fps else None
+        self._fps = rate_of(fps, format.field)
         self._options = container.DEFAULTS.get(self.codec, {}) | (options or {})
         self._pix_fmt = pix_fmt
         self._lock = threading.Lock()
