@@ -14,6 +14,7 @@ from vb2user.capture.clock import MONOTONIC as MONOTONIC
 from vb2user.capture.engine import Delivery
 from vb2user.capture.fields import Mark, Numbering
 from vb2user.capture.layout import Layout
+from vb2user.capture.leftout import LeftOut, Reason
 from vb2user.capture.stats import Policy, StreamStats
 from vb2user.errors import CorruptFrame, FramesLost, Vb2Error
 from vb2user.uapi.enums import BufFlag
@@ -88,10 +89,14 @@ class Judge:
         self._missing: list[int] = []
         self.stats = StreamStats()
         self.not_before_ns = 0
+        self._left_out = LeftOut()
         self._clock = clock.FrameClock()
         self._began_ns = clock.now()
         #: Buffer -> when it was delivered last: what comes in it next is newer.
         self._delivered: dict[int, int] = {}
+        #: Which clock ``stats`` has; -1: that is to be set again.
+        self._named = -1
+        #: With fields: number and timestamp of the one before.
         self._frame: tuple[int, int] | None = None
 
     @property
@@ -107,10 +112,12 @@ class Judge:
         self._clock.restart()
         self._began_ns = clock.now()
         self._delivered.clear()
+        self._left_out.clear()
 
     def discard_older(self) -> None:
         """Frames that were taken before now are not wanted."""
         self.not_before_ns = clock.now()
+        self._left_out.clear()  # what flush() discards is not wanted, and not missed
 
     def pass_over(self, d: Delivery) -> None:
         """It is not wanted, good or not; what is missing before it is counted all the same.
@@ -122,6 +129,15 @@ class Judge:
         self.stats.errors += bool(d.flags & _ERROR)
         self.stats.short += self._is_short(d)
         self.stats.discarded += 1
+        self._left_out.add("newer")
+
+    def describe_left_out(self) -> tuple[str, str] | None:
+        """What came since the last frame that was handed out, and was left out.
+
+        Returns:
+            How many frames, and why each kind of them; and what helps. None: none was left out.
+        """
+        return self._left_out.describe()
 
     def look(self, d: Delivery, planes: Sequence[memoryview] = ()) -> Verdict:
         """Judge the next delivery.
@@ -135,6 +151,8 @@ class Judge:
         flaw = None if bad else self._flaw(d, planes)
         earliest, at = self._time(d)
         if not gap and not bad and flaw is None and not self.not_before_ns and at == d.timestamp_ns:
+            if self._left_out:
+                self._left_out.clear()
             return GOOD
         verdict = self._exceptional(d, gap, bool(bad), flaw, too_old=self._is_too_old(earliest, at))
         return verdict if at == d.timestamp_ns else replace(verdict, time_ns=at)
@@ -145,14 +163,23 @@ class Judge:
         earliest = self._delivered.get(d.slot, self._began_ns)
         self._delivered[d.slot] = arrival
         at = self._clock.time_ns(d.timestamp_ns, d.flags, arrival, earliest)
-        stats, named = self.stats, d.flags & clock.CLOCK_MASK
-        stats.clock = clock.NAMES.get(named, clock.NAMES[0])
-        frame, self._frame = self._frame, (d.sequence, d.timestamp_ns)
-        second = self.alternate and frame == self._frame  # some stamp both fields with their frame's time
-        if not self._clock.believed and not second and stats.clock != clock.NAMES[0]:
-            stats.bad_timestamps += 1
-            stats.clock = clock.ARRIVAL
+        named = d.flags & clock.CLOCK_MASK
+        if not self._clock.believed:
+            self._doubt(d, named)
+        elif named != self._named:
+            self.stats.clock = clock.NAMES.get(named, clock.NAMES[0])
+            self._named = named
+        if self.alternate:
+            self._frame = (d.sequence, d.timestamp_ns)
         return earliest, at
+
+    def _doubt(self, d: Delivery, named: int) -> None:
+        self._named = -1
+        if named not in (clock.MONOTONIC, clock.COPY):
+            self.stats.clock = clock.NAMES[0]  # there is nothing to doubt
+        elif self._frame != (d.sequence, d.timestamp_ns):  # else a second field with its frame's timestamp
+            self.stats.bad_timestamps += 1
+            self.stats.clock = clock.ARRIVAL
 
     def _is_too_old(self, earliest: int, at: int) -> bool:
         """Whether a frame is one of those that :meth:`discard_older` meant.
@@ -169,19 +196,25 @@ class Judge:
     def _flaw(self, d: Delivery, planes: Sequence[memoryview]) -> str | None:
         """In what a frame is short; None: in nothing."""
         if self._is_short(d):
-            return f"{sum(d.bytesused)} bytes, and its picture needs {sum(self._least)}"
+            return f"{sum(d.bytesused)} of {sum(self._least)} bytes"
         if not self.reads_frames or not planes:
             return None
         return self._checker.flaw(planes[0][d.data_offset[0] : d.bytesused[0]])
 
     def _is_short(self, d: Delivery) -> bool:
-        return not d.flags & _ERROR and any(
-            used - offset < least
-            for used, offset, least in zip(d.bytesused, d.data_offset, self._least, strict=True)
-        )
+        if d.flags & _ERROR:
+            return False
+        for used, offset, least in zip(d.bytesused, d.data_offset, self._least, strict=True):
+            if used - offset < least:
+                return True
+        return False
 
     def _gap(self, d: Delivery) -> int:
-        now, last = Mark(d.sequence, d.field), self.last
+        last = self.last
+        if d.sequence - 1 == last and not self.alternate and not self._missing:
+            self.last = d.sequence  # as nearly always
+            return 0
+        now = Mark(d.sequence, d.field)
         step = 1 if last is None else self._numbering.step(Mark(last, self._last_field), now)
         if step <= 0 and not self._is_restart(step):
             return 0
@@ -215,14 +248,20 @@ class Judge:
         stats, short = self.stats, flaw is not None
         stats.errors += bad
         stats.short += short
-        if too_old:
-            stats.discarded += 1
-            return Verdict(gap, short, keep=False)
+        reason: Reason = "error" if bad else "short" if short else "gap"
         policy = self._on_error if bad else self._on_short if short else "yield"
         if gap and self._on_gap == "skip":
-            policy = "skip"
+            reason, policy = "gap" if policy == "yield" else reason, "skip"
+        if too_old:
+            reason, policy = "old", "skip"
         if policy != "yield":
             stats.discarded += 1
+        if policy == "skip":
+            self._left_out.add(reason, flaw)
+        elif policy == "yield":
+            self._left_out.clear()
+        if too_old:
+            return Verdict(gap, short, keep=False)
         error: Vb2Error | None = None
         keep = policy == "yield"
         if policy == "raise":
