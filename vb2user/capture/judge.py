@@ -154,7 +154,8 @@ class Judge:
             if self._left_out:
                 self._left_out.clear()
             return GOOD
-        verdict = self._exceptional(d, gap, bool(bad), flaw, too_old=self._is_too_old(earliest, at))
+        too_old = self._is_too_old(earliest, at, comparable=is_clocked(d))
+        verdict = self._exceptional(d, gap, bool(bad), flaw, too_old=too_old)
         return verdict if at == d.timestamp_ns else replace(verdict, time_ns=at)
 
     def _time(self, d: Delivery) -> tuple[int, int]:
@@ -175,20 +176,22 @@ class Judge:
 
     def _doubt(self, d: Delivery, named: int) -> None:
         self._named = -1
+        if d.flags & _ERROR:
+            return  # drivers give buffers back with nothing in them, when they stop or are unplugged
         if named not in (clock.MONOTONIC, clock.COPY):
             self.stats.clock = clock.NAMES[0]  # there is nothing to doubt
         elif self._frame != (d.sequence, d.timestamp_ns):  # else a second field with its frame's timestamp
             self.stats.bad_timestamps += 1
             self.stats.clock = clock.ARRIVAL
 
-    def _is_too_old(self, earliest: int, at: int) -> bool:
+    def _is_too_old(self, earliest: int, at: int, *, comparable: bool) -> bool:
         """Whether a frame is one of those that :meth:`discard_older` meant.
 
         What comes in a buffer that was delivered since then is newer, whatever its timestamp says.
         """
         if not self.not_before_ns:
             return False
-        if earliest < self.not_before_ns and at < self.not_before_ns:
+        if comparable and earliest < self.not_before_ns and at < self.not_before_ns:
             return True
         self.not_before_ns = 0
         return False
