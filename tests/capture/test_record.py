@@ -722,3 +722,15 @@ def test_a_field_is_half_a_frame(tmp_path: Path, suffix: str, lost: int | None) 
     if suffix == ".mkv":
         assert times == pytest.approx([0.02 * n for n in range(8) if n != lost], abs=0.0011)
         assert done.duration == pytest.approx(0.16)
+
+
+@pytest.mark.parametrize("bad", [0, 5, 1000])
+def test_seconds_begin_with_the_first_frame_in_the_file(
+    cam: Camera, node: FakeVideo, tmp_path: Path, bad: int
+) -> None:
+    """As long as it has none, with the first one that came: a recording ends in any case."""
+    cam.set_format("MJPG")
+    node.images.extend([jpeg_like(900, 1)] * bad + [jpeg_frame(64, 32, 1)] * 50)
+    done = cam.record(tmp_path / "x.mkv", seconds=0.4, timeout=20)
+    assert (done.frames, done.corrupt) == ((10, bad) if bad < 1000 else (0, 10))
+    assert done.duration == pytest.approx(0.4 if bad < 1000 else 0, abs=0.01)
