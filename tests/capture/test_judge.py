@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +19,7 @@ from vb2user.capture.judge import GOOD, Judge, Verdict
 from vb2user.capture.layout import Layout
 from vb2user.capture.stats import POLICIES
 from vb2user.errors import CorruptFrame, FramesLost
-from vb2user.uapi.enums import BufFlag
+from vb2user.uapi.enums import BufFlag, Field
 from vb2user.uapi.fourcc import FourCC
 
 WRAP = 1 << 32
@@ -193,11 +195,9 @@ def test_frames_older_than_a_flush_are_discarded(
     for number, step in enumerate(steps):
         stamp += step * MS
         older = stamp < START + 300 * MS and number < slots and all(not keep for keep in expected)
-        expected.append(not older or clock != MONOTONIC)
+        expected.append(not older or clock != MONOTONIC)  # others cannot be compared
         at = max(stamp, CLOCK.ns)
         keeps.append(came(judge, number, at, slot=number % slots, stamp=stamp, flags=clock).keep)
-    if clock == int(BufFlag.TIMESTAMP_COPY):
-        return  # the program at the other end may have stamped them with anything
     assert keeps == expected
     assert judge.stats.discarded == expected.count(False)
 
@@ -265,6 +265,18 @@ def test_a_good_clock_is_believed() -> None:
     assert clock.describe(judge.stats) is None
 
 
+def test_a_buffer_that_is_given_back_empty_says_nothing_of_the_clock() -> None:
+    """As uvcvideo does when it is unplugged: flagged ERROR, all numbers 0."""
+    CLOCK.ns = LATER
+    judge = judge_of(on_error="yield")
+    came(judge, 0, LATER + 40 * MS)
+    CLOCK.reach(LATER + 100 * MS)
+    d = Delivery(1, MONOTONIC | ERROR, 1, 0, 0, (0,), (0,))
+    assert judge.look(d).time_ns == LATER + 100 * MS
+    assert came(judge, 1, LATER + 101 * MS, slot=2, stamp=LATER + 80 * MS).time_ns is None
+    assert (judge.stats.bad_timestamps, judge.stats.clock) == (0, "monotonic")
+
+
 @pytest.mark.parametrize("late_ms", [30_000, -900])
 def test_frames_that_waited_and_frames_ahead_of_time_are_believed(late_ms: int) -> None:
     """The program was busy for half a minute: what waits in the queue is that old."""
@@ -320,3 +332,201 @@ def test_a_flagged_frame_is_not_looked_into() -> None:
 @pytest.mark.parametrize("least", [(512,), (512, 256)])
 def test_frames_of_samples_are_not_read(least: tuple[int, ...]) -> None:
     assert not judge_of(least).reads_frames
+
+
+# -- fields -----------------------------------------------------------------------------------------
+
+TOP, BOTTOM = int(Field.TOP), int(Field.BOTTOM)
+
+
+def fields_of(text: str) -> list[tuple[int, int]]:
+    """Numbers and fields of ``0T 0B 1T``."""
+    return [(int(one[:-1]) % WRAP, TOP if one[-1] == "T" else BOTTOM) for one in text.split()]
+
+
+def counted(fields: list[tuple[int, int]], **given: Any) -> tuple[Judge, list[int]]:
+    """What a judge counts of them, and the gaps it sees."""
+    CLOCK.ns = START
+    judge = judge_of(alternate=True, **given)
+    gaps = [
+        came(judge, sequence, START + n * 20 * MS, field=field).gap
+        for n, (sequence, field) in enumerate(fields)
+    ]
+    return judge, gaps
+
+
+@pytest.mark.parametrize(
+    ("text", "gaps"),
+    [
+        ("0T 0B 1T 1B", [0, 0, 0, 0]),
+        ("0B 0T 1B 1T 2B", [0, 0, 0, 0, 0]),
+        ("0T 1T", [0, 1]),
+        ("0B 1B 1T", [0, 1, 0]),
+        ("0T 0B 1B 2T", [0, 0, 1, 0]),
+        ("0T 0B 2B 3T", [0, 0, 3, 0]),
+        ("0T 0B 1T 2B 3T", [0, 0, 0, 2, 0]),
+        ("0B 1T 1B 2T", [0, 0, 0, 0]),
+        ("0B 1T 2T 2B", [0, 0, 1, 0]),
+        ("4294967294T 4294967294B 4294967295T 4294967295B 0T 0B", [0, 0, 0, 0, 0, 0]),
+        ("4294967295T 4294967295B 0B 1T", [0, 0, 1, 0]),
+        ("0T 1B 2T 3B 5B 6T", [0, 0, 0, 0, 1, 0]),
+    ],
+)
+def test_fields_of_a_frame_are_no_repeats_and_a_lost_one_is_one(text: str, gaps: list[int]) -> None:
+    judge, found = counted(fields_of(text))
+    assert found == gaps
+    stats = judge.stats
+    assert (stats.repeats, stats.late, stats.drops, stats.gaps) == (0, 0, sum(gaps), sum(map(bool, gaps)))
+
+
+@given(
+    st.integers(0, WRAP - 1),
+    st.sampled_from([(TOP, BOTTOM), (BOTTOM, TOP)]),
+    st.lists(st.integers(0, 5), max_size=40),
+    st.booleans(),
+)
+def test_every_lost_field_is_counted_once(
+    first: int, order: tuple[int, int], lost: list[int], second: bool
+) -> None:
+    """After one frame whose fields both came, or that the stream began in."""
+    at, positions = 2, [1] if second else [0, 1]
+    positions += [2, 3] if second else []
+    at = positions[-1]
+    for n in lost:
+        at += 1 + n
+        positions.append(at)
+    judge, gaps = counted([((first + p // 2) % WRAP, order[p % 2]) for p in positions])
+    expected = [0, *(b - a - 1 for a, b in itertools.pairwise(positions))]
+    assert gaps == expected
+    assert (judge.stats.repeats, judge.stats.drops) == (0, sum(expected))
+
+
+def test_a_field_that_comes_twice_or_late_is_counted_as_that() -> None:
+    judge, gaps = counted(fields_of("0T 0B 0B 1B 1T 2T"))
+    stats = judge.stats
+    assert gaps == [0, 0, 0, 1, 0, 0]
+    assert (stats.repeats, stats.late, stats.drops, stats.gaps) == (1, 1, 0, 1)
+
+
+def test_one_field_alone_of_each_frame_is_what_was_asked_for() -> None:
+    """``V4L2_FIELD_TOP``: each number is a frame."""
+    judge = judge_of()
+    assert [came(judge, n, START + n * MS, field=TOP).gap for n in (0, 1, 2, 4)] == [0, 0, 0, 1]
+
+
+def test_fields_that_have_the_time_of_their_frame_are_no_bad_clock() -> None:
+    CLOCK.ns = START
+    judge = judge_of(alternate=True)
+    times = []
+    for n, (sequence, field) in enumerate(fields_of("0T 0B 1T 1B 2T 2B")):
+        at, stamp = START + n * 20 * MS, START + sequence * 40 * MS
+        verdict = came(judge, sequence, at, slot=n % 4, stamp=stamp, field=field)
+        times.append(stamp if verdict.time_ns is None else verdict.time_ns)
+    assert times == [START + n * 20 * MS for n in range(6)]
+    assert (judge.stats.bad_timestamps, judge.stats.clock) == (0, "monotonic")
+
+
+# -- what was left out, in words --------------------------------------------------------------------
+
+
+def bad_ones(judge: Judge, text: str, first: int = 0) -> None:
+    """Frames: good, short, flagged ERROR, after a gap."""
+    at, number = CLOCK.ns, first
+    for n, one in enumerate(text):
+        number += 1 + (one == "g")
+        CLOCK.reach(at + (n + 1) * MS)
+        c = Coming(0, one == "e", 32 * (one == "s"), 0)
+        with contextlib.suppress(CorruptFrame):
+            judge.look(delivery(number, c, (512,), CLOCK.ns)._replace(slot=number % 4))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence", "remedies"),
+    [
+        ("s", "1 frame came and was left out: 1 short (480 of 512 bytes)", ["on_short"]),
+        ("ssss", "4 frames came and were left out: 4 short (480 of 512 bytes)", ["on_short"]),
+        ("eee", "3 frames came and were left out: 3 flagged ERROR", ["on_error"]),
+        ("g", "1 frame came and was left out: 1 after a gap", ["on_gap"]),
+        (
+            "esgse",
+            "5 frames came and were left out: 2 short (480 of 512 bytes), 2 flagged ERROR, 1 after a gap",
+            ["on_short", "on_error", "on_gap"],
+        ),
+        ("ss.e", "1 frame came and was left out: 1 flagged ERROR", ["on_error"]),
+    ],
+)
+def test_what_was_left_out_is_told_by_kind_and_with_its_policy(
+    text: str, sentence: str, remedies: list[str]
+) -> None:
+    judge = judge_of(on_gap="skip")
+    assert judge.describe_left_out() is None
+    bad_ones(judge, "." + text)
+    told = judge.describe_left_out()
+    assert told is not None
+    assert told[0] == sentence
+    for policy in ("on_short", "on_error", "on_gap"):
+        assert (f"{policy}='yield'" in told[1]) == (policy in remedies)
+    bad_ones(judge, ".", 100)
+    assert judge.describe_left_out() is not None, "after a gap"
+    bad_ones(judge, ".", 101)
+    assert judge.describe_left_out() is None
+
+
+def test_compressed_frames_that_were_left_out_are_told_by_their_flaw() -> None:
+    judge = judge_of((1,))
+    judge.look(*compressed(jpeg_like(300, 1)[:-9]))
+    told = judge.describe_left_out()
+    assert told is not None
+    assert told[0] == (
+        "1 frame came and was left out: 1 short (a JPEG image that does not end: ff d9 is missing)"
+    )
+
+
+def test_frames_older_than_a_flush_are_told() -> None:
+    judge = judge_of()
+    bad_ones(judge, "ss")
+    CLOCK.reach(START + 500 * MS)
+    judge.discard_older()
+    assert judge.describe_left_out() is None, "what was discarded by flush() itself"
+    for n in range(3):
+        d = delivery(3 + n, FINE, (512,), START + 400 * MS + n)
+        assert not judge.look(d._replace(slot=n)).keep
+    told = judge.describe_left_out()
+    assert told is not None
+    assert told == (
+        "3 frames came and were left out: 3 taken before flush()",
+        "wait longer for a frame that was taken after flush()",
+    )
+
+
+def test_frames_passed_over_for_a_newer_one_are_told_if_that_is_left_out() -> None:
+    judge = judge_of()
+    bad_ones(judge, ".")
+    judge.pass_over(delivery(2, FINE, (512,), CLOCK.ns + 1))
+    bad_ones(judge, "s", 2)
+    told = judge.describe_left_out()
+    assert told is not None
+    assert told[0] == "2 frames came and were left out: 1 short (480 of 512 bytes), 1 passed over"
+
+
+@pytest.mark.parametrize("chosen", [{"on_short": "raise"}, {"on_short": "yield"}])
+def test_what_was_raised_or_handed_out_was_not_left_out(chosen: dict[str, Any]) -> None:
+    judge = judge_of(**chosen)
+    bad_ones(judge, ".s")
+    assert judge.describe_left_out() is None
+
+
+@given(policies, st.text(".seg", max_size=20))
+def test_what_is_told_adds_up(chosen: dict[str, Any], text: str) -> None:
+    """Every frame that was discarded in silence since the last one handed out, and no other."""
+    CLOCK.ns = START
+    judge = judge_of(**chosen)
+    silent = number = 0
+    for n, one in enumerate(text):
+        number += 1 + (one == "g" and n > 0)
+        CLOCK.reach(START + (n + 1) * MS)
+        c = Coming(0, one == "e", 32 * (one == "s"), 0)
+        verdict = judge.look(delivery(number, c, (512,), CLOCK.ns)._replace(slot=n % 4))
+        silent = 0 if verdict.keep else silent + (not isinstance(verdict.error, CorruptFrame))
+    told = judge.describe_left_out()
+    assert (0 if told is None else int(told[0].split()[0])) == silent

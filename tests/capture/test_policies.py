@@ -84,7 +84,7 @@ def test_short_frames_raise(cam: Camera, node: FakeVideo) -> None:
     shorten(node, 0, 48)
     with cam.stream(on_short="raise", buffers=1, max_buffers=1) as stream:
         stream.next_frame()
-        with pytest.raises(CorruptFrame, match=f"frame 1 .buffer 0. is short: 2000 bytes.*needs {SIZE}"):
+        with pytest.raises(CorruptFrame, match=f"frame 1 .buffer 0. is short: 2000 of {SIZE} bytes"):
             stream.next_frame()
         assert stream.next_frame().sequence == 2  # the one buffer went back
         assert settled(stream)

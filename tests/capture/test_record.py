@@ -7,6 +7,7 @@ import errno
 import os
 import resource
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fakes import CLOCK
+from fakes_engine import FORMAT as ENGINE_FORMAT
 from fakes_engine import PipeEngine, run, stream_of
 from fakes_vb2 import FakeVideo, Vb2System, jpeg_like
 from stills import Still, format_of, jpeg_frame, noise, packets
@@ -22,8 +24,9 @@ import vb2user
 from vb2user.capture import container
 from vb2user.capture.camera import Camera
 from vb2user.capture.picture import jpeg
-from vb2user.capture.record import Recorder
+from vb2user.capture.record import Recorder, record
 from vb2user.capture.stats import StreamStats
+from vb2user.capture.stream import Stream
 from vb2user.errors import ClosedError, CorruptFrame, DeviceGone, KernelError, UsageError
 from vb2user.uapi import videodev2
 from vb2user.uapi.enums import BufFlag, Field
@@ -694,3 +697,40 @@ def test_clocks_that_are_none(tmp_path: Path, clock: int) -> None:
         for frame in stream:
             out.write(frame)
     assert read(tmp_path / "x.mkv")[0] == pytest.approx([0.04 * n for n in range(6)], abs=0.0011)
+
+
+# -- fields -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".y4m"])
+@pytest.mark.parametrize("lost", [None, 3])
+def test_a_field_is_half_a_frame(tmp_path: Path, suffix: str, lost: int | None) -> None:
+    """25 frames per second are 50 fields, and a lost one leaves its gap."""
+    engine = PipeEngine()
+    for n in range(8):
+        if n != lost:
+            field = Field.TOP if n % 2 == 0 else Field.BOTTOM
+            engine.put(n // 2, at=10**9 + n * 20_000_000, field=int(field))
+    format = replace(ENGINE_FORMAT, field=Field.ALTERNATE)
+    stream = Stream("/dev/video0", format, lambda: engine, count=8 - (lost is not None))
+    out = Recorder(tmp_path / f"x{suffix}", format, fps=25, codec="ffv1" if suffix == ".mkv" else None)
+    done = record(stream, out)
+    times, _, said = read(done.path)
+    assert (done.stats.repeats, done.stats.drops) == (0, int(lost is not None))
+    assert done.stats.rate == pytest.approx((done.frames - 1) / 0.14)
+    assert said.average_rate == 50
+    if suffix == ".mkv":
+        assert times == pytest.approx([0.02 * n for n in range(8) if n != lost], abs=0.0011)
+        assert done.duration == pytest.approx(0.16)
+
+
+@pytest.mark.parametrize("bad", [0, 5, 1000])
+def test_seconds_begin_with_the_first_frame_in_the_file(
+    cam: Camera, node: FakeVideo, tmp_path: Path, bad: int
+) -> None:
+    """As long as it has none, with the first one that came: a recording ends in any case."""
+    cam.set_format("MJPG")
+    node.images.extend([jpeg_like(900, 1)] * bad + [jpeg_frame(64, 32, 1)] * 50)
+    done = cam.record(tmp_path / "x.mkv", seconds=0.4, timeout=20)
+    assert (done.frames, done.corrupt) == ((10, bad) if bad < 1000 else (0, 10))
+    assert done.duration == pytest.approx(0.4 if bad < 1000 else 0, abs=0.01)

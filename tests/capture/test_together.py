@@ -7,6 +7,7 @@ import contextlib
 import errno
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -21,7 +22,7 @@ from vb2user.capture.camera import Camera
 from vb2user.capture.stream import Stream
 from vb2user.capture.together import Together, capture_all
 from vb2user.errors import ClosedError, DeviceGone, KernelError, StreamStopped, StreamTimeout, UsageError
-from vb2user.uapi.enums import BufFlag
+from vb2user.uapi.enums import BufFlag, Field
 
 WAIT = 20  # seconds until what hangs is a failure
 MS = 1_000_000
@@ -207,6 +208,13 @@ def test_paths_are_closed_again(vb2: Vb2System, two: list[FakeVideo]) -> None:
 def test_the_default_tolerance(vb2: Vb2System, two: list[FakeVideo]) -> None:
     """Half a frame of the fastest."""
     two[1].rate = two[1].rate * 2
+    with capture_all(PATHS) as together:
+        assert together.tolerance == pytest.approx(1 / 120)
+
+
+def test_the_default_tolerance_of_fields(vb2: Vb2System, two: list[FakeVideo]) -> None:
+    """Half a field: two come in the time of a frame."""
+    two[0].format = replace(two[0].format, field=Field.ALTERNATE)
     with capture_all(PATHS) as together:
         assert together.tolerance == pytest.approx(1 / 120)
 

@@ -76,6 +76,16 @@ def has_huffman_tables(data: memoryview) -> bool:
     return any(marker == _DHT for marker, _, _ in jpeg_segments(data))
 
 
+def scan_without_tables(data: memoryview) -> int | None:
+    """Where the scan of a JPEG image begins that lacks its Huffman tables; None: it has them, or no scan."""
+    at = None
+    for marker, start, _ in jpeg_segments(data):
+        if marker == _DHT:
+            return None
+        at = start - 4 if marker == _SOS else None
+    return at
+
+
 def _jpeg_begin(data: memoryview) -> str | None:
     if bytes(data[:2]) != b"\xff\xd8":
         return f"it begins with {bytes(data[:2]).hex(' ') or 'nothing'}, a JPEG image with ff d8"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 CLOCK_MASK = int(BufFlag.TIMESTAMP_MASK)
 MONOTONIC = int(BufFlag.TIMESTAMP_MONOTONIC)
 COPY = int(BufFlag.TIMESTAMP_COPY)
+_ERROR = int(BufFlag.ERROR)
 NAMES = {0: "unknown", MONOTONIC: "monotonic", COPY: "copy"}
 #: What ``stats.clock`` is where the timestamps are not used.
 ARRIVAL = "arrival"
@@ -56,6 +57,8 @@ class FrameClock:
     def time_ns(self, timestamp_ns: int, flags: int, arrival_ns: int, earliest_ns: int = 0) -> int:
         """When a frame was taken; never before the frame before it.
 
+        A frame flagged ERROR, whose buffer may only have been given back, has no effect on those after it.
+
         Args:
             timestamp_ns, flags: the driver's.
             arrival_ns: when the frame came, on CLOCK_MONOTONIC.
@@ -63,18 +66,19 @@ class FrameClock:
                 buffer was delivered last.
         """
         clock = flags & CLOCK_MASK
-        last, self._stamp = self._stamp, timestamp_ns
-        waited, self._arrival = arrival_ns != self._arrival, arrival_ns
         if clock == MONOTONIC:
             in_time = earliest_ns - BEHIND_NS <= timestamp_ns <= arrival_ns + AHEAD_NS
         else:
             in_time = clock == COPY  # the program at the other end stamps as it likes
-        self.believed = in_time and not (timestamp_ns == last and waited)
+        goes_on = timestamp_ns != self._stamp or arrival_ns == self._arrival
+        self.believed = in_time and goes_on
         found = timestamp_ns if self.believed else arrival_ns + self._offset
-        self._time = found if last is None else max(found, self._time)
-        if clock == COPY:
-            self._offset = self._time - arrival_ns
-        return self._time
+        if self._stamp is not None:
+            found = max(found, self._time)
+        if not flags & _ERROR:
+            self._stamp, self._arrival, self._time = timestamp_ns, arrival_ns, found
+            self._offset = found - arrival_ns if clock == COPY else 0
+        return found
 
 
 def rate_of(fps: Fraction | float | None, field: int) -> Fraction | None:

@@ -22,6 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from vb2user.capture import bitstream, container, ffmpeg, y4m
+from vb2user.capture.clock import rate_of
 from vb2user.capture.container import TICK
 from vb2user.capture.encoder_input import Pictures
 from vb2user.capture.layout import Layout
@@ -55,6 +56,7 @@ class Recorder:
             without frames changes nothing. A FIFO or a device node is written to.
         format: of every frame, ``stream.format``.
         fps: frames per second, a hint for players and encoder; None: as the first two frames lie apart.
+            Where each frame is a single field, twice as many come.
         codec: FFmpeg's name of an encoder, e.g. ``ffv1``, which keeps every sample. One that takes fewer bits
             than the samples have is refused. None: frames that are compressed stay as they are, and others
             get what suits the kind of file, in 8 bits.
@@ -85,7 +87,7 @@ class Recorder:
         self.passed_through = codec is None and str(format.pixelformat) in self.kind.passes
         self.frames = self.skipped = self.retimed = self.corrupt = 0
         self.codec = codec or self.kind.codec
-        self._fps = Fraction(fps).limit_denominator(100_000) if fps else None
+        self._fps = rate_of(fps, format.field)
         self._options = container.DEFAULTS.get(self.codec, {}) | (options or {})
         # A signal handler may close while its own thread writes: the same thread gets in again.
         self._lock = threading.RLock()

@@ -62,22 +62,28 @@ def record(
     Args:
         stream: not started; its ``count`` ends the recording as well.
         out: the file.
-        seconds: end before the first frame that is so long after the first one, by ``Frame.time_ns``.
+        seconds: end before the first frame that is so long after the first one in the file, by
+            ``Frame.time_ns``; or, as long as the file has none, after the first one that came.
         on_frame: called with each frame that was written.
     """
     if seconds is not None and not seconds > 0:
         out.close()
         raise UsageError(f"{out.path}: a recording of {seconds} seconds", remedy="give more than 0")
     first: int | None = None
+    begun = False
     with out, stream:
         for frame in stream:
-            first = frame.time_ns if first is None else first
-            if seconds is not None and frame.time_ns - first >= seconds * 10**9:
+            if first is None:
+                first = frame.time_ns
+            elif seconds is not None and frame.time_ns - first >= seconds * 10**9:
                 break
+            left_out = out.corrupt + out.skipped
             try:
                 out.write(frame)
             except CorruptFrame:
                 continue  # counted, and not in the file
+            if not begun and out.corrupt + out.skipped == left_out:
+                first, begun = frame.time_ns, True
             if on_frame is not None:
                 on_frame(frame)
     return out.result(stream.stats)

@@ -136,7 +136,7 @@ class Running:
             return None
         self._good = 0
         layout = self.layout
-        if self.judge.reads_frames:
+        if self.judge.reads_frames or self.judge.alternate:
             return None
         if not (layout.is_one_array or (layout.compressed and not engine.queue.multiplanar)):
             return None

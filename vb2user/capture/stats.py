@@ -25,8 +25,9 @@ class StreamStats:
         drops: frames the driver counted and never delivered (gaps in ``sequence``); with read(2)
             they cannot be seen, and this stays 0.
         gaps: how many gaps there were.
-        repeats: frames with the number of the one before: second fields (``V4L2_FIELD_ALTERNATE``), and those
-            of drivers that count late, as vivid does at its start, and above some hundred frames per second.
+        repeats: frames with the number of the one before: of drivers that count late, as vivid does at its
+            start, and above some hundred frames per second. The fields of ``V4L2_FIELD_ALTERNATE`` have the
+            number of their frame and are no repeats: there each field is a frame in all these figures.
         late: frames that came after one with a higher number, as uvcvideo's do now and then; such a frame is
             taken back from ``drops``.
         errors: frames flagged ``V4L2_BUF_FLAG_ERROR``.

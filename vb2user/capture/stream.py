@@ -25,6 +25,7 @@ from vb2user.capture.running import Running
 from vb2user.capture.stats import POLICIES, Policy, StreamStats
 from vb2user.errors import DeviceGone, KernelError, StateError, StreamStopped, StreamTimeout, UsageError
 from vb2user.uapi import calls, fork
+from vb2user.uapi.enums import Field
 
 if TYPE_CHECKING:
     from vb2user.capture.reconnect import Reconnect
@@ -113,7 +114,8 @@ class Stream(Flow[Frame]):
         self._finalizer: weakref.finalize[..., Stream] | None = None
 
     def _new_judge(self) -> Judge:
-        return Judge(self.name, self._layout, **self._policies)
+        alternate = self.format.field == Field.ALTERNATE
+        return Judge(self.name, self._layout, alternate=alternate, **self._policies)
 
     # -- life ---------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vb2user.capture.camera import Camera
+from vb2user.capture.clock import rate_of
 from vb2user.capture.flow import Flow
 from vb2user.capture.frame import Frame
 from vb2user.capture.stream import Stream
@@ -84,9 +85,9 @@ def capture_all(
             else:
                 camera = Camera(source)
                 opened.append(camera)
-            if rate := camera.fps:
-                rates.append(rate)
             streams.append(camera.stream(timeout=timeout, **options))
+            if rate := rate_of(camera.fps, streams[-1].format.field):
+                rates.append(rate)
     except BaseException:
         _close(opened)
         raise
