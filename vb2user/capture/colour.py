@@ -80,9 +80,7 @@ def to_rgb(
         # FFmpeg takes every R'G'B' for full range.
         whole = reformat(source.frame, "rgb24").to_ndarray()
         return _scaled(_expanded(whole), width)
-    matrix = MATRICES[encoding.ycbcr_enc] if yuv else 5
-    if matrix == MATRICES[6] and "BT2020" not in av().video.reformatter.Colorspace.__members__:
-        raise UsageError(f"PyAV {av().__version__} has no BT.2020", remedy="pip install 'av>=18'")
+    matrix = _matrix(encoding) if yuv else 5
     wild = yuv and not (encoding.full or jpeg) and bool(channels(code, arrays)["U"].to_8_bits().max() > 240)
     size = _size(source.frame.width, source.frame.height, None if wild else width)
     array: Array = reformat(
@@ -94,6 +92,14 @@ def to_rgb(
     y, u, _ = reformat(source.frame, "yuv444p").to_ndarray()
     array[..., 2][(u > 230) & (y > 200)] = 255
     return _scaled(array, width)
+
+
+def _matrix(encoding: Encoding) -> int:
+    """``SWS_CS_*`` of a matrix. UsageError: this PyAV does not have it."""
+    found = MATRICES[encoding.ycbcr_enc]
+    if found == MATRICES[6] and "BT2020" not in av().video.reformatter.Colorspace.__members__:
+        raise UsageError(f"PyAV {av().__version__} has no BT.2020", remedy="pip install 'av>=18'")
+    return found
 
 
 def _deep_rgb(

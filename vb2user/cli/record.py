@@ -124,7 +124,6 @@ def _run(
         talk(f"interrupted after {done.frames} frames; {file} is finished and can be played")
     if not bits_told:  # without a rate the first two frames had to come
         _tell_lost_bits(out, pix_fmt)
-    stats = done.stats
     result = {
         "device": cam.path,
         "file": str(done.path),
@@ -143,16 +142,16 @@ def _run(
         "bytes": done.size,
         "skipped": done.skipped,
         "retimed": done.retimed,
-        "drops": stats.drops,
-        "errors": stats.errors,
-        "short": stats.short,
+        "drops": done.stats.drops,
+        "errors": done.stats.errors,
+        "short": done.stats.short,
         "corrupt": done.corrupt,
-        "rate": round(stats.rate, 3),
-        "clock": stats.clock,
-        "bad_timestamps": stats.bad_timestamps,
+        "rate": round(done.stats.rate, 3),
+        "clock": done.stats.clock,
+        "bad_timestamps": done.stats.bad_timestamps,
         "interrupted": interrupted,
     }
-    failed = stats.errors or not (complete or interrupted)
+    failed = done.stats.errors or not (complete or interrupted)
     return result, 130 if interrupted and (seconds or count) else 1 if failed else 0
 
 
