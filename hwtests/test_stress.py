@@ -1,4 +1,4 @@
-"""Threads and signal handlers that use one stream of vivid at random moments; QUERYBUF accounts for every buffer.
+"""Threads and signal handlers use one stream of vivid; QUERYBUF accounts for every buffer.
 
 Seconds in ``make test``, ten minutes in ``make soak``.
 """

@@ -7,16 +7,25 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from fakes import FakeSystem
+from fakes import CLOCK, Clock, FakeSystem
 from fakes_controls import TellingSystem, TellingVideo
 from fakes_vb2 import FakeVideo, Vb2System
 from hypothesis import settings
 
+from vb2user.capture import clock
 from vb2user.uapi import kernel
 
 # A machine that is busy with other things is no failure of a test.
 settings.register_profile("untimed", settings.default, deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.fixture(autouse=True)
+def frame_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Frames of fakes are as old as the fakes say."""
+    CLOCK.ns = Clock.FIRST_NS
+    monkeypatch.setattr(clock, "now", CLOCK.now)
+    return CLOCK
 
 
 @pytest.fixture

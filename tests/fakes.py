@@ -31,6 +31,26 @@ from vb2user.uapi.enums import CtrlFlag, CtrlType, CtrlWhich
 from vb2user.uapi.kernel import POLLPRI, System
 
 FIRST_FD = 100_000
+
+
+class Clock:
+    """CLOCK_MONOTONIC, where frames are concerned: it goes on as fakes finish them, from 1 s on."""
+
+    FIRST_NS = 1_000_000_000
+
+    def __init__(self) -> None:
+        self.ns = self.FIRST_NS
+
+    def now(self) -> int:
+        """What the code under test reads."""
+        return self.ns
+
+    def reach(self, ns: int) -> None:
+        """It is so late now, or later."""
+        self.ns = max(self.ns, ns)
+
+
+CLOCK = Clock()
 Answer = Callable[[Any, "FakeFile", Any], "int | None"]
 
 

@@ -21,6 +21,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from fakes import CLOCK
+
 from vb2user.capture.engine import Delivery, Engine
 from vb2user.capture.stream import Stream
 from vb2user.errors import BuffersHeld, DeviceGone, StreamStopped
@@ -65,7 +67,7 @@ class PipeEngine(Engine):
         self.waits = threading.Event()
         self.log: list[object] = []
         self.failing: dict[str, Exception] = {}
-        self._ready: deque[tuple[int, int, int] | Exception] = deque()
+        self._ready: deque[tuple[int, int, int, int, int] | Exception] = deque()
         self._lock = threading.RLock()
         self._free: list[int] = []
         self._memory: list[tuple[memoryview, ...]] = []
@@ -77,14 +79,25 @@ class PipeEngine(Engine):
 
     # -- the test's hand ----------------------------------------------------------------------------
 
-    def put(self, *what: int | Exception, flags: int = 0, at: int | None = None) -> None:
-        """Frames by their sequence numbers, or errors, become ready. Any thread."""
+    def put(
+        self, *what: int | Exception, flags: int = 0, at: int | None = None, came: int = 0, field: int = 1
+    ) -> None:
+        """Frames by their sequence numbers, or errors, become ready. Any thread.
+
+        Args:
+            what: numbers, errors.
+            flags: of these frames.
+            at: their timestamp; None: 40 ms after the one before.
+            came: when they come; 0: at their timestamp.
+            field: what they hold.
+        """
         with self._lock:
             for one in what:
                 if isinstance(one, Exception):
                     self._ready.append(one)
                 else:
-                    self._ready.append((one, flags, 10**9 + one * PERIOD if at is None else at))
+                    stamp = 10**9 + one * PERIOD if at is None else at
+                    self._ready.append((one, flags, stamp, came or stamp, field))
                 os.write(self._writer, b"x")
 
     @property
@@ -138,8 +151,9 @@ class PipeEngine(Engine):
             os.read(self.node.fileno(), 1)
             if isinstance(first, Exception):
                 raise first
-            sequence, flags, at = first
-            return Delivery(self._free.pop(0), flags | self.clock, 1, sequence, at, (SIZE,), (0,))
+            sequence, flags, at, came, field = first
+            CLOCK.reach(came)
+            return Delivery(self._free.pop(0), flags | self.clock, field, sequence, at, (SIZE,), (0,))
 
     def feed(self, most: int | None) -> None:
         if self._free or self._closed:

@@ -30,7 +30,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
-from fakes import Controls, FakeFile, FakeNode, FakeSystem, answers, refuse
+from fakes import CLOCK, Controls, FakeFile, FakeNode, FakeSystem, answers, refuse
 
 from vb2user.memory.base import PAGESIZE, page_align
 from vb2user.uapi import dmabuf as d
@@ -52,6 +52,12 @@ NAMES = {
 def put_text(array: Any, text: str) -> None:
     """Fill a character array of a struct."""
     array[: len(text) + 1] = text.encode() + b"\0"
+
+
+def jpeg_like(size: int, number: int) -> bytes:
+    """As much of a JPEG image as its syntax asks for, filled with the byte ``number``."""
+    head = b"\xff\xd8\xff\xc4\x00\x02\xff\xc0\x00\x02\xff\xda\x00\x02"
+    return (head + bytes([number & 0xFF]) * (size - len(head) - 2) + b"\xff\xd9")[:size]
 
 
 class PlaneMemory:
@@ -148,6 +154,7 @@ class Vb2System(FakeSystem):
 
     def __init__(self) -> None:
         super().__init__()
+        CLOCK.ns = CLOCK.FIRST_NS
         self.calls: list[str] = []
         self.changed = threading.Condition(threading.RLock())
         self.maps: list[tuple[weakref.ref[mmap.mmap], PlaneMemory]] = []
@@ -391,12 +398,15 @@ class FakeVideo(Controls, FakeNode):
         jumps: added to the sequence counter before a frame, one entry for each coming frame.
         errors: whether a frame is flagged ERROR, one entry for each coming frame.
         payloads: bytes of a frame (in its first plane), one entry for each coming frame.
+        stamp: makes a frame's timestamp of the time at which it is finished: 40 ms after the one before.
+        images: what is in a frame, one entry for each coming frame; others of MJPG are :func:`jpeg_like`.
         unwritten: sequence numbers of frames that the driver hands out without having written them.
         pick: which of the queued buffers the driver finishes next; 0 the oldest.
         shown: on output nodes, what the driver read: one tuple of planes for each frame.
         gone: unplugged: everything is ENODEV.
         broken: the queue is in an error state.
         last: the last buffer was dequeued: EPIPE.
+        data_offsets: bytes before the picture in each plane (multi-planar), filled with 0xee.
         polled_into_file_io: a poll on the queue without buffers is meant; else it is a test's failure.
     """
 
@@ -425,6 +435,10 @@ class FakeVideo(Controls, FakeNode):
         self.jumps: deque[int] = deque()
         self.errors: deque[bool] = deque()
         self.payloads: deque[int] = deque()
+        self.data_offsets: tuple[int, ...] = ()
+        self.images: deque[bytes] = deque()
+        self.stamp: Callable[[int], int] = lambda at: at
+        self.epoch_ns = CLOCK.ns
         self.unwritten: set[int] = set()
         self.pick = 0
         self.shown: list[tuple[bytes, ...]] = []
@@ -453,6 +467,13 @@ class FakeVideo(Controls, FakeNode):
 
     # -- the driver's hand --------------------------------------------------------------------------
 
+    def _content(self, used: int, size: int) -> bytes:
+        if self.images:
+            return self.images.popleft()
+        if str(self.format.pixelformat) == "MJPG":
+            return jpeg_like(used, self.sequence)
+        return bytes([self.sequence & 0xFF]) * size
+
     def complete(self, count: int = 1) -> None:
         """Finish queued buffers; the frame numbered n is filled with the byte n."""
         with self.system.changed:
@@ -465,13 +486,20 @@ class FakeVideo(Controls, FakeNode):
                 if is_output(self.type):
                     self.shown.append(tuple(buffer.get(p) for p in range(len(buffer.sizes))))
                 else:
-                    buffer.timestamp_ns = 1_000_000_000 + self.sequence * 40_000_000
-                    buffer.bytesused, buffer.data_offset = buffer.sizes, (0,) * len(buffer.sizes)
+                    at = self.epoch_ns + self.sequence * 40_000_000
+                    CLOCK.reach(at)
+                    buffer.timestamp_ns = self.stamp(at)
+                    buffer.data_offset = self.data_offsets or (0,) * len(buffer.sizes)
+                    buffer.bytesused = buffer.sizes
+                    if self.images:
+                        buffer.bytesused = (len(self.images[0]),)
                     if self.payloads:
                         buffer.bytesused = (self.payloads.popleft(), *buffer.sizes[1:])
                     for plane, size in enumerate(buffer.sizes):
                         if self.sequence not in self.unwritten:
-                            buffer.put(plane, bytes([self.sequence & 0xFF]) * size)
+                            before = buffer.data_offset[plane]
+                            picture = self._content(buffer.bytesused[plane] - before, size - before)
+                            buffer.put(plane, b"\xee" * before + picture)
                 self.done.append(buffer.index)
             self.system.changed.notify_all()
 
@@ -533,6 +561,9 @@ class FakeVideo(Controls, FakeNode):
             bits = _BITS[str(code)]
             line = width if bits == 12 else width * bits // 8
             planes = [PlaneFormat(width * height * bits // 8, 0 if str(code) == "MJPG" else line)]
+        if self.data_offsets:
+            pairs = zip(planes, self.data_offsets, strict=True)
+            planes = [replace(plane, sizeimage=plane.sizeimage + before) for plane, before in pairs]
         return replace(
             Format(wish.type, code, width, height, Field.NONE, Colorspace.SRGB), planes=tuple(planes)
         )
@@ -834,6 +865,7 @@ class FakeVideo(Controls, FakeNode):
         if self.owner is not file:
             raise refuse(errno.EBUSY)
         self.streaming = True
+        self.epoch_ns = CLOCK.ns
 
     @answers(v.VIDIOC_STREAMOFF)
     def _streamoff(self, file: FakeFile, arg: Any) -> None:

@@ -11,7 +11,7 @@ import pytest
 import vb2user
 
 ROOT = Path(vb2user.__file__).parent
-NUMBER = {"errors": 0, "uapi": 1, "memory": 2, "queue": 3, "device": 4, "capture": 5, "cli": 6}
+NUMBER = {"errors": 0, "files": 0, "uapi": 1, "memory": 2, "queue": 3, "device": 4, "capture": 5, "cli": 6}
 BESIDE = {"trace", "validate", "harness", "preview"}
 TOP = {"vb2user", "vb2user.__main__"}  #: the front door, which leads everywhere
 #: Whose ctypes structs stay below: by their full names, or all that begins with them and a dot.

@@ -36,6 +36,10 @@ class Still:
     sequence: int = 0
 
     @property
+    def time_ns(self) -> int:
+        return self.timestamp_ns
+
+    @property
     def field(self) -> Field:
         return self.format.field
 
@@ -79,3 +83,8 @@ def packets(codec: str, count: int, size: tuple[int, int] = (64, 48), **options:
         picture.pts = number
         found += encoder.encode(picture)
     return [bytes(p) for p in (*found, *encoder.encode(None))]
+
+
+def jpeg_frame(width: int = 64, height: int = 48, number: int = 0) -> bytes:
+    """A JPEG image as a camera sends it; each number has a grey of its own."""
+    return packets("mjpeg", number + 1, (width, height))[number]

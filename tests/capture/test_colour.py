@@ -107,7 +107,7 @@ def decode(y: float, u: float, v: float, enc: int, full: bool) -> np.ndarray:
 def bits_of(code: str) -> dict[str, int]:
     if code in FIELDS:
         return {f[0]: int(f[1:]) for f in FIELDS[code].split()}
-    return dict.fromkeys("YUVRGB", {"P010": 16}.get(code, 8))
+    return dict.fromkeys("YUVRGB", {"P010": 10}.get(code, 8))
 
 
 def code_of(code: str) -> FourCC:
@@ -120,7 +120,8 @@ def flat(code: str, samples: dict[str, int], size: tuple[int, int] = (16, 8)) ->
     """A frame of one colour."""
     fmt = FORMATS[code_of(code)]
     layout = Layout.of(fmt.fourcc, *size, [(0, 0)] * fmt.planes)
-    value = {"X": 0, **samples}
+    shift = 6 if code == "P010" else 0  # its bits stand at the top of 16
+    value = {"X": 0, **{letter: sample << shift for letter, sample in samples.items()}}
     found = []
     for part in layout.components:
         array = np.empty(part.shape, part.dtype)

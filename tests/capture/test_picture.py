@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import errno
+import os
 import re
 import sys
+import threading
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -161,16 +163,19 @@ def test_mjpg_is_a_file_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert np.abs(png.astype(int) - read(tmp_path / "x.jpg")).max() <= 3
 
 
-def test_huffman_tables_that_a_camera_left_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", [b"", b"\xff\xe4\x00\x06\xff\xc4\xff\xc4"], ids=["bare", "after APP4"])
+def test_huffman_tables_that_a_camera_left_out(tmp_path: Path, before: bytes) -> None:
+    """What lies in another segment and looks like their marker is none."""
     (data,) = packets("mjpeg", 1, huffman="default")
     begin = data.index(b"\xff\xc4")
     bare = data
     while (begin := bare.find(b"\xff\xc4")) != -1:
         length = int.from_bytes(bare[begin + 2 : begin + 4], "big")
         bare = bare[:begin] + bare[begin + 2 + length :]
+    bare = bare[:2] + before + bare[2:]
     frame = still("MJPG", np.frombuffer(bare, "u1"))
     made = picture.save(frame, tmp_path / "x.jpg").read_bytes()
-    assert made.count(b"\xff\xc4") >= 1
+    assert made.count(b"\xff\xc4") > before.count(b"\xff\xc4")
     (tmp_path / "whole.jpg").write_bytes(data)
     assert (read(tmp_path / "x.jpg") == read(tmp_path / "whole.jpg")).all()
     with pytest.raises(CorruptFrame, match="no JPEG image"):
@@ -185,6 +190,45 @@ def test_quality(tmp_path: Path) -> None:
     for quality in (0, 101):
         with pytest.raises(UsageError, match=f"a quality of {quality}"):
             picture.save(frame, tmp_path / "x.jpg", quality=quality)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".npy", ".raw"])
+def test_threads_may_save_to_one_name(tmp_path: Path, suffix: str) -> None:
+    frame = noise(format_of("RGB3"), 1)
+    path = tmp_path / f"latest{suffix}"
+    whole = picture.save(frame, path).read_bytes()
+    failed: list[BaseException] = []
+
+    def saves() -> None:
+        try:
+            for _ in range(20):
+                picture.save(frame, path)
+        except BaseException as e:
+            failed.append(e)
+
+    threads = [threading.Thread(target=saves) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert path.read_bytes() == whole
+    assert os.listdir(tmp_path) == [path.name]  # noqa: PTH208
+
+
+def test_links_modes_and_nodes_stay_what_they_are(tmp_path: Path) -> None:
+    frame = noise(format_of("GREY"), 1)
+    real, link, node = tmp_path / "real.npy", tmp_path / "link.npy", tmp_path / "node.npy"
+    real.write_bytes(b"old")
+    real.chmod(0o600)
+    link.symlink_to(real.name)
+    node.symlink_to("/dev/null")
+    for path in (link, node):
+        assert picture.save(frame, path) == path
+        assert path.is_symlink()
+    assert (np.load(real) == frame.array).all()
+    assert real.stat().st_mode & 0o777 == 0o600
+    assert Path("/dev/null").is_char_device()
 
 
 def test_whole_or_not_at_all(tmp_path: Path) -> None:

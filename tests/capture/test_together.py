@@ -7,10 +7,12 @@ import contextlib
 import errno
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
 import pytest
+from fakes import CLOCK
 from fakes_engine import PipeEngine, gone, idle, run, stream_of
 from fakes_vb2 import FakeVideo, Vb2System
 from hypothesis import given, settings
@@ -20,7 +22,7 @@ from vb2user.capture.camera import Camera
 from vb2user.capture.stream import Stream
 from vb2user.capture.together import Together, capture_all
 from vb2user.errors import ClosedError, DeviceGone, KernelError, StreamStopped, StreamTimeout, UsageError
-from vb2user.uapi.enums import BufFlag
+from vb2user.uapi.enums import BufFlag, Field
 
 WAIT = 20  # seconds until what hangs is a failure
 MS = 1_000_000
@@ -210,6 +212,13 @@ def test_the_default_tolerance(vb2: Vb2System, two: list[FakeVideo]) -> None:
         assert together.tolerance == pytest.approx(1 / 120)
 
 
+def test_the_default_tolerance_of_fields(vb2: Vb2System, two: list[FakeVideo]) -> None:
+    """Half a field: two come in the time of a frame."""
+    two[0].format = replace(two[0].format, field=Field.ALTERNATE)
+    with capture_all(PATHS) as together:
+        assert together.tolerance == pytest.approx(1 / 120)
+
+
 def test_the_tolerance_where_no_rate_is_known() -> None:
     engine = PipeEngine()
     assert capture_all([stream_of(engine)]).tolerance == pytest.approx(1 / 60)
@@ -395,3 +404,23 @@ def test_async_errors(error: KernelError) -> None:
     with pytest.raises(KernelError, match="DQBUF"):
         run(main())
     assert all(e.closed for e in engines)
+
+
+# -- clocks that are none ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wrong", [lambda at: 0, lambda at: 7 * MS, lambda at: at - 190_000 * MS])
+@pytest.mark.parametrize("both", [True, False])
+def test_where_a_clock_cannot_be_right_frames_are_as_old_as_their_arrival(wrong: Any, both: bool) -> None:
+    CLOCK.reach(start := 5_000_000 * MS)
+    together, engines = together_of([], [], timeout=0)
+    for number in range(5):
+        for which, engine in enumerate(engines):
+            at = start + (40 * number + which) * MS
+            engine.put(number, at=wrong(at) if both or which else at, came=at)
+    with together:
+        found = [tuple(f.sequence for f in together.next_set()) for _ in range(5)]
+        assert found == [(n, n) for n in range(5)]
+        assert together.stats.unmatched == [0, 0]
+        assert together.streams[1].stats.clock == "arrival"
+        assert together.stats.spread_max_ns <= 1 * MS

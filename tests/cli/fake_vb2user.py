@@ -11,8 +11,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from fakes import CLOCK
 from fakes_vb2 import FakeHeap, FakeVideo, Vb2System
 
+from vb2user.capture import clock
 from vb2user.cli.main import main
 from vb2user.uapi import kernel
 from vb2user.uapi.enums import BufType
@@ -54,6 +56,7 @@ def devices() -> Vb2System:
 
 if __name__ == "__main__":
     fake = kernel.system = devices()
+    clock.now = CLOCK.now
     try:
         main()
     finally:

@@ -10,11 +10,15 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import fakes_vb2
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from fakes_vb2 import FakeVideo, Vb2System
+from fakes import CLOCK
+from fakes_vb2 import FakeVideo, Vb2System, jpeg_like
+from stills import jpeg_frame
 
 from vb2user.cli.main import cli
 from vb2user.errors import KernelError, UsageError
@@ -230,3 +234,65 @@ def test_snapshot(tmp_path: Path) -> None:
     assert frames(tmp_path / "x.jpg") == 1
     done = run("snapshot", "/dev/video0", tmp_path / "x.gif")
     assert "nobody here writes" in str(done.exception)
+
+
+@pytest.mark.usefixtures("system")
+def test_bits_that_are_lost_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(fakes_vb2._BITS, "Y16", 16)
+    path = tmp_path / "x.mkv"
+    done = run("record", "/dev/video0", path, "--format", "Y16", "--count", 3, "--json")
+    assert done.exit_code == 0, done.output
+    told = "libx264 gets 8 bits fewer than each sample of Y16 has; --codec ffv1 keeps all"
+    assert done.stderr.count(told) == 1
+    assert json.loads(done.stdout)["lost_bits"] == 8
+    refused = run("record", "/dev/video0", path, "--format", "Y16", "--count", 3, "--codec", "mjpeg")
+    assert isinstance(refused.exception, UsageError)
+    for options in (["--codec", "ffv1"], ["--codec", "mjpeg", "--pix-fmt", "yuvj420p"]):
+        quiet = run("record", "/dev/video0", path, "--format", "Y16", "--count", 3, *options)
+        assert (quiet.exit_code, "bits fewer" in quiet.stderr) == (0, False), quiet.output
+
+
+def test_a_still_is_the_next_good_frame(system: Vb2System, tmp_path: Path) -> None:
+    """Frames that are no picture, and that the decoder refuses, are not what was asked for."""
+    node: Any = system.nodes["/dev/video0"]
+    node.images.extend([b"\xa8\x0a" + bytes(900), jpeg_like(900, 1), jpeg_frame(64, 32, 5)[:-90]])
+    node.images.extend([jpeg_frame(64, 32, 5)] * 9)
+    done = run("snapshot", "/dev/video0", tmp_path / "x.png", "--format", "MJPG", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["sequence"] == 3
+    assert frames(tmp_path / "x.png") == 1
+
+
+def test_a_still_that_never_comes_says_why(system: Vb2System, tmp_path: Path) -> None:
+    node: Any = system.nodes["/dev/video0"]
+    node.images.extend([jpeg_like(900, 1)] * 100_000)
+    done = run("snapshot", "/dev/video0", tmp_path / "x.png", "--format", "MJPG", "--timeout", "0.05")
+    assert "no JPEG image" in str(done.exception)
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_what_is_left_out_of_a_recording_is_told(system: Vb2System, tmp_path: Path) -> None:
+    node: Any = system.nodes["/dev/video0"]
+    good = jpeg_frame(64, 32, 5)
+    node.images.extend([b"\xa8\x0a" + bytes(900), good, jpeg_like(900, 1), good, good])
+    path = tmp_path / "x.mkv"
+    done = run("record", "/dev/video0", path, "--format", "MJPG", "--codec", "ffv1", "--count", 4)
+    assert done.exit_code == 0, done.output
+    assert "left out: 1 short, 1 corrupt" in done.output
+    assert frames(path) == 3
+
+
+@pytest.mark.parametrize(
+    "command", [("record", "{}/x.mkv", "--codec", "ffv1"), ("capture",)], ids=["record", "capture"]
+)
+def test_a_clock_that_is_none_is_told_once(
+    system: Vb2System, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    node: Any = system.nodes["/dev/video0"]
+    name, *rest = [part.format(tmp_path) for part in command]
+    for stamp, told in ((lambda at: 0, 1), (lambda at: at, 0)):
+        CLOCK.reach(5000 * 10**9)
+        node.stamp = stamp
+        done = run(name, "/dev/video0", *rest, "--count", 7)
+        assert done.exit_code == 0, done.output
+        assert done.stderr.count("the driver's timestamps of 7 frames are not those of the clock") == told

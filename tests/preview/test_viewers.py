@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from fakes_engine import idle, run
-from fakes_vb2 import FakeVideo
+from fakes_vb2 import FakeVideo, jpeg_like
 from sites import Look, Site, site, until
 
 from vb2user.preview.hub import CREDITS, Hub, Viewer
@@ -68,7 +68,7 @@ def test_a_camera_s_own_jpegs_go_on_as_they_are(camera: FakeVideo) -> None:
             await s.streaming()
             look = await s.look()
             camera.complete()
-            assert await look.picture() == (0, bytes(64 * 32))
+            assert await look.picture() == (0, jpeg_like(64 * 32, 0))
 
     run(main())
 

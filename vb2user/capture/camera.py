@@ -201,7 +201,7 @@ class Camera(Device):
 
         Args:
             path: ``.mkv``, ``.mp4``, ``.mov``, ``.webm``, ``.y4m``, ``.mjpg``, ``.h264`` or
-                ``.raw``; overwritten.
+                ``.raw``. An older file is replaced with the first frame.
             seconds: how long, by the frames' timestamps; None, and no ``count``: until an exception
                 (KeyboardInterrupt, say) or :meth:`close` from another thread ends it.
             count: end after so many frames.

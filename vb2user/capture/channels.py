@@ -39,6 +39,10 @@ _WEIGHTS = {
     6: (0.2627, 0.0593),
     8: (0.212, 0.087),
 }
+#: Formats whose samples stand in the high bits of 16, and how many of them count. Others have all 16.
+_HIGH_BITS = {"P010": 10, "Y210": 10} | dict.fromkeys(
+    ("Y012", "P012", "P012M", "Y212", "BGR48_12", "ABGR64_12", "YUV48_12"), 12
+)
 
 
 @dataclass(frozen=True)
@@ -97,20 +101,21 @@ class Channel:
         value = self.values()
         return value >> (self.bits - 8) if self.bits >= 8 else value << (8 - self.bits)
 
-    def levels(self, *, chroma: bool = False, full: bool = True) -> npt.NDArray[np.uint8]:
-        """The samples in 8 bits, rounded.
+    def levels(self, *, chroma: bool = False, full: bool = True, depth: int = 8) -> npt.NDArray[Any]:
+        """The samples in ``depth`` bits, rounded: ``u1`` for 8, else ``u2``.
 
-        Of full range the greatest sample becomes 255; of limited range, whose limits are those of 8 bits
-        times a power of two, a sample is divided by that. Chroma's middle becomes 128 either way.
+        Of full range the greatest sample becomes the greatest number. Of limited range, whose limits are
+        those of 8 bits times a power of two, a sample is multiplied by one. Chroma's middle stays the middle.
         """
-        top = (1 << self.bits) - 1
-        scale = top / 255 if full else 2.0 ** (self.bits - 8)
+        top, most = (1 << self.bits) - 1, (1 << depth) - 1
+        scale = top / most if full else 2.0 ** (self.bits - depth)
         number = np.arange(top + 1, dtype=np.float64)
-        level = (number - (1 << (self.bits - 1))) / scale + 128 if chroma else number / scale
-        table = np.clip(np.floor(level + 0.5), 0, 255).astype(np.uint8)
+        middle = 1 << (depth - 1)
+        level = (number - (1 << (self.bits - 1))) / scale + middle if chroma else number / scale
+        table = np.clip(np.floor(level + 0.5), 0, most).astype(np.uint8 if depth == 8 else np.uint16)
         whole = self.bits == 8 * self.samples.dtype.itemsize and not self.shift
         index = self.samples if whole else self.values()
-        found: npt.NDArray[np.uint8] = table[index]
+        found: npt.NDArray[Any] = table[index]
         return found
 
 
@@ -120,6 +125,14 @@ def format_of(fourcc: int) -> FormatInfo:
     if found is None:
         raise UsageError(f"'{FourCC(fourcc)}' has no samples to look at: compressed, tiled or unknown")
     return found
+
+
+def bits_of(fourcc: int, arrays: Sequence[Array]) -> int:
+    """Significant bits of a frame's samples: of the channel that has most; 8 where there are no channels."""
+    try:
+        return max(channel.bits for channel in channels(fourcc, arrays).values())
+    except UsageError:
+        return 8
 
 
 def channels(fourcc: int, arrays: Sequence[Array]) -> dict[str, Channel]:
@@ -148,14 +161,15 @@ def channels(fourcc: int, arrays: Sequence[Array]) -> dict[str, Channel]:
 
 def _split(fmt: FormatInfo, name: str, array: Array) -> Iterator[tuple[str, Channel]]:
     bits, shift = _depth(fmt, array)
-    if fmt.name == "Y41P":
+    if fmt.name in ("Y41P", "YYUV"):  # several pixels in one group: their number is not that of the samples
         return
     if name in ("YUYV", "UYVY", "YVYU", "VYUY"):
         luma = name.index("Y")
         others = name.replace("Y", "")
         yield "Y", Channel(array[..., luma], bits, shift)
-        yield others[0], Channel(array[:, 0::2, 1 - luma], bits, shift)
-        yield others[1], Channel(array[:, 1::2, 1 - luma], bits, shift)
+        pairs = whole_pairs(array)
+        yield others[0], Channel(pairs[:, 0::2, 1 - luma], bits, shift)
+        yield others[1], Channel(pairs[:, 1::2, 1 - luma], bits, shift)
     elif name in ("BGGR", "GBRG", "GRBG", "RGGB"):
         for colour in "RGB":
             row, column = divmod(name.index(colour), 2)
@@ -173,9 +187,47 @@ def _depth(fmt: FormatInfo, array: Array) -> tuple[int, int]:
     """Significant bits of a sample, and how far they are shifted up."""
     if array.dtype.itemsize == 1:
         return 8, 0
-    low = re.fullmatch(r"(?:Y|S[BGR]{4})(10|12|14)", fmt.name)
-    # The other formats with more than 8 bits have them at the top, so that one scale fits all of them.
-    return (int(low[1]), 0) if low else (16, 0)
+    if low := re.fullmatch(r"(?:Y|S[BGR]{4})(10|12|14)", fmt.name):
+        return int(low[1]), 0
+    if fmt.name == "INZI":  # its luma is that of Y10
+        return 10, 0
+    bits = _HIGH_BITS.get(fmt.name, 16)
+    return bits, 16 - bits
+
+
+def whole_pairs(array: Array) -> Array:
+    """A picture of packed 4:2:2, its last pair of pixels whole where the width is odd.
+
+    The second pixel of that pair has one of the chroma samples. It lies in memory where the driver's lines
+    are whole pairs. Where they are not, the pair before gives it, or there is none: neutral grey.
+    """
+    width = array.shape[1]
+    if width % 2 == 0:
+        return array
+    wider = with_next_column(array)
+    if wider is not None:
+        return wider
+    neutral = np.full_like(array, 1 << (8 * array.dtype.itemsize - 1))
+    return np.concatenate([array, array[:, -2:-1] if width > 1 else neutral], axis=1)
+
+
+def with_next_column(array: Array) -> Array | None:
+    """The same view and one column more, which lies in the padding of its lines; None: they have none."""
+    height, width = array.shape[:2]
+    if array.strides[0] < (width + 1) * array.strides[1]:
+        return None
+    root = array
+    while isinstance(root.base, np.ndarray):
+        root = root.base
+    try:
+        memory = root if root.base is None else np.frombuffer(root.base, np.uint8)
+    except (TypeError, ValueError, BufferError):  # it does not say how much memory it has
+        return None
+    room = memory.__array_interface__["data"][0] + memory.nbytes - array.__array_interface__["data"][0]
+    if (height - 1) * array.strides[0] + (width + 1) * array.strides[1] > room:
+        return None
+    shape = (height, width + 1, *array.shape[2:])
+    return np.lib.stride_tricks.as_strided(array, shape, array.strides, writeable=False)
 
 
 def _fields(name: str, array: Array) -> Iterator[tuple[str, Channel]]:

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vb2user.capture.channels import CONSTANT_LUMINANCE, Channel, Encoding, channels, format_of
-from vb2user.capture.ffmpeg import JPEGS, av, decode_jpeg, reformat, woven, wrap
+from vb2user.capture.channels import CONSTANT_LUMINANCE, Channel, Encoding, bits_of, channels, format_of
+from vb2user.capture.ffmpeg import JPEGS, av, decode_jpeg, planes_of, reformat, woven, wrap
+from vb2user.capture.mosaic import demosaic, is_mosaic
 from vb2user.errors import UsageError
 from vb2user.uapi.fourcc import FourCC
 
@@ -41,6 +42,7 @@ def to_rgb(
     quantization: int = 0,
     field: int = 0,
     width: int | None = None,
+    dtype: Any = np.uint8,
 ) -> Array:
     """A frame as R'G'B'.
 
@@ -50,9 +52,10 @@ def to_rgb(
         colorspace, ycbcr_enc, quantization: as in ``struct v4l2_pix_format``, granted by the driver.
         field: of ``struct v4l2_buffer``: two fields that lie one after the other are woven.
         width: scale to this width, the shape of the picture kept; never up.
+        dtype: ``u1``, or ``u2`` for 0 to 65535, which keeps what a format has beyond 8 bits.
 
     Returns:
-        (height, width, 3) ``u1``, full range; a new array.
+        (height, width, 3) of that type, full range; a new array.
 
     Raises:
         UsageError: a format without colours to show. MissingPrerequisite: PyAV isn't installed.
@@ -60,6 +63,9 @@ def to_rgb(
     """
     code = FourCC(fourcc)
     arrays = woven(arrays, field)
+    if depth_of(dtype) > 8:
+        fields = {"colorspace": colorspace, "ycbcr_enc": ycbcr_enc, "quantization": quantization}
+        return _scaled(_deep_rgb(arrays, code, **fields), width)
     if str(code) in ("HSV3", "HSV4"):
         return _scaled(_of_hsv(arrays[0], format_of(code).parts[0].name, ycbcr_enc), width)
     jpeg = str(code) in JPEGS
@@ -68,14 +74,13 @@ def to_rgb(
     yuv = source.family == "yuv"
     if yuv and encoding.ycbcr_enc == CONSTANT_LUMINANCE:
         planes = reformat(source.frame, "yuv444p", full=(encoding.full, encoding.full)).to_ndarray()
-        return _scaled(_of_constant_luminance(planes, encoding.full), width)
+        colours = _of_constant_luminance(*_normal(planes, 8, encoding.full))
+        return _scaled(_numbers(colours, 8), width)
     if not yuv and not encoding.full:
         # FFmpeg takes every R'G'B' for full range.
         whole = reformat(source.frame, "rgb24").to_ndarray()
         return _scaled(_expanded(whole), width)
-    matrix = MATRICES[encoding.ycbcr_enc] if yuv else 5
-    if matrix == MATRICES[6] and "BT2020" not in av().video.reformatter.Colorspace.__members__:
-        raise UsageError(f"PyAV {av().__version__} has no BT.2020", remedy="pip install 'av>=18'")
+    matrix = _matrix(encoding) if yuv else 5
     wild = yuv and not (encoding.full or jpeg) and bool(channels(code, arrays)["U"].to_8_bits().max() > 240)
     size = _size(source.frame.width, source.frame.height, None if wild else width)
     array: Array = reformat(
@@ -89,6 +94,46 @@ def to_rgb(
     return _scaled(array, width)
 
 
+def _matrix(encoding: Encoding) -> int:
+    """``SWS_CS_*`` of a matrix. UsageError: this PyAV does not have it."""
+    found = MATRICES[encoding.ycbcr_enc]
+    if found == MATRICES[6] and "BT2020" not in av().video.reformatter.Colorspace.__members__:
+        raise UsageError(f"PyAV {av().__version__} has no BT.2020", remedy="pip install 'av>=18'")
+    return found
+
+
+def _deep_rgb(
+    arrays: Sequence[Array], code: FourCC, *, colorspace: int, ycbcr_enc: int, quantization: int
+) -> Array:
+    """R'G'B' in 16 bits, computed here: swscale is off by as much as 255 of 65535."""
+    fields = {"colorspace": colorspace, "ycbcr_enc": ycbcr_enc, "quantization": quantization}
+    if str(code) in ("HSV3", "HSV4"):
+        return _of_hsv(arrays[0], format_of(code).parts[0].name, ycbcr_enc, 16)
+    bits = 8 if str(code) in JPEGS else bits_of(code, arrays)
+    if bits <= 8:
+        widened: Array = to_rgb(arrays, code, **fields).astype(np.uint16) * np.uint16(257)
+        return widened
+    found = channels(code, arrays)
+    family = "rgb" if "R" in found else "yuv" if "U" in found else "grey"
+    encoding = encoding_of(family, colorspace, ycbcr_enc, quantization)
+    if family == "yuv":
+        frame = wrap(arrays, code, **fields, depth=bits).frame
+        whole = f"yuv444p{bits}le"
+        if frame.format.name != whole:  # chroma of each pixel; the numbers stay
+            frame = reformat(frame, whole, full=(encoding.full, encoding.full))
+        normal = _normal(planes_of(frame), bits, encoding.full)
+        if encoding.ycbcr_enc == CONSTANT_LUMINANCE:
+            return _numbers(_of_constant_luminance(*normal), 16)
+        return _numbers(_of_matrix(*normal, encoding), 16)
+    if family == "grey":
+        levels = np.repeat(found["Y"].levels(depth=16)[..., None], 3, axis=2)
+    elif is_mosaic(code):
+        levels = demosaic(Channel(arrays[0], bits).levels(depth=16), format_of(code).parts[0].name)
+    else:
+        levels = np.stack([found[c].levels(depth=16) for c in "RGB"], axis=-1)
+    return _range_of(np.asarray(levels), encoding.full)
+
+
 def to_gray(
     arrays: Sequence[Array],
     fourcc: int,
@@ -97,37 +142,50 @@ def to_gray(
     ycbcr_enc: int = 0,
     quantization: int = 0,
     field: int = 0,
+    dtype: Any = np.uint8,
 ) -> Array:
     """A frame as luma: Y' itself where there is one, else R', G' and B' as the colour fields weigh them.
 
     Arguments and errors as for :func:`to_rgb`; PyAV is needed for JPEG, Bayer mosaics and nothing else.
 
     Returns:
-        (height, width) ``u1``, full range; a new array.
+        (height, width) of ``dtype``, full range; a new array.
     """
     code = FourCC(fourcc)
     fields = {"colorspace": colorspace, "ycbcr_enc": ycbcr_enc, "quantization": quantization}
+    depth = depth_of(dtype)
     arrays = woven(arrays, field)
     if str(code) in JPEGS:
         full = encoding_of("yuv", colorspace, ycbcr_enc, quantization, jpeg=True).full
         plane = decode_jpeg(arrays[0])
-        luma = reformat(plane, "gray", full=(True, True)).to_ndarray()
-        return _range_of(luma, full)
+        luma = _range_of(reformat(plane, "gray", full=(True, True)).to_ndarray(), full)
+        return luma if depth == 8 else luma.astype(np.uint16) * np.uint16(257)
     if str(code) in ("HSV3", "HSV4"):
-        return _luma(_of_hsv(arrays[0], format_of(code).parts[0].name, ycbcr_enc), colorspace, 0)
+        rgb = _of_hsv(arrays[0], format_of(code).parts[0].name, ycbcr_enc, depth)
+        return _luma(rgb, colorspace, 0, depth)
     found = channels(code, arrays)
     if "R" not in found:
         family = "yuv" if "U" in found else "grey"
         encoding = encoding_of(family, colorspace, ycbcr_enc, quantization)
         # Like to_rgb(): only Y'CbCr of more or fewer bits has the limits times a power of two.
-        levels = found["Y"].levels(full=encoding.full or family == "grey")
-        return _range_of(levels, encoding.full)
-    if found["R"].samples.shape != arrays[0].shape[:2]:  # a mosaic
-        return _luma(to_rgb(arrays, code, **fields), colorspace, ycbcr_enc)
-    levels = np.stack([found[c].levels() for c in "RGB"], axis=-1)
+        levels = found["Y"].levels(full=encoding.full or family == "grey", depth=depth)
+        return _range_of(levels, encoding.full, power=family == "yuv")
+    if is_mosaic(code):
+        return _luma(to_rgb(arrays, code, **fields, dtype=dtype), colorspace, ycbcr_enc, depth)
+    levels = np.stack([found[c].levels(depth=depth) for c in "RGB"], axis=-1)
     full = encoding_of("rgb", colorspace, ycbcr_enc, quantization).full
     # Not rounded in between: together with what luma is rounded by that would be more than a level.
-    return _luma(levels if full else _expansion()[levels], colorspace, ycbcr_enc)
+    return _luma(levels if full else _expansion(depth)[levels], colorspace, ycbcr_enc, depth)
+
+
+def depth_of(dtype: Any) -> int:
+    """Bits of a sample of a picture of that type. UsageError: neither ``u1`` nor ``u2``."""
+    try:
+        return {np.dtype(np.uint8): 8, np.dtype(np.uint16): 16}[np.dtype(dtype)]
+    except (KeyError, TypeError):
+        raise UsageError(
+            f"pictures have no samples of type {dtype!r}", remedy="give dtype='u1' or dtype='u2'"
+        ) from None
 
 
 def encoding_of(
@@ -147,46 +205,68 @@ def _scaled(picture: Array, width: int | None) -> Array:
     size = _size(picture.shape[1], picture.shape[0], width)
     if size == (picture.shape[1], picture.shape[0]):
         return picture
-    frame = av().VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-    array: Array = reformat(frame, "rgb24", size=size).to_ndarray()
+    name = "rgb24" if picture.dtype.itemsize == 1 else "rgb48le"
+    frame = av().VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=name)
+    array: Array = reformat(frame, name, size=size).to_ndarray()
     return array
 
 
-def _expanded(levels: Array) -> Array:
-    """16 to 235 become 0 to 255; what lies beyond is cut."""
-    array: Array = (_expansion() + 0.5).astype(np.uint8)[levels]
+def _expanded(levels: Array, *, power: bool = False) -> Array:
+    """16 to 235 of 255 become the least and the greatest number; what lies beyond is cut."""
+    table = _expansion(8 * levels.dtype.itemsize, power=power) + 0.5
+    array: Array = table.astype(levels.dtype)[levels]
     return array
 
 
-def _expansion() -> Array:
-    table: Array = np.clip((np.arange(256, dtype=np.float32) - 16) * np.float32(255 / 219), 0, 255)
+def _expansion(depth: int = 8, *, power: bool = False) -> Array:
+    """The same as a table; ``power``: the limits are those of 8 bits times a power of two."""
+    most = (1 << depth) - 1
+    level = np.arange(most + 1) / (2.0 ** (depth - 8) if power else most / 255)
+    table: Array = np.clip((level - 16) * (most / 219), 0, most).astype(np.float32)
     return table
 
 
-def _range_of(luma: Array, full: bool) -> Array:
-    return luma if full else _expanded(luma)
+def _range_of(levels: Array, full: bool, *, power: bool = False) -> Array:
+    return levels if full else _expanded(levels, power=power)
 
 
-def _luma(rgb: Array, colorspace: int, ycbcr_enc: int) -> Array:
+def _numbers(colours: Floats, depth: int) -> Array:
+    """From 0 to 1 as numbers of so many bits."""
+    most = (1 << depth) - 1
+    found: Array = np.clip(colours * most + 0.5, 0, most).astype(np.uint8 if depth == 8 else np.uint16)
+    return found
+
+
+def _luma(rgb: Array, colorspace: int, ycbcr_enc: int, depth: int) -> Array:
     encoding = Encoding.of(False, colorspace, 6 if ycbcr_enc == CONSTANT_LUMINANCE else ycbcr_enc)
     red, blue = encoding.weights
     weights = np.array([red, 1 - red - blue, blue], np.float32)
-    array: Array = (rgb.astype(np.float32) @ weights + 0.5).astype(np.uint8)
+    array: Array = (rgb.astype(np.float32) @ weights + 0.5).astype(np.uint8 if depth == 8 else np.uint16)
     return array
 
 
-def _of_constant_luminance(planes: Array, full: bool) -> Array:
-    """Y'c, Cbc and Crc of BT.2020: luma is that of linear light, and chroma has two slopes."""
+def _normal(planes: Sequence[Array], bits: int, full: bool) -> tuple[Floats, Floats, Floats]:
+    """Y'CbCr as luma from 0 to 1, and chroma from -0.5 to 0.5."""
     y, u, v = (plane.astype(np.float32) for plane in planes)
-    luma = y / 255 if full else (y - 16) / 219
-    scale = 255 if full else 224
-    cb, cr = (u - 128) / scale, (v - 128) / scale
+    middle, step = np.float32(1 << (bits - 1)), np.float32(2.0 ** (bits - 8))
+    top = np.float32((1 << bits) - 1)
+    black, luma, chroma = (np.float32(0), top, top) if full else (16 * step, 219 * step, 224 * step)
+    return (y - black) / luma, (u - middle) / chroma, (v - middle) / chroma
+
+
+def _of_matrix(luma: Floats, cb: Floats, cr: Floats, encoding: Encoding) -> Floats:
+    red, blue = encoding.weights
+    r, b = luma + 2 * (1 - red) * cr, luma + 2 * (1 - blue) * cb
+    return np.stack([r, (luma - red * r - blue * b) / (1 - red - blue), b], axis=-1)
+
+
+def _of_constant_luminance(luma: Floats, cb: Floats, cr: Floats) -> Floats:
+    """Y'c, Cbc and Crc of BT.2020: luma is that of linear light, and chroma has two slopes."""
     blue = luma + cb * np.where(cb <= 0, np.float32(1.9404), np.float32(1.5816))
     red = luma + cr * np.where(cr <= 0, np.float32(1.7184), np.float32(0.9936))
     linear = _linear(luma) - 0.2627 * _linear(red) - 0.0593 * _linear(blue)
     green = _bent(linear / (1 - 0.2627 - 0.0593))
-    array: Array = np.clip(np.stack([red, green, blue], axis=-1) * 255 + 0.5, 0, 255).astype(np.uint8)
-    return array
+    return np.stack([red, green, blue], axis=-1)
 
 
 def _linear(level: Floats) -> Floats:
@@ -200,7 +280,7 @@ def _bent(light: Floats) -> Floats:
     return np.where(light < 0.018, light * 4.5, 1.099 * above ** np.float32(0.45) - 0.099)
 
 
-def _of_hsv(array: Array, letters: str, hsv_enc: int) -> Array:
+def _of_hsv(array: Array, letters: str, hsv_enc: int, depth: int = 8) -> Array:
     """Hue, saturation and value; hue goes round in 180, or in 256 by ``V4L2_HSV_ENC_256``."""
     hue, saturation, value = (
         Channel(array[..., letters.index(letter)], 8).samples.astype(np.float32) for letter in "HSV"
@@ -209,5 +289,4 @@ def _of_hsv(array: Array, letters: str, hsv_enc: int) -> Array:
     # Each colour is full for two sixths of the circle, and falls over one sixth to either side.
     far = np.stack([np.abs((sixth - centre + 3) % 6 - 3) for centre in (0, 2, 4)], axis=-1)
     share = 1 - saturation[..., None] / 255 * np.clip(far - 1, 0, 1)
-    picture: Array = (value[..., None] * share + 0.5).astype(np.uint8)
-    return picture
+    return _numbers(value[..., None] / 255 * share, depth)

@@ -82,9 +82,45 @@ def kind_of(path: Path) -> Kind:
     return found
 
 
+_LOSSLESS = ("ffv1", "rawvideo", "wrapped_avframe", "huffyuv", "ffvhuff", "png", "utvideo")
+#: More than 8 bits that FFmpeg writes into Y4M: ``strict`` in y4m.py allows them.
+_Y4M_DEEP = (
+    *(f"gray{bits}le" for bits in (10, 12, 16)),
+    *(f"yuv{sampling}p{bits}le" for sampling in ("420", "422", "444") for bits in (10, 12, 14, 16)),
+)
+_DEPTHS = (10, 12, 14, 16)
+
+
+def deep_pixel_format(
+    codec: str, offered: Sequence[str], source: str, bits: int, size: tuple[int, int], *, asked: bool
+) -> str | None:
+    """What the encoder shall get of samples of more than 8 bits so that it gets all of them; None: it cannot.
+
+    Args:
+        codec: FFmpeg's name of the encoder.
+        offered: what it takes.
+        source: what the frames are in planes, e.g. ``yuv420p10le``.
+        bits: of a sample.
+        size: width and height.
+        asked: the codec was asked for. Else one that loses gets 8 bits, which everybody plays.
+    """
+    lossless = codec in _LOSSLESS
+    if not (asked or lossless):
+        return None
+    own = source.removesuffix(f"{bits}le")
+    layouts = [own] if lossless else [*(["yuv420p"] if size[0] % 2 == size[1] % 2 == 0 else []), "yuv422p"]
+    if codec == "wrapped_avframe":  # Y4M, which has no R'G'B'
+        layouts, offered = [own, "yuv444p"] if own == "gbrp" else [own], _Y4M_DEEP
+    elif not lossless:
+        layouts += ["yuv444p", own]
+    # A codec that names none, as rawvideo, is left out: kinds of files know few raw formats of many bits.
+    names = (f"{layout}{depth}{end}" for depth in _DEPTHS for layout in layouts for end in ("le", "be"))
+    return next((name for name in names if int(name[-4:-2]) >= bits and name in offered), None)
+
+
 def pixel_format(codec: str, offered: Sequence[str], source: str, family: str, size: tuple[int, int]) -> str:
     """What the encoder shall get: what the frames are if it loses nothing, else what everybody plays."""
-    lossless = codec in ("ffv1", "rawvideo", "wrapped_avframe", "huffyuv", "ffvhuff", "png", "utvideo")
+    lossless = codec in _LOSSLESS
     if codec == "wrapped_avframe":  # Y4M
         return "yuv444p" if family == "rgb" else _planar(source)
     wishes = ["yuv420p"] if size[0] % 2 == 0 and size[1] % 2 == 0 else []

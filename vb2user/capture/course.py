@@ -19,7 +19,7 @@ class Course:
     """What came when. Feed it each frame in its turn.
 
     Attributes:
-        stamps_ns: the frames' timestamps.
+        stamps_ns: when the frames were taken (``Frame.time_ns``).
         latencies_ms: from the timestamp to the delivery; empty where the clock says nothing of that.
         gaps: frames that are missing before each.
         bad: whether each was flagged as broken, or short.
@@ -32,10 +32,10 @@ class Course:
 
     def add(self, frame: Frame, stats: StreamStats) -> None:
         """A frame that was just handed out, and its stream's figures."""
-        self.stamps_ns.append(frame.timestamp_ns)
+        self.stamps_ns.append(frame.time_ns)
         self.gaps.append(frame.gap)
         self.bad.append(not frame.ok)
-        if frame.clock == "monotonic":
+        if stats.clock == "monotonic":
             self.latencies_ms.append(stats.latency_ns / 1e6)
 
     @property

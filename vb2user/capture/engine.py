@@ -10,11 +10,11 @@ import contextlib
 import errno
 import mmap
 import threading
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from vb2user.capture import clock
 from vb2user.errors import (
     BuffersHeld,
     ClosedError,
@@ -417,7 +417,7 @@ class ReadEngine(Engine):
         sequence, self._sequence = self._sequence, self._sequence + 1
         flags = int(BufFlag.TIMESTAMP_MONOTONIC)
         field = int(self._format.field or Field.NONE)
-        return Delivery(index, flags, field, sequence, time.monotonic_ns(), (used,), (0,))
+        return Delivery(index, flags, field, sequence, clock.now(), (used,), (0,))
 
     def memory(self, index: int) -> tuple[memoryview, ...]:
         """The buffer."""

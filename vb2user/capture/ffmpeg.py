@@ -18,7 +18,15 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from vb2user.capture.channels import Channel, Encoding, channels, format_of
+from vb2user.capture.channels import (
+    Channel,
+    Encoding,
+    channels,
+    format_of,
+    whole_pairs,
+    with_next_column,
+)
+from vb2user.capture.mosaic import demosaic, is_mosaic
 from vb2user.errors import CorruptFrame, MissingPrerequisite, install
 from vb2user.uapi.enums import Field
 from vb2user.uapi.fourcc import FourCC
@@ -58,7 +66,8 @@ _NAMES = {
     "RGB565": "rgb565le",
 }
 JPEGS = ("MJPG", "JPEG")
-_MOSAICS = ("BGGR", "GBRG", "GRBG", "RGGB")
+#: Lines and columns of luma for each of chroma -> how FFmpeg calls that.
+_SAMPLINGS = {(1, 1): "444", (1, 2): "422", (2, 2): "420", (2, 1): "440", (1, 4): "411", (4, 4): "410"}
 #: Bilinear, and exact: every chroma sample is computed, and rounded rather than cut.
 _FLAGS = 2 | 0x2000 | 0x40000
 _AREA = 0x20 | 0x2000 | 0x40000
@@ -96,20 +105,36 @@ def woven(arrays: Sequence[Array], field: int) -> Sequence[Array]:
     if field not in (Field.SEQ_TB, Field.SEQ_BT):
         return arrays
     found = []
-    for array in arrays:
+    for given in arrays:
+        # What follows an odd line of packed 4:2:2 comes along: see whole_pairs().
+        wider = with_next_column(given) if given.ndim == 3 else None
+        array = given if wider is None else wider
         whole = np.empty_like(array, order="C")
         # The field of the upper lines has the odd line, if there is one.
         middle = (len(array) + 1) // 2 if field == Field.SEQ_TB else len(array) // 2
         first, second = array[:middle], array[middle:]
         whole[0::2], whole[1::2] = (first, second) if field == Field.SEQ_TB else (second, first)
-        found.append(whole)
+        found.append(whole[:, : given.shape[1]])
     return found
 
 
 def wrap(
-    arrays: Sequence[Array], fourcc: int, *, colorspace: int = 0, ycbcr_enc: int = 0, quantization: int = 0
+    arrays: Sequence[Array],
+    fourcc: int,
+    *,
+    colorspace: int = 0,
+    ycbcr_enc: int = 0,
+    quantization: int = 0,
+    depth: int = 8,
 ) -> Source:
-    """The samples as FFmpeg's frame; in 8 bits where it doesn't take the format as it is.
+    """The samples as FFmpeg's frame.
+
+    Args:
+        arrays: the views of :meth:`Layout.arrays`.
+        fourcc: the pixel format.
+        colorspace, ycbcr_enc, quantization: as in ``struct v4l2_pix_format``.
+        depth: bits of a sample in the frame. With 8, chroma is widened where FFmpeg doesn't take the format
+            as it is. With more it stays as it is, and samples with as many bits are the same numbers.
 
     Raises:
         UsageError: a format without Y, U, V or R, G, B. MissingPrerequisite. CorruptFrame: no JPEG image.
@@ -120,16 +145,53 @@ def wrap(
     fmt = format_of(code)
     names = [part.name for part in fmt.parts]
     family: Family = "yuv" if "U" in "".join(names) else "grey" if names == ["Y"] else "rgb"
+    if depth > 8:
+        full = Encoding.of(family != "yuv", colorspace, ycbcr_enc, quantization).full
+        return _assemble_deep(arrays, code, full, depth)
     name = _NAMES.get(fmt.name.replace("YVU4", "YUV4").removesuffix("M"))
     if name is None:
         full = Encoding.of(family != "yuv", colorspace, ycbcr_enc, quantization).full
-        return _mosaic(arrays[0], code) if names[0] in _MOSAICS else _assemble(arrays, code, full)
+        return _mosaic(arrays[0], code) if is_mosaic(code) else _assemble(arrays, code, full)
     order = [names.index(n) for n in ("Y", "U", "V")] if "U" in names else range(len(names))
     height, width = arrays[0].shape[:2]
     frame = av().VideoFrame(width, height, name)
+    packed = fmt.name in ("YUYV", "UYVY", "YVYU")
     for plane, index in zip(frame.planes, order, strict=True):
-        _fill(plane, arrays[index])
+        _fill(plane, whole_pairs(arrays[index]) if packed else arrays[index])
     return Source(frame, family)
+
+
+def planar_name(found: dict[str, Channel], depth: int) -> str:
+    """FFmpeg's name of planes of such channels, as they are subsampled."""
+    bits = "" if depth == 8 else f"{depth}le"
+    if "R" in found:
+        return f"gbrp{bits}"
+    if "U" not in found:
+        return f"gray{bits}"
+    luma, chroma = found["Y"].samples.shape, found["U"].samples.shape
+    steps = (-(-luma[0] // chroma[0]), -(-luma[1] // chroma[1]))
+    return f"yuv{_SAMPLINGS[steps]}p{bits}"
+
+
+def _assemble_deep(arrays: Sequence[Array], code: FourCC, full: bool, depth: int) -> Source:
+    """The channels in planes of more than 8 bits, chroma as it is; a mosaic's lacking pixels are computed."""
+    found = channels(code, arrays)
+    name = planar_name(found, depth)
+    order = "GBR" if "R" in found else "YUV" if "U" in found else "Y"
+    if is_mosaic(code):
+        (bits,) = {channel.bits for channel in found.values()}
+        rgb = demosaic(Channel(arrays[0], bits).levels(depth=depth), format_of(code).parts[0].name)
+        planes = {letter: rgb[..., "RGB".index(letter)] for letter in order}
+    else:
+        planes = {
+            letter: found[letter].levels(chroma=letter in "UV", full=full or "U" not in found, depth=depth)
+            for letter in order
+        }
+    height, width = planes[order[0]].shape
+    frame = av().VideoFrame(width, height, name)
+    for plane, letter in zip(frame.planes, order, strict=True):
+        _fill(plane, planes[letter].astype("<u2"))
+    return Source(frame, "rgb" if "R" in found else "yuv" if "U" in found else "grey")
 
 
 def _assemble(arrays: Sequence[Array], code: FourCC, full: bool) -> Source:
@@ -168,6 +230,14 @@ def _fill(plane: Any, array: Array) -> None:
     height, width = array.shape[0], array.itemsize * math.prod(array.shape[1:])
     rows[height:], rows[:, width:] = 0, 0
     rows[:height, :width].view(array.dtype).reshape(array.shape)[...] = array
+
+
+def planes_of(frame: Any) -> list[Array]:
+    """The planes of ``av.VideoFrame`` as its samples, ``u1`` or ``<u2``; of no packed formats."""
+    dtype = np.dtype("<u2" if frame.format.components[0].bits > 8 else "u1")
+    rows = [np.frombuffer(p, np.uint8).reshape(-1, p.line_size)[: p.height] for p in frame.planes]
+    sizes = [p.width * dtype.itemsize for p in frame.planes]
+    return [row[:, :size].view(dtype) for row, size in zip(rows, sizes, strict=True)]
 
 
 def decode_jpeg(data: Array) -> Any:
@@ -225,13 +295,19 @@ def reformat(
 def encode_still(
     picture: Array, codec: str, pix_fmt: str, options: dict[str, str] | None = None, **values: int
 ) -> bytes:
-    """One picture, (h, w, 3) or (h, w) ``u1`` in full range, as the bytes of a file (``png``, ``mjpeg``)."""
+    """One picture, (h, w, 3) or (h, w), as the bytes of a file (``png``, ``mjpeg``).
+
+    Args:
+        picture: ``u1`` or ``u2``, in full range.
+        codec: FFmpeg's name of the encoder.
+        pix_fmt: what it gets.
+        options, values: of the encoder.
+    """
     from fractions import Fraction
 
     pyav = av()
-    plain = "rgb24" if picture.ndim == 3 else "gray"
-    frame = pyav.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=plain)
-    if pix_fmt != plain:
+    frame = frame_of(picture)
+    if pix_fmt != frame.format.name:
         frame = reformat(frame, pix_fmt)
     encoder = pyav.CodecContext.create(codec, "w")
     encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, pix_fmt
@@ -240,3 +316,12 @@ def encode_still(
     for name, value in values.items():
         setattr(encoder, name, value)
     return b"".join(bytes(p) for p in (*encoder.encode(frame), *encoder.encode(None)))
+
+
+def frame_of(picture: Array) -> Any:
+    """A picture of one's own as ``av.VideoFrame``: ``rgb24``, ``gray``, ``rgb48be`` or ``gray16be``."""
+    deep = picture.dtype.itemsize > 1
+    name = ("rgb48be" if deep else "rgb24") if picture.ndim == 3 else ("gray16be" if deep else "gray")
+    frame = av().VideoFrame(picture.shape[1], picture.shape[0], name)
+    _fill(frame.planes[0], picture.astype(">u2" if deep else "u1", copy=False))
+    return frame

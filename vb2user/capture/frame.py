@@ -44,7 +44,8 @@ class Frame:
         flags: ``V4L2_BUF_FLAG_*``.
         index: which of the stream's buffers it lies in.
         gap: how many frames are missing before this one: the driver counted them and never delivered them.
-        short: it has fewer bytes than its picture needs, though the driver did not flag it.
+        short: it has fewer bytes than its picture needs, or is compressed and by its own syntax not whole,
+            though the driver did not flag it.
         on_hold: see :meth:`hold`.
     """
 
@@ -58,6 +59,7 @@ class Frame:
         "_memory",
         "_offsets",
         "_raw_field",
+        "_time_ns",
         "flags",
         "format",
         "gap",
@@ -85,10 +87,11 @@ class Frame:
         lease: Lease,
         gap: int = 0,
         short: bool = False,
+        time_ns: int | None = None,
     ) -> None:
         self.format = format
         self.index = index
-        self.sequence, self.timestamp_ns = sequence, timestamp_ns
+        self.sequence, self.timestamp_ns, self._time_ns = sequence, timestamp_ns, time_ns
         self._raw_field, self.plane_bytesused = field, bytesused
         self.flags = BufFlag(flags)
         self._layout = layout
@@ -104,6 +107,14 @@ class Frame:
         self._components: tuple[Array, ...] | None = None
 
     # -- what the driver said -----------------------------------------------------------------------
+
+    @property
+    def time_ns(self) -> int:
+        """When it was taken: :attr:`timestamp_ns`, or when it came, where that cannot be true.
+
+        On CLOCK_MONOTONIC, unless :attr:`clock` is ``copy``; never before the frame before it.
+        """
+        return self.timestamp_ns if self._time_ns is None else self._time_ns
 
     @property
     def timestamp(self) -> float:
@@ -194,8 +205,8 @@ class Frame:
 
     # -- pictures -----------------------------------------------------------------------------------
 
-    def to_rgb(self, width: int | None = None) -> Array:
-        """The picture as R'G'B', an array of your own: (height, width, 3) uint8, full range.
+    def to_rgb(self, width: int | None = None, dtype: npt.DTypeLike = "u1") -> Array:
+        """The picture as R'G'B', an array of your own: (height, width, 3) of ``dtype``, full range.
 
         Matrix and range are those that the format names or implies (``colorspace``, ``ycbcr_enc``,
         ``quantization``); primaries and transfer function stay the picture's own. Fields that lie one
@@ -203,6 +214,7 @@ class Frame:
 
         Args:
             width: scale to this width, never up, the shape kept.
+            dtype: ``u1``, or ``u2`` for 0 to 65535, which keeps what a format has beyond 8 bits.
 
         Raises:
             UsageError: a format without colours to show. MissingPrerequisite: no PyAV.
@@ -210,23 +222,24 @@ class Frame:
         """
         from vb2user.capture.picture import to_rgb
 
-        return to_rgb(self, width)
+        return to_rgb(self, width, dtype)
 
-    def to_gray(self) -> Array:
-        """The picture's luma, an array of your own: (height, width) uint8, full range.
+    def to_gray(self, dtype: npt.DTypeLike = "u1") -> Array:
+        """The picture's luma, an array of your own: (height, width) of ``dtype``, full range.
 
-        Y' where the format has one, else R', G' and B' weighed. Errors as for :meth:`to_rgb`; PyAV is
-        needed for JPEG and Bayer mosaics only.
+        Y' where the format has one, else R', G' and B' weighed. ``dtype`` and errors as for :meth:`to_rgb`;
+        PyAV is needed for JPEG and Bayer mosaics only.
         """
         from vb2user.capture.picture import to_gray
 
-        return to_gray(self)
+        return to_gray(self, dtype)
 
     def save(self, path: str | os.PathLike[str], *, quality: int = 90) -> Path:
         """Write the picture to a file, whole or not at all; what kind of file its name says.
 
         Args:
-            path: ``.png`` (:meth:`to_rgb`, or :meth:`to_gray` where there is luma alone), ``.jpg`` (of
+            path: ``.png`` (:meth:`to_rgb`, or :meth:`to_gray` where there is luma alone; 16 bits a sample
+                where the format has more than 8), ``.jpg`` (of
                 MJPG the camera's own bytes), ``.npy`` (:attr:`array`), ``.raw`` (the bytes of every plane).
             quality: of a JPEG that is made here, 1 to 100.
 

@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from vb2user import files
 from vb2user.capture import colour
+from vb2user.capture.bitstream import has_huffman_tables
+from vb2user.capture.channels import bits_of
 from vb2user.capture.ffmpeg import JPEGS, av, encode_still
 from vb2user.capture.pixfmt import FORMATS
 from vb2user.errors import CorruptFrame, KernelError, UsageError, Vb2Error
@@ -42,14 +45,15 @@ def fields_of(frame: Frame) -> dict[str, int]:
     }
 
 
-def to_rgb(frame: Frame, width: int | None = None) -> Array:
+def to_rgb(frame: Frame, width: int | None = None, dtype: npt.DTypeLike = np.uint8) -> Array:
     """See :meth:`vb2user.capture.frame.Frame.to_rgb`."""
-    return colour.to_rgb(frame.components, frame.format.pixelformat, width=width, **fields_of(frame))
+    code = frame.format.pixelformat
+    return colour.to_rgb(frame.components, code, width=width, dtype=dtype, **fields_of(frame))
 
 
-def to_gray(frame: Frame) -> Array:
+def to_gray(frame: Frame, dtype: npt.DTypeLike = np.uint8) -> Array:
     """See :meth:`vb2user.capture.frame.Frame.to_gray`."""
-    return colour.to_gray(frame.components, frame.format.pixelformat, **fields_of(frame))
+    return colour.to_gray(frame.components, frame.format.pixelformat, dtype=dtype, **fields_of(frame))
 
 
 # -- files ------------------------------------------------------------------------------------------
@@ -69,6 +73,8 @@ def remedy_for(path: Path) -> str:
     """What helps where a file cannot be written."""
     if not path.parent.exists():
         return f"make the folder first: mkdir -p {path.parent}"
+    if not os.access(path.parent, os.W_OK):
+        return f"the file is made in {path.parent} first: make that writable, or choose another folder"
     return "make room, or choose another file"
 
 
@@ -83,28 +89,26 @@ def check_name(path: str | os.PathLike[str]) -> None:
 
 
 def write_whole(path: Path, pieces: Iterable[Piece]) -> Path:
-    """Write a file beside and rename it: it is there as a whole, or as it was. KernelError: it can't be."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """Write a file: it is there as a whole, or as it was. KernelError: it cannot be written."""
     try:
-        with beside.open("wb") as file:
-            file.writelines(pieces)
-        return beside.replace(path)
+        files.write_whole(path, pieces)
     except OSError as e:
         raise KernelError(e.errno or 0, "write", str(path), remedy=remedy_for(path)) from None
-    finally:
-        beside.unlink(missing_ok=True)
+    return path
 
 
 def write_png(picture: Array, path: str | Path) -> Path:
-    """Write (height, width, 3) or (height, width) ``u1`` as a PNG; folders are made; returns its path."""
+    """Write (height, width, 3) or (height, width), ``u1`` or ``u2``, as a PNG; folders are made."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     return write_whole(target, (png(picture),))
 
 
 def png(picture: Array) -> bytes:
-    """(height, width, 3) or (height, width) ``u1`` as the bytes of a PNG file."""
-    return encode_still(picture, "png", "rgb24" if picture.ndim == 3 else "gray")
+    """(height, width, 3) or (height, width), ``u1`` or ``u2``, as the bytes of a PNG file."""
+    eight = picture.dtype.itemsize == 1
+    pix_fmt = ("rgb24" if eight else "rgb48be") if picture.ndim == 3 else ("gray" if eight else "gray16be")
+    return encode_still(picture, "png", pix_fmt)
 
 
 def jpeg(picture: Array, quality: int = 90) -> bytes:
@@ -116,7 +120,8 @@ def jpeg(picture: Array, quality: int = 90) -> bytes:
 def _png(frame: Frame, quality: int) -> Iterable[Piece]:
     known = FORMATS.get(frame.format.pixelformat)
     only_luma = known is not None and [part.name for part in known.parts] == ["Y"]
-    yield png(to_gray(frame) if only_luma else to_rgb(frame))
+    dtype = np.uint16 if bits_of(frame.format.pixelformat, frame.components) > 8 else np.uint8
+    yield png(to_gray(frame, dtype) if only_luma else to_rgb(frame, dtype=dtype))
 
 
 def _jpeg(frame: Frame, quality: int) -> Iterable[Piece]:
@@ -126,7 +131,7 @@ def _jpeg(frame: Frame, quality: int) -> Iterable[Piece]:
 
 def with_tables(data: bytes) -> bytes:
     """A JPEG image as a file: cameras may leave out the Huffman tables, which a viewer wants."""
-    if b"\xff\xc4" in data[: max(0, data.find(b"\xff\xda"))]:
+    if has_huffman_tables(memoryview(data)):
         return data
     pyav = av()
     try:

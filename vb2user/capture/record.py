@@ -1,19 +1,19 @@
 """Layer 5: frames into a video file, each at its own time, and a file that can be played on every way out.
 
-The file's times are the frames' timestamps, counted from the first: a frame that was lost leaves a gap, and
-nothing is put there. MJPG, H.264 and HEVC go into the file as they came; all else is encoded by PyAV, the
-extra ``media``. Knows frames and files; devices it doesn't, but for the stream that :func:`record` runs.
+The file's times are those at which frames were taken (``Frame.time_ns``), counted from the first: a frame
+that was lost leaves a gap, and nothing is put there. MJPG, H.264 and HEVC go into the file as they came; all
+else is encoded by PyAV, the extra ``media``. Knows frames and files, no devices.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import io
 import os
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -21,48 +21,23 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from vb2user.capture import colour, container, ffmpeg, y4m
-from vb2user.capture.channels import Encoding
+from vb2user.capture import bitstream, container, ffmpeg, y4m
+from vb2user.capture.clock import rate_of
 from vb2user.capture.container import TICK
+from vb2user.capture.encoder_input import Pictures
 from vb2user.capture.layout import Layout
 from vb2user.capture.picture import remedy_for
-from vb2user.errors import ClosedError, KernelError, UsageError, Vb2Error
+from vb2user.capture.recording import Recording as Recording
+from vb2user.capture.recording import record as record
+from vb2user.errors import ClosedError, CorruptFrame, KernelError, StateError, UsageError, Vb2Error
+from vb2user.files import Replacement
 
 if TYPE_CHECKING:
-    from vb2user.capture.ffmpeg import Array
     from vb2user.capture.frame import Frame
     from vb2user.capture.stats import StreamStats
-    from vb2user.capture.stream import Stream
     from vb2user.uapi import calls
 
-_HD = 720  #: Lines from which on R'G'B' becomes Y'CbCr by Rec. 709, as players take it.
-
-
-@dataclass(frozen=True)
-class Recording:
-    """What a recording has become.
-
-    Attributes:
-        path: the file.
-        codec: what is in it, by FFmpeg's name: ``mjpeg``, ``libx264``, …; empty for ``.raw``.
-        passed_through: the frames' own bytes are in it, nothing was encoded.
-        frames: how many frames are in it.
-        duration: seconds, the last frame's own included.
-        size: bytes of the file.
-        skipped: frames that are not in it: before the first from which H.264 or HEVC can be decoded.
-        retimed: frames whose timestamp was not after the one before, and which stand just after that.
-        stats: what the stream saw: what was lost, flagged, discarded.
-    """
-
-    path: Path
-    codec: str
-    passed_through: bool
-    frames: int
-    duration: float
-    size: int
-    skipped: int
-    retimed: int
-    stats: StreamStats
+_LEFT_OUT = "it is not in the file: go on with the next frame"
 
 
 class Recorder:
@@ -77,20 +52,23 @@ class Recorder:
     in :meth:`Frame.to_rgb`; a single field (``V4L2_FIELD_ALTERNATE``) is a frame of half the height.
 
     Args:
-        path: the file; it is overwritten.
+        path: the file. One that is there stays until the first frame is in the new one, and a recording
+            without frames changes nothing. A FIFO or a device node is written to.
         format: of every frame, ``stream.format``.
         fps: frames per second, a hint for players and encoder; None: as the first two frames lie apart.
-        codec: FFmpeg's name of an encoder, e.g. ``ffv1`` (loses nothing); None: frames that are compressed
-            stay as they are, and others get what suits the kind of file.
+            Where each frame is a single field, twice as many come.
+        codec: FFmpeg's name of an encoder, e.g. ``ffv1``, which keeps every sample. One that takes fewer bits
+            than the samples have is refused. None: frames that are compressed stay as they are, and others
+            get what suits the kind of file, in 8 bits.
         options: of the encoder, as ffmpeg(1) takes them, e.g. ``{"crf": "18"}``.
-        pix_fmt: FFmpeg's name of the pixel format to encode; None: chosen.
+        pix_fmt: FFmpeg's name of the pixel format to encode, also one of fewer bits; None: chosen.
 
     Attributes:
-        frames, skipped, retimed, duration: see :class:`Recording`.
+        frames, skipped, retimed, corrupt, duration: see :class:`Recording`.
 
     Raises:
         UsageError: a kind of file, codec or combination that there is not. MissingPrerequisite: no PyAV.
-        KernelError: the file cannot be written; errno is told.
+        KernelError: the file cannot be written; errno is told, EBUSY if another recording writes to it.
     """
 
     def __init__(
@@ -107,30 +85,34 @@ class Recorder:
         self.format = format
         self.kind = container.kind_of(self.path)
         self.passed_through = codec is None and str(format.pixelformat) in self.kind.passes
-        self.frames = self.skipped = self.retimed = 0
+        self.frames = self.skipped = self.retimed = self.corrupt = 0
         self.codec = codec or self.kind.codec
-        self._fps = Fraction(fps).limit_denominator(100_000) if fps else None
+        self._fps = rate_of(fps, format.field)
         self._options = container.DEFAULTS.get(self.codec, {}) | (options or {})
-        self._pix_fmt = pix_fmt
-        self._lock = threading.Lock()
+        # A signal handler may close while its own thread writes: the same thread gets in again.
+        self._lock = threading.RLock()
+        self._busy = self._close_asked = False
         self._planes = self.kind.name == y4m.NAME
         self._pending: tuple[Any, int] | None = None
+        #: Of the first picture, where they are encoded; None: none came.
+        self._size: tuple[int, int] | None = None
         self._first_ns = 0
         self._last_tick = -1
         self._file: IO[bytes] | None = None
+        self._beside = self.path  #: Where FFmpeg thinks that it writes.
         self._out: Any = None
         self._stream: Any = None
         self._closed = False
         self._entry = container.Entry(container.CODECS.get(str(format.pixelformat), ""))
         self._check(codec)
+        self._pictures = Pictures(format, self.codec, pix_fmt, asked=codec is not None)
         with self._telling("open"):
-            file = self.path.open("wb")
+            self._target = Replacement(self.path, growing=True)
+        self._beside = self._target.path
         if self.kind.name:
-            # FFmpeg opens it by itself: no Python runs while it writes, so that no signal gets between.
-            file.close()
             self._prepare()
         else:
-            self._file = file
+            self._file = self._target.file
 
     def _prepare(self) -> None:
         """Open the encoder while no frame waits for it: its code may have to come from a cold disk."""
@@ -143,11 +125,9 @@ class Recorder:
         blank = layout.arrays([np.zeros(size, np.uint8) for size in sizes], sizes)
         try:
             with self._telling("open"):
-                self._begin(self._picture(blank, f.field))
+                self._begin(self._pictures.make(blank, f.field))
         except BaseException:  # a Ctrl-C just after the encoder was opened, too
             self._finish(quietly=True)
-            with contextlib.suppress(OSError):
-                self.path.unlink()
             raise
 
     def _check(self, codec: str | None) -> None:
@@ -187,33 +167,62 @@ class Recorder:
             return float(self.frames / (self._fps or 25))
         return float(max(self._last_tick, 0) * TICK + 1 / (self._fps or 25))
 
+    @property
+    def lost_bits(self) -> int:
+        """See :class:`Recording`; known from the beginning where ``fps`` is."""
+        return self._pictures.lost_bits
+
     def write(self, frame: Frame) -> None:
         """Encode and write one frame; it can be released afterwards.
 
         Raises:
             KernelError: it cannot be written, e.g. ENOSPC. The recorder is closed then, and the file can be
                 played up to there.
-            UsageError: a frame of another format. CorruptFrame: short, or no JPEG image.
-            ClosedError: the recorder is closed.
+            UsageError: a frame of another format.
+            CorruptFrame: it cannot be decoded: short, or no JPEG image. It is not in the file, and counted in
+                ``corrupt``; the next frame can be written.
+            ClosedError: the recorder is closed. StateError: a signal handler's call, while the same thread
+                writes a frame.
         """
         with self._lock:
-            if self._closed:
-                raise ClosedError(f"{self.path}: this recording is finished")
-            if (frame.width, frame.height, frame.format.pixelformat) != (
-                self.format.width,
-                self.format.height,
-                self.format.pixelformat,
-            ):
-                raise UsageError(
-                    f"{self.path}: a frame of {frame.format} into a recording of {self.format}",
-                    remedy="make a Recorder for each format",
+            if self._busy:
+                raise StateError(
+                    f"{self.path}: a frame is being written, and this call interrupts it",
+                    remedy="do not write in a signal handler; close() is allowed there",
                 )
+            written = False
             try:
-                with self._telling("write"):
-                    self._write(frame)
-            except KernelError:
-                self._finish(quietly=True)
-                raise
+                self._busy = True
+                self._write_checked(frame)
+                written = True
+            finally:
+                self._busy = False
+                if self._close_asked:
+                    self._finish(quietly=not written)
+
+    def _write_checked(self, frame: Frame) -> None:
+        if self._closed:
+            raise ClosedError(f"{self.path}: this recording is finished")
+        if (frame.width, frame.height, frame.format.pixelformat) != (
+            self.format.width,
+            self.format.height,
+            self.format.pixelformat,
+        ):
+            raise UsageError(
+                f"{self.path}: a frame of {frame.format} into a recording of {self.format}",
+                remedy="make a Recorder for each format",
+            )
+        try:
+            with self._telling("write"):
+                self._write(frame)
+                if self.frames:  # the first one: from here on it is there, to be watched and kept
+                    self._target.commit()
+        except CorruptFrame:
+            self.corrupt += 1
+            raise
+        except KernelError:
+            self._finish(quietly=True)
+            raise
 
     async def awrite(self, frame: Frame) -> None:
         """:meth:`write` in a thread, so that other tasks go on meanwhile."""
@@ -227,7 +236,7 @@ class Recorder:
         if item is None:
             self.skipped += 1
             return
-        stamp = frame.timestamp_ns
+        stamp = frame.time_ns
         if self._fps is None:
             if self._pending is None:
                 self._pending = (item, stamp)  # until the next one says how far apart they are
@@ -244,7 +253,7 @@ class Recorder:
                 file.write(plane.data)
             return True
         components = ffmpeg.woven(frame.components, frame.field)
-        planes = y4m.planes_of(frame.format.pixelformat, components, self._pix_fmt or "")
+        planes = y4m.planes_of(frame.format.pixelformat, components, self._pictures.pix_fmt or "")
         if planes is not None:
             y4m.write(file, planes)
         return planes is not None
@@ -257,41 +266,39 @@ class Recorder:
     def _item(self, frame: Frame) -> Any:
         """What goes into the file: bytes, or a picture of FFmpeg's; nothing of it is the driver's."""
         if self.passed_through:
-            data = frame.array.tobytes()
-            return data if self._out is not None or self._pending is not None else self._entry.look(data)
-        return self._picture(frame.components, frame.field)
+            return self._as_it_is(frame)
+        item = self._pictures.make(frame.components, frame.field)
+        size = (item[0].width, item[0].height)
+        if size != (self._size or size):
+            raise CorruptFrame(
+                f"{self.path}: frame {frame.sequence} is a picture of {size[0]}x{size[1]} among those of "
+                "{}x{}".format(*(self._size or size)),
+                remedy=_LEFT_OUT,
+            )
+        self._size = size
+        return item
 
-    def _picture(self, components: tuple[Array, ...], field: int) -> tuple[Any, str, container.Tags]:
-        """A frame in the pixel format of the encoder, its colours as they are, and what they are."""
-        f = self.format
-        code = str(f.pixelformat)
-        fields = {k: int(getattr(f, k)) for k in ("colorspace", "ycbcr_enc", "quantization")}
-        arrays = ffmpeg.woven(components, field)
-        hsv = code in ("HSV3", "HSV4")
-        source = None if hsv else ffmpeg.wrap(arrays, f.pixelformat, **fields)
-        before = colour.encoding_of(source.family if source else "rgb", **fields, jpeg=code in ffmpeg.JPEGS)
-        if source is None or (source.family == "rgb" and not before.full):
-            # What FFmpeg doesn't know, it gets as R'G'B' in full range.
-            rgb = colour.to_rgb(arrays, f.pixelformat, **fields)
-            source = ffmpeg.Source(ffmpeg.av().VideoFrame.from_ndarray(rgb, format="rgb24"), "rgb")
-            before = Encoding(before.ycbcr_enc, full=True)
-        wish = self._pix_fmt = self._pix_fmt or self._chosen(source)
-        target = before
-        if not _is_rgb(wish):
-            matrix, full = before.ycbcr_enc, before.full
-            if source.family == "rgb":  # as players take it where they are told nothing
-                matrix, full = (2 if f.height >= _HD else 1), False
-            target = Encoding(matrix, full or wish.startswith("yuvj") or self.codec == "mjpeg")
-        picture = source.frame
-        if picture.format.name != wish or before.full != target.full:
-            matrix = colour.MATRICES.get(target.ycbcr_enc, 9)
-            picture = ffmpeg.reformat(picture, wish, matrix=matrix, full=(before.full, target.full))
-        return picture, wish, container.Tags.of(target, fields["colorspace"], int(f.xfer_func))
+    def _as_it_is(self, frame: Frame) -> bytes | None:
+        data = frame.array.tobytes()
+        begun = self._out is not None or self._pending is not None
+        item = data if begun else self._entry.look(data)
+        flaw = bitstream.beginning_flaw(self.format.pixelformat, memoryview(data))
+        if flaw is None and item is not None and not begun:
+            flaw = self._probed(item)
+        if flaw is not None:
+            raise CorruptFrame(
+                f"{self.path}: frame {frame.sequence} cannot be decoded: {flaw}", remedy=_LEFT_OUT
+            )
+        return item
 
-    def _chosen(self, source: ffmpeg.Source) -> str:
-        offered = [f.name for f in ffmpeg.av().Codec(self.codec, "w").video_formats or ()]
-        size = (source.frame.width, source.frame.height)
-        return container.pixel_format(self.codec, offered, source.frame.format.name, source.family, size)
+    def _probed(self, item: bytes) -> str | None:
+        """Why a file cannot begin with this frame: FFmpeg finds no picture in it."""
+        pyav = ffmpeg.av()
+        try:
+            with pyav.open(io.BytesIO(item), format=self.codec) as probe:
+                return None if probe.streams.video[0].width else "FFmpeg finds no picture in it"
+        except (pyav.FFmpegError, IndexError) as error:
+            return f"FFmpeg says: {error}"
 
     # -- the file -----------------------------------------------------------------------------------
 
@@ -299,7 +306,7 @@ class Recorder:
         if self._out is None and self._file is None:
             self._begin(item)
         if self._file is not None:
-            y4m.write(self._file, y4m.planes_of_picture(item[0]))
+            y4m.write(self._file, ffmpeg.planes_of(item[0]))
             self.frames += 1
             return
         if self._last_tick < 0:
@@ -336,13 +343,18 @@ class Recorder:
         self._tick = TICK if self.kind.timed else 1 / rate
         self._interval = max(1, round(1 / rate / self._tick))
         if self._planes:
-            first = y4m.header(item[0], lambda out: self._encoder(out, item, rate))
-            file = self.path.open("wb")
-            file.write(first)
-            self._file = file  # last: what goes into a file without its first line cannot be played
+            first = y4m.header(
+                item[0], lambda out: self._pictures.encoder(out, item, rate, self._tick, self._options)
+            )
+            self._target.file.write(first)
+            # Last: what goes into a file without its first line cannot be played.
+            self._file = self._target.file
             return
-        # With a protocol in front no name is taken for one ("a:b.mkv").
-        out = pyav.open(f"file:{self.path}", "w", format=self.kind.name, options=self.kind.options)
+        # FFmpeg opens it by itself: no Python runs while it writes, so that no signal gets between. With a
+        # protocol in front no name is taken for one ("a:b.mkv"). A FIFO is open already, and is opened once.
+        target = self._target
+        name = f"pipe:{target.file.fileno()}" if target.direct else f"file:{target.path}"
+        out = pyav.open(name, "w", format=self.kind.name, options=self.kind.options)
         try:
             if self.passed_through:
                 with pyav.open(io.BytesIO(item), format=self.codec) as probe:
@@ -351,57 +363,52 @@ class Recorder:
                     self._stream.time_base = self._tick
                     out.start_encoding()
             else:
-                self._stream = self._encoder(out, item, rate)
+                self._stream = self._pictures.encoder(out, item, rate, self._tick, self._options)
         except BaseException:
             with contextlib.suppress(Exception):
                 out.close()
             raise
         self._out = out
 
-    def _encoder(self, out: Any, item: Any, rate: Fraction) -> Any:
-        picture, pix_fmt, tags = item
-        stream = out.add_stream(self.codec, rate=rate, options=dict(self._options))
-        stream.width, stream.height, stream.pix_fmt = picture.width, picture.height, pix_fmt
-        stream.time_base = stream.codec_context.time_base = self._tick
-        for name in ("qmin", "qmax"):
-            if name in self._options:
-                setattr(stream.codec_context, name, int(self._options[name]))
-        coder = stream.codec_context
-        if not _is_rgb(pix_fmt):
-            coder.colorspace = tags.colorspace
-            coder.color_range = 2 if tags.full else 1
-        coder.color_primaries, coder.color_trc = tags.color_primaries, tags.color_trc
-        out.start_encoding()
-        return stream
-
     def close(self) -> None:
-        """Finish the file. Idempotent. One into which no frame came is taken away.
+        """Finish the file. Idempotent. Without a frame there is none, and what was there stays.
+
+        Any thread; it waits for a frame that another thread writes. In a signal handler that interrupts
+        :meth:`write` it returns at once, and that call finishes the file before it returns.
 
         Raises:
             KernelError: its end could not be written; it can be played up to there.
         """
+        # Before the lock is taken: what is interrupted looks at it last.
+        self._close_asked = True
         with self._lock:
-            self._finish()
+            if not self._busy:
+                self._finish()
 
     def _finish(self, *, quietly: bool = False) -> None:
         if self._closed:
             return
         try:
+            self._closed = True  # first: a signal handler that closes leaves the rest to this call
             with contextlib.suppress(Exception) if quietly else self._telling("write"):
                 try:
-                    self._flush_pending()
-                    if self._out is not None and not self.passed_through:
-                        self._mux(self._stream.encode(None))
+                    self._write_end()
                 finally:
-                    # An interrupt anywhere above still comes to here.
-                    for opened in (self._out, self._file):
-                        if opened is not None:
-                            opened.close()
+                    self._target.close()  # this writes, too
         finally:
-            self._closed = True
-            if not self.frames and not quietly:
-                with contextlib.suppress(OSError):
-                    self.path.unlink()
+            self._target.close()  # where an interrupt came before
+
+    def _write_end(self) -> None:
+        try:
+            self._flush_pending()
+            if self._out is not None and not self.passed_through:
+                self._mux(self._stream.encode(None))
+        finally:
+            # An interrupt anywhere above still comes to here.
+            if self._out is not None:
+                self._out.close()
+            if self.frames:
+                self._target.commit()
 
     @contextlib.contextmanager
     def _telling(self, what: str) -> Iterator[None]:
@@ -416,6 +423,7 @@ class Recorder:
             number, text = 0, str(e)
         else:
             return
+        text = text.replace(str(self._beside), str(self.path))
         if number <= 0 or number == 22:
             raise UsageError(
                 f"{self.path}: {self.codec} into {self.path.suffix} does not go: {text}",
@@ -423,6 +431,8 @@ class Recorder:
             )
         # Some may not have left FFmpeg's hands: it writes in pieces of a second.
         done = f"it can be played up to about frame {self.frames}" if self.frames else None
+        if number == errno.EBUSY:
+            done = text  # two recordings with one name
         raise KernelError(number, what, str(self.path), meaning=done, remedy=remedy_for(self.path))
 
     def result(self, stats: StreamStats) -> Recording:
@@ -442,6 +452,8 @@ class Recorder:
             self.skipped,
             self.retimed,
             stats,
+            self.corrupt,
+            self.lost_bits,
         )
 
     def __enter__(self) -> Recorder:
@@ -459,37 +471,3 @@ class Recorder:
     def __repr__(self) -> str:
         state = "finished" if self._closed else "open"
         return f"<Recorder {self.path} {self.format}, {self.frames} frames, {state}>"
-
-
-def _is_rgb(pix_fmt: str) -> bool:
-    return any(name in pix_fmt for name in ("rgb", "bgr", "gbr"))
-
-
-def record(
-    stream: Stream,
-    out: Recorder,
-    *,
-    seconds: float | None = None,
-    on_frame: Callable[[Frame], object] | None = None,
-) -> Recording:
-    """Run a stream into a recorder; both are closed on every way out.
-
-    Args:
-        stream: not started; its ``count`` ends the recording as well.
-        out: the file.
-        seconds: end before the first frame that is so long after the first one, by their timestamps.
-        on_frame: called with each frame that was written.
-    """
-    if seconds is not None and not seconds > 0:
-        out.close()
-        raise UsageError(f"{out.path}: a recording of {seconds} seconds", remedy="give more than 0")
-    first: int | None = None
-    with out, stream:
-        for frame in stream:
-            first = frame.timestamp_ns if first is None else first
-            if seconds is not None and frame.timestamp_ns - first >= seconds * 10**9:
-                break
-            out.write(frame)
-            if on_frame is not None:
-                on_frame(frame)
-    return out.result(stream.stats)

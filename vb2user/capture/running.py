@@ -14,6 +14,7 @@ import weakref
 from collections import deque
 from typing import TYPE_CHECKING
 
+from vb2user.capture.clock import ARRIVAL
 from vb2user.capture.engine import Delivery, Engine
 from vb2user.capture.frame import Frame
 from vb2user.capture.judge import Judge, Verdict, is_clocked
@@ -27,6 +28,7 @@ from vb2user.errors import (
     StreamTimeout,
     Vb2Error,
 )
+from vb2user.queue import refusals
 from vb2user.uapi import calls
 
 if TYPE_CHECKING:
@@ -108,6 +110,8 @@ class Running:
             self.leases.interrupted = True
         elif not self.open and not self.lost and not isinstance(error, StreamStopped):
             raise StreamStopped(f"{self._name}: the stream was closed") from None
+        elif isinstance(error, StreamTimeout) and self.judge.describe_left_out() is not None:
+            raise self._timed_out() from None  # by no name of ours: error and frame would hold each other
 
     def begin_turn(self) -> None:
         """What the program has done with goes back, and the driver is fed.
@@ -184,11 +188,11 @@ class Running:
         if self._latest:
             d, verdict = self._newest(d, verdict)
         if verdict is None:
-            verdict = self.judge.look(d)
+            verdict = self._judged(d)
         error = verdict.error
         if error is not None:
             if verdict.keep:
-                self._ready.append((d, Verdict(verdict.gap, verdict.short)))
+                self._ready.append((d, Verdict(verdict.gap, verdict.short, time_ns=verdict.time_ns)))
             else:
                 with contextlib.suppress(Vb2Error):  # the next turn tries again, and this was counted
                     self.leases.discard(d.slot)
@@ -200,6 +204,21 @@ class Running:
             self.leases.discard(d.slot)
             return None
         return self._frame_of(d, verdict)
+
+    def _judged(self, d: Delivery) -> Verdict:
+        if not self.judge.reads_frames:
+            return self.judge.look(d)
+        try:
+            self.engine.begin(d.slot)
+            planes = self.engine.memory(d.slot)
+        except BaseException:
+            self._discard(d, None)
+            raise
+        try:
+            return self.judge.look(d, planes)
+        finally:
+            with contextlib.suppress(KernelError):  # nothing was written
+                self.engine.end(d.slot)
 
     def _newest(self, d: Delivery, verdict: Verdict | None) -> tuple[Delivery, Verdict | None]:
         # No more than there are: a fast driver fills them as fast as they are given back.
@@ -237,7 +256,7 @@ class Running:
                 break
             self._discard(d, None)
             waiting += 1
-        self.judge.not_before_ns = time.monotonic_ns()
+        self.judge.discard_older()
         return waiting
 
     def _discard(self, d: Delivery, verdict: Verdict | None) -> None:
@@ -251,10 +270,17 @@ class Running:
         """A frame was left out: is there time for another? StreamTimeout."""
         # A device may flag every frame: what is skipped must not begin the time-out anew each time.
         if deadline is not None and time.monotonic() >= deadline:
-            raise StreamTimeout(
-                f"{self._name}: no good frame within the time-out: the last one was left out by a policy",
-                remedy="check signal, cable and bandwidth; on_error='yield' hands such frames out",
-            )
+            raise self._timed_out()
+
+    def _timed_out(self) -> StreamTimeout:
+        """The time-out of a stream, with what came and was left out meanwhile."""
+        left_out = self.judge.describe_left_out()
+        if left_out is None:
+            return refusals.timed_out(self._name)
+        sentence, remedy = left_out
+        return StreamTimeout(
+            f"{self._name}: no frame was handed out within the time-out: {sentence}", remedy=remedy
+        )
 
     # -- frames -------------------------------------------------------------------------------------
 
@@ -274,6 +300,7 @@ class Running:
             lease=lease,
             gap=verdict.gap,
             short=verdict.short,
+            time_ns=verdict.time_ns,
         )
         lease.watch(frame)
         self._frame = weakref.ref(frame)
@@ -283,14 +310,13 @@ class Running:
     def _count(self, d: Delivery, frame: Frame) -> None:
         stats = self.stats
         if not stats.frames:
-            stats.first_ns = d.timestamp_ns
-            stats.clock = frame.clock
-        stats.last_ns = d.timestamp_ns
+            stats.first_ns = frame.time_ns
+        stats.last_ns = frame.time_ns
         stats.frames += 1
         stats.queued = queued = self.engine.queued
         if queued < stats.queued_min:
             stats.queued_min = queued
-        if is_clocked(d):
+        if is_clocked(d) and stats.clock != ARRIVAL:
             stats.latency_ns = latency = time.monotonic_ns() - d.timestamp_ns
             stats.latency_sum_ns += latency
             if latency > stats.latency_max_ns or stats.frames == 1:

@@ -24,17 +24,22 @@ class StreamStats:
         drops: frames the driver counted and never delivered (gaps in ``sequence``); with read(2)
             they cannot be seen, and this stays 0.
         gaps: how many gaps there were.
-        repeats: frames with the number of the one before: second fields (``V4L2_FIELD_ALTERNATE``), and those
-            of drivers that count late, as vivid does at its start, and above some hundred frames per second.
+        repeats: frames with the number of the one before: of drivers that count late, as vivid does at its
+            start, and above some hundred frames per second. The fields of ``V4L2_FIELD_ALTERNATE`` have the
+            number of their frame and are no repeats: there each field is a frame in all these figures.
         late: frames that came after one with a higher number, as uvcvideo's do now and then; such a frame is
             taken back from ``drops``.
         errors: frames flagged ``V4L2_BUF_FLAG_ERROR``.
-        short: frames with fewer bytes than their picture needs, not flagged.
+        short: frames with fewer bytes than their picture needs, or compressed and not whole by their own
+            syntax (no JPEG image, one that does not end, no start code), and not flagged. Of frames passed
+            over by ``latest`` and ``flush()`` only the number of bytes is looked at.
         discarded: frames that came and were not handed out: by a policy, by ``latest``, by ``flush()``.
         timeouts: how often none came in time.
         reconnects: how often the device was gone and came back.
-        first_ns, last_ns: timestamps of the first and the last frame handed out.
+        first_ns, last_ns: when the first and the last frame handed out were taken (``Frame.time_ns``).
         clock: what they count: ``monotonic`` (CLOCK_MONOTONIC), ``copy``, ``unknown``; at first empty.
+            ``arrival``: the latest frame's timestamp cannot be of the clock that the driver names.
+        bad_timestamps: of how many frames that is so: they are taken to be as old as their arrival.
         buffers: how many buffers there are by now.
         queued: how many were with the driver when the last frame was handed out; queued_min: the least ever.
             At 0 the driver has nowhere to put the next frame.
@@ -55,6 +60,7 @@ class StreamStats:
     first_ns: int = 0
     last_ns: int = 0
     clock: str = ""
+    bad_timestamps: int = 0
     buffers: int = 0
     queued: int = 0
     queued_min: int = 0

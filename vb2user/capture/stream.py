@@ -32,6 +32,7 @@ from vb2user.errors import (
     Vb2Error,
 )
 from vb2user.uapi import calls, fork
+from vb2user.uapi.enums import Field
 
 if TYPE_CHECKING:
     from vb2user.capture.reconnect import Reconnect
@@ -52,7 +53,8 @@ class Stream(Flow[Frame]):
         latest: each turn hands out the newest frame there is; older ones that wait are discarded.
         on_error: what to do with a frame flagged ERROR: skip it, yield it (``frame.ok`` is False), or
             raise CorruptFrame.
-        on_short: the same for a frame with fewer bytes than its picture needs, though not flagged.
+        on_short: the same for a frame with fewer bytes than its picture needs, or compressed and by its own
+            syntax not whole, though not flagged.
         on_gap: what to do with a frame before which others are missing: skip it, yield it (``frame.gap``
             says how many), or raise FramesLost, and hand it out at the next turn.
             Whatever is done is counted in ``stats``.
@@ -118,7 +120,8 @@ class Stream(Flow[Frame]):
         self._finalizer: weakref.finalize[..., Stream] | None = None
 
     def _new_judge(self) -> Judge:
-        return Judge(self.name, self._layout, **self._policies)
+        alternate = self.format.field == Field.ALTERNATE
+        return Judge(self.name, self._layout, alternate=alternate, **self._policies)
 
     # -- life ---------------------------------------------------------------------------------------
 

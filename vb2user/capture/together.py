@@ -1,6 +1,7 @@
 """Layer 5: several streams as one, their frames brought together by timestamp.
 
-Each stream runs by itself; its driver stamps frames on the clock that all share (CLOCK_MONOTONIC). A set is
+Each stream runs by itself; its driver stamps frames on the clock that all share (CLOCK_MONOTONIC). Where such
+timestamps cannot be true, the frames' arrival stands in (``Frame.time_ns``, ``Stream.stats.clock``). A set is
 one frame of each, no two further apart than the tolerance. A frame that has no counterpart, since another
 camera lost its own or began later, is left out and counted.
 """
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vb2user.capture.camera import Camera
+from vb2user.capture.clock import rate_of
 from vb2user.capture.flow import Flow
 from vb2user.capture.frame import Frame
 from vb2user.capture.stream import Stream
@@ -83,9 +85,9 @@ def capture_all(
             else:
                 camera = Camera(source)
                 opened.append(camera)
-            if rate := camera.fps:
-                rates.append(rate)
             streams.append(camera.stream(timeout=timeout, **options))
+            if rate := rate_of(camera.fps, streams[-1].format.field):
+                rates.append(rate)
     except BaseException:
         _close(opened)
         raise
@@ -215,9 +217,9 @@ class Together(Flow[tuple[Frame, ...]]):
                     f"{stream.name}: its timestamps are of the clock {frame.clock!r}, which no other shares",
                     remedy="leave this device out",
                 )
-        newest = max(frame.timestamp_ns for frame in frames)
-        self._apart_ns = newest - min(frame.timestamp_ns for frame in frames)
-        late = [n for n, f in enumerate(frames) if newest - f.timestamp_ns > self.tolerance * 1e9]
+        newest = max(frame.time_ns for frame in frames)
+        self._apart_ns = newest - min(frame.time_ns for frame in frames)
+        late = [n for n, f in enumerate(frames) if newest - f.time_ns > self.tolerance * 1e9]
         for number in late:
             self.stats.unmatched[number] += 1
             heads[number] = None

@@ -34,7 +34,8 @@ def header(picture: Any, encoder: Callable[[Any], Any]) -> bytes:
         encoder: makes the stream in a container that it is given.
     """
     memory = io.BytesIO()
-    with ffmpeg.av().open(memory, "w", format=NAME) as out:
+    # More than 8 bits is no official part of the format, though its readers know it.
+    with ffmpeg.av().open(memory, "w", format=NAME, options={"strict": "-1"}) as out:
         stream = encoder(out)
         picture.pts, picture.time_base = 0, stream.time_base
         out.mux([*stream.encode(picture), *stream.encode(None)])
@@ -65,15 +66,6 @@ def planes_of(fourcc: int, components: Sequence[Array], pix_fmt: str) -> list[Ar
     height, width = planes[0].shape
     wanted = (-(-height // rows), -(-width // columns))
     return planes if all(plane.shape == wanted for plane in planes[1:]) else None
-
-
-def planes_of_picture(picture: Any) -> list[Array]:
-    """The planes of a picture of FFmpeg's, as bytes."""
-    wide = 2 if picture.format.components[0].bits > 8 else 1
-    return [
-        np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width * wide]
-        for plane in picture.planes
-    ]
 
 
 def write(file: IO[bytes], planes: Sequence[Array]) -> None:

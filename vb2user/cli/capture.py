@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from vb2user.capture import clock
 from vb2user.capture.camera import Camera
 from vb2user.capture.camera import open as open_camera
 from vb2user.capture.frame import Frame
@@ -19,6 +20,7 @@ from vb2user.cli import complete
 from vb2user.cli.output import document, json_option, table, talk, will_write
 from vb2user.cli.streaming import Wish, progress, refuse_fewer_buffers, set_up, stream_options
 from vb2user.errors import UsageError, Vb2Error
+from vb2user.files import Replacement
 
 if TYPE_CHECKING:
     from vb2user.cli.watch import Watch
@@ -72,8 +74,8 @@ def capture(
         watch = Watch(plot, sheet, count, stdout_is_free=not as_json and output != "-")
     with open_camera(device) as cam:
         set_up(cam, wish)
-        with _output(output) as sink:
-            result = run(cam, wish, count, sink, watch)
+        with _output(output) as write:
+            result = run(cam, wish, count, write, watch)
     if as_json:
         document(result)
     else:
@@ -84,29 +86,42 @@ def capture(
 
 
 @contextlib.contextmanager
-def _output(name: str | None) -> Iterator[IO[bytes] | None]:
+def _output(name: str | None) -> Iterator[Callable[[Frame], int] | None]:
+    """What writes a frame and returns its bytes. A file that is there stays until a frame is written."""
     if name is None:
         yield None
     elif name == "-":
-        yield sys.stdout.buffer
+        yield lambda frame: _write(sys.stdout.buffer, frame)
     else:
         try:
-            file = Path(name).open("wb")  # noqa: SIM115 - closed below, after the error was told apart
+            out = Replacement(name, growing=True)
         except OSError as e:
             raise UsageError(
                 f"{name}: cannot be written: {e.strerror}", remedy="choose another file"
             ) from None
+
+        def write(frame: Frame) -> int:
+            size = _write(out.file, frame)
+            out.commit()
+            return size
+
         try:
-            with file:
-                yield file
+            with out:
+                yield write
         except OSError as e:  # closing writes, too
             if isinstance(e, (Vb2Error, BrokenPipeError)):
                 raise
-            raise _cannot_write(name, e) from None
+            raise UsageError(
+                f"{name}: writing failed: {e.strerror}", remedy="make room, or choose another file"
+            ) from None
 
 
 def run(
-    cam: Camera, wish: Wish, count: int, sink: IO[bytes] | None, watch: Watch | None = None
+    cam: Camera,
+    wish: Wish,
+    count: int,
+    write: Callable[[Frame], int] | None,
+    watch: Watch | None = None,
 ) -> dict[str, Any]:
     """Capture; returns what ``capture --json`` prints. KeyboardInterrupt says how far it came."""
     stream = wish.stream(cam, count, on_error="yield")
@@ -118,30 +133,21 @@ def run(
             exporter = stream.exporter()
             for frame in stream:
                 step()
-                size += frame.bytesused
                 errors += not frame.ok
                 if watch is not None:
                     watch(frame, stream.stats)
-                if sink is not None:
-                    _write(sink, frame)
+                # What a driver leaves free before a picture (data_offset) counts as used, and is not written.
+                size += frame.bytesused if write is None else write(frame)
     except KeyboardInterrupt:
         talk(f"interrupted after {stream.stats.frames} of {count} frames; everything was given back")
         sys.exit(130)
+    if (told := clock.describe(stream.stats)) is not None:
+        talk(f"{cam.path}: {told}")
     return _result(cam, wish, stream, exporter, time.monotonic() - begun) | {"bytes": size}
 
 
-def _write(sink: IO[bytes], frame: Frame) -> None:
-    try:
-        for plane in frame.planes:
-            sink.write(plane.data)
-    except BrokenPipeError:
-        raise
-    except OSError as e:
-        raise _cannot_write(sink.name, e) from None
-
-
-def _cannot_write(name: str, error: OSError) -> UsageError:
-    return UsageError(f"{name}: writing failed: {error.strerror}", remedy="make room, or choose another file")
+def _write(file: IO[bytes], frame: Frame) -> int:
+    return sum(file.write(plane.data) for plane in frame.planes)
 
 
 def _result(cam: Camera, wish: Wish, stream: Stream, exporter: str | None, seconds: float) -> dict[str, Any]:

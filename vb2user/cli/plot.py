@@ -6,6 +6,7 @@ Neither needs a display. Both are optional (the extra ``plot``) and imported on 
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import shutil
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 
 import click
 
+from vb2user import files
 from vb2user.capture.course import Course
 from vb2user.errors import MissingPrerequisite, UsageError, install
 
@@ -101,7 +103,9 @@ def to_png(course: Course, title: str, path: Path) -> None:
             for axis in axes:
                 axis.axvline(second, color=_ALERT, alpha=0.35, linewidth=1)
     figure.suptitle(title + (f" - red: {sum(course.bad)} flagged as broken" if any(course.bad) else ""))
-    figure.savefig(path, format="png", dpi=110)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=110)
+    files.write_whole(path, [drawn.getvalue()])
 
 
 def _panel(axis: Any, panel: Panel) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,11 @@ from vb2user.capture.frame import Frame
 from vb2user.cli import complete
 from vb2user.cli.output import document, json_option, table, talk, will_write
 from vb2user.cli.streaming import Wish, progress, refuse_fewer_buffers, set_up, stream_options
-from vb2user.errors import UsageError
+from vb2user.errors import CorruptFrame, UsageError
 
 if TYPE_CHECKING:
-    from vb2user.capture.record import Recording
+    from vb2user.capture.record import Recorder, Recording
+    from vb2user.capture.stream import Stream
 
 
 def _options(texts: tuple[str, ...]) -> dict[str, str]:
@@ -37,6 +39,7 @@ def _options(texts: tuple[str, ...]) -> dict[str, str]:
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), help="How long.")
 @click.option("--count", type=click.IntRange(1), help="How many frames.")
 @click.option("--codec", metavar="NAME", help="An encoder of FFmpeg's, e.g. libx264, ffv1, mjpeg.")
+@click.option("--pix-fmt", metavar="NAME", help="What to encode, as FFmpeg names it, e.g. yuv420p10le.")
 @click.option("--option", "pairs", metavar="NAME=VALUE", multiple=True, help="Of the encoder, e.g. crf=18.")
 @json_option
 def record(
@@ -46,6 +49,7 @@ def record(
     seconds: float | None,
     count: int | None,
     codec: str | None,
+    pix_fmt: str | None,
     pairs: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -64,16 +68,23 @@ def record(
         ffmpeg.av()  # before the device is touched
     with open_camera(device) as cam:
         set_up(cam, wish)
-        result, status = _run(cam, wish, file, seconds, count, codec, options)
+        result, status = _run(cam, wish, file, seconds, count, codec, pix_fmt, options)
     if as_json:
         document(result)
     else:
         click.echo(
             f"{result['frames']} frames, {result['seconds']:g} s of {result['codec'] or 'raw frames'} in "
             f"{file}: {result['bytes']} bytes; {result['drops']} dropped, {result['errors']} with errors"
+            + _others(result)
         )
         table("", ("", ""), [(key, str(value)) for key, value in result.items() if value is not None])
     sys.exit(status)
+
+
+def _others(result: dict[str, Any]) -> str:
+    """What else is not in the file, where there is something."""
+    found = [f"{result[name]} {name}" for name in ("short", "corrupt", "skipped") if result[name]]
+    return f"; left out: {', '.join(found)}" if found else ""
 
 
 def _run(
@@ -83,13 +94,16 @@ def _run(
     seconds: float | None,
     count: int | None,
     codec: str | None,
+    pix_fmt: str | None,
     options: dict[str, str],
 ) -> tuple[dict[str, Any], int]:
     """Record; what ``--json`` prints, and the exit status. Ctrl-C ends it, and is told apart."""
+    from vb2user.capture import clock
     from vb2user.capture import record as recording
 
     stream = wish.stream(cam, count)
-    out = recording.Recorder(file, stream.format, fps=cam.fps, codec=codec, options=options)
+    out = recording.Recorder(file, stream.format, fps=cam.fps, codec=codec, pix_fmt=pix_fmt, options=options)
+    bits_told = _tell_lost_bits(out, pix_fmt)  # now, for it may take hours
     interrupted = False
     try:
         with out, stream, progress("recording", count, seconds) as step:
@@ -104,9 +118,12 @@ def _run(
     complete = not (interrupted and (seconds or count))
     if seconds and not interrupted and not count:
         complete = _is_long_enough(done, seconds, float(cam.fps or stream.stats.rate))
+    if (told := clock.describe(stream.stats)) is not None:
+        talk(f"{cam.path}: {told}")
     if interrupted and (seconds or count):
         talk(f"interrupted after {done.frames} frames; {file} is finished and can be played")
-    stats = done.stats
+    if not bits_told:  # without a rate the first two frames had to come
+        _tell_lost_bits(out, pix_fmt)
     result = {
         "device": cam.path,
         "file": str(done.path),
@@ -117,6 +134,7 @@ def _run(
         "height": stream.format.height,
         "codec": done.codec,
         "passed_through": done.passed_through,
+        "lost_bits": done.lost_bits,
         "frames": done.frames,
         "seconds": round(done.duration, 6),
         "seconds_asked": seconds,
@@ -124,14 +142,27 @@ def _run(
         "bytes": done.size,
         "skipped": done.skipped,
         "retimed": done.retimed,
-        "drops": stats.drops,
-        "errors": stats.errors,
-        "short": stats.short,
-        "rate": round(stats.rate, 3),
+        "drops": done.stats.drops,
+        "errors": done.stats.errors,
+        "short": done.stats.short,
+        "corrupt": done.corrupt,
+        "rate": round(done.stats.rate, 3),
+        "clock": done.stats.clock,
+        "bad_timestamps": done.stats.bad_timestamps,
         "interrupted": interrupted,
     }
-    failed = stats.errors or not (complete or interrupted)
+    failed = done.stats.errors or not (complete or interrupted)
     return result, 130 if interrupted and (seconds or count) else 1 if failed else 0
+
+
+def _tell_lost_bits(out: Recorder, pix_fmt: str | None) -> bool:
+    """Say how many bits of a sample are lost, unless the user chose what to encode; False: none so far."""
+    if out.lost_bits and pix_fmt is None:
+        talk(
+            f"{out.codec} gets {out.lost_bits} bits fewer than each sample of {out.format.pixelformat} has; "
+            "--codec ffv1 keeps all"
+        )
+    return out.lost_bits > 0
 
 
 def _is_long_enough(done: Recording, seconds: float, rate: float) -> bool:
@@ -145,6 +176,20 @@ def _is_long_enough(done: Recording, seconds: float, rate: float) -> bool:
         "too slow for the encoder: a smaller --size, --codec mjpeg, more --buffers"
     )
     return False
+
+
+def _still(stream: Stream, skip: int, timeout: float, save: Callable[[Frame], Path]) -> tuple[Frame, Path]:
+    """The first frame after ``skip`` others that can be saved; CorruptFrame: none could in time."""
+    for _ in range(skip):
+        stream.next_frame()
+    deadline = time.monotonic() + timeout
+    while True:
+        frame = stream.next_frame()
+        try:
+            return frame, save(frame)
+        except CorruptFrame:
+            if time.monotonic() >= deadline:
+                raise
 
 
 @click.command()
@@ -168,10 +213,9 @@ def snapshot(device: str, wish: Wish, file: str, skip: int, quality: int, as_jso
     picture.check_name(file)
     with open_camera(device) as cam:
         set_up(cam, wish)
-        with wish.stream(cam, skip + 1) as stream:
+        with wish.stream(cam, None) as stream:
             refuse_fewer_buffers(stream, wish)
-            frame: Frame = next(itertools.islice(iter(stream), skip, None))
-            path = frame.save(file, quality=quality)
+            frame, path = _still(stream, skip, wish.timeout, lambda frame: frame.save(file, quality=quality))
             result = {
                 "device": cam.path,
                 "file": str(path),

@@ -183,7 +183,7 @@ def progress(what: str, frames: int | None, seconds: float | None = None) -> Ite
     Args:
         what: is being done.
         frames: how many there will be; None: nobody knows.
-        seconds: how long it will take by the frames' timestamps, where that is what ends it.
+        seconds: how long it will take by the frames' times, where that is what ends it.
     """
     if not sys.stderr.isatty():
         yield lambda frame=None: None
@@ -208,8 +208,8 @@ def progress(what: str, frames: int | None, seconds: float | None = None) -> Ite
             seen += 1
             done: float = seen
             if by_time and frame is not None:
-                first[:] = first or [frame.timestamp_ns]
-                done = (frame.timestamp_ns - first[0]) / 1e9
+                first[:] = first or [frame.time_ns]
+                done = (frame.time_ns - first[0]) / 1e9
             text = f"{seen}/{frames} frames" if frames else f"{seen} frames"
             bar.update(task, completed=done, text=text)
 

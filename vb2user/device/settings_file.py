@@ -11,12 +11,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from vb2user import files
 from vb2user.errors import UsageError
 
 if sys.version_info >= (3, 11):
@@ -39,20 +39,7 @@ def write(path: str | os.PathLike[str], document: Mapping[str, Mapping[str, Any]
         text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
     else:
         text = to_toml(document, comment)
-    if target.exists() and not target.is_file():  # /dev/stdout is written to, not replaced
-        target.write_text(text, encoding="utf-8")
-        return
-    target = target.resolve()  # a symbolic link stays one
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    try:
-        with beside.open("x", encoding="utf-8") as file:
-            file.write(text)
-        if target.exists():
-            beside.chmod(target.stat().st_mode & 0o7777)
-        beside.replace(target)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+    files.write_whole(target, [text.encode()])
 
 
 def read(path: str | os.PathLike[str]) -> Document:

@@ -22,6 +22,7 @@ from vb2user.cli.main import run_click
 from vb2user.cli.output import table, talk
 from vb2user.device.discovery import find
 from vb2user.errors import CorruptFrame, KernelError, MissingPrerequisite, UsageError, Vb2Error
+from vb2user.files import write_whole
 from vb2user.harness.cells import Cell, cells_of, compare, run_cell
 from vb2user.harness.vivid import Config, InstanceConfig, Vivid, module_state
 from vb2user.uapi.calls import Format
@@ -42,8 +43,6 @@ CONFIG = Config(
 def demo(out: Path, count: int, kernel: str | None, here: bool) -> None:
     """Capture through every memory type and show what came of it."""
     out.mkdir(parents=True, exist_ok=True)
-    for old in [*out.glob("*.png"), out / "report.json"]:
-        old.unlink(missing_ok=True)
     if kernel is None:
         with contextlib.ExitStack() as stack:
             devices = _vivid(stack) or _real_device()
@@ -102,10 +101,12 @@ def _run(devices: Devices, out: Path, count: int) -> int:
         cell = run_cell(device, path, allocator, exporter, count=count, bars=device in vivids)
         cells.append(cell)
         talk(f"{allocator} {path}: {cell.fault or cell.reason or f'{cell.frames} frames'}")
-        _sheet(cell, formats[device], out)
+        sheet = out / f"{cell.allocator}-{cell.path.replace(':', '-')}.png"
+        if not _sheet(cell, formats[device], sheet):
+            sheet.unlink(missing_ok=True)  # an earlier run's, which shows what this one did not see
     compare(cells)  # those of vivid; of others there are no prints
     report = {"kernel": platform.release(), "cells": [c.to_json() for c in cells]}
-    (out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
+    write_whole(out / "report.json", [json.dumps(report, indent=1).encode() + b"\n"])
     _table(cells)
     talk(f"contact sheets and report.json are in {out}")
     ran = [c for c in cells if c.reason is None]
@@ -121,9 +122,10 @@ def _prepare(cam: Camera) -> Format:
     return granted
 
 
-def _sheet(cell: Cell, format: Format, out: Path) -> None:
+def _sheet(cell: Cell, format: Format, path: Path) -> bool:
+    """Lay out what a cell saw; False: nothing."""
     if not cell.shots:
-        return
+        return False
     from vb2user.capture.colour import to_rgb
     from vb2user.capture.sheet import Shot, contact_sheet
 
@@ -134,14 +136,14 @@ def _sheet(cell: Cell, format: Format, out: Path) -> None:
         ]
     except (UsageError, CorruptFrame) as e:  # a camera may send what has no pixels to show, e.g. H264
         talk(f"no contact sheet of {cell.path} on {cell.allocator}: {e}")
-        return
-    name = f"{cell.allocator}-{cell.path.replace(':', '-')}"
+        return False
     contact_sheet(
         shots,
-        out / f"{name}.png",
+        path,
         title=f"{cell.path} on {cell.allocator}",
         subtitle=f"{format}, {cell.frames} frames at {cell.rate:g} fps, Linux {platform.release()}",
     )
+    return True
 
 
 def _table(cells: list[Cell]) -> None:

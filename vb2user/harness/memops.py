@@ -27,6 +27,7 @@ from vb2user.cli.main import run_click
 from vb2user.cli.output import talk
 from vb2user.device.device import Device
 from vb2user.errors import MissingPrerequisite
+from vb2user.files import write_whole
 from vb2user.harness import contents
 from vb2user.harness.probe import Probe
 from vb2user.harness.sur40 import ENVIRONMENT, run_with_sur40
@@ -83,7 +84,6 @@ def memops(out: Path, frames: int, kernel: str, here: bool, inside: bool) -> Non
             talk(f"without sur40: {e}")
             sys.exit(_examine_all(out, frames))
     out.mkdir(parents=True, exist_ok=True)
-    (out / "report.json").unlink(missing_ok=True)
     run = [sys.executable, "-m", "vb2user", "vm", "run", "--kernel", kernel, "--no-vivid", "--probe"]
     run += ["--timeout", "1500", "--results", str(out), "--", *own, "--here"]
     sys.exit(subprocess.run(run, check=False).returncode)
@@ -116,8 +116,8 @@ def _examine_all(out: Path, frames: int) -> int:
             talk(f"{report.path} {report.driver} {report.allocator}: {'; '.join(report.faults) or 'done'}")
     document = {"kernel": platform.release(), "devices": [r.to_json() for r, _ in reports]}
     out.mkdir(parents=True, exist_ok=True)
-    (out / "report.json").write_text(json.dumps(document, indent=1) + "\n")
-    (out / "table.md").write_text(tables.markdown([r for r, shown in reports if shown]))
+    write_whole(out / "report.json", [json.dumps(document, indent=1).encode() + b"\n"])
+    write_whole(out / "table.md", [tables.markdown([r for r, shown in reports if shown]).encode()])
     return _show(reports, known)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vb2user.capture.bitstream import scan_without_tables
 from vb2user.capture.colour import encoding_of
 from vb2user.capture.ffmpeg import JPEGS, av, woven, wrap
 from vb2user.capture.frame import Frame
@@ -126,8 +127,8 @@ def _new(width: int, height: int, quality: int) -> Any:
 
 def _complete(data: bytes) -> bytes:
     """A camera's JPEG with the Huffman tables of the standard, where it left them out."""
-    scan = data.find(b"\xff\xda")
-    if scan < 0 or b"\xff\xc4" in data[:scan]:
+    scan = scan_without_tables(memoryview(data))
+    if scan is None:
         return data
     return data[:scan] + _tables() + data[scan:]
 

@@ -167,6 +167,7 @@ class Queue(Buffers):
                 if not self._streaming or wake is None:
                     raise refusals.not_streaming(self.name, self._closed)
                 if not self.queued:
+                    self.try_dequeue()  # of a device that is gone this says so
                     raise refusals.held(self.name, len(self.buffers))
                 mine, self._reader = True, threading.get_ident()
             left = None if deadline is None else max(0.0, deadline - time.monotonic())

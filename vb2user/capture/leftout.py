@@ -1,0 +1,57 @@
+"""Layer 5: what came and was not handed out, and why, in words. Pure."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+#: Why a frame was left out.
+Reason = Literal["short", "error", "gap", "old", "newer"]
+
+_WORDS: dict[Reason, str] = {
+    "short": "short",
+    "error": "flagged ERROR",
+    "gap": "after a gap",
+    "old": "taken before flush()",
+    "newer": "passed over",
+}
+_REMEDIES: dict[Reason, str] = {
+    "short": "on_short='yield' hands short frames out; the device or its cable delivers less than a picture",
+    "error": "on_error='yield' hands flagged frames out; check signal, cable and bandwidth",
+    "gap": "on_gap='yield' hands out frames that come after a gap",
+    "old": "wait longer for a frame that was taken after flush()",
+    "newer": "wait longer for the next frame",
+}
+
+
+class LeftOut:
+    """The frames that were left out since the last one that was handed out."""
+
+    def __init__(self) -> None:
+        self._counts: dict[Reason, int] = {}
+        self._flaw = ""
+
+    def __bool__(self) -> bool:
+        return bool(self._counts)
+
+    def add(self, reason: Reason, flaw: str | None = None) -> None:
+        """One more; ``flaw``: in what a short one is short."""
+        self._counts[reason] = self._counts.get(reason, 0) + 1
+        self._flaw = flaw or self._flaw
+
+    def clear(self) -> None:
+        """A frame was handed out."""
+        self._counts.clear()
+
+    def describe(self) -> tuple[str, str] | None:
+        """How many and why, and what helps; None: none was left out."""
+        if not self._counts:
+            return None
+        total = sum(self._counts.values())
+        came = "1 frame came and was" if total == 1 else f"{total} frames came and were"
+        reasons = [reason for reason in _WORDS if reason in self._counts]
+        flaw = f" ({self._flaw})" if self._flaw else ""
+        each = [
+            f"{self._counts[reason]} {_WORDS[reason]}{flaw if reason == 'short' else ''}"
+            for reason in reasons
+        ]
+        return f"{came} left out: {', '.join(each)}", "; ".join(_REMEDIES[reason] for reason in reasons)
