@@ -26,6 +26,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from vb2user.capture.camera import Camera
 from vb2user.errors import StreamTimeout, UsageError, Vb2Error
 from vb2user.preview import choices, fields
+from vb2user.preview.connections import Connections
 from vb2user.preview.controls import Controls
 from vb2user.preview.encoder import Encoder
 from vb2user.preview.figures import Figures
@@ -45,6 +46,8 @@ PATIENCE = 30.0
 #: Seconds after which a viewer is asked whether it is there; it has half of that to answer.
 _HEARTBEAT = 30.0
 _MOST_VIEWERS = 32
+#: Connections that wait to be accepted; the loop accepts so many at once.
+_BACKLOG = 64
 #: Seconds that a request's body may take to come.
 _SLOWEST_BODY = 15.0
 _LOG = logging.getLogger("vb2user.preview")
@@ -84,6 +87,7 @@ class Preview:
         observe: whether the mem ops are to be traced, where that can be.
         tick: seconds from one look at the stream to the next.
         patience: seconds that a still waits for a frame.
+        connections: how many there may be, and for how long.
     """
 
     def __init__(
@@ -96,8 +100,10 @@ class Preview:
         observe: bool = True,
         tick: float = TICK,
         patience: float = PATIENCE,
+        connections: Connections | None = None,
     ) -> None:
         self.guard = guard or Guard()
+        self.connections = Connections() if connections is None else connections
         self.hub = Hub(asyncio.get_running_loop())
         self.ledger = LiveLedger()
         self.verdict: str | None = None  #: of the mem ops, after the end
@@ -255,7 +261,8 @@ class Preview:
                 "the token of this preview is missing or wrong",
                 "open the whole address that vb2user preview has printed; each start has a new one",
             )
-        return await handler(request)
+        with self.connections.handling(request.protocol):
+            return await handler(request)
 
     @web.middleware
     async def _tell_errors(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
@@ -425,18 +432,25 @@ async def serve(
     """
     runner = web.AppRunner(preview.app(), access_log=None, shutdown_timeout=2, logger=_LOG)
     await runner.setup()
+    listening: asyncio.Server | None = None
+    watching = asyncio.create_task(preview.connections.watch())
     try:
-        site = web.TCPSite(runner, host, port)
+        assert runner.server is not None
         try:
-            await site.start()
+            listening = await asyncio.get_running_loop().create_server(
+                preview.connections.factory(runner.server), host, port, backlog=_BACKLOG
+            )
         except OSError as error:
             raise UsageError(
                 f"nothing can listen at {host} port {port}: {error.strerror or error}",
                 remedy="choose another --port, or none, for one that is free",
             ) from None
-        ready(int(runner.addresses[0][1]))
+        ready(int(listening.sockets[0].getsockname()[1]))
         await stop.wait()
     finally:
+        watching.cancel()
+        if listening is not None:
+            listening.close()
         await runner.cleanup()
 
 
