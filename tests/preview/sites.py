@@ -148,13 +148,16 @@ class Door:
                 await writer.wait_closed()
 
 
-async def answer_of(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    """Status and body of the next answer; IncompleteReadError, ConnectionError: the server has cut it."""
+async def answer_of(reader: asyncio.StreamReader, method: str = "GET") -> tuple[int, bytes]:
+    """Status and body of the answer to a request; IncompleteReadError, ConnectionError: the server cut it."""
     head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), WAIT)
     lengths = [
         line.split(b":")[1] for line in head.splitlines() if line.lower().startswith(b"content-length")
     ]
-    body = await asyncio.wait_for(reader.readexactly(int(lengths[0]) if lengths else 0), WAIT)
+    if head.startswith(b"HTTP/1.1 100"):
+        return await answer_of(reader, method)
+    length = int(lengths[0]) if lengths and method != "HEAD" else 0
+    body = await asyncio.wait_for(reader.readexactly(length), WAIT)
     return int(head.split()[1]), body
 
 

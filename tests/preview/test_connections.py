@@ -190,6 +190,11 @@ def test_what_is_no_http_is_answered_and_fills_no_log(
 ) -> None:
     async def main() -> None:
         async with door(camera) as d:
+            plain = b"Host: 127.0.0.1\r\nContent-Length: 9\r\nContent-Encoding: gzip\r\n\r\nno gzip\r\n"
+            assert (await d.ask(b"POST / HTTP/1.1\r\n" + plain))[0] == 403
+            _, writer = await d.connect()
+            writer.write(d.head("POST", "/api/stream", "Content-Type: application/json", "Content-Length: 9"))
+            writer.close()  # half of a request
             for junk in (
                 b"\x16\x03\x01\x02\x00\r\n\r\n",
                 b"GET / HTTP/9\r\n\r\n",

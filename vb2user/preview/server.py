@@ -48,6 +48,8 @@ _HEARTBEAT = 30.0
 _MOST_VIEWERS = 32
 #: Connections that wait to be accepted; the loop accepts so many at once.
 _BACKLOG = 64
+#: Characters of an error's text.
+_LONGEST_TEXT = 400
 #: Seconds that a request's body may take to come.
 _SLOWEST_BODY = 15.0
 _LOG = logging.getLogger("vb2user.preview")
@@ -269,8 +271,8 @@ class Preview:
         """The one place where an error of a request, whatever it is, becomes its answer."""
         try:
             return await handler(request)
-        except ConnectionError:
-            raise  # the client is gone, and an answer would reach nothing
+        except ConnectionError as error:  # raised again, aiohttp would call it a fault of this program
+            return _refused(400, f"the connection was lost: {error}", None)
         except web.HTTPException as error:
             headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
             return _refused(error.status, f"{request.method} {request.path}: {error.reason}", None, headers)
@@ -405,6 +407,7 @@ async def _harden(request: web.Request, response: web.StreamResponse) -> None:
 def _refused(
     status: int, text: str, remedy: str | None, headers: Mapping[str, str] | None = None
 ) -> web.Response:
+    text = text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"  # it may repeat what was sent
     return web.json_response({"text": text, "remedy": remedy}, status=status, headers=headers)
 
 
@@ -455,8 +458,9 @@ async def serve(
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """Whether something of aiohttp's log is a fault of this program: what is no HTTP is not."""
-    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
+    """Whether a record of aiohttp's log is a fault of this program: what a client sends is none."""
+    error = None if record.exc_info is None else record.exc_info[1]
+    return not isinstance(error, (HttpProcessingError, web.RequestPayloadError, ConnectionError))
 
 
 _LOG.addFilter(_is_ours)
