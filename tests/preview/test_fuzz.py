@@ -256,7 +256,7 @@ def test_whatever_is_asked_is_answered_and_the_picture_goes_on(
     with living(camera) as (loop, d, look):
         fits = asks(d.preview.routes())
 
-        @settings(max_examples=100, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=80, suppress_health_check=list(HealthCheck))
         @given(fits)
         def one(ask: Ask) -> None:
             loop.run_until_complete(asyncio.wait_for(check(d, look, ask), WAIT))
@@ -274,21 +274,11 @@ def test_whatever_is_asked_is_answered_and_the_picture_goes_on(
     assert capfd.readouterr().err == ""
 
 
-#: Of every kind that JSON has, and of each what is odd.
-_ODD = [
-    *_NUMBERS,
-    *_WORDS,
-    None,
-    True,
-    "",
-    [],
-    {},
-    float("nan"),
-    float("inf"),
-    "\ud800",
-    "\x00",
-    "é",
-    "G" * 1000,
+#: Of every kind that JSON has: what is usual, and what is odd.
+_ODD: list[Any] = [
+    *(None, True, [], {}, {"a": []}),
+    *(0, 1, -1, 64, 1 << 31, 1 << 32, 10**400, 0.5, 1e-320, 1e308, float("nan"), float("inf")),
+    *("", "GREY", "read", "dmabuf", "../x", "\ud800", "\x00", "é", "G" * 1000),
 ]
 
 
@@ -298,9 +288,10 @@ def test_every_field_of_every_route_takes_nothing_but_what_it_says(vb2: Vb2Syste
             # Of a control it is the control that says which values it takes.
             needed = {name: CONTROLS[1].id for name, field in route.fields.items() if field.required}
             for name, field in route.fields.items():
-                for value in filter(field.wrong, _ODD):
+                for value in _ODD:
                     status = loop.run_until_complete(check(d, look, _ask(route, needed | {name: value})))
-                    assert status == 400 or route.method == "GET", (route.path, name, value)
+                    if field.wrong(value) and route.method == "POST":  # in an address all is text
+                        assert status == 400, (route.path, name, value)
                 if field.required:
                     assert loop.run_until_complete(check(d, look, _ask(route, {}))) == 400
             if route.fields:

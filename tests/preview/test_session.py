@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import threading
+from typing import Any
 
 import pytest
 from fakes_engine import FakeLookout, run
@@ -12,10 +14,12 @@ from fakes_vb2 import FakeVideo, Vb2System
 from sites import CONTROLS, site, until
 
 from vb2user.capture.camera import Camera
+from vb2user.capture.stats import StreamStats
 from vb2user.device import comeback
 from vb2user.errors import ClosedError, StateError
 from vb2user.preview import session as sessions
 from vb2user.preview.encoder import Encoder
+from vb2user.preview.figures import Figures
 from vb2user.preview.session import Session, State, Wish, merged
 
 
@@ -212,3 +216,21 @@ def test_what_goes_with_what() -> None:
     )
     assert merged(wish, {"input": 0}).width == 640
     assert merged(wish, {"input": 1, "width": 720}).width == 720
+
+
+def test_the_figures_need_nothing_of_a_stream_but_what_its_documentation_names() -> None:
+    """How a stream counts is its own affair, and may change."""
+    names: set[str] = set()
+
+    class Asked:
+        """Counts what is asked for from outside."""
+
+        def __getattr__(self, name: str) -> Any:
+            names.add(name)
+            return getattr(StreamStats(), name)
+
+    told = Figures().look(Asked(), 0, 0)  # type: ignore[arg-type]
+    assert told["frames"] == told["drops"] == 0
+    public = {name for name in dir(StreamStats) if not name.startswith("_")} - {"pending"}
+    assert names <= public
+    json.dumps(told, allow_nan=False)

@@ -127,6 +127,7 @@ class Preview:
         self._eyes = ThreadPoolExecutor(1, "vb2user preview eyes")
         self._sockets: set[web.WebSocketResponse] = set()
         self._reconnects = 0
+        self._failing: dict[str, Trouble] = {}
 
     def app(self) -> web.Application:
         """The application: it starts the stream, and its cleanup gives everything back."""
@@ -197,13 +198,25 @@ class Preview:
     async def _by_eye(self, function: Callable[..., _T], *args: Any) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._eyes, function, *args)
 
+    async def _attempt(self, tell: Callable[[], Awaitable[None]]) -> None:
+        """Tell it once. An error ends this turn alone, and is reported when it is another one than before."""
+        try:
+            await tell()
+        except Exception as error:
+            trouble = Trouble.of(error)
+            if self._failing.get(tell.__name__) != trouble:
+                report(error)
+            self._failing[tell.__name__] = trouble
+        else:
+            self._failing.pop(tell.__name__, None)
+
     async def _look_after(self) -> None:
         """Figures and ledger for the viewers, again and again."""
         turn = 0
         while True:
-            await _attempt(self._tell_status)
+            await self._attempt(self._tell_status)
             if turn % 2 == 0:  # whether anybody looks or not: the kernel's buffer for events is not large
-                await _attempt(self._tell_ledger)
+                await self._attempt(self._tell_ledger)
             turn += 1
             await asyncio.sleep(self._tick)
 
@@ -215,14 +228,18 @@ class Preview:
             self.hub.tell("device", _note("device", None))  # its controls are its own again
 
     async def _tell_ledger(self) -> None:
-        self.hub.tell("ledger", _note("ledger", await self._by_eye(self.ledger.look)))
+        try:
+            ledger = await self._by_eye(self.ledger.look)
+        except Vb2Error as error:
+            ledger = {"why": str(error)}
+        self.hub.tell("ledger", _note("ledger", ledger))
 
     async def _follow_controls(self) -> None:
         """What something else changes, a camera's own automatic for one, is seen on the page."""
         while True:
             await asyncio.sleep(self._tick * 4)
             if self.hub.viewers and self.session.state is not State.GONE:
-                await _attempt(self._tell_values)
+                await self._attempt(self._tell_values)
 
     async def _tell_values(self) -> None:
         self.hub.tell("values", _note("values", await self._by_hand(self._controls.values)))
@@ -379,14 +396,6 @@ async def _close_socket(socket: web.WebSocketResponse) -> None:
     # One that never reads does not answer either: its connection is cut.
     with suppress(asyncio.TimeoutError, ConnectionError):
         await asyncio.wait_for(socket.close(code=1001, message=b"the preview has ended"), 1)
-
-
-async def _attempt(tell: Callable[[], Awaitable[None]]) -> None:
-    """Once; what goes wrong is over with it."""
-    try:
-        await tell()
-    except Exception as error:
-        report(error)
 
 
 async def _body(request: web.Request) -> bytes:
