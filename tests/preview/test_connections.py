@@ -62,6 +62,25 @@ def test_idle_connections_make_room_for_one_that_asks(camera: FakeVideo) -> None
     run(main())
 
 
+def test_connections_that_are_accepted_at_once_are_no_more_than_there_may_be(camera: FakeVideo) -> None:
+    """The loop accepts a whole backlog before it begins with the first of them."""
+
+    async def main() -> None:
+        async with door(camera, connections=Connections(most=4)) as d:
+            with contextlib.ExitStack() as kept:
+                ends = [
+                    kept.enter_context(socket.create_connection(("127.0.0.1", d.port))) for _ in range(40)
+                ]
+                for one in ends:
+                    one.setblocking(False)
+                for one in ends[4:]:
+                    await ended(one)
+                assert len(d.preview.connections) == 4
+            assert (await d.ask(d.head("GET", "/")))[0] == 200
+
+    run(main())
+
+
 def test_there_are_fewer_connections_than_files() -> None:
     import resource
 

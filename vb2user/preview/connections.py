@@ -41,7 +41,13 @@ class _Connection:
     unsent: int = 0
 
     @property
+    def may_go(self) -> bool:
+        """Whether it may be closed for the sake of another one."""
+        return self.transport is not None and not self.handled and not (self.trusted and self.unsent)
+
+    @property
     def over(self) -> bool:
+        """Whether it is closed."""
         return self.transport is not None and self.transport.is_closing() and not self.unsent
 
     def look(self, transport: asyncio.Transport | None, now: float) -> None:
@@ -129,7 +135,7 @@ class Connections:
         return list(self._known.items())
 
     def _make_room(self) -> bool:
-        idle = [(p, c) for p, c in self._known.items() if not c.handled and not (c.trusted and c.unsent)]
+        idle = [(protocol, found) for protocol, found in self._known.items() if found.may_go]
         if not idle:
             return False
         protocol, _ = min(idle, key=lambda one: (one[1].trusted, one[1].since))
