@@ -16,7 +16,7 @@ from sites import CONTROLS, site, until
 from vb2user.capture.camera import Camera
 from vb2user.capture.stats import StreamStats
 from vb2user.device import comeback
-from vb2user.errors import ClosedError, StateError
+from vb2user.errors import ClosedError, KernelError, StateError
 from vb2user.preview import session as sessions
 from vb2user.preview.encoder import Encoder
 from vb2user.preview.figures import Figures
@@ -110,6 +110,27 @@ def test_the_end_gives_everything_back(
     assert not vb2.leaks()
     assert not [t for t in threading.enumerate() if t.name == "vb2user preview"]
     assert all(lookout.closed for lookout in lookouts)
+
+
+def test_the_threads_end_though_the_trace_cannot_be_closed(
+    vb2: Vb2System, camera: FakeVideo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise KernelError(errno.EIO, "read", "trace_pipe")
+
+    async def main() -> None:
+        async with site(camera) as s:
+            await s.streaming()
+            await s.get("/api/controls")
+            monkeypatch.setattr(s.preview.ledger, "close", fail)
+
+    with pytest.raises(KernelError):
+        run(main())
+    assert not vb2.leaks()
+    for thread in threading.enumerate():
+        if thread.name.startswith("vb2user preview"):
+            thread.join(20)
+            assert not thread.is_alive(), thread.name
 
 
 @pytest.mark.parametrize("call", ["VIDIOC_REQBUFS", "mmap", "VIDIOC_STREAMON"])

@@ -185,9 +185,11 @@ class Preview:
         try:
             await loop.run_in_executor(self._eyes, self.session.close)
         finally:
-            self.verdict = await loop.run_in_executor(self._eyes, self.ledger.close)
-            self._hands.shutdown(wait=False, cancel_futures=True)
-            self._eyes.shutdown(wait=False)
+            try:
+                self.verdict = await loop.run_in_executor(self._eyes, self.ledger.close)
+            finally:
+                self._hands.shutdown(wait=False, cancel_futures=True)
+                self._eyes.shutdown(wait=False)
 
     async def _hang_up(self, app: web.Application) -> None:
         await asyncio.gather(*map(_close_socket, self._sockets))
