@@ -50,9 +50,8 @@ class _Connection:
         """Whether it is closed."""
         return self.transport is not None and self.transport.is_closing() and not self.unsent
 
-    def look(self, transport: asyncio.Transport | None, now: float) -> None:
+    def look(self, now: float) -> None:
         """See what it has done since the last look."""
-        self.transport = self.transport or transport
         if self.transport is not None:
             unsent = self.transport.get_write_buffer_size()
             if unsent != self.unsent:
@@ -96,8 +95,10 @@ class Connections:
             self._look()
             if len(self._known) >= self._most and not self._make_room():
                 return _Refused()
-            made = server()
-            self._known[made] = _Connection(asyncio.get_running_loop().time())
+            made, loop = server(), asyncio.get_running_loop()
+            self._known[made] = _Connection(loop.time())
+            # In the turn after the next the loop has made its transport, and nothing has come by it yet.
+            loop.call_soon(loop.call_soon, self._see, made)
             return made
 
         return accept
@@ -125,11 +126,17 @@ class Connections:
                 if not found.handled and asyncio.get_running_loop().time() - found.since >= self._patience:
                     self._end(protocol)
 
+    def _see(self, protocol: web.RequestHandler) -> None:
+        if protocol.transport is None:
+            self._known.pop(protocol, None)
+        elif protocol in self._known:
+            self._known[protocol].transport = protocol.transport
+
     def _look(self) -> list[tuple[web.RequestHandler, _Connection]]:
         """Those that are there."""
         now = asyncio.get_running_loop().time()
         for protocol, found in list(self._known.items()):
-            found.look(protocol.transport, now)
+            found.look(now)
             if found.over:
                 del self._known[protocol]
         return list(self._known.items())
