@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -101,6 +102,14 @@ class Look:
                     return note["value"]
             else:
                 assert message.type is aiohttp.WSMsgType.BINARY, message
+
+
+def wait_for_threads() -> None:
+    """Wait until none of a preview's threads is left: its end does not wait for those that ask the device."""
+    for thread in threading.enumerate():
+        if thread.name.startswith(("vb2user preview", "asyncio")):
+            thread.join(WAIT)
+            assert not thread.is_alive(), thread.name
 
 
 async def until(true: Callable[[], bool]) -> None:

@@ -6,14 +6,13 @@ import asyncio
 import contextlib
 import logging
 import socket
-import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from fakes_engine import run
 from fakes_vb2 import FakeVideo
-from sites import WAIT, Door, answer_of, door, until
+from sites import WAIT, Door, answer_of, door, until, wait_for_threads
 
 from vb2user.preview import server
 from vb2user.preview.connections import Connections
@@ -242,7 +241,7 @@ def test_many_viewers_that_do_not_answer_do_not_delay_the_end(camera: FakeVideo)
             writer.close()
 
     run(main())  # one second for all of them and not for each, or this takes too long
-    assert not [t for t in threading.enumerate() if t.name.startswith("vb2user preview")]
+    wait_for_threads()
 
 
 def test_another_server_s_connections_are_left_alone(camera: FakeVideo) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,7 @@ import aiohttp
 from fakes_vb2 import FakeVideo, Vb2System
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sites import CONTROLS, WAIT, Door, Look, answer_of, door, until
+from sites import CONTROLS, WAIT, Door, Look, answer_of, door, until, wait_for_threads
 
 from vb2user.preview.fields import Field
 from vb2user.preview.hub import CREDITS
@@ -267,10 +266,7 @@ def test_whatever_is_asked_is_answered_and_the_picture_goes_on(
         loop.run_until_complete(asyncio.wait_for(until(lambda: len(d.preview.hub.viewers) == 1), WAIT))
         assert not d.preview.session._stills
         assert not d.preview.session._pending
-    for thread in threading.enumerate():
-        if thread.name.startswith(("vb2user preview", "asyncio")):
-            thread.join(WAIT)
-            assert not thread.is_alive(), thread.name
+    wait_for_threads()
     assert capfd.readouterr().err == ""
 
 

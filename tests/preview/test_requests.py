@@ -264,21 +264,6 @@ def test_the_figures_and_the_controls_go_on_after_a_fault(
     assert capsys.readouterr().err.count("ZeroDivisionError: on purpose") == 3  # each once, however often
 
 
-def test_a_change_in_the_moment_of_unplugging_keeps_the_stream_that_waits(
-    vb2: Vb2System, camera: FakeVideo
-) -> None:
-    async def main() -> None:
-        async with site(camera) as s:
-            await s.streaming()
-            stream = s.preview.session._stream
-            camera.unplug()
-            told = await s.post("/api/stream", {"pixelformat": "GREY"}, 409)
-            assert "unplugged" in told["text"]
-            assert s.preview.session._stream is stream
-
-    run(main())
-
-
 def test_a_path_or_method_that_is_not_there_is_told_as_everything_is(camera: FakeVideo) -> None:
     async def main() -> None:
         async with site(camera) as s:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from fakes_engine import FakeLookout, run
 from fakes_vb2 import FakeVideo, Vb2System
-from sites import CONTROLS, site, until
+from sites import CONTROLS, site, until, wait_for_threads
 
 from vb2user.capture.camera import Camera
 from vb2user.capture.stats import StreamStats
@@ -64,6 +64,30 @@ def test_unplugged_and_plugged_in_again(
             status = await look.note("status", lambda v: v["state"] == "streaming")
             assert (status["trouble"], status["reconnects"]) == (None, 1)
             assert (await s.get("/api/controls"))[0]["value"] == 128
+
+    run(main())
+
+
+def test_a_change_in_the_moment_of_unplugging_keeps_the_stream_that_waits(
+    vb2: Vb2System, camera: FakeVideo, lookouts: list[FakeLookout], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing has told the page yet; a new stream could not wait for the device."""
+    monkeypatch.setattr(sessions, "SILENCE", 1000)
+
+    async def main() -> None:
+        async with site(camera) as s:
+            await s.streaming()
+            look = await s.look()
+            camera.unplug()
+            told = await s.post("/api/stream", {"pixelformat": "GREY"}, 409)
+            assert "unplugged" in told["text"]
+            await until(lambda: bool(lookouts))
+            fresh = FakeVideo(vb2, pixelformat="YUYV", auto=False, controls=CONTROLS)
+            vb2.nodes["/dev/video0"] = fresh
+            lookouts[0].come("/dev/video0")
+            await until(lambda: fresh.streaming and len(fresh.queued) == 4)
+            fresh.complete()
+            await look.picture()
 
     run(main())
 
@@ -127,10 +151,7 @@ def test_the_threads_end_though_the_trace_cannot_be_closed(
     with pytest.raises(KernelError):
         run(main())
     assert not vb2.leaks()
-    for thread in threading.enumerate():
-        if thread.name.startswith("vb2user preview"):
-            thread.join(20)
-            assert not thread.is_alive(), thread.name
+    wait_for_threads()
 
 
 @pytest.mark.parametrize("call", ["VIDIOC_REQBUFS", "mmap", "VIDIOC_STREAMON"])
