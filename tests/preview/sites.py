@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from fakes_vb2 import FakeVideo
 
 from vb2user.capture.camera import Camera
 from vb2user.preview.hub import HEADER
-from vb2user.preview.server import Preview
+from vb2user.preview.server import Preview, serve
 from vb2user.uapi.calls.controls import ControlInfo
 from vb2user.uapi.enums import CtrlFlag, CtrlType
 
@@ -103,6 +104,14 @@ class Look:
                 assert message.type is aiohttp.WSMsgType.BINARY, message
 
 
+def wait_for_threads() -> None:
+    """Wait until none of a preview's threads is left: its end does not wait for those that ask the device."""
+    for thread in threading.enumerate():
+        if thread.name.startswith(("vb2user preview", "asyncio")):
+            thread.join(WAIT)
+            assert not thread.is_alive(), thread.name
+
+
 async def until(true: Callable[[], bool]) -> None:
     """Wait for it."""
     while not true():
@@ -115,3 +124,61 @@ async def site(node: FakeVideo, **options: Any) -> AsyncIterator[Site]:
     preview = Preview(Camera("/dev/video0"), observe=False, tick=0.01, **options)
     async with TestClient(TestServer(preview.app())) as client:
         yield Site(preview, client, node)
+
+
+@dataclass
+class Door:
+    """A preview that :func:`serve` has at a port: raw connections to it, and its camera."""
+
+    preview: Preview
+    port: int
+    node: FakeVideo
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.port)
+
+    def head(self, method: str, path: str, *more: str, token: bool = True) -> bytes:
+        """A request's first lines, as the page would send them."""
+        origin = f"127.0.0.1:{self.port}"
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {origin}", f"Origin: http://{origin}", *more]
+        if token:
+            lines.append(f"Authorization: Bearer {self.preview.guard.token}")
+        return "\r\n".join([*lines, "", ""]).encode()
+
+    async def ask(self, request: bytes) -> tuple[int, bytes]:
+        """Status and body of the answer to a request."""
+        reader, writer = await self.connect()
+        try:
+            writer.write(request)
+            return await answer_of(reader)
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+
+async def answer_of(reader: asyncio.StreamReader, method: str = "GET") -> tuple[int, bytes]:
+    """Status and body of the answer to a request; IncompleteReadError, ConnectionError: the server cut it."""
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), WAIT)
+    lengths = [
+        line.split(b":")[1] for line in head.splitlines() if line.lower().startswith(b"content-length")
+    ]
+    if head.startswith(b"HTTP/1.1 100"):
+        return await answer_of(reader, method)
+    length = int(lengths[0]) if lengths and method != "HEAD" else 0
+    body = await asyncio.wait_for(reader.readexactly(length), WAIT)
+    return int(head.split()[1]), body
+
+
+@contextlib.asynccontextmanager
+async def door(node: FakeVideo, **options: Any) -> AsyncIterator[Door]:
+    """As :func:`site`, by the server's own way of listening."""
+    preview = Preview(Camera("/dev/video0"), observe=False, tick=0.01, **options)
+    port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    stop = asyncio.Event()
+    serving = asyncio.create_task(serve(preview, "127.0.0.1", 0, port.set_result, stop))
+    try:
+        yield Door(preview, await port, node)
+    finally:
+        stop.set()
+        await serving

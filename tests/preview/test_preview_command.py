@@ -112,3 +112,13 @@ def test_the_page_is_in_the_package() -> None:
     folder = Path(vb2user.preview.__file__).parent / "static"
     names = {path.name for path in folder.iterdir()}
     assert names == {"index.html", "app.js", "view.js", "controls.js", "style.css", "icon.svg"}
+
+
+def test_a_device_s_texts_are_never_taken_for_html() -> None:
+    import vb2user.preview
+
+    for path in (Path(vb2user.preview.__file__).parent / "static").glob("*.js"):
+        found = re.findall(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|eval\(", path.read_text()
+        )
+        assert found == [], path.name

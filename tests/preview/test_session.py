@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import threading
+from typing import Any
 
 import pytest
 from fakes_engine import FakeLookout, run
 from fakes_vb2 import FakeVideo, Vb2System
-from sites import CONTROLS, site, until
+from sites import CONTROLS, site, until, wait_for_threads
 
 from vb2user.capture.camera import Camera
+from vb2user.capture.stats import StreamStats
 from vb2user.device import comeback
-from vb2user.errors import ClosedError, StateError
+from vb2user.errors import ClosedError, KernelError, StateError
 from vb2user.preview import session as sessions
 from vb2user.preview.encoder import Encoder
+from vb2user.preview.figures import Figures
 from vb2user.preview.session import Session, State, Wish, merged
 
 
@@ -64,6 +68,30 @@ def test_unplugged_and_plugged_in_again(
     run(main())
 
 
+def test_a_change_in_the_moment_of_unplugging_keeps_the_stream_that_waits(
+    vb2: Vb2System, camera: FakeVideo, lookouts: list[FakeLookout], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing has told the page yet; a new stream could not wait for the device."""
+    monkeypatch.setattr(sessions, "SILENCE", 1000)
+
+    async def main() -> None:
+        async with site(camera) as s:
+            await s.streaming()
+            look = await s.look()
+            camera.unplug()
+            told = await s.post("/api/stream", {"pixelformat": "GREY"}, 409)
+            assert "unplugged" in told["text"]
+            await until(lambda: bool(lookouts))
+            fresh = FakeVideo(vb2, pixelformat="YUYV", auto=False, controls=CONTROLS)
+            vb2.nodes["/dev/video0"] = fresh
+            lookouts[0].come("/dev/video0")
+            await until(lambda: fresh.streaming and len(fresh.queued) == 4)
+            fresh.complete()
+            await look.picture()
+
+    run(main())
+
+
 def test_no_frames_is_no_unplugging(camera: FakeVideo, lookouts: list[FakeLookout]) -> None:
     async def main() -> None:
         async with site(camera) as s:
@@ -106,6 +134,24 @@ def test_the_end_gives_everything_back(
     assert not vb2.leaks()
     assert not [t for t in threading.enumerate() if t.name == "vb2user preview"]
     assert all(lookout.closed for lookout in lookouts)
+
+
+def test_the_threads_end_though_the_trace_cannot_be_closed(
+    vb2: Vb2System, camera: FakeVideo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise KernelError(errno.EIO, "read", "trace_pipe")
+
+    async def main() -> None:
+        async with site(camera) as s:
+            await s.streaming()
+            await s.get("/api/controls")
+            monkeypatch.setattr(s.preview.ledger, "close", fail)
+
+    with pytest.raises(KernelError):
+        run(main())
+    assert not vb2.leaks()
+    wait_for_threads()
 
 
 @pytest.mark.parametrize("call", ["VIDIOC_REQBUFS", "mmap", "VIDIOC_STREAMON"])
@@ -212,3 +258,21 @@ def test_what_goes_with_what() -> None:
     )
     assert merged(wish, {"input": 0}).width == 640
     assert merged(wish, {"input": 1, "width": 720}).width == 720
+
+
+def test_the_figures_need_nothing_of_a_stream_but_what_its_documentation_names() -> None:
+    """How a stream counts is its own affair, and may change."""
+    names: set[str] = set()
+
+    class Asked:
+        """Counts what is asked for from outside."""
+
+        def __getattr__(self, name: str) -> Any:
+            names.add(name)
+            return getattr(StreamStats(), name)
+
+    told = Figures().look(Asked(), 0, 0)  # type: ignore[arg-type]
+    assert told["frames"] == told["drops"] == 0
+    public = {name for name in dir(StreamStats) if not name.startswith("_")} - {"pending"}
+    assert names <= public
+    json.dumps(told, allow_nan=False)

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from vb2user.capture.camera import Camera
-from vb2user.errors import KernelError
+from vb2user.errors import KernelError, UsageError
 from vb2user.memory import heaps
 from vb2user.uapi import calls
 from vb2user.uapi.enums import FrmIvalType, FrmSizeType, Memory
@@ -62,11 +62,25 @@ def memory(cam: Camera) -> list[list[str]]:
     with suppress(KernelError):
         for kind in cam.memory_types():
             if kind is Memory.DMABUF:
-                names = [*sorted(heaps.heaps()), *(["udmabuf"] if heaps.UDMABUF.exists() else [])]
-                found += [["dmabuf", name] for name in names]
+                found += [["dmabuf", name] for name in heap_names()]
             else:
                 found.append([kind.name.lower(), ""])
     return [*found, *([["read", ""]] if cam.readable else [])]
+
+
+def heap_names() -> list[str]:
+    """Where a dma-buf may come from."""
+    return [*sorted(heaps.heaps()), *(["udmabuf"] if heaps.UDMABUF.exists() else [])]
+
+
+def check_heap(name: str) -> None:
+    """UsageError: it is none of :func:`heap_names`. A path would let a client open any file."""
+    there = heap_names()
+    if name not in there:
+        raise UsageError(
+            f"there is no heap {name!a} to choose",
+            remedy=f"choose {', '.join(there)}" if there else "this machine has none",
+        )
 
 
 def sizes(cam: Camera, pixelformat: str, width: int, height: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import importlib
 import signal
 import socket
 import sys
-import webbrowser
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
@@ -116,6 +116,7 @@ async def _main(
     as_json: bool,
 ) -> int:
     """Serve until a signal comes; returns the exit status."""
+    from vb2user.preview.browser import opened
     from vb2user.preview.server import Preview, serve
 
     stop = asyncio.Event()
@@ -139,10 +140,11 @@ async def _main(
         sys.stdout.flush()
         talk(f"{cam.card} ({cam.path}) is at this address until Ctrl-C")
         if open_page:
-            webbrowser.open(url)
+            meanwhile.enter_context(opened(url, talk))
 
     made = Preview(cam, wish, guard, encoder, observe=observe)
-    await serve(made, guard.bind, port, ready, stop)
+    with ExitStack() as meanwhile:
+        await serve(made, guard.bind, port, ready, stop)
     talk("everything was given back" + (f"; mem ops: {made.verdict}" if made.verdict else ""))
     return status
 

@@ -103,4 +103,5 @@ class Guard:
         kind, _, given = headers.get("Authorization", "").partition(" ")
         if kind.lower() != "bearer":
             given = query.get("token", "")
-        return hmac.compare_digest(given.strip().encode(), self.token.encode())
+        # What is not UTF-8 comes as surrogates. A token has none, nor what they are replaced by.
+        return hmac.compare_digest(given.strip().encode(errors="replace"), self.token.encode())

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 CREDITS = 2
 #: Before the JPEG: the frame's number, what is missing before it, its time in nanoseconds; big endian.
 HEADER = struct.Struct(">IIQ")
+_U32, _U64 = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
 
 
 class Viewer:
@@ -91,7 +92,10 @@ class Hub:
 
     def publish(self, picture: Picture) -> None:
         """A new picture for all. Any thread; it never waits."""
-        message = HEADER.pack(picture.sequence, picture.gap, max(0, picture.timestamp_ns)) + picture.jpeg
+        header = HEADER.pack(
+            picture.sequence & _U32, min(picture.gap, _U32), max(0, min(picture.timestamp_ns, _U64))
+        )
+        message = header + picture.jpeg
         with self._lock:
             self._newest = message
             if self._spreading:

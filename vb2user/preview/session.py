@@ -1,21 +1,24 @@
 """Beside the layers: the camera and its stream behind the page, in a thread of their own.
 
-One thread starts and stops streams, waits for frames and encodes them, so that nothing of it blocks the event
-loop, and no two streams ever meet. Others ask it to change something and get a future. Knows no web.
+One thread starts and stops streams, waits for frames and encodes them, so that nothing of it blocks the
+event loop, and no two streams ever meet. Others ask it to change something and get a future. Knows no web.
+
+An error of any class stays with its cause. A change or a still that fails has the error in its future. A
+frame that cannot be shown leaves its error in :attr:`Session.trouble`. A stream that fails can be started
+again. The thread ends when the session is closed, and not before.
 """
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any, TypeVar
 
 from vb2user.capture.camera import Camera
 from vb2user.capture.frame import Frame
@@ -29,10 +32,12 @@ from vb2user.errors import (
     StateError,
     StreamStopped,
     UsageError,
-    Vb2Error,
 )
 from vb2user.preview.encoder import Encoder, Still, still
+from vb2user.preview.trouble import Trouble, report
 from vb2user.uapi import calls
+
+_T = TypeVar("_T")
 
 #: Seconds without a frame after which the device is asked whether it is there.
 SILENCE = 1.0
@@ -84,24 +89,14 @@ class Picture:
     timestamp_ns: int
 
 
-@dataclass(frozen=True)
-class Trouble:
-    """What went wrong, for people.
-
-    Attributes:
-        text: what.
-        remedy: what mends it, or None.
-    """
-
-    text: str
-    remedy: str | None = None
-
-    @classmethod
-    def of(cls, error: BaseException) -> Trouble:
-        """An error in words."""
-        if isinstance(error, Vb2Error):
-            return cls(error.message, error.remedy)
-        return cls(f"{type(error).__name__}: {error}", "this is a bug of vb2user: please report it")
+def _answer(future: Future[_T] | None, result: _T | None = None, error: BaseException | None = None) -> None:
+    """Answer a request once. Its client may have given up by now; the first stream has no client at all."""
+    if future is None or future.done() or not future.set_running_or_notify_cancel():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -145,7 +140,10 @@ class Session:
         self.trouble: Trouble | None = None
         self.encode_ns = self.encoded = 0
         self._encoder, self._publish, self._wanted, self._before = encoder, publish, wanted, before
-        self._changed = threading.Condition()
+        self._changed = threading.Condition()  # held for a moment only: the event loop takes it, too
+        self._ending = (
+            threading.Lock()
+        )  # held while another thread closes the stream, as long as the driver takes
         self._pending: deque[_Change] = deque()
         self._stills: deque[Future[Still]] = deque()
         self._stream: Stream | None = None
@@ -177,27 +175,49 @@ class Session:
         After an error all is as it was before, if the device lets it. The call itself may block, too.
         """
         answer: Future[calls.Format] = Future()
+        # Asked first: the stream that runs knows how to wait for its device, a new one could not be started.
+        gone = self.state is State.GONE or self._is_gone()
         with self._changed:
             if self._closing:
                 raise ClosedError("the preview has ended")
-            if self.state is State.GONE:
+            if gone:
                 raise StateError(f"{self.cam.path} is unplugged", remedy=UNPLUGGED)
             self._pending.append(_Change(wish, answer))
             self._changed.notify_all()
-            # Under the lock: the next one begins when this one has given all back.
-            if self._stream is not None:
-                with suppress(KernelError):
-                    self._stream.close()
+            stream = self._stream
+        with suppress(KernelError):
+            self._end(stream)
         return answer
 
+    def _end(self, stream: Stream | None) -> None:
+        """Close it from another thread than the session's. The session's thread waits for the end of that."""
+        with self._ending:
+            if stream is not None:
+                stream.close()
+
     def still(self) -> Future[Still]:
-        """The next frame, to be kept."""
+        """The next frame, to be kept. It does not block."""
         answer: Future[Still] = Future()
         with self._changed:
             if self._stream is None or self.state is State.GONE:
                 raise StateError("there is no picture now", remedy="wait until the stream runs")
             self._stills.append(answer)
+        answer.add_done_callback(self._forget_still)
         return answer
+
+    def _forget_still(self, answer: Future[Still]) -> None:
+        with self._changed, suppress(ValueError):
+            self._stills.remove(answer)
+
+    def _is_gone(self) -> bool:
+        """Whether the device says so."""
+        try:
+            calls.querycap(self.cam.node)
+        except (DeviceGone, ClosedError):
+            return True
+        except KernelError:
+            return False
+        return False
 
     def check(self) -> State:
         """Is the device still there? It may block. Call it now and then: a device goes without a word."""
@@ -211,13 +231,7 @@ class Session:
                     self.state = State.STREAMING
         if stream is None or now - self._last[1] < SILENCE:
             return self.state
-        try:
-            calls.querycap(self.cam.node)
-            found = State.SILENT
-        except (DeviceGone, ClosedError):
-            found = State.GONE
-        except KernelError:
-            found = State.SILENT
+        found = State.GONE if self._is_gone() else State.SILENT
         with self._changed:
             # A frame, or an end, that came meanwhile knows better.
             if self._stream is stream and self._stats.frames + self._stats.discarded == came:
@@ -233,8 +247,8 @@ class Session:
             with self._changed:
                 self._closing = True
                 self._changed.notify_all()
-                if self._stream is not None:
-                    self._stream.close()
+                stream = self._stream
+            self._end(stream)
         finally:
             if self._thread.is_alive():
                 self._thread.join(_PATIENCE)
@@ -246,37 +260,43 @@ class Session:
 
     def _work(self) -> None:
         try:
-            self._before(self.cam)
+            self._prepare()
             change: _Change | None = _Change(self.wish)
             while change is not None:
                 change = self._live(change)
         except BaseException as error:
-            traceback.print_exc(file=sys.stderr)
             self._stop(error)
         finally:
             self._give_up()
+
+    def _prepare(self) -> None:
+        try:
+            self._before(self.cam)
+        except Exception as error:
+            report(error)  # the picture does not need it
 
     def _live(self, change: _Change) -> _Change | None:
         """One stream, from its beginning to its end; returns what comes next, None: the end."""
         try:
             stream = self._begin(change.wish)
-        except Vb2Error as error:
+        except Exception as error:
             if change.answer is None:
                 self._stop(error)
                 return self._next()
-            change.answer.set_exception(error)
+            _answer(change.answer, error=error)
             return _Change(self.wish)  # as it was
-        self.wish = self._as_set(change.wish, stream.format)
-        if change.answer is not None:
-            change.answer.set_result(stream.format)
         try:
             with stream:
+                self.wish = self._as_set(change.wish, stream.format)
+                _answer(change.answer, stream.format)
                 self._pump(stream)
-        except Vb2Error as error:
+        except Exception as error:
             self._stop(error)
+            _answer(change.answer, error=error)
         finally:
-            with self._changed:
-                self._stream = None
+            with self._ending:  # the next stream begins when all of this one was given back
+                with self._changed:
+                    self._stream = None
                 self._refuse_stills()
         return self._next()
 
@@ -327,39 +347,63 @@ class Session:
                 return
             if self.state is not State.STREAMING:
                 self.state = State.STREAMING
-            self._keep(frame)
-            if self._wanted():
-                self._show(frame)
-            frame.release()
+            try:
+                self._keep(frame)
+                if self._wanted():
+                    self._show(frame)
+            finally:
+                frame.release()
 
     def _show(self, frame: Frame) -> None:
         begun = time.monotonic_ns()
         try:
             jpeg = self._encoder.encode(frame)
+            self.trouble = None
+            self.encode_ns = time.monotonic_ns() - begun
+            self.encoded += 1
+            self._publish(Picture(jpeg, frame.sequence, frame.gap, frame.timestamp_ns))
         except CorruptFrame:
-            return  # it is counted as an error or as short
+            pass  # it is counted as an error or as short
         except UsageError as error:
             self.trouble = Trouble(f"no picture: {error.message}", "choose another format")
-            return
-        self.trouble = None
-        self.encode_ns = time.monotonic_ns() - begun
-        self.encoded += 1
-        self._publish(Picture(jpeg, frame.sequence, frame.gap, frame.timestamp_ns))
+        except Exception as error:
+            self._fail_to_show(error)
+
+    def _fail_to_show(self, error: Exception) -> None:
+        trouble = Trouble.of(error)
+        if self.trouble != trouble:  # the next frame may have the same fault: it is reported once
+            report(error)
+        self.trouble = trouble
 
     def _keep(self, frame: Frame) -> None:
         """Hand it to those who want to keep one."""
-        while self._stills:
-            answer = self._stills.popleft()
-            try:
-                answer.set_result(still(frame))
-            except Vb2Error as error:
-                answer.set_exception(error)
+        waiting = self._waiting_stills()
+        if not waiting:
+            return
+        kept: Still | None = None
+        failed: Exception | None = None
+        try:
+            kept = still(frame)
+        except Exception as error:
+            failed = error
+        for answer in waiting:
+            _answer(answer, kept, failed)
+
+    def _waiting_stills(self) -> list[Future[Still]]:
+        """Take the requests that wait for a frame. Each of them is to be answered now."""
+        if not self._stills:
+            return []
+        with self._changed:
+            waiting = list(self._stills)
+            self._stills.clear()
+        return waiting
 
     def _refuse_stills(self) -> None:
-        while self._stills:
-            self._stills.popleft().set_exception(StateError("the stream ended before the next frame"))
+        for answer in self._waiting_stills():
+            _answer(answer, error=StateError("the stream ended before the next frame"))
 
     def _stop(self, error: BaseException) -> None:
+        report(error)
         self.state, self.trouble = State.STOPPED, Trouble.of(error)
 
     def _next(self) -> _Change | None:
@@ -374,32 +418,23 @@ class Session:
             self._closing = True
             if self.trouble is None:
                 self.state = State.CLOSED
-            while self._pending:
-                answer = self._pending.popleft().answer
-                if answer is not None:
-                    answer.set_exception(ClosedError("the preview has ended"))
-            self._refuse_stills()
+            pending = list(self._pending)
+            self._pending.clear()
+        for change in pending:
+            _answer(change.answer, error=ClosedError("the preview has ended"))
+        self._refuse_stills()
 
 
-def merged(wish: Wish, given: dict[str, object]) -> Wish:
-    """A wish with what the page asks for; UsageError: not what can be asked for."""
-    kinds: dict[str, tuple[type, ...]] = {
-        "pixelformat": (str,),
-        "width": (int,),
-        "height": (int,),
-        "fps": (int, float),
-        "input": (int,),
-        "memory": (str,),
-        "heap": (str,),
-    }
-    for name, value in given.items():
-        if name not in kinds:
-            raise UsageError(f"there is no {name!r} to choose", remedy=f"choose {', '.join(kinds)}")
-        if value is not None and (not isinstance(value, kinds[name]) or isinstance(value, bool)):
-            raise UsageError(f"{name} cannot be {value!r}")
+def merged(wish: Wish, given: dict[str, Any]) -> Wish:
+    """A wish with what the page asks for.
+
+    Args:
+        wish: how it streams now.
+        given: fields of :data:`vb2user.preview.fields.STREAM`, checked.
+    """
     if given.get("input") not in (None, wish.input):
         # Another input has formats and rates of its own.
         wish = replace(wish, pixelformat=None, width=None, height=None, fps=None)
     if "memory" in given:
         wish = replace(wish, heap=None)
-    return replace(wish, **given)  # type: ignore[arg-type]
+    return replace(wish, **given)

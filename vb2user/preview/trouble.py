@@ -1,0 +1,35 @@
+"""Beside the layers: an error in words for the page, and a fault of the program for its developers. Pure."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from dataclasses import dataclass
+
+from vb2user.errors import Vb2Error
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What went wrong, for people.
+
+    Attributes:
+        text: what.
+        remedy: what mends it, or None.
+    """
+
+    text: str
+    remedy: str | None = None
+
+    @classmethod
+    def of(cls, error: BaseException) -> Trouble:
+        """An error in words."""
+        if isinstance(error, Vb2Error):
+            return cls(error.message, error.remedy)
+        return cls(f"{type(error).__name__}: {error}", "this is a bug of vb2user: please report it")
+
+
+def report(error: BaseException) -> None:
+    """Print where an error comes from that is a fault of the program. The program goes on."""
+    if not isinstance(error, Vb2Error):
+        traceback.print_exception(type(error), error, error.__traceback__, file=sys.stderr)
