@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import sys
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from fakes_controls import ALL, BRIGHTNESS, HELD, MENU, TEXT, TellingVideo
+from fakes_controls import ALL, BRIGHTNESS, CONTRAST, GAIN, HELD, MENU, TEXT, TellingVideo
 
 from vb2user.cli import main as cli
 from vb2user.uapi import videodev2 as v
@@ -82,8 +83,10 @@ def test_list(run: Run) -> None:
         "step": 1,
         "default": 128,
         "dims": [],
+        "size": 4,
         "flags": ["SLIDER"],
         "choices": {},
+        "error": None,
     }
     menu = next(c for c in told["controls"] if c["id"] == MENU.id)
     assert menu["choices"] == {"0": "choice 0", "2": "choice 2", "4": "choice 4"}
@@ -236,3 +239,56 @@ def test_watch_some_as_json(telling: TellingVideo, run: Run) -> None:
         "flags": [],
         "lost": 0,
     }
+
+
+# -- what the driver fails to tell --------------------------------------------------------------------
+
+
+def test_the_list_goes_on_and_says_which_failed(telling: TellingVideo, run: Run) -> None:
+    telling.fails = {
+        ("query", GAIN.id): errno.EIO,
+        ("get", CONTRAST.id): errno.EIO,
+        ("menu", MENU.id, 2): errno.EIO,
+    }
+    outcome = run()
+    assert outcome.status == 0
+    lines = {line.split()[0]: line for line in outcome.out.splitlines() if line.strip()}
+    assert "cannot be queried: /dev/video0: VIDIOC_QUERY_EXT_CTRL failed: EIO" in lines["gain"]
+    assert "cannot be read (EIO)" in lines["contrast"]
+    assert "2: cannot be told (EIO)" in lines["test_pattern"]
+    assert "128" in lines["brightness"]
+    assert "VIDIOC_G_EXT_CTRLS failed: EIO" in outcome.err
+    told = json.loads(run("--json").out)
+    assert list(told["broken"]) == ["gain"]
+    by_name = {c["name"]: c for c in told["controls"]}
+    assert by_name["contrast"]["value"] is None
+    assert "EIO" in by_name["contrast"]["error"]
+    assert by_name["test_pattern"]["choices"] == {"0": "choice 0", "4": "choice 4"}
+
+
+@pytest.mark.parametrize("json_", [(), ("--json",)], ids=["people", "json"])
+def test_of_several_values_those_that_can_be_read_are_printed(
+    telling: TellingVideo, run: Run, json_: tuple[str, ...]
+) -> None:
+    telling.fails["get", CONTRAST.id] = errno.EIO
+    outcome = run("contrast", "brightness", "button", *json_)
+    assert outcome.status == 1
+    assert outcome.out in ("brightness: 128\n", '{\n "brightness": 128\n}\n')
+    assert [line for line in outcome.err.splitlines() if "control 'Contrast'" in line]
+    assert [line for line in outcome.err.splitlines() if "control 'Button'" in line]
+
+
+def test_saving_and_resetting_go_on_and_say_which_failed(
+    telling: TellingVideo, run: Run, tmp_path: Path
+) -> None:
+    telling.fails = {("query", GAIN.id): errno.EIO, ("get", CONTRAST.id): errno.EIO}
+    outcome = run("--save", str(tmp_path / "x.toml"))
+    assert outcome.status == 0
+    assert "gain was not saved: " in outcome.err
+    assert "contrast was not saved: " in outcome.err
+    telling.values[BRIGHTNESS.id] = 3
+    outcome = run("--reset")
+    assert outcome.status == 1
+    assert "gain NOT set: " in outcome.err
+    assert "contrast NOT set: it was set, but its value cannot be read back: " in outcome.err
+    assert telling.values[BRIGHTNESS.id] == 128

@@ -7,6 +7,7 @@ the index of a menu, a str for STRING, a tuple of ints for arrays of numbers, by
 from __future__ import annotations
 
 import operator
+import reprlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,8 +18,24 @@ from vb2user.uapi.enums import CtrlType
 
 Value = bool | int | str | bytes | tuple[int, ...]
 
+_LONGEST = 100  #: characters of a value in a message
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _LONGEST
+_SHORT.maxtuple = _SHORT.maxlist = 8
+
 _WORDS = {"on": 1, "true": 1, "yes": 1, "1": 1, "off": 0, "false": 0, "no": 0, "0": 0}
 _NUMBERS = (CtrlType.U8, CtrlType.U16, CtrlType.U32)
+
+
+def brief(value: object) -> str:
+    """``repr`` for a message: on one line, and short whatever the value is."""
+    if isinstance(value, int) and value.bit_length() > 64:  # str() of some refuses, or takes for ever
+        return f"a number of {value.bit_length()} bits"
+    try:
+        text = _SHORT.repr(value)
+    except Exception:  # a foreign object's own repr may fail
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
 def is_array(info: ControlInfo) -> bool:
@@ -116,6 +133,13 @@ def to_people(info: ControlInfo, value: ControlValue) -> Value:
     if info.type == CtrlType.BOOLEAN and isinstance(value, int):
         return bool(value)
     return value
+
+
+def to_json(value: Value | None) -> Any:
+    """A value as JSON has it: compound controls in hexadecimal, tuples as lists."""
+    if isinstance(value, bytes):
+        return value.hex()
+    return [to_json(one) for one in value] if isinstance(value, tuple) else value
 
 
 def parse(info: ControlInfo, items: Sequence[MenuItem], text: str) -> ControlValue:

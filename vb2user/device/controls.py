@@ -17,6 +17,7 @@ from vb2user.uapi.calls.controls import (
     ControlValue,
     control_id,
     g_ext_ctrls,
+    header_name,
     list_controls,
     s_ext_ctrls,
 )
@@ -48,11 +49,24 @@ def pick(found: Sequence[ControlInfo], which: int | str) -> ControlInfo | None:
     for info in found:
         if which in (info.name, slug(info.name)):
             return info
-    if re.fullmatch(r"0x[0-9a-fA-F]+|[0-9]+", which):
-        return pick(found, int(which, 0) if which.startswith("0x") else int(which))
-    # Drivers, and kernels, have different words for the same control.
-    id = control_id(which)
+    id = pick_id(which)
     return None if id is None else pick(found, id)
+
+
+def pick_id(which: int | str) -> int | None:
+    """The id that a number means, or a text of it, or a name in the kernel's headers; None: it is none."""
+    if isinstance(which, int):
+        return which
+    if re.fullmatch(r"0x[0-9a-fA-F]{1,8}|[0-9]{1,10}", which):
+        return int(which, 16) if which.startswith("0x") else int(which)
+    # Drivers, and kernels, have different words for the same control.
+    return control_id(which)
+
+
+def broken_name(id: int) -> str:
+    """What a control is called that the driver cannot tell: as the kernel's headers do, or else its id."""
+    name = header_name(id).lower()
+    return f"{id:#010x}" if name.startswith("unknown_") else name
 
 
 def missing(device: str, which: int | str, names: Sequence[str]) -> NoSuchControl:

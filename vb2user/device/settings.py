@@ -7,6 +7,7 @@ by name: menus by their text, compound controls in hexadecimal.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -26,22 +27,19 @@ if TYPE_CHECKING:
 _COMMENT = "Settings of a V4L2 device, written by vb2user."
 
 
-def controls_table(controls: Controls) -> dict[str, Any]:
-    """The table ``controls``: every control whose value is a setting."""
-    return {
-        control.name: _to_file(control, value)
-        for control in controls
-        if is_setting(control.info) and (value := _read(control)) is not None
-    }
-
-
-def _read(control: Control) -> Any:
-    try:
-        return control.value
-    except DeviceGone:
-        raise
-    except KernelError:  # what cannot be read now is no setting now
-        return None
+def controls_table(controls: Controls) -> tuple[dict[str, Any], dict[str, str]]:
+    """The table ``controls``: every control whose value is a setting; and what could not be told, and why."""
+    table: dict[str, Any] = {}
+    left_out = dict(controls.broken)
+    for control in controls:
+        try:
+            if is_setting(control.info):
+                table[control.name] = _to_file(control, control.value)
+        except DeviceGone:
+            raise
+        except KernelError as e:  # what cannot be read now is no setting now
+            left_out[control.name] = str(e)
+    return table, left_out
 
 
 def _to_file(control: Control, value: Any) -> Any:
@@ -71,19 +69,41 @@ def restore_controls(controls: Controls, table: dict[str, Any], report: Restored
     for name, raw in table.items():
         try:
             control = controls[name]
-            wanted[control] = _from_file(control, raw)
-        except UsageError as e:
+            try:
+                wanted[control] = _from_file(control, raw)
+            except UsageError:
+                # A driver may report what it would not take: a value out of its own range, say.
+                if not _is_so(control, raw):
+                    raise
+                report.kept.append(control.name)
+        except DeviceGone:
+            raise
+        except (UsageError, KernelError) as e:
             report.failed[name] = str(e)
     bring_to(controls.node, wanted, report)
 
 
-def save(device: Device, path: str | os.PathLike[str], *, stream: bool) -> None:
-    """Write the settings of ``device`` to a file; ``stream``: input, format and rate, too."""
+def _is_so(control: Control, raw: Any) -> bool:
+    """Whether this is what would be saved of the control now."""
+    try:
+        return json.dumps(_to_file(control, control.value)) == json.dumps(raw)
+    except DeviceGone:
+        raise
+    except KernelError:
+        return False
+
+
+def save(device: Device, path: str | os.PathLike[str], *, stream: bool) -> dict[str, str]:
+    """Write the settings of ``device`` to a file; ``stream``: input, format and rate, too.
+
+    Returns what was left out since the driver fails to tell it, and why.
+    """
     document: dict[str, dict[str, Any]] = {"device": {"driver": device.driver, "card": device.card}}
     if stream:
         document["stream"] = stream_table(device)
-    document["controls"] = controls_table(device.controls)
+    document["controls"], left_out = controls_table(device.controls)
     settings_file.write(path, document, _COMMENT)
+    return left_out
 
 
 def restore(device: Device, path: str | os.PathLike[str], *, stream: bool) -> Restored:
@@ -105,7 +125,12 @@ def restore(device: Device, path: str | os.PathLike[str], *, stream: bool) -> Re
 
 
 def _changes_layout(controls: Controls, name: str) -> bool:
-    return name in controls and bool(controls[name].flags & CtrlFlag.MODIFY_LAYOUT)
+    try:
+        return name in controls and bool(controls[name].flags & CtrlFlag.MODIFY_LAYOUT)
+    except DeviceGone:
+        raise
+    except KernelError:
+        return False
 
 
 def stream_table(device: Device) -> dict[str, Any]:
