@@ -220,6 +220,43 @@ def test_the_command(cam: vb2user.Camera, tmp_path: Path) -> None:
 # -- a webcam ---------------------------------------------------------------------------------------
 
 
+def test_a_webcam_that_fails_to_tell_some(webcam: VirtualWebcam, tmp_path: Path) -> None:
+    """uvcvideo asks it for the limits of gain, and for the value of saturation, in vain."""
+    webcam.stall("gain", ["min", "max", "res", "def"])
+    webcam.stall("saturation", ["cur"])
+    with vb2user.open(webcam.video) as cam:
+        cam.controls.brightness = 5
+        assert list(cam.controls.broken) == ["gain"]
+        assert {"brightness", "contrast", "auto_exposure"} <= set(cam.controls.names())
+        with pytest.raises(ControlError, match="'GAIN'"):
+            cam.controls.gain = 3
+        assert "saturation: cannot be read (" in repr(cam.controls)
+        assert set(cam.save_settings(tmp_path / "x.toml")) == {"gain", "saturation"}
+        again = cam.restore_settings(tmp_path / "x.toml")
+        assert (again.set, again.failed, again.skipped) == ({}, {}, {})
+        done = cam.controls.reset()
+        assert done.set == {"brightness": 0}
+        assert set(done.failed) == {"gain", "saturation"}
+        assert "its value cannot be read back" in done.failed["saturation"]
+        listed = CliRunner().invoke(controls, [webcam.video], catch_exceptions=False)
+        assert (listed.exit_code, "cannot be queried" in listed.stdout) == (0, True)
+
+
+def test_a_webcam_s_inactive_control_is_named_with_the_one_that_governs_it(webcam: VirtualWebcam) -> None:
+    with vb2user.open(webcam.video) as cam:
+        for way in (
+            lambda: cam.controls.exposure_time_absolute.set(100),
+            lambda: cam.controls.set(brightness=1, exposure_time_absolute=100, contrast=2),
+            lambda: cam.controls.set(exposure_time_absolute=100, auto_exposure=3),
+        ):
+            with pytest.raises(ControlError, match="'Auto Exposure' governs it") as caught:
+                way()
+            assert caught.value.control_name == "Exposure Time, Absolute"
+        assert cam.controls.brightness.value == 0
+        cam.controls.set(auto_exposure="Manual Mode", exposure_time_absolute=100)
+        assert webcam.control("exposure_time") == 100
+
+
 def test_a_webcam(webcam: VirtualWebcam, tmp_path: Path) -> None:
     """uvcvideo: what is set reaches the device; events; unplugged while somebody waits for one."""
     with vb2user.open(webcam.video) as cam:
