@@ -52,8 +52,12 @@ VALUES: dict[str, tuple[CtrlType, Any, Any]] = {
     "integer_menu": (CtrlType.INTEGER_MENU, "13", 6),
     "bitmask": (CtrlType.BITMASK, 0x80000000, 0x80000000),
     "string": (CtrlType.STRING, "abcd", "abcd"),
-    "u16_8x16_matrix": (CtrlType.U16, list(range(16, 144)), tuple(range(16, 144))),
-    "u8_2x3x4x5_array": (CtrlType.U8, [17] * 120, (17,) * 120),
+    "u16_8x16_matrix": (
+        CtrlType.U16,
+        [list(range(n, n + 16)) for n in range(16, 144, 16)],
+        tuple(tuple(range(n, n + 16)) for n in range(16, 144, 16)),
+    ),
+    "u8_2x3x4x5_array": (CtrlType.U8, [17] * 120, ((((17,) * 5,) * 4,) * 3,) * 2),
 }
 
 

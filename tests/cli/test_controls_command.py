@@ -104,7 +104,7 @@ def test_get(run: Run) -> None:
         "brightness: 128\ntest_pattern: 2 (choice 2)\ntitle: 'abc'\n"
     )
     assert json.loads(run("matrix", "area", "gain_automatic", "--json").out) == {
-        "matrix": [0] * 6,
+        "matrix": [[0] * 3] * 2,
         "area": "00" * 8,
         "gain_automatic": True,
     }

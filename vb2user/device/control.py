@@ -14,6 +14,7 @@ from vb2user.uapi.calls.controls import (
     ControlInfo,
     ControlValue,
     MenuItem,
+    as_struct,
     g_ext_ctrls,
     query_control,
     querymenu,
@@ -107,8 +108,10 @@ class Control:
     def value(self) -> Value:
         """The value now (``VIDIOC_G_EXT_CTRLS``).
 
-        bool for BOOLEAN, int for numbers, bit masks and a menu's index, str, a tuple of ints for arrays,
-        bytes for compound controls. Set it (``VIDIOC_S_EXT_CTRLS``) by the same, a menu also by its text.
+        bool for BOOLEAN, int for numbers, bit masks and a menu's index, str, a tuple of ints for arrays (of
+        several dimensions: of rows), bytes for compound controls. Set it (``VIDIOC_S_EXT_CTRLS``) by the
+        same, a menu also by its text, an array by any sequence or numpy array, a compound control by its
+        struct, see :attr:`struct`.
 
         UsageError: no value for this control, out of range included. KernelError: EACCES: write-only or
         read-only; EBUSY: it cannot change now.
@@ -125,6 +128,17 @@ class Control:
         info = self.info
         taken = s_ext_ctrls(self._node(), [(info, to_kernel(info, self.items, value))])[0]
         return to_people(info, taken)
+
+    @property
+    def struct(self) -> Any:
+        """The value of a compound control as the ctypes struct of the header, e.g. ``v4l2_area``; a copy.
+
+        An array of them is a ctypes array. Change its fields, and set :attr:`value` to it.
+
+        UsageError: no compound control, or one whose struct this library does not know.
+        """
+        value = self.value
+        return as_struct(self._known, value if isinstance(value, bytes) else b"")
 
     @property
     def text(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import html
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +55,7 @@ def shown(look: Look, value: Value | None) -> str:
     if value is None:
         return "-" if look.error is None else f"cannot be read ({word(look.error)})"
     if isinstance(value, (bytes, tuple)):
-        text = value.hex() if isinstance(value, bytes) else ",".join(map(str, value))
+        text = value.hex() if isinstance(value, bytes) else ",".join(map(str, _flat(value)))
         return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
     if isinstance(value, str):
         return repr(value)
@@ -64,6 +64,15 @@ def shown(look: Look, value: Value | None) -> str:
     if look.info.is_menu:
         return f"{value} ({choice(look.items, value) or '?'})"
     return str(value)
+
+
+def _flat(values: tuple[Any, ...]) -> Iterator[Any]:
+    """The numbers of an array, row after row: as the command takes them."""
+    for one in values:
+        if isinstance(one, tuple):
+            yield from _flat(one)
+        else:
+            yield one
 
 
 def takes(look: Look) -> str:

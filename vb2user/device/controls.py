@@ -11,6 +11,7 @@ import difflib
 import re
 from collections.abc import Sequence
 
+from vb2user.device.brief import brief
 from vb2user.errors import UsageError
 from vb2user.uapi.calls.controls import (
     ControlInfo,
@@ -22,6 +23,9 @@ from vb2user.uapi.calls.controls import (
     s_ext_ctrls,
 )
 from vb2user.uapi.kernel import Fd
+
+_LONGEST = 100  #: characters of a name that are compared
+_PART = 4  #: letters at least of a part of a word that says something: "auto" of "automatic"
 
 
 class NoSuchControl(UsageError, AttributeError, KeyError):
@@ -70,19 +74,43 @@ def broken_name(id: int) -> str:
 
 
 def missing(device: str, which: int | str, names: Sequence[str]) -> NoSuchControl:
-    """The error for a control that is not there, which names near matches, or else all there are."""
-    wanted = f"{which:#x}" if isinstance(which, int) else repr(which)
+    """The error for a control that is not there, which names near matches and says how to list all."""
+    is_id = isinstance(which, int) and 0 <= which < 1 << 32
+    wanted = f"{which:#x}" if is_id else brief(which)
     near = near_matches(which, names) if isinstance(which, str) else []
-    remedy = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(names) or 'none at all'}"
+    listed = f"'vb2user controls {device}' lists"
+    if near:
+        remedy = f"did you mean {' or '.join(near)}? {listed} all {len(names)}"
+    elif names:
+        remedy = f"it has {len(names)} {'control' if len(names) == 1 else 'controls'}: {listed} them"
+    else:
+        remedy = "it has no controls at all"
     return NoSuchControl(f"{device} has no control {wanted}", remedy=remedy)
 
 
 def near_matches(wanted: str, names: Sequence[str]) -> list[str]:
-    """Which of ``names`` may have been meant, the likeliest first."""
-    plain = slug(wanted)
-    near = difflib.get_close_matches(plain, names, 4)
-    near += [name for name in names if plain and plain in name and name not in near]
-    return near[:6]
+    """Which of ``names`` may have been meant: those that share words with it, then misspelt ones."""
+    plain = slug(wanted)[:_LONGEST]
+    words = [word for word in plain.split("_") if word]
+    shared = {name: _shared(words, name.split("_")) for name in names}
+    alike = sorted((name for name in shared if shared[name]), key=lambda name: -shared[name])
+    close = difflib.get_close_matches(plain, names, 4) if words else []
+    return list(dict.fromkeys([*alike, *close]))[:6]
+
+
+def _shared(words: Sequence[str], others: Sequence[str]) -> int:
+    """How many letters two names share in words that are the same, or of which one contains the other."""
+    return sum(
+        max(
+            (
+                min(len(word), len(other))
+                for other in others
+                if word == other or (min(len(word), len(other)) >= _PART and (word in other or other in word))
+            ),
+            default=0,
+        )
+        for word in words
+    )
 
 
 def find_control(node: Fd, which: int | str) -> ControlInfo:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from vb2user.device import settings_file
 from vb2user.device.control import Control
-from vb2user.device.control_convert import is_compound, to_kernel
+from vb2user.device.control_convert import is_compound, to_json, to_kernel
 from vb2user.device.restoring import Restored, bring_to, is_setting
 from vb2user.errors import DeviceGone, KernelError, UsageError, Vb2Error
 from vb2user.uapi.calls.controls import ControlValue
@@ -43,10 +43,8 @@ def controls_table(controls: Controls) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _to_file(control: Control, value: Any) -> Any:
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, tuple):
-        return list(value)
+    if isinstance(value, (bytes, tuple)):
+        return to_json(value)
     texts = list(control.choices.values())
     text = control.choices.get(value) if control.items else None
     # Two choices of the same text are told apart by their index only.

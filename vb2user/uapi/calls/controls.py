@@ -29,7 +29,9 @@ from vb2user.uapi.calls.control_state import culprit, refused
 from vb2user.uapi.calls.control_state import why_inactive as why_inactive
 from vb2user.uapi.calls.control_values import ControlInfo as ControlInfo
 from vb2user.uapi.calls.control_values import ControlValue as ControlValue
+from vb2user.uapi.calls.control_values import as_struct as as_struct
 from vb2user.uapi.calls.control_values import pack_value as pack_value
+from vb2user.uapi.calls.control_values import struct_bytes as struct_bytes
 from vb2user.uapi.calls.control_values import struct_of as struct_of
 from vb2user.uapi.calls.control_values import unpack_value as unpack_value
 from vb2user.uapi.enums import CtrlType, CtrlWhich
