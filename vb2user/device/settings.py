@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from vb2user.device import settings_file
 from vb2user.device.control import Control
 from vb2user.device.control_convert import is_compound, to_json, to_kernel
 from vb2user.device.restoring import Restored, bring_to, is_setting
+from vb2user.device.settings_check import check, rate
 from vb2user.errors import DeviceGone, KernelError, UsageError, Vb2Error
 from vb2user.uapi.calls.controls import ControlValue
 from vb2user.uapi.enums import CtrlFlag, Field
@@ -107,8 +107,10 @@ def save(device: Device, path: str | os.PathLike[str], *, stream: bool) -> dict[
 def restore(device: Device, path: str | os.PathLike[str], *, stream: bool) -> Restored:
     """Bring ``device`` to the settings in a file."""
     document = settings_file.read(path)
-    if "controls" not in document and "stream" not in document:
-        raise UsageError(f"{os.fspath(path)} is no file of settings", remedy="it has a table 'controls'")
+    try:
+        check(document)
+    except UsageError as e:
+        raise UsageError(f"{os.fspath(path)}: {e.message}", remedy=e.remedy) from None
     report = Restored()
     wanted = document.get("stream", {}) if stream else {}
     table = document.get("controls", {})
@@ -141,7 +143,8 @@ def stream_table(device: Device) -> dict[str, Any]:
     format = device.get_format()
     if format.width and format.height:  # not of metadata
         table |= {"pixelformat": str(format.pixelformat), "width": format.width, "height": format.height}
-        table["field"] = format.field.name
+        if format.field.known:
+            table["field"] = format.field.name
     if fps := device.fps:
         table["fps"] = fps.numerator if fps.denominator == 1 else str(fps)
     return table
@@ -154,7 +157,7 @@ def _told(report: Restored, name: str) -> Any:
         yield
     except DeviceGone:
         raise
-    except (Vb2Error, ValueError, TypeError, ZeroDivisionError, KeyError) as e:
+    except Vb2Error as e:
         report.failed[name] = str(e)
 
 
@@ -188,7 +191,8 @@ def _restore_format(device: Device, table: dict[str, Any], report: Restored) -> 
                 report.set["format"] = str(granted)
     if "fps" in table:
         with _told(report, "fps"):
-            fps = Fraction(table["fps"])
+            fps = rate(table["fps"])
+            assert fps is not None  # check() saw to that
             if device.fps == fps:
                 report.kept.append("fps")
             elif (got := device.set_fps(fps)) == fps:
