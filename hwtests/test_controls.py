@@ -184,6 +184,23 @@ def test_there_and_back(cam: vb2user.Camera, tmp_path: Path, ending: str) -> Non
     assert (again.set, again.failed) == ({}, {})
 
 
+def test_restoring_right_after_saving_changes_nothing(cam: vb2user.Camera, tmp_path: Path) -> None:
+    """Whatever is inactive, volatile, read-only or grabbed, and on an input of another kind."""
+
+    def by_hand() -> None:
+        cam.controls.set(gain_automatic=False, brightness=3)
+
+    for prepare in (lambda: None, by_hand, lambda: cam.set_input(HDMI)):
+        prepare()
+        before = cam.controls.get()
+        assert cam.save_settings(tmp_path / "x.toml") == {}
+        done = cam.restore_settings(tmp_path / "x.toml")
+        assert (done.set, done.skipped, done.failed) == ({}, {}, {})
+        after = cam.controls.get()
+        volatile = {c.name for c in cam.controls if c.flags & CtrlFlag.VOLATILE}
+        assert [n for n in before if before[n] != after[n] and n not in volatile] == []
+
+
 def test_what_cannot_be_restored_is_told(cam: vb2user.Camera, tmp_path: Path) -> None:
     path = tmp_path / "x.toml"
     path.write_text(f"[controls]\nbrightness = 3\n{_FIXED} = 1\ngain = 50\nnothing = 1\nmenu = 2\n")

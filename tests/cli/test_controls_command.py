@@ -270,12 +270,21 @@ def test_the_list_goes_on_and_says_which_failed(telling: TellingVideo, run: Run)
 def test_of_several_values_those_that_can_be_read_are_printed(
     telling: TellingVideo, run: Run, json_: tuple[str, ...]
 ) -> None:
-    telling.fails["get", CONTRAST.id] = errno.EIO
-    outcome = run("contrast", "brightness", "button", *json_)
+    telling.fails = {("get", CONTRAST.id): errno.EIO, ("query", GAIN.id): errno.EIO}
+    outcome = run("contrast", "gain", "brightness", "button", *json_)
     assert outcome.status == 1
     assert outcome.out in ("brightness: 128\n", '{\n "brightness": 128\n}\n')
+    assert [line for line in outcome.err.splitlines() if "control 'GAIN'" in line]
     assert [line for line in outcome.err.splitlines() if "control 'Contrast'" in line]
     assert [line for line in outcome.err.splitlines() if "control 'Button'" in line]
+
+
+def test_a_broken_control_that_shall_be_set_stops_the_command(telling: TellingVideo, run: Run) -> None:
+    telling.fails["query", GAIN.id] = errno.EIO
+    outcome = run("brightness=3", "gain=3")
+    assert (outcome.status, outcome.out) == (1, "")
+    assert "control 'GAIN'" in outcome.err
+    assert telling.values[BRIGHTNESS.id] == 128, "nothing was set"
 
 
 def test_saving_and_resetting_go_on_and_say_which_failed(

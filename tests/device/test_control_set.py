@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import ctypes
+import dataclasses
 import errno
 import gc
 import itertools
@@ -79,6 +80,15 @@ def test_all_of_them(cam: Camera) -> None:
     assert [cam.controls[name].id for name in names] == [c.id for c in ALL]
     # Two with the same name are told apart by their ids.
     assert names[-1] == f"{OTHER_TWIN.id:#010x}"
+
+
+def test_a_title_that_looks_like_an_id_is_no_name(telling: TellingVideo, cam: Camera) -> None:
+    for info, title in ((BRIGHTNESS, ""), (CONTRAST, f"{BRIGHTNESS.id:#010x}"), (GAIN, "123")):
+        telling.controls[info.id] = dataclasses.replace(info, name=title)
+    names = cam.controls.names()
+    assert len(set(names)) == len(names)
+    assert names[:2] == [f"{BRIGHTNESS.id:#010x}", f"{CONTRAST.id:#010x}"]
+    assert [cam.controls[name].id for name in names] == [c.id for c in ALL]
 
 
 def test_one_that_has_a_methods_name(cam: Camera) -> None:

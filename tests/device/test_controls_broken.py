@@ -140,6 +140,22 @@ def test_the_others_stay_usable_and_the_broken_one_is_named(telling: TellingVide
     assert cam.controls.broken == {}
 
 
+def test_the_plain_calls_name_the_broken_one(telling: TellingVideo, cam: Camera) -> None:
+    telling.fails["query", GAIN.id] = errno.EIO
+    assert cam.get_control("brightness") == 128
+    for call in (lambda: cam.get_control("gain"), lambda: cam.set_control(GAIN.id, 3)):
+        with pytest.raises(ControlError, match=r"EIO.*'GAIN'"):
+            call()
+
+
+def test_reset_of_some_goes_on_and_says_which_failed(telling: TellingVideo, cam: Camera) -> None:
+    telling.fails["query", GAIN.id] = errno.EIO
+    cam.controls.brightness = 5
+    done = cam.controls.reset("gain", "brightness")
+    assert done.set == {"brightness": 128}
+    assert list(done.failed) == ["gain"]
+
+
 def test_reset_goes_on_and_says_which_failed(telling: TellingVideo, cam: Camera) -> None:
     telling.fails["query", GAIN.id] = errno.EIO
     cam.controls.brightness = 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from vb2user.cli import complete
 from vb2user.cli.output import document, json_option, table, talk, will_write
 from vb2user.device.control_convert import to_json
 from vb2user.errors import DeviceGone, KernelError, UsageError
+from vb2user.uapi.calls.controls import ControlError
 
 if TYPE_CHECKING:
     from vb2user.device.control_show import Look
@@ -78,7 +80,10 @@ def _change(
 
     # All that can be wrong with the command line is found before anything is changed.
     wanted = {name: _parsed(cam, name) for name in names if "=" in name}
-    plain = [cam.controls[name].id for name in names if "=" not in name]
+    plain = [name for name in names if "=" not in name]
+    for name in plain:
+        with contextlib.suppress(ControlError):  # it is there, and cannot be queried: that is told later
+            cam.controls[name]
     if reset and restore is not None:
         raise UsageError("--reset together with --restore", remedy="give one after the other")
     if restore is not None and plain:
@@ -127,18 +132,17 @@ def _print(cam: Camera, names: tuple[str, ...], as_json: bool) -> bool:
     looks: dict[int, Look] = {}
     failed = False
     for given in names:
-        control = cam.controls[given.partition("=")[0]]
-        look = control.look()
-        if look.value is None and "=" not in given:
-            try:
+        try:
+            control = cam.controls[given.partition("=")[0]]
+            look = control.look()
+            if look.value is None and "=" not in given:
                 control.value  # noqa: B018 - the driver says why it cannot be read
-            except DeviceGone:
-                raise
-            except KernelError as e:
-                talk(str(e))
-                failed = True
-                continue
-        looks[control.id] = look
+            looks[control.id] = look
+        except DeviceGone:
+            raise
+        except KernelError as e:
+            talk(str(e))
+            failed = True
     if as_json:
         if looks:
             document({look.name: to_json(look.value) for look in looks.values()})

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from vb2user.device.control import Control, default_of
 from vb2user.device.control_convert import Value, to_kernel, to_people
 from vb2user.device.control_show import html_table, one_line
-from vb2user.device.controls import broken_name, missing, pick, pick_id, slugs
+from vb2user.device.controls import broken_name, failure, missing, pick, slugs
 from vb2user.device.restoring import Restored, bring_to, is_setting
 from vb2user.errors import DeviceGone, KernelError, UsageError, Vb2Error
 from vb2user.uapi.calls.controls import (
@@ -39,6 +39,7 @@ class Index:
         node: whose.
         infos: as the driver told them then.
         names: what each is called, by its id.
+        by_name: each by what it is called.
         failed: those that the driver could not tell, by their ids, and why.
         menus: what was asked for since.
     """
@@ -46,6 +47,7 @@ class Index:
     node: Fd
     infos: list[ControlInfo]
     names: dict[int, str]
+    by_name: dict[str, ControlInfo]
     failed: dict[int, KernelError] = field(default_factory=dict)
     menus: dict[int, tuple[MenuItem, ...]] = field(default_factory=dict)
 
@@ -54,12 +56,8 @@ class Index:
         """Ask for it."""
         failed: dict[int, KernelError] = {}
         infos = list(list_controls(node, failed=failed))
-        return cls(node, infos, dict(zip((info.id for info in infos), slugs(infos), strict=True)), failed)
-
-    def failure(self, which: int | str) -> KernelError | None:
-        """Why a control that was not told could not be; by its id, or its name in the kernel's headers."""
-        named = next((id for id in self.failed if broken_name(id) == which), pick_id(which))
-        return None if named is None else self.failed.get(named)
+        by_name = dict(zip(slugs(infos), infos, strict=True))
+        return cls(node, infos, {info.id: name for name, info in by_name.items()}, by_name, failed)
 
 
 class Controls:
@@ -101,10 +99,11 @@ class Controls:
     def __getitem__(self, which: int | str) -> Control:
         for anew in (False, True):  # drivers may add controls, e.g. with a format
             index = self._index(anew=anew)
-            info = pick(index.infos, which)
+            info = index.by_name.get(which) if isinstance(which, str) else None
+            info = info or pick(index.infos, which)
             if info is not None:
                 return self._made(index, info)
-        if (error := index.failure(which)) is not None:
+        if (error := failure(index.failed, which)) is not None:
             raise error
         raise missing(self._device.path, which, self.names())
 
@@ -204,8 +203,13 @@ class Controls:
 
         Read-only ones and buttons have none. Returns what became of it; refusals do not raise.
         """
-        chosen = [self[one] for one in which] or list(self)
         report = Restored(failed={} if which else dict(self.broken))
+        chosen = [] if which else list(self)
+        for one in which:
+            try:
+                chosen.append(self[one])
+            except ControlError as e:
+                report.failed[str(one)] = str(e)
         wanted: dict[Control, ControlValue] = {}
         for control in chosen:
             try:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from vb2user.device.brief import brief
-from vb2user.errors import UsageError
+from vb2user.errors import KernelError, UsageError
 from vb2user.uapi.calls.controls import (
     ControlInfo,
     ControlValue,
@@ -25,6 +25,7 @@ from vb2user.uapi.calls.controls import (
 from vb2user.uapi.kernel import Fd
 
 _LONGEST = 100  #: characters of a name that are compared
+_ID = re.compile(r"0x[0-9a-fA-F]{1,8}|[0-9]{1,10}")
 _PART = 4  #: letters at least of a part of a word that says something: "auto" of "automatic"
 
 
@@ -38,10 +39,13 @@ def slug(name: str) -> str:
 
 
 def slugs(found: Sequence[ControlInfo]) -> list[str]:
-    """What each of a node's controls is called: its :func:`slug`, and where two share that, their ids."""
+    """What each of a node's controls is called, each otherwise: its :func:`slug`, or else its id.
+
+    The id is the name of those that share a slug, and of those whose slug could be an id.
+    """
     plain = [slug(info.name) for info in found]
     return [
-        name if name and plain.count(name) == 1 else f"{info.id:#010x}"
+        name if name and plain.count(name) == 1 and not _ID.fullmatch(name) else f"{info.id:#010x}"
         for name, info in zip(plain, found, strict=True)
     ]
 
@@ -61,7 +65,7 @@ def pick_id(which: int | str) -> int | None:
     """The id that a number means, or a text of it, or a name in the kernel's headers; None: it is none."""
     if isinstance(which, int):
         return which
-    if re.fullmatch(r"0x[0-9a-fA-F]{1,8}|[0-9]{1,10}", which):
+    if _ID.fullmatch(which):
         return int(which, 16) if which.startswith("0x") else int(which)
     # Drivers, and kernels, have different words for the same control.
     return control_id(which)
@@ -71,6 +75,12 @@ def broken_name(id: int) -> str:
     """What a control is called that the driver cannot tell: as the kernel's headers do, or else its id."""
     name = header_name(id).lower()
     return f"{id:#010x}" if name.startswith("unknown_") else name
+
+
+def failure(failed: Mapping[int, KernelError], which: int | str) -> KernelError | None:
+    """Why a control could not be told, by its id or a name; ``failed`` has those by their ids."""
+    id = next((id for id in failed if broken_name(id) == which), pick_id(which))
+    return None if id is None else failed.get(id)
 
 
 def missing(device: str, which: int | str, names: Sequence[str]) -> NoSuchControl:
@@ -118,11 +128,14 @@ def find_control(node: Fd, which: int | str) -> ControlInfo:
 
     NoSuchControl: there is none; the message names near matches, or what there is.
     """
-    found = list(list_controls(node))
+    failed: dict[int, KernelError] = {}
+    found = list(list_controls(node, failed=failed))
     info = pick(found, which)
-    if info is None:
-        raise missing(node.name, which, slugs(found))
-    return info
+    if info is not None:
+        return info
+    if (error := failure(failed, which)) is not None:
+        raise error
+    raise missing(node.name, which, slugs(found))
 
 
 def get_control(node: Fd, which: int | str | ControlInfo) -> ControlValue:
