@@ -187,6 +187,38 @@ def test_restore_what_cannot_be(telling: TellingVideo, run: Run, tmp_path: Path)
     assert run("--restore", str(path)).status == 0, "a read-only one is no harm"
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a=" + "[" * 100_000, "not TOML: nested too deeply"),
+        ("[stream]\nfps = inf", "stream: fps cannot be inf"),
+        ("[controls]\nbrightness = 1.5", "controls: brightness cannot be 1.5"),
+    ],
+    ids=["deep", "rate", "control"],
+)
+def test_a_hostile_file_ends_in_one_line(
+    telling: TellingVideo, run: Run, tmp_path: Path, text: str, says: str
+) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text(text)
+    for more in ((), ("--all",)):
+        outcome = run("--restore", str(path), *more)
+        assert (outcome.status, outcome.out) == (2, "")
+        (line,) = outcome.err.splitlines()
+        assert says in line
+    assert sets(telling) == 0
+
+
+def test_a_full_disk_is_told_with_the_file(run: Run, tmp_path: Path) -> None:
+    link = tmp_path / "x.toml"
+    link.symlink_to("/dev/full")
+    outcome = run("--save", str(link))
+    assert outcome.status == 1
+    (line,) = outcome.err.splitlines()
+    assert line.startswith(f"vb2user: {link}: write failed: ENOSPC")
+    assert line.endswith("free space there, or write to another place")
+
+
 def test_reset_of_one(telling: TellingVideo, run: Run) -> None:
     run("brightness=3", "contrast=4")
     assert run("--reset", "contrast").out == "contrast: 0\n"
