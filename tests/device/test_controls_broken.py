@@ -195,6 +195,36 @@ def test_saving_goes_on_and_says_what_was_left_out(
     assert cam.save_settings(path) == left
 
 
+@pytest.mark.parametrize(
+    ("request_", "name"),
+    [(v.VIDIOC_G_INPUT, "input"), (v.VIDIOC_G_FMT, "format"), (v.VIDIOC_G_PARM, "fps")],
+    ids=["input", "format", "fps"],
+)
+def test_saving_goes_on_past_an_input_format_or_rate(
+    telling: TellingVideo, cam: Camera, tmp_path: Path, request_: int, name: str
+) -> None:
+    def fails(arg: object) -> int:
+        raise OSError(errno.EIO, "")
+
+    telling.scripted[request_] = fails
+    path = tmp_path / "x.toml"
+    left = cam.save_settings(path)
+    assert list(left) == [name]
+    assert "EIO" in left[name]
+    document = settings_file.read(path)
+    assert document["controls"]["brightness"] == 128
+    assert (
+        set(document["stream"])
+        == {
+            "input": {"pixelformat", "width", "height", "field", "fps"},
+            "format": {"input", "fps"},
+            "fps": {"input", "pixelformat", "width", "height", "field"},
+        }[name]
+    )
+    del telling.scripted[request_]
+    assert cam.restore_settings(path).ok
+
+
 def test_restoring_goes_on_and_says_which_failed(telling: TellingVideo, cam: Camera, tmp_path: Path) -> None:
     path = tmp_path / "x.toml"
     path.write_text("[controls]\ngain = 3\nbrightness = 4\nrotate = 0\n[stream]\ninput = 0\n")

@@ -293,7 +293,7 @@ class Device:
     def save_settings(self, path: str | os.PathLike[str]) -> dict[str, str]:
         """Write controls, input, format and rate to a file, ``.toml`` or ``.json``.
 
-        Returns the controls that were left out since the driver fails to tell them, and why.
+        Returns what was left out since the driver fails to tell it, by name, and why.
         """
         from vb2user.device.settings import save
 

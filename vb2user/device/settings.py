@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from vb2user.device import settings_file
@@ -97,11 +98,12 @@ def save(device: Device, path: str | os.PathLike[str], *, stream: bool) -> dict[
     Returns what was left out since the driver fails to tell it, and why.
     """
     document: dict[str, dict[str, Any]] = {"device": {"driver": device.driver, "card": device.card}}
+    left_out: dict[str, str] = {}
     if stream:
-        document["stream"] = stream_table(device)
-    document["controls"], left_out = controls_table(device.controls)
+        document["stream"], left_out = stream_table(device)
+    document["controls"], broken = controls_table(device.controls)
     settings_file.write(path, document, _COMMENT)
-    return left_out
+    return left_out | broken
 
 
 def restore(device: Device, path: str | os.PathLike[str], *, stream: bool) -> Restored:
@@ -133,21 +135,38 @@ def _changes_layout(controls: Controls, name: str) -> bool:
         return False
 
 
-def stream_table(device: Device) -> dict[str, Any]:
-    """The table ``stream``: what of input, format and rate this node has."""
+def stream_table(device: Device) -> tuple[dict[str, Any], dict[str, str]]:
+    """The table ``stream``: input, format and rate, if this node has them; and what could not be told."""
     table: dict[str, Any] = {}
-    if (chosen := device.input) is not None:
-        table["input"] = chosen
-    if device.capture_type is None and device.output_type is None:
-        return table
+    left_out: dict[str, str] = {}
+    parts: list[tuple[str, Callable[[Device], dict[str, Any]]]] = [("input", _input)]
+    if device.capture_type is not None or device.output_type is not None:
+        parts += [("format", _format), ("fps", _fps)]
+    for name, ask in parts:
+        try:
+            table |= ask(device)
+        except DeviceGone:
+            raise
+        except KernelError as e:
+            left_out[name] = str(e)
+    return table, left_out
+
+
+def _input(device: Device) -> dict[str, Any]:
+    return {} if (chosen := device.input) is None else {"input": chosen}
+
+
+def _format(device: Device) -> dict[str, Any]:
     format = device.get_format()
-    if format.width and format.height:  # not of metadata
-        table |= {"pixelformat": str(format.pixelformat), "width": format.width, "height": format.height}
-        if format.field.known:
-            table["field"] = format.field.name
-    if fps := device.fps:
-        table["fps"] = fps.numerator if fps.denominator == 1 else str(fps)
-    return table
+    if not format.width or not format.height:  # of metadata
+        return {}
+    table = {"pixelformat": str(format.pixelformat), "width": format.width, "height": format.height}
+    return table | ({"field": format.field.name} if format.field.known else {})
+
+
+def _fps(device: Device) -> dict[str, Any]:
+    fps = device.fps
+    return {"fps": fps.numerator if fps.denominator == 1 else str(fps)} if fps else {}
 
 
 @contextlib.contextmanager
