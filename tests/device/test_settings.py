@@ -421,6 +421,25 @@ def test_settings_that_the_device_does_not_take(cam: Camera, tmp_path: Path) -> 
     assert done.set == {"brightness": 1}
 
 
+@pytest.mark.parametrize("code", ["grey", "V4L2_PIX_FMT_GREY", "0x59455247"])
+def test_a_format_in_other_words(cam: Camera, tmp_path: Path, code: str) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text(f'[stream]\npixelformat = "{code}"\nwidth = 128\nheight = 64\nfield = "ANY"\n')
+    cam.set_format(width=64, height=32)
+    done = cam.restore_settings(path)
+    assert (list(done.set), done.failed) == (["format"], {})
+    assert cam.restore_settings(path).kept == ["format"]
+
+
+def test_a_field_that_is_not_granted_is_no_success(cam: Camera, tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text('[stream]\npixelformat = "GREY"\nwidth = 64\nheight = 32\nfield = "INTERLACED"\n')
+    cam.set_format(width=64, height=32)
+    done = cam.restore_settings(path)
+    assert (done.kept, done.set) == ([], {})
+    assert done.failed["format"].startswith("the driver granted GREY 64x32")
+
+
 def test_a_rate_written_as_a_decimal_number(cam: Camera, tmp_path: Path) -> None:
     """29.97 is what a person writes; the nearest double is another fraction."""
     path = tmp_path / "x.toml"

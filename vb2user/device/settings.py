@@ -20,10 +20,12 @@ from vb2user.device.settings_check import check, rate
 from vb2user.errors import DeviceGone, KernelError, UsageError, Vb2Error
 from vb2user.uapi.calls.controls import ControlValue
 from vb2user.uapi.enums import CtrlFlag, Field
+from vb2user.uapi.fourcc import FourCC
 
 if TYPE_CHECKING:
     from vb2user.device.control_set import Controls
     from vb2user.device.device import Device
+    from vb2user.uapi.calls import Format
 
 _COMMENT = "Settings of a V4L2 device, written by vb2user."
 
@@ -176,7 +178,7 @@ def _told(report: Restored, name: str) -> Any:
         yield
     except DeviceGone:
         raise
-    except Vb2Error as e:
+    except (Vb2Error, ValueError) as e:
         report.failed[name] = str(e)
 
 
@@ -193,21 +195,19 @@ def _restore_input(device: Device, table: dict[str, Any], report: Restored) -> N
 def _restore_format(device: Device, table: dict[str, Any], report: Restored) -> None:
     if "pixelformat" in table:
         with _told(report, "format"):
-            field = Field[table["field"]] if "field" in table else None
-            before = device.get_format()
-            granted = before
-            asked = (table["pixelformat"], table["width"], table["height"])
-            if (str(before.pixelformat), before.width, before.height) != asked or field not in (
-                None,
-                before.field,
-            ):
-                granted = device.set_format(*asked, field=field)
-            if (str(granted.pixelformat), granted.width, granted.height) != asked:
-                report.failed["format"] = f"the driver granted {granted}"
-            elif granted == before:
+            asked = FourCC(table["pixelformat"]), table["width"], table["height"]
+            field = Field[table.get("field", "ANY")]
+
+            def is_so(format: Format) -> bool:
+                found = format.pixelformat, format.width, format.height
+                return found == asked and field in (Field.ANY, format.field)
+
+            if is_so(device.get_format()):
                 report.kept.append("format")
-            else:
+            elif is_so(granted := device.set_format(*asked, field=None if field == Field.ANY else field)):
                 report.set["format"] = str(granted)
+            else:
+                report.failed["format"] = f"the driver granted {granted}"
     if "fps" in table:
         with _told(report, "fps"):
             fps = rate(table["fps"])
