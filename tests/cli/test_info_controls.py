@@ -39,10 +39,11 @@ def test_controls_that_fail_cost_only_themselves(telling: TellingVideo) -> None:
     }
     outcome = CliRunner().invoke(info, ["/dev/video0"], catch_exceptions=False)
     shown = lines(outcome.stdout)
-    assert "cannot be queried: /dev/video0: VIDIOC_QUERY_EXT_CTRL failed: EIO" in shown["gain"]
+    assert "cannot be queried (EIO)" in shown["gain"]
     assert "cannot be read (EIO)" in shown["contrast"]
     assert "2: cannot be told (EIO)" in shown["test_pattern"]
     assert "128" in shown["brightness"]
     told = json.loads(CliRunner().invoke(info, ["/dev/video0", "--json"], catch_exceptions=False).stdout)
     assert list(told["broken_controls"]) == ["gain"]
+    assert "VIDIOC_QUERY_EXT_CTRL failed: EIO" in told["broken_controls"]["gain"]
     assert len(told["controls"]) == len(ALL) - 1

@@ -160,16 +160,16 @@ def _list(cam: Camera, as_json: bool) -> None:
     looks = [control.look() for control in cam.controls]
     broken = cam.controls.broken
     if as_json:
-        found = {"path": cam.path, "controls": [as_document(look) for look in looks], "broken": broken}
-        document(found)
+        why = {name: str(error) for name, error in broken.items()}
+        document({"path": cam.path, "controls": [as_document(look) for look in looks], "broken": why})
         return
     if not looks and not broken:
         talk(f"{cam.path} has no controls")
         return
     table(cam.path, COLUMNS, [row(look) for look in looks] + [broken_row(*one) for one in broken.items()])
-    for look in looks:
-        if look.error is not None:
-            talk(str(look.error))
+    for error in (*(look.error for look in looks), *broken.values()):
+        if error is not None:
+            talk(str(error))
 
 
 def _watch(cam: Camera, ids: list[int], as_json: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -30,15 +30,16 @@ def info(device: str, as_json: bool) -> None:
     """Everything about the node DEV: formats, sizes, rates, inputs, controls, memory types, allocator."""
     with open_camera(device) as cam:
         looks = [control.look() for control in cam.controls]
-        found = describe(cam, looks)
+        broken = cam.controls.broken
+        found = describe(cam, looks, broken)
     if as_json:
         document(found)
     else:
-        show(found, looks)
+        show(found, looks, broken)
 
 
-def describe(cam: Camera, looks: Sequence[Look]) -> dict[str, Any]:
-    """What ``info --json`` prints; ``looks``: the controls."""
+def describe(cam: Camera, looks: Sequence[Look], broken: Mapping[str, KernelError]) -> dict[str, Any]:
+    """What ``info --json`` prints; ``looks`` and ``broken``: the controls."""
     queues = [t for t in (cam.capture_type, cam.output_type) if t is not None]
     return {
         "path": cam.path,
@@ -51,7 +52,7 @@ def describe(cam: Camera, looks: Sequence[Look]) -> dict[str, Any]:
         "read_write": cam.readable,
         "inputs": [{"index": i.index, "name": i.name, "current": i.index == cam.input} for i in cam.inputs],
         "controls": [control_show.as_document(look) for look in looks],
-        "broken_controls": cam.controls.broken,
+        "broken_controls": {name: str(error) for name, error in broken.items()},
         "queues": [_queue(cam, t) for t in queues],
     }
 
@@ -113,7 +114,7 @@ def _memory(types: list[str] | None) -> str:
     return "not known" if types is None else ", ".join(types) or "none (no streaming)"
 
 
-def show(found: dict[str, Any], looks: Sequence[Look]) -> None:
+def show(found: dict[str, Any], looks: Sequence[Look], broken: Mapping[str, KernelError]) -> None:
     """The same for people."""
     rows = [
         ("driver", f"{found['driver']} {found['version']}"),
@@ -126,10 +127,8 @@ def show(found: dict[str, Any], looks: Sequence[Look]) -> None:
         ("input" + (" *" if i["current"] else ""), f"{i['index']}: {i['name']}") for i in found["inputs"]
     ]
     table(found["path"], ("", ""), rows)
-    controls = [_row(look) for look in looks]
-    controls += [
-        (name, "-", "-", "", f"cannot be queried: {e}") for name, e in found["broken_controls"].items()
-    ]
+    controls = [_row(control_show.row(look), look) for look in looks]
+    controls += [_row(control_show.broken_row(*one)) for one in broken.items()]
     if controls:
         table("", ("control", "type", "value", "default", "takes"), controls)
     for queue in found["queues"]:
@@ -149,9 +148,9 @@ def show(found: dict[str, Any], looks: Sequence[Look]) -> None:
 _MOST_CHOICES = 6
 
 
-def _row(look: Look) -> tuple[str, ...]:
-    name, kind, value, takes, default, _ = control_show.row(look)
-    if len(look.items) > _MOST_CHOICES:
+def _row(cells: tuple[str, ...], look: Look | None = None) -> tuple[str, ...]:
+    name, kind, value, takes, default, _ = cells
+    if look is not None and len(look.items) > _MOST_CHOICES:
         few = control_show.takes(dataclasses.replace(look, items=look.items[:_MOST_CHOICES]))
         takes = f"{few}, … {len(look.items)} in all (--json)"
     return name, kind, value, default, takes

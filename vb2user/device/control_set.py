@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from vb2user.device.control import Control, default_of
 from vb2user.device.control_convert import Value, to_kernel, to_people
-from vb2user.device.control_show import html_table, one_line
+from vb2user.device.control_show import html_table, one_line, word
 from vb2user.device.controls import broken_name, failure, missing, pick, slugs
 from vb2user.device.restoring import Restored, bring_to, is_setting
 from vb2user.errors import DeviceGone, KernelError, UsageError, Vb2Error
@@ -141,12 +141,12 @@ class Controls:
         return True
 
     @property
-    def broken(self) -> dict[str, str]:
+    def broken(self) -> dict[str, KernelError]:
         """The controls that the driver fails to tell, by the kernel's names for them, and why.
 
         They are not among the others, and to use one raises that error.
         """
-        return {broken_name(id): str(error) for id, error in self._index().failed.items()}
+        return {broken_name(id): error for id, error in self._index().failed.items()}
 
     def __dir__(self) -> list[str]:
         try:
@@ -203,7 +203,9 @@ class Controls:
 
         Read-only ones and buttons have none. Returns what became of it; refusals do not raise.
         """
-        report = Restored(failed={} if which else dict(self.broken))
+        report = Restored()
+        if not which:
+            report.failed |= {name: str(error) for name, error in self.broken.items()}
         chosen = [] if which else list(self)
         for one in which:
             try:
@@ -274,7 +276,7 @@ class Controls:
     def __repr__(self) -> str:
         try:
             lines = [one_line(control.look()) for control in self]
-            lines += [f"{name}: cannot be queried: {error}" for name, error in self.broken.items()]
+            lines += [f"{name}: cannot be queried ({word(error)})" for name, error in self.broken.items()]
         except Vb2Error as e:
             return f"<Controls of {self._device.path}: {e}>"
         return "\n  ".join([f"<Controls of {self._device.path}: {len(self)}", *lines]) + ">"

@@ -159,7 +159,7 @@ def as_document(look: Look) -> dict[str, Any]:
     }
 
 
-def html_table(looks: Iterable[Look], broken: Mapping[str, str] | None = None) -> str:
+def html_table(looks: Iterable[Look], broken: Mapping[str, KernelError] | None = None) -> str:
     """The same as a table for notebooks; ``broken``: names of those that cannot be queried, and why."""
     head = "".join(f"<th>{name}</th>" for name in COLUMNS)
     rows = [row(look) for look in looks] + [broken_row(*one) for one in (broken or {}).items()]
@@ -169,6 +169,6 @@ def html_table(looks: Iterable[Look], broken: Mapping[str, str] | None = None) -
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def broken_row(name: str, why: str) -> tuple[str, ...]:
+def broken_row(name: str, error: KernelError) -> tuple[str, ...]:
     """The cells of a control that cannot be queried."""
-    return (name, "-", "-", f"cannot be queried: {why}", "", "")
+    return (name, "-", f"cannot be queried ({word(error)})", "", "", "")

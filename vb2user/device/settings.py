@@ -33,7 +33,7 @@ _COMMENT = "Settings of a V4L2 device, written by vb2user."
 def controls_table(controls: Controls) -> tuple[dict[str, Any], dict[str, str]]:
     """The table ``controls``: every control whose value is a setting; and what could not be told, and why."""
     table: dict[str, Any] = {}
-    left_out = dict(controls.broken)
+    left_out = {name: str(error) for name, error in controls.broken.items()}
     for control in controls:
         try:
             if is_setting(control.info):
