@@ -52,8 +52,12 @@ VALUES: dict[str, tuple[CtrlType, Any, Any]] = {
     "integer_menu": (CtrlType.INTEGER_MENU, "13", 6),
     "bitmask": (CtrlType.BITMASK, 0x80000000, 0x80000000),
     "string": (CtrlType.STRING, "abcd", "abcd"),
-    "u16_8x16_matrix": (CtrlType.U16, list(range(16, 144)), tuple(range(16, 144))),
-    "u8_2x3x4x5_array": (CtrlType.U8, [17] * 120, (17,) * 120),
+    "u16_8x16_matrix": (
+        CtrlType.U16,
+        [list(range(n, n + 16)) for n in range(16, 144, 16)],
+        tuple(tuple(range(n, n + 16)) for n in range(16, 144, 16)),
+    ),
+    "u8_2x3x4x5_array": (CtrlType.U8, [17] * 120, ((((17,) * 5,) * 4,) * 3,) * 2),
 }
 
 
@@ -180,6 +184,23 @@ def test_there_and_back(cam: vb2user.Camera, tmp_path: Path, ending: str) -> Non
     assert (again.set, again.failed) == ({}, {})
 
 
+def test_restoring_right_after_saving_changes_nothing(cam: vb2user.Camera, tmp_path: Path) -> None:
+    """Whatever is inactive, volatile, read-only or grabbed, and on an input of another kind."""
+
+    def by_hand() -> None:
+        cam.controls.set(gain_automatic=False, brightness=3)
+
+    for prepare in (lambda: None, by_hand, lambda: cam.set_input(HDMI)):
+        prepare()
+        before = cam.controls.get()
+        assert cam.save_settings(tmp_path / "x.toml") == {}
+        done = cam.restore_settings(tmp_path / "x.toml")
+        assert (done.set, done.skipped, done.failed) == ({}, {}, {})
+        after = cam.controls.get()
+        volatile = {c.name for c in cam.controls if c.flags & CtrlFlag.VOLATILE}
+        assert [n for n in before if before[n] != after[n] and n not in volatile] == []
+
+
 def test_what_cannot_be_restored_is_told(cam: vb2user.Camera, tmp_path: Path) -> None:
     path = tmp_path / "x.toml"
     path.write_text(f"[controls]\nbrightness = 3\n{_FIXED} = 1\ngain = 50\nnothing = 1\nmenu = 2\n")
@@ -218,6 +239,43 @@ def test_the_command(cam: vb2user.Camera, tmp_path: Path) -> None:
 
 
 # -- a webcam ---------------------------------------------------------------------------------------
+
+
+def test_a_webcam_that_fails_to_tell_some(webcam: VirtualWebcam, tmp_path: Path) -> None:
+    """uvcvideo asks it for the limits of gain, and for the value of saturation, in vain."""
+    webcam.stall("gain", ["min", "max", "res", "def"])
+    webcam.stall("saturation", ["cur"])
+    with vb2user.open(webcam.video) as cam:
+        cam.controls.brightness = 5
+        assert list(cam.controls.broken) == ["gain"]
+        assert {"brightness", "contrast", "auto_exposure"} <= set(cam.controls.names())
+        with pytest.raises(ControlError, match="'GAIN'"):
+            cam.controls.gain = 3
+        assert "saturation: cannot be read (" in repr(cam.controls)
+        assert set(cam.save_settings(tmp_path / "x.toml")) == {"gain", "saturation"}
+        again = cam.restore_settings(tmp_path / "x.toml")
+        assert (again.set, again.failed, again.skipped) == ({}, {}, {})
+        done = cam.controls.reset()
+        assert done.set == {"brightness": 0}
+        assert set(done.failed) == {"gain", "saturation"}
+        assert "its value cannot be read back" in done.failed["saturation"]
+        listed = CliRunner().invoke(controls, [webcam.video], catch_exceptions=False)
+        assert (listed.exit_code, "cannot be queried" in listed.stdout) == (0, True)
+
+
+def test_a_webcam_s_inactive_control_is_named_with_the_one_that_governs_it(webcam: VirtualWebcam) -> None:
+    with vb2user.open(webcam.video) as cam:
+        for way in (
+            lambda: cam.controls.exposure_time_absolute.set(100),
+            lambda: cam.controls.set(brightness=1, exposure_time_absolute=100, contrast=2),
+            lambda: cam.controls.set(exposure_time_absolute=100, auto_exposure=3),
+        ):
+            with pytest.raises(ControlError, match="'Auto Exposure' governs it") as caught:
+                way()
+            assert caught.value.control_name == "Exposure Time, Absolute"
+        assert cam.controls.brightness.value == 0
+        cam.controls.set(auto_exposure="Manual Mode", exposure_time_absolute=100)
+        assert webcam.control("exposure_time") == 100
 
 
 def test_a_webcam(webcam: VirtualWebcam, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from fakes_vb2 import FakeVideo, Vb2System
 
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.calls.controls import ControlInfo
-from vb2user.uapi.enums import CtrlChange, CtrlFlag, CtrlType, EventSubFlag, EventType
+from vb2user.uapi.enums import CtrlChange, CtrlFlag, CtrlType, CtrlWhich, EventSubFlag, EventType
 from vb2user.uapi.kernel import POLLERR, POLLHUP, POLLPRI
 
 NONE = CtrlFlag(0)
@@ -156,6 +156,9 @@ class TellingVideo(Events, FakeVideo):
         pressed: how often the button was.
         files: every open file.
         own_events: types it has besides CTRL.
+        fails: requests about one control that fail, with their errno: ``fails["get", GAIN.id] = EIO``; of
+            ``query``, ``get``, ``set`` and ``default``, and of a menu's choice ``["menu", MENU.id, 2]``.
+        uvc_rules: like uvcvideo, refuse to set an inactive control (EACCES), and name none.
     """
 
     def __init__(self, system: TellingSystem, controls: list[ControlInfo] | None = None, **more: Any) -> None:
@@ -165,6 +168,8 @@ class TellingVideo(Events, FakeVideo):
             self.values[TEXT.id] = b"abc".ljust(9, b"\0")
         self.pressed = 0
         self.own_events = {EventType.SOURCE_CHANGE}
+        self.fails: dict[tuple[Any, ...], int] = {}
+        self.uvc_rules = False
         self._setter: FakeFile | None = None
 
     @property
@@ -197,6 +202,34 @@ class TellingVideo(Events, FakeVideo):
         self._setter = file
         return super().ioctl(file, request, arg)
 
+    @answers(v.VIDIOC_QUERY_EXT_CTRL)
+    def _query_or_fail(self, file: FakeFile, arg: Any) -> None:
+        self._fail("query", self._find(arg.id).id)
+        super()._query_ext(file, arg)
+
+    @answers(v.VIDIOC_QUERYCTRL)
+    def _query_simple_or_fail(self, file: FakeFile, arg: Any) -> None:
+        self._fail("query", self._find(arg.id).id)
+        super()._query(file, arg)
+
+    @answers(v.VIDIOC_QUERYMENU)
+    def _menu_or_fail(self, file: FakeFile, arg: Any) -> None:
+        self._fail("menu", arg.id, arg.index)
+        super()._menu(file, arg)
+
+    @answers(v.VIDIOC_G_EXT_CTRLS)
+    def _get_or_fail(self, file: FakeFile, head: Any) -> None:
+        word = "default" if head.which == CtrlWhich.DEF_VAL else "get"
+        for index in range(head.count):
+            head.error_idx = index  # uvcvideo asks the device in turn, and names the one that fails
+            self._fail(word, head.controls[index].id)
+        head.error_idx = head.count
+        super()._get(file, head)
+
+    def _fail(self, *what: Any) -> None:
+        if what in self.fails:
+            raise refuse(self.fails[what])
+
     def poll(self, file: FakeFile) -> int:
         if self.gone:
             return POLLERR | POLLHUP | POLLPRI
@@ -205,13 +238,13 @@ class TellingVideo(Events, FakeVideo):
     def changed(self, info: ControlInfo) -> None:
         if info.id == BUTTON.id:
             self.pressed += 1
-        self._tell(info, CtrlChange.VALUE)
+        self._announce(info, CtrlChange.VALUE)
         if info.id == AUTO.id and GAIN.id in self.controls:
             flags = (CtrlFlag.INACTIVE | CtrlFlag.VOLATILE) if self.values[AUTO.id] else NONE
             self.controls[GAIN.id] = dataclasses.replace(GAIN, flags=flags)
-            self._tell(GAIN, CtrlChange.FLAGS)
+            self._announce(GAIN, CtrlChange.FLAGS)
 
-    def _tell(self, info: ControlInfo, changes: CtrlChange) -> None:
+    def _announce(self, info: ControlInfo, changes: CtrlChange) -> None:
         for file in self.files:
             feedback = (
                 file.state.get("flags", {}).get((EventType.CTRL, info.id), 0) & EventSubFlag.ALLOW_FEEDBACK
@@ -256,6 +289,13 @@ class TellingVideo(Events, FakeVideo):
 
     @answers(v.VIDIOC_S_EXT_CTRLS, v.VIDIOC_TRY_EXT_CTRLS)
     def _set_if_active(self, file: FakeFile, head: Any) -> None:
+        setting = self.log[-1][0] == v.VIDIOC_S_EXT_CTRLS
+        for raw in head.controls[: head.count]:
+            head.error_idx = head.count
+            self._fail("set", raw.id)
+            known = self.controls.get(raw.id)
+            if self.uvc_rules and setting and known is not None and known.flags & CtrlFlag.INACTIVE:
+                raise refuse(errno.EACCES)
         # Automatic gain has its own idea of the gain, whatever is set.
         before = self.values.get(GAIN.id)
         super()._set(file, head)

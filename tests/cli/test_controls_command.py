@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import sys
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from fakes_controls import ALL, BRIGHTNESS, HELD, MENU, TEXT, TellingVideo
+from fakes_controls import ALL, BRIGHTNESS, CONTRAST, GAIN, HELD, MENU, TEXT, TellingVideo
 
 from vb2user.cli import main as cli
 from vb2user.uapi import videodev2 as v
@@ -82,8 +83,10 @@ def test_list(run: Run) -> None:
         "step": 1,
         "default": 128,
         "dims": [],
+        "size": 4,
         "flags": ["SLIDER"],
         "choices": {},
+        "error": None,
     }
     menu = next(c for c in told["controls"] if c["id"] == MENU.id)
     assert menu["choices"] == {"0": "choice 0", "2": "choice 2", "4": "choice 4"}
@@ -101,7 +104,7 @@ def test_get(run: Run) -> None:
         "brightness: 128\ntest_pattern: 2 (choice 2)\ntitle: 'abc'\n"
     )
     assert json.loads(run("matrix", "area", "gain_automatic", "--json").out) == {
-        "matrix": [0] * 6,
+        "matrix": [[0] * 3] * 2,
         "area": "00" * 8,
         "gain_automatic": True,
     }
@@ -184,6 +187,38 @@ def test_restore_what_cannot_be(telling: TellingVideo, run: Run, tmp_path: Path)
     assert run("--restore", str(path)).status == 0, "a read-only one is no harm"
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a=" + "[" * 100_000, "not TOML: nested too deeply"),
+        ("[stream]\nfps = inf", "stream: fps cannot be inf"),
+        ("[controls]\nbrightness = 1.5", "controls: brightness cannot be 1.5"),
+    ],
+    ids=["deep", "rate", "control"],
+)
+def test_a_hostile_file_ends_in_one_line(
+    telling: TellingVideo, run: Run, tmp_path: Path, text: str, says: str
+) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text(text)
+    for more in ((), ("--all",)):
+        outcome = run("--restore", str(path), *more)
+        assert (outcome.status, outcome.out) == (2, "")
+        (line,) = outcome.err.splitlines()
+        assert says in line
+    assert sets(telling) == 0
+
+
+def test_a_full_disk_is_told_with_the_file(run: Run, tmp_path: Path) -> None:
+    link = tmp_path / "x.toml"
+    link.symlink_to("/dev/full")
+    outcome = run("--save", str(link))
+    assert outcome.status == 1
+    (line,) = outcome.err.splitlines()
+    assert line.startswith(f"vb2user: {link}: write failed: ENOSPC")
+    assert line.endswith("free space there, or write to another place")
+
+
 def test_reset_of_one(telling: TellingVideo, run: Run) -> None:
     run("brightness=3", "contrast=4")
     assert run("--reset", "contrast").out == "contrast: 0\n"
@@ -236,3 +271,66 @@ def test_watch_some_as_json(telling: TellingVideo, run: Run) -> None:
         "flags": [],
         "lost": 0,
     }
+
+
+# -- what the driver fails to tell --------------------------------------------------------------------
+
+
+def test_the_list_goes_on_and_says_which_failed(telling: TellingVideo, run: Run) -> None:
+    telling.fails = {
+        ("query", GAIN.id): errno.EIO,
+        ("get", CONTRAST.id): errno.EIO,
+        ("menu", MENU.id, 2): errno.EIO,
+    }
+    outcome = run()
+    assert outcome.status == 0
+    lines = {line.split()[0]: line for line in outcome.out.splitlines() if line.strip()}
+    assert "cannot be queried (EIO)" in lines["gain"]
+    assert "VIDIOC_QUERY_EXT_CTRL failed: EIO" in outcome.err
+    assert "cannot be read (EIO)" in lines["contrast"]
+    assert "2: cannot be told (EIO)" in lines["test_pattern"]
+    assert "128" in lines["brightness"]
+    assert "VIDIOC_G_EXT_CTRLS failed: EIO" in outcome.err
+    told = json.loads(run("--json").out)
+    assert list(told["broken"]) == ["gain"]
+    by_name = {c["name"]: c for c in told["controls"]}
+    assert by_name["contrast"]["value"] is None
+    assert "EIO" in by_name["contrast"]["error"]
+    assert by_name["test_pattern"]["choices"] == {"0": "choice 0", "4": "choice 4"}
+
+
+@pytest.mark.parametrize("json_", [(), ("--json",)], ids=["people", "json"])
+def test_of_several_values_those_that_can_be_read_are_printed(
+    telling: TellingVideo, run: Run, json_: tuple[str, ...]
+) -> None:
+    telling.fails = {("get", CONTRAST.id): errno.EIO, ("query", GAIN.id): errno.EIO}
+    outcome = run("contrast", "gain", "brightness", "button", *json_)
+    assert outcome.status == 1
+    assert outcome.out in ("brightness: 128\n", '{\n "brightness": 128\n}\n')
+    assert [line for line in outcome.err.splitlines() if "control 'GAIN'" in line]
+    assert [line for line in outcome.err.splitlines() if "control 'Contrast'" in line]
+    assert [line for line in outcome.err.splitlines() if "control 'Button'" in line]
+
+
+def test_a_broken_control_that_shall_be_set_stops_the_command(telling: TellingVideo, run: Run) -> None:
+    telling.fails["query", GAIN.id] = errno.EIO
+    outcome = run("brightness=3", "gain=3")
+    assert (outcome.status, outcome.out) == (1, "")
+    assert "control 'GAIN'" in outcome.err
+    assert telling.values[BRIGHTNESS.id] == 128, "nothing was set"
+
+
+def test_saving_and_resetting_go_on_and_say_which_failed(
+    telling: TellingVideo, run: Run, tmp_path: Path
+) -> None:
+    telling.fails = {("query", GAIN.id): errno.EIO, ("get", CONTRAST.id): errno.EIO}
+    outcome = run("--save", str(tmp_path / "x.toml"))
+    assert outcome.status == 0
+    assert "gain was not saved: " in outcome.err
+    assert "contrast was not saved: " in outcome.err
+    telling.values[BRIGHTNESS.id] = 3
+    outcome = run("--reset")
+    assert outcome.status == 1
+    assert "gain NOT set: " in outcome.err
+    assert "contrast NOT set: it was set, but its value cannot be read back: " in outcome.err
+    assert telling.values[BRIGHTNESS.id] == 128

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import ctypes
+import dataclasses
 import errno
 import gc
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -79,6 +82,15 @@ def test_all_of_them(cam: Camera) -> None:
     assert names[-1] == f"{OTHER_TWIN.id:#010x}"
 
 
+def test_a_title_that_looks_like_an_id_is_no_name(telling: TellingVideo, cam: Camera) -> None:
+    for info, title in ((BRIGHTNESS, ""), (CONTRAST, f"{BRIGHTNESS.id:#010x}"), (GAIN, "123")):
+        telling.controls[info.id] = dataclasses.replace(info, name=title)
+    names = cam.controls.names()
+    assert len(set(names)) == len(names)
+    assert names[:2] == [f"{BRIGHTNESS.id:#010x}", f"{CONTRAST.id:#010x}"]
+    assert [cam.controls[name].id for name in names] == [c.id for c in ALL]
+
+
 def test_one_that_has_a_methods_name(cam: Camera) -> None:
     assert cam.controls["set"].title == "Set"
     cam.controls["set"] = True
@@ -105,7 +117,7 @@ def test_a_typo(cam: Camera, name: str) -> None:
 
 
 def test_nothing_like_it(cam: Camera) -> None:
-    with pytest.raises(NoSuchControl, match="no control 'zzzz'; it has brightness, contrast, gain_automatic"):
+    with pytest.raises(NoSuchControl, match="no control 'zzzz'; it has 17 controls: 'vb2user controls"):
         cam.controls["zzzz"]
     with pytest.raises(KeyError):
         cam.controls[0x1234]
@@ -149,9 +161,16 @@ VALUES: list[tuple[ControlInfo, Any, Any]] = [
     (BIG, -(1 << 62) - 1, -(1 << 62) - 1),
     (MASK, 0x80000000, 0x80000000),
     (TEXT, "grün", "grün"),
-    (ARRAY, [1, -2, 3, -4, 5, 0], (1, -2, 3, -4, 5, 0)),
-    (ARRAY, np.array([[1, 2, 3], [4, 5, -5]]), (1, 2, 3, 4, 5, -5)),
+    (ARRAY, [1, -2, 3, -4, 5, 0], ((1, -2, 3), (-4, 5, 0))),
+    (ARRAY, [[1, 2, 3], (4, 5, -5)], ((1, 2, 3), (4, 5, -5))),
+    (ARRAY, np.array([[1, 2, 3], [4, 5, -5]]), ((1, 2, 3), (4, 5, -5))),
+    (ARRAY, np.arange(6) - 3, ((-3, -2, -1), (0, 1, 2))),
+    (ARRAY, range(5, -1, -1), ((5, 4, 3), (2, 1, 0))),
+    (ARRAY, (ctypes.c_int * 6)(1, 2, 3, 4, 5, -5), ((1, 2, 3), (4, 5, -5))),
     (AREA, bytes(range(8)), bytes(range(8))),
+    (AREA, v.v4l2_area(2, 3), bytes(v.v4l2_area(2, 3))),
+    (AREA, [v.v4l2_area(2, 3)], bytes(v.v4l2_area(2, 3))),
+    (AREA, (v.v4l2_area * 1)(v.v4l2_area(2, 3)), bytes(v.v4l2_area(2, 3))),
 ]
 
 
@@ -178,13 +197,25 @@ WRONG: list[tuple[ControlInfo, Any, str]] = [
     (MENU, "choice 9", "no choice 'choice 9'; did you mean 'choice 0'"),
     (MASK, 1, "no such bits: 0x1; it takes bits of 0x80002000"),
     (MASK, -1, "no such bits"),
-    (TEXT, "a", "a text of 1 bytes; it takes 2 to 8 bytes"),
+    (TEXT, "a", "a text of 1 byte; it takes 2 to 8 bytes"),
     (TEXT, "äöüäö", "a text of 10 bytes"),
     (TEXT, "a\0b", "without NUL"),
     (TEXT, "\ud800x", "UTF-8"),
     (ARRAY, [1, 2], "takes 6 elements"),
-    (ARRAY, [9] * 6, "9 is out of range; it takes 6 numbers, each -5 to 5"),
+    (ARRAY, [9] * 6, "9 is out of range; it takes 6 numbers \\(2 x 3\\), each -5 to 5"),
     (ARRAY, 5, "no sequence"),
+    (ARRAY, [[1, 2], [3, 4], [5, 0]], "its rows are not 2 x 3 numbers"),
+    (ARRAY, [[1, 2, 3], [4, 5]], "its rows are not 2 x 3 numbers"),
+    (ARRAY, [[1, 2, 3], 4], "no sequence of whole numbers"),
+    (ARRAY, [[[1], [2], [3]], [[4], [5], [0]]], "no sequence of whole numbers"),
+    (ARRAY, np.zeros((3, 2), int), "its rows are not 2 x 3 numbers"),
+    (ARRAY, np.zeros(6), "no sequence of whole numbers"),
+    (ARRAY, {1: 2}, "no value for it"),
+    (ARRAY, itertools.count(), "is out of range|takes 6 elements"),
+    (ARRAY, v.v4l2_area(2, 3), "takes no struct that this library knows, not a v4l2_area"),
+    (AREA, v.v4l2_rect(1, 2, 3, 4), "takes a v4l2_area, not a v4l2_rect"),
+    (AREA, [v.v4l2_area(1, 2)] * 2, "not 16 bytes"),
+    (AREA, v.v4l2_area, "it takes the 8 bytes of its struct"),
     (AREA, (1, 2), "it takes the 8 bytes of its struct"),
     (AREA, b"123", "not 3 bytes"),
 ]
@@ -225,6 +256,17 @@ def test_what_one_knows_of_it(cam: Camera) -> None:
     assert cam.controls.gain_automatic.default is True
     with pytest.raises(UsageError, match="no number"):
         int(cam.controls.title)
+
+
+def test_a_compound_control_by_its_struct(cam: Camera) -> None:
+    area = cam.controls.area.struct
+    assert isinstance(area, v.v4l2_area)
+    area.width, area.height = 640, 360
+    cam.controls.area = area
+    assert (cam.controls.area.struct.width, cam.controls.area.struct.height) == (640, 360)
+    assert cam.controls.area.value == bytes(area)
+    with pytest.raises(UsageError, match="no struct that this library knows; take its value"):
+        cam.controls.brightness.struct  # noqa: B018
 
 
 def test_reset_of_one(cam: Camera) -> None:
@@ -316,7 +358,7 @@ def test_a_value_that_cannot_be_read_now(telling: TellingVideo, cam: Camera) -> 
         raise refuse(errno.EIO)
 
     telling.scripted[v.VIDIOC_G_EXT_CTRLS] = fails
-    assert "brightness: - (integer" in repr(cam.controls)
+    assert "brightness: cannot be read (EIO) (integer" in repr(cam.controls)
     assert cam.controls.get() == {}
     with pytest.raises(KernelError, match="EIO"):
         cam.controls.brightness.value  # noqa: B018

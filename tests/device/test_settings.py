@@ -268,7 +268,7 @@ def test_what_cannot_be_is_told_and_the_rest_is_done(
     path = tmp_path / "x.toml"
     path.write_text(
         "[controls]\nbrightness = 1\npixels = 3\nrotate = 90\nnothing = 1\ncontrast = 99\n"
-        "test_pattern = 'no'\narea = 'xyz'\nmatrix = [1]\nmask = 0x2000\nbig = 1.5\n"
+        "test_pattern = 'no'\narea = 'xyz'\nmatrix = [1]\nmask = 0x2000\nbig = 'red'\n"
     )
     done = cam.controls.restore(path)
     assert done.set == {"brightness": 1, "mask": 0x2000}
@@ -410,16 +410,44 @@ def test_controls_and_format_that_depend_on_each_other(telling: TellingVideo, tm
 def test_settings_that_the_device_does_not_take(cam: Camera, tmp_path: Path) -> None:
     path = tmp_path / "x.toml"
     path.write_text(
-        '[stream]\ninput = 9\npixelformat = "GREY"\nwidth = 64\nfps = "fast"\n[controls]\nbrightness = 1\n'
+        '[stream]\ninput = 9\npixelformat = "GREY"\nwidth = 65\nheight = 32\nfps = 1000\n'
+        "[controls]\nbrightness = 1\n"
     )
     done = cam.restore_settings(path)
     assert set(done.failed) == {"input", "format", "fps"}
     assert "EINVAL" in done.failed["input"]
-    assert done.set == {"brightness": 1}
-    path.write_text('[stream]\nfps = 1000\npixelformat = "GREY"\nwidth = 64\nheight = 32\nfield = "WRONG"\n')
-    done = cam.restore_settings(path)
+    assert done.failed["format"].startswith("the driver granted GREY 64x32")
     assert done.failed["fps"] == "the driver granted 60"
-    assert "format" in done.failed
+    assert done.set == {"brightness": 1}
+
+
+@pytest.mark.parametrize("code", ["grey", "V4L2_PIX_FMT_GREY", "0x59455247"])
+def test_a_format_in_other_words(cam: Camera, tmp_path: Path, code: str) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text(f'[stream]\npixelformat = "{code}"\nwidth = 128\nheight = 64\nfield = "ANY"\n')
+    cam.set_format(width=64, height=32)
+    done = cam.restore_settings(path)
+    assert (list(done.set), done.failed) == (["format"], {})
+    assert cam.restore_settings(path).kept == ["format"]
+
+
+def test_a_field_that_is_not_granted_is_no_success(cam: Camera, tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text('[stream]\npixelformat = "GREY"\nwidth = 64\nheight = 32\nfield = "INTERLACED"\n')
+    cam.set_format(width=64, height=32)
+    done = cam.restore_settings(path)
+    assert (done.kept, done.set) == ([], {})
+    assert done.failed["format"].startswith("the driver granted GREY 64x32")
+
+
+def test_a_rate_written_as_a_decimal_number(cam: Camera, tmp_path: Path) -> None:
+    """29.97 is what a person writes; the nearest double is another fraction."""
+    path = tmp_path / "x.toml"
+    for text in ("29.97", '"29.97"', '"2997/100"'):
+        cam.set_fps(15)
+        path.write_text(f"[stream]\nfps = {text}\n")
+        assert cam.restore_settings(path).set == {"fps": "2997/100"}
+        assert cam.restore_settings(path).kept == ["fps"]
 
 
 # -- what is typed ----------------------------------------------------------------------------------

@@ -275,6 +275,23 @@ def test_a_refusal_on_demand() -> None:
             webcam.refuse("zoom", 1)
 
 
+def test_a_control_that_does_not_tell() -> None:
+    webcam = VirtualWebcam()
+    with served(webcam.device) as (host, _):
+        webcam.stall("gain", ["min", "cur"])
+        for request, stalled in ((MIN, True), (CUR, True), (MAX, False), (DEF, False)):
+            setup = Setup(GET, request, 4 << 8, 2 << 8, 2)
+            assert host.control(setup).status == (-errno.EPIPE if stalled else 0)
+            assert why(host) == (7 if stalled else 0)
+        assert unit_get(host, 2, 2, MIN)
+        webcam.stall("gain", [])
+        assert unit_get(host, 2, 4, MIN) == b"\0\0"
+        with pytest.raises(UsageError, match="no control 'zoom'"):
+            webcam.stall("zoom", ["min"])
+        with pytest.raises(UsageError, match="not asked for 'minimum'"):
+            webcam.stall("gain", ["minimum"])
+
+
 # -- streaming --------------------------------------------------------------------------------------
 
 

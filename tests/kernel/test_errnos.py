@@ -46,6 +46,15 @@ def test_none_says_the_same_twice() -> None:
     assert not errnos._SPECIFIC.keys() & _errnos_rare.RARE.keys()
 
 
+@pytest.mark.parametrize("request_", ["VIDIOC_S_FMT", "VIDIOC_TRY_FMT", "VIDIOC_S_PARM"])
+def test_a_device_that_refuses_a_format_is_not_told_to_stop_streaming(request_: str) -> None:
+    """uvcvideo's PROBE fails with EIO where nothing streams yet."""
+    meaning, remedy = explain(request_, errno.EIO)
+    assert meaning is not None
+    assert "refuses this" in meaning
+    assert remedy == "try another size, format or rate"
+
+
 def test_the_specific_wins() -> None:
     assert explain("VIDIOC_REQBUFS", errno.EBUSY) != explain("VIDIOC_NONE", errno.EBUSY)
     assert explain("VIDIOC_NONE", errno.EBUSY) == errnos._GENERIC[errno.EBUSY]

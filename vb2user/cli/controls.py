@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,9 @@ from vb2user.capture.camera import Camera
 from vb2user.capture.camera import open as open_camera
 from vb2user.cli import complete
 from vb2user.cli.output import document, json_option, table, talk, will_write
-from vb2user.errors import UsageError
+from vb2user.device.control_convert import to_json
+from vb2user.errors import DeviceGone, KernelError, UsageError
+from vb2user.uapi.calls.controls import ControlError
 
 if TYPE_CHECKING:
     from vb2user.device.control_show import Look
@@ -56,15 +59,16 @@ def controls(
     """
     with open_camera(device) as cam:
         done = _change(cam, names, reset, restore, save, everything)
+        failed = False
         if watch:
             _watch(cam, [cam.controls[name.partition("=")[0]].id for name in names], as_json)
         elif names:
-            _print(cam, names, as_json)
+            failed = _print(cam, names, as_json)
         elif as_json and done is not None:
             document(_report(done))
         elif done is None and save is None:
             _list(cam, as_json)
-    if done is not None and not done.ok:
+    if failed or (done is not None and not done.ok):
         raise click.exceptions.Exit(1)
 
 
@@ -76,7 +80,10 @@ def _change(
 
     # All that can be wrong with the command line is found before anything is changed.
     wanted = {name: _parsed(cam, name) for name in names if "=" in name}
-    plain = [cam.controls[name].id for name in names if "=" not in name]
+    plain = [name for name in names if "=" not in name]
+    for name in plain:
+        with contextlib.suppress(ControlError):  # it is there, and cannot be queried: that is told later
+            cam.controls[name]
     if reset and restore is not None:
         raise UsageError("--reset together with --restore", remedy="give one after the other")
     if restore is not None and plain:
@@ -92,10 +99,9 @@ def _change(
     if wanted:
         cam.controls.set(dict(wanted.values()))
     if save is not None:
-        if everything:
-            cam.save_settings(save)
-        else:
-            cam.controls.save(save)
+        left_out = cam.save_settings(save) if everything else cam.controls.save(save)
+        for name, why in left_out.items():
+            talk(f"{name} was not saved: {why}")
     return done
 
 
@@ -114,66 +120,56 @@ def _tell(done: Restored) -> None:
 
 def _report(done: Restored) -> dict[str, Any]:
     return {
-        "set": {name: _plain(value) for name, value in done.set.items()},
+        "set": {name: to_json(value) for name, value in done.set.items()},
         "kept": done.kept,
         "skipped": done.skipped,
         "failed": done.failed,
     }
 
 
-def _plain(value: Any) -> Any:
-    """A value as JSON has it."""
-    if isinstance(value, bytes):
-        return value.hex()
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _print(cam: Camera, names: tuple[str, ...], as_json: bool) -> None:
-    """The values now of those that were named."""
-    looks = {}
+def _print(cam: Camera, names: tuple[str, ...], as_json: bool) -> bool:
+    """The values now of those that were named; whether one of those to be read could not be."""
+    looks: dict[int, Look] = {}
+    failed = False
     for given in names:
-        control = cam.controls[given.partition("=")[0]]
-        look = looks[control.id] = control.look()
-        if look.value is None and "=" not in given:
-            control.value  # noqa: B018 - the driver says why it cannot be read
+        try:
+            control = cam.controls[given.partition("=")[0]]
+            look = control.look()
+            if look.value is None and "=" not in given:
+                control.value  # noqa: B018 - the driver says why it cannot be read
+            looks[control.id] = look
+        except DeviceGone:
+            raise
+        except KernelError as e:
+            talk(str(e))
+            failed = True
     if as_json:
-        document({look.name: _plain(look.value) for look in looks.values()})
-        return
+        if looks:
+            document({look.name: to_json(look.value) for look in looks.values()})
+        return failed
     from vb2user.device.control_show import shown
 
     for look in looks.values():
         click.echo(f"{look.name}: {shown(look, look.value)}")
+    return failed
 
 
 def _list(cam: Camera, as_json: bool) -> None:
+    from vb2user.device.control_show import COLUMNS, as_document, broken_row, row
+
     looks = [control.look() for control in cam.controls]
+    broken = cam.controls.broken
     if as_json:
-        document({"path": cam.path, "controls": [_to_json(look) for look in looks]})
+        why = {name: str(error) for name, error in broken.items()}
+        document({"path": cam.path, "controls": [as_document(look) for look in looks], "broken": why})
         return
-    if not looks:
+    if not looks and not broken:
         talk(f"{cam.path} has no controls")
         return
-    from vb2user.device.control_show import COLUMNS, row
-
-    table(cam.path, COLUMNS, [row(look) for look in looks])
-
-
-def _to_json(look: Look) -> dict[str, Any]:
-    info = look.info
-    return {
-        "name": look.name,
-        "title": info.name,
-        "id": int(info.id),
-        "type": info.type.name,
-        "value": _plain(look.value),
-        "minimum": info.minimum,
-        "maximum": info.maximum,
-        "step": info.step,
-        "default": info.default_value,
-        "dims": list(info.dims),
-        "flags": info.flags.names(),
-        "choices": {item.index: item.name for item in look.items},
-    }
+    table(cam.path, COLUMNS, [row(look) for look in looks] + [broken_row(*one) for one in broken.items()])
+    for error in (*(look.error for look in looks), *broken.values()):
+        if error is not None:
+            talk(str(error))
 
 
 def _watch(cam: Camera, ids: list[int], as_json: bool) -> None:
@@ -189,7 +185,7 @@ def _event_json(event: ControlEvent) -> dict[str, Any]:
         "control": event.control.name,
         "id": event.id,
         "changes": event.changes.names(),
-        "value": _plain(event.value),
+        "value": to_json(event.value),
         "text": event.text,
         "flags": event.flags.names(),
         "lost": event.lost,
@@ -197,7 +193,7 @@ def _event_json(event: ControlEvent) -> dict[str, Any]:
 
 
 def _event_line(event: ControlEvent) -> str:
-    value = "-" if event.value is None else str(_plain(event.value))
+    value = "-" if event.value is None else str(to_json(event.value))
     text = f" ({event.text})" if event.text is not None else ""
     changed = ", ".join(name.lower() for name in event.changes.names())
     lost = f"; {event.lost} before it never came" if event.lost else ""

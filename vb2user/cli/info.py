@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,13 +13,14 @@ from vb2user.capture.camera import Camera
 from vb2user.capture.camera import open as open_camera
 from vb2user.cli import complete
 from vb2user.cli.output import document, json_option, table
+from vb2user.device import control_show
 from vb2user.device.discovery import roles
 from vb2user.errors import DeviceBusy, KernelError
 from vb2user.uapi import calls
 from vb2user.uapi.enums import BufType, FrmSizeType
 
 if TYPE_CHECKING:
-    from vb2user.uapi.calls.controls import ControlInfo
+    from vb2user.device.control_show import Look
 
 
 @click.command()
@@ -26,15 +29,17 @@ if TYPE_CHECKING:
 def info(device: str, as_json: bool) -> None:
     """Everything about the node DEV: formats, sizes, rates, inputs, controls, memory types, allocator."""
     with open_camera(device) as cam:
-        found = describe(cam)
+        looks = [control.look() for control in cam.controls]
+        broken = cam.controls.broken
+        found = describe(cam, looks, broken)
     if as_json:
         document(found)
     else:
-        show(found)
+        show(found, looks, broken)
 
 
-def describe(cam: Camera) -> dict[str, Any]:
-    """What ``info --json`` prints."""
+def describe(cam: Camera, looks: Sequence[Look], broken: Mapping[str, KernelError]) -> dict[str, Any]:
+    """What ``info --json`` prints; ``looks`` and ``broken``: the controls."""
     queues = [t for t in (cam.capture_type, cam.output_type) if t is not None]
     return {
         "path": cam.path,
@@ -46,42 +51,10 @@ def describe(cam: Camera) -> dict[str, Any]:
         "capabilities": [flag.name for flag in type(cam.caps) if flag in cam.caps and flag.name],
         "read_write": cam.readable,
         "inputs": [{"index": i.index, "name": i.name, "current": i.index == cam.input} for i in cam.inputs],
-        "controls": _controls(cam),
+        "controls": [control_show.as_document(look) for look in looks],
+        "broken_controls": {name: str(error) for name, error in broken.items()},
         "queues": [_queue(cam, t) for t in queues],
     }
-
-
-def _controls(cam: Camera) -> list[dict[str, Any]]:
-    from vb2user.device.controls import slug
-    from vb2user.uapi.enums import CtrlType
-
-    found = [c for c in cam.list_controls() if c.type != CtrlType.CTRL_CLASS]
-    return [
-        {
-            "id": int(c.id),
-            "name": slug(c.name),
-            "title": c.name,
-            "type": c.type.name,
-            "minimum": c.minimum,
-            "maximum": c.maximum,
-            "step": c.step,
-            "default": c.default_value,
-            "value": _value(cam, c),
-            "choices": {m.index: m.name for m in cam.list_choices(c)},
-        }
-        for c in found
-    ]
-
-
-def _value(cam: Camera, c: ControlInfo) -> int | str | list[int] | None:
-    """The value now, as JSON has it; None for what cannot be read (a button) or is a struct."""
-    try:
-        value = cam.get_control(c)
-    except KernelError:
-        return None
-    if isinstance(value, tuple):
-        return list(value)
-    return None if isinstance(value, bytes) else value
 
 
 def _queue(cam: Camera, type: BufType) -> dict[str, Any]:
@@ -141,7 +114,7 @@ def _memory(types: list[str] | None) -> str:
     return "not known" if types is None else ", ".join(types) or "none (no streaming)"
 
 
-def show(found: dict[str, Any]) -> None:
+def show(found: dict[str, Any], looks: Sequence[Look], broken: Mapping[str, KernelError]) -> None:
     """The same for people."""
     rows = [
         ("driver", f"{found['driver']} {found['version']}"),
@@ -154,7 +127,8 @@ def show(found: dict[str, Any]) -> None:
         ("input" + (" *" if i["current"] else ""), f"{i['index']}: {i['name']}") for i in found["inputs"]
     ]
     table(found["path"], ("", ""), rows)
-    controls = [(c["name"], c["type"], _shown(c), str(c["default"]), _takes(c)) for c in found["controls"]]
+    controls = [_row(control_show.row(look), look) for look in looks]
+    controls += [_row(control_show.broken_row(*one)) for one in broken.items()]
     if controls:
         table("", ("control", "type", "value", "default", "takes"), controls)
     for queue in found["queues"]:
@@ -174,21 +148,12 @@ def show(found: dict[str, Any]) -> None:
 _MOST_CHOICES = 6
 
 
-def _shown(c: dict[str, Any]) -> str:
-    value = c["value"]
-    if value is None:
-        return "-"
-    return str(value) if len(str(value)) <= 24 else f"{str(value)[:21]}..."
-
-
-def _takes(c: dict[str, Any]) -> str:
-    choices = [f"{index}: {name}" for index, name in c["choices"].items()]
-    if len(choices) > _MOST_CHOICES:
-        choices = [*choices[:_MOST_CHOICES], f"… {len(choices)} in all (--json)"]
-    if choices:
-        return ", ".join(choices)
-    step = f" in steps of {c['step']}" if c["step"] not in (0, 1) else ""
-    return f"{c['minimum']} to {c['maximum']}{step}"
+def _row(cells: tuple[str, ...], look: Look | None = None) -> tuple[str, ...]:
+    name, kind, value, takes, default, _ = cells
+    if look is not None and len(look.items) > _MOST_CHOICES:
+        few = control_show.takes(dataclasses.replace(look, items=look.items[:_MOST_CHOICES]))
+        takes = f"{few}, … {len(look.items)} in all (--json)"
+    return name, kind, value, default, takes
 
 
 def _show_formats(formats: list[dict[str, Any]]) -> None:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from vb2user.device.control_convert import Value, choice, to_kernel, to_people
 from vb2user.device.control_show import Look, html_table, one_line
-from vb2user.errors import UsageError, Vb2Error
+from vb2user.errors import DeviceGone, KernelError, UsageError, Vb2Error
 from vb2user.uapi.calls.controls import (
     ControlInfo,
     ControlValue,
     MenuItem,
+    as_struct,
     g_ext_ctrls,
     query_control,
     querymenu,
@@ -89,14 +90,17 @@ class Control:
     @property
     def items(self) -> tuple[MenuItem, ...]:
         """``VIDIOC_QUERYMENU``: what a menu offers; empty for other controls."""
-        if self.id not in self._menus:
-            self._menus[self.id] = tuple(querymenu(self._node(), self._known))
-        return self._menus[self.id]
+        if self.id in self._menus:
+            return self._menus[self.id]
+        found = tuple(querymenu(self._node(), self._known))
+        if all(item.error is None for item in found):  # what failed may be told the next time
+            self._menus[self.id] = found
+        return found
 
     @property
     def choices(self) -> dict[int, str]:
-        """A menu's texts by their indexes; empty for other controls."""
-        return {item.index: item.name for item in self.items}
+        """A menu's texts by their indexes, those that the driver fails to tell left out; else empty."""
+        return {item.index: item.name for item in self.items if item.error is None}
 
     # -- its value ----------------------------------------------------------------------------------
 
@@ -104,8 +108,10 @@ class Control:
     def value(self) -> Value:
         """The value now (``VIDIOC_G_EXT_CTRLS``).
 
-        bool for BOOLEAN, int for numbers, bit masks and a menu's index, str, a tuple of ints for arrays,
-        bytes for compound controls. Set it (``VIDIOC_S_EXT_CTRLS``) by the same, a menu also by its text.
+        bool for BOOLEAN, int for numbers, bit masks and a menu's index, str, a tuple of ints for arrays (of
+        several dimensions: of rows), bytes for compound controls. Set it (``VIDIOC_S_EXT_CTRLS``) by the
+        same, a menu also by its text, an array by any sequence or numpy array, a compound control by its
+        struct, see :attr:`struct`.
 
         UsageError: no value for this control, out of range included. KernelError: EACCES: write-only or
         read-only; EBUSY: it cannot change now.
@@ -124,11 +130,22 @@ class Control:
         return to_people(info, taken)
 
     @property
+    def struct(self) -> Any:
+        """The value of a compound control as the ctypes struct of the header, e.g. ``v4l2_area``; a copy.
+
+        An array of them is a ctypes array. Change its fields, and set :attr:`value` to it.
+
+        UsageError: no compound control, or one whose struct this library does not know.
+        """
+        value = self.value
+        return as_struct(self._known, value if isinstance(value, bytes) else b"")
+
+    @property
     def text(self) -> str:
         """A menu's text now; for other controls the value as text."""
         value = self.value
         found = choice(self.items, value)
-        return str(value) if found is None else found
+        return found or str(value)
 
     @property
     def default(self) -> Value:
@@ -158,15 +175,22 @@ class Control:
     # -- to look at ---------------------------------------------------------------------------------
 
     def look(self) -> Look:
-        """All of it at once, for tables."""
-        info = self.info
-        value = None
-        if not info.flags & CtrlFlag.WRITE_ONLY:
-            try:
-                value = to_people(info, g_ext_ctrls(self._node(), [info])[0])
-            except Vb2Error:  # a driver that cannot tell it now
-                value = None
-        return Look(self.name, info, value, self.items)
+        """All of it at once, for tables; where the driver fails to tell something, ``error`` says why."""
+        try:
+            info = self.info
+            items = self.items
+        except DeviceGone:
+            raise
+        except KernelError as e:
+            return Look(self.name, self._known, None, self._menus.get(self.id, ()), e)
+        if info.flags & CtrlFlag.WRITE_ONLY:
+            return Look(self.name, info, None, items)
+        try:
+            return Look(self.name, info, to_people(info, g_ext_ctrls(self._node(), [info])[0]), items)
+        except DeviceGone:
+            raise
+        except KernelError as e:
+            return Look(self.name, info, None, items, e)
 
     def __repr__(self) -> str:
         try:

@@ -1,21 +1,25 @@
 """Layer 4: what people write for a control's value, to and from what the kernel takes. Pure.
 
 A value as people have it (:data:`Value`) is a bool for BOOLEAN, an int for INTEGER, INTEGER64, BITMASK and
-the index of a menu, a str for STRING, a tuple of ints for arrays of numbers, bytes for compound controls.
+the index of a menu, a str for STRING, a tuple of ints for arrays of numbers, a tuple of rows for those of
+several dimensions, bytes for compound controls.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
+from vb2user.device.brief import brief
 from vb2user.device.controls import near_matches, slug
 from vb2user.errors import UsageError
-from vb2user.uapi.calls.controls import ControlInfo, ControlValue, MenuItem
-from vb2user.uapi.enums import CtrlType
+from vb2user.uapi.calls.controls import ControlInfo, ControlValue, MenuItem, struct_bytes
+from vb2user.uapi.enums import CtrlFlag, CtrlType
 
-Value = bool | int | str | bytes | tuple[int, ...]
+Value = bool | int | str | bytes | tuple[Any, ...]
 
 _WORDS = {"on": 1, "true": 1, "yes": 1, "1": 1, "off": 0, "false": 0, "no": 0, "0": 0}
 _NUMBERS = (CtrlType.U8, CtrlType.U16, CtrlType.U32)
@@ -34,8 +38,9 @@ def is_compound(info: ControlInfo) -> bool:
 def to_kernel(info: ControlInfo, items: Sequence[MenuItem], value: Any) -> ControlValue:
     """A value as a program writes it, for :func:`~vb2user.uapi.calls.controls.s_ext_ctrls`.
 
-    Menus take an index or a text, booleans also 0 and 1, buttons True; numbers of numpy are numbers. What is
-    out of the control's range is refused here: drivers mostly take the nearest value without a word.
+    Menus take an index or a text, booleans also 0 and 1, buttons True; numbers of numpy are numbers. An array
+    takes its numbers in one sequence or in rows, as numpy or nested; a compound control its struct or bytes.
+    What is out of the control's range is refused here: drivers mostly take the nearest value without a word.
 
     UsageError: the control does not take this value; the message says what it takes.
     """
@@ -54,49 +59,104 @@ def to_kernel(info: ControlInfo, items: Sequence[MenuItem], value: Any) -> Contr
             raise UsageError(f"control {info.name!r} is a button", remedy="press() it, or give True")
         return 1
     if info.is_menu and items and all(number != item.index for item in items):
-        raise UsageError(f"control {info.name!r} has no choice {number}", remedy=takes(info, items))
+        raise UsageError(f"control {info.name!r} has no choice {brief(number)}", remedy=takes(info, items))
     if info.type == CtrlType.BITMASK:
         if number < 0 or number & ~info.maximum:
-            raise UsageError(
-                f"control {info.name!r} has no such bits: {number:#x}", remedy=takes(info, items)
-            )
+            bits = brief(number) if number.bit_length() > 64 else f"{number:#x}"
+            raise UsageError(f"control {info.name!r} has no such bits: {bits}", remedy=takes(info, items))
     elif not info.minimum <= number <= info.maximum:
-        raise UsageError(f"control {info.name!r}: {number} is out of range", remedy=takes(info, items))
+        raise _out_of_range(info, items, number)
     return number
 
 
 def _no_value(info: ControlInfo, items: Sequence[MenuItem], value: object) -> UsageError:
-    return UsageError(f"control {info.name!r}: {value!r} is no value for it", remedy=takes(info, items))
+    return UsageError(f"control {info.name!r}: {brief(value)} is no value for it", remedy=takes(info, items))
+
+
+def _out_of_range(info: ControlInfo, items: Sequence[MenuItem], number: int) -> UsageError:
+    return UsageError(f"control {info.name!r}: {brief(number)} is out of range", remedy=takes(info, items))
 
 
 def _text(info: ControlInfo, value: Any) -> str:
     if not isinstance(value, str) or "\0" in value:
-        raise UsageError(f"control {info.name!r} takes a text without NUL, not {value!r}")
+        raise UsageError(f"control {info.name!r} takes a text without NUL, not {brief(value)}")
     try:
         length = len(value.encode())
     except UnicodeEncodeError:
-        raise UsageError(f"control {info.name!r}: {value!r} cannot be written as UTF-8") from None
+        raise UsageError(f"control {info.name!r}: {brief(value)} cannot be written as UTF-8") from None
     if not info.minimum <= length <= info.maximum:
-        raise UsageError(f"control {info.name!r}: a text of {length} bytes", remedy=takes(info, ()))
+        raise UsageError(f"control {info.name!r}: a text of {_count(length, 'byte')}", remedy=takes(info, ()))
     return value
 
 
 def _payload(info: ControlInfo, value: Any) -> ControlValue:
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
-    if is_compound(info) or isinstance(value, str):
+    try:
+        raw = struct_bytes(info, value)
+    except TypeError:
+        raise _no_value(info, (), value) from None
+    if raw is not None:
+        return raw
+    if is_compound(info) or isinstance(value, (str, Mapping, Set)):
         raise _no_value(info, (), value)
     try:
-        # ravel() of numpy: the controls' own order is row by row, too.
-        numbers = tuple(operator.index(n) for n in (value.ravel() if hasattr(value, "ravel") else value))
-    except TypeError:
+        numbers = tuple(_numbers(info, value))
+    except (TypeError, OverflowError):
         raise UsageError(
-            f"control {info.name!r}: {value!r} is no sequence of whole numbers", remedy=takes(info, ())
+            f"control {info.name!r}: {brief(value)} is no sequence of whole numbers", remedy=takes(info, ())
         ) from None
     for number in numbers:
         if info.type != CtrlType.BITMASK and not info.minimum <= number <= info.maximum:
-            raise UsageError(f"control {info.name!r}: {number} is out of range", remedy=takes(info, ()))
+            raise _out_of_range(info, (), number)
     return numbers
+
+
+def _numbers(info: ControlInfo, value: Any) -> Iterator[int]:
+    """The numbers of an array, row by row: from a flat sequence, or one that has the control's dimensions."""
+    shape = getattr(value, "shape", None)
+    if shape is not None and hasattr(value, "ravel"):  # numpy and its like
+        if len(shape) > 1 and tuple(shape) != info.dims:
+            raise _wrong_shape(info)
+        return map(operator.index, value.ravel())
+    most = max(info.elems, math.prod(info.dims))
+    rows = list(itertools.islice(value, most + 1))  # it may be without end
+    if len(info.dims) > 1 and any(_is_row(row) for row in rows):
+        return _rows(info, rows, info.dims)
+    return map(operator.index, rows)
+
+
+def _is_row(value: Any) -> bool:
+    return not hasattr(value, "__index__") and hasattr(value, "__iter__") and not isinstance(value, str)
+
+
+def _rows(info: ControlInfo, value: Any, dims: Sequence[int]) -> Iterator[int]:
+    found = list(itertools.islice(value, dims[0] + 1))
+    if len(found) != dims[0]:
+        raise _wrong_shape(info)
+    for one in found:
+        if len(dims) == 1:
+            yield operator.index(one)
+        else:
+            yield from _rows(info, one, dims[1:])
+
+
+def _wrong_shape(info: ControlInfo) -> UsageError:
+    return UsageError(
+        f"control {info.name!r}: its rows are not {_by(info.dims)} numbers", remedy=takes(info, ())
+    )
+
+
+def _by(dims: Sequence[int]) -> str:
+    return " x ".join(map(str, dims))
+
+
+def _shaped(values: tuple[int, ...], dims: Sequence[int]) -> tuple[Any, ...]:
+    """A flat tuple as rows of rows."""
+    if len(dims) < 2:
+        return values
+    size = len(values) // dims[0]
+    return tuple(_shaped(values[n * size : (n + 1) * size], dims[1:]) for n in range(dims[0]))
 
 
 def _by_text(info: ControlInfo, items: Sequence[MenuItem], text: str) -> int:
@@ -108,14 +168,23 @@ def _by_text(info: ControlInfo, items: Sequence[MenuItem], text: str) -> int:
     near = near_matches(text, [slug(item.name) for item in items])
     meant = [repr(item.name) for item in items if slug(item.name) in near]
     hint = f"did you mean {' or '.join(meant)}? " if meant else ""
-    raise UsageError(f"control {info.name!r} has no choice {text!r}", remedy=hint + takes(info, items))
+    raise UsageError(f"control {info.name!r} has no choice {brief(text)}", remedy=hint + takes(info, items))
 
 
 def to_people(info: ControlInfo, value: ControlValue) -> Value:
     """A value as the kernel gives it, as people have it."""
     if info.type == CtrlType.BOOLEAN and isinstance(value, int):
         return bool(value)
+    if isinstance(value, tuple) and info.dims and len(value) == math.prod(info.dims) > 0:
+        return _shaped(value, info.dims)
     return value
+
+
+def to_json(value: Value | None) -> Any:
+    """A value as JSON has it: compound controls in hexadecimal, tuples as lists."""
+    if isinstance(value, bytes):
+        return value.hex()
+    return [to_json(one) for one in value] if isinstance(value, tuple) else value
 
 
 def parse(info: ControlInfo, items: Sequence[MenuItem], text: str) -> ControlValue:
@@ -150,17 +219,42 @@ def choice(items: Sequence[MenuItem], value: object) -> str | None:
 
 
 def takes(info: ControlInfo, items: Sequence[MenuItem]) -> str:
-    """In words, for an error: what the control takes."""
+    """In a whole sentence, for an error: what the control takes."""
     if info.is_menu and not info.has_payload:
-        return "it takes " + ", ".join(f"{item.index} ({item.name})" for item in items)
+        there = ", ".join(f"{item.index} ({item.name or 'the driver cannot tell it'})" for item in items)
+        return f"it takes {there}" if there else "its menu has no choice: the driver tells none"
     if info.type == CtrlType.BOOLEAN and not info.has_payload:
         return "it takes True or False"
     if is_compound(info):
-        return f"it takes the {info.elems * info.elem_size} bytes of its struct"
+        return f"it takes the {_count(info.elems * info.elem_size, 'byte')} of its struct"
+    if info.type == CtrlType.BITMASK and not info.has_payload:
+        return (
+            f"it takes bits of {info.maximum:#x}"
+            if info.maximum
+            else "it takes 0 only: the driver tells no bits"
+        )
+    if info.minimum > info.maximum:
+        return f"it takes nothing: the driver tells a range of {info.minimum} to {info.maximum}"
     step = f" in steps of {info.step}" if info.step > 1 else ""
     if info.type == CtrlType.STRING:
-        return f"it takes {info.minimum} to {info.maximum} bytes{step}"
-    if info.type == CtrlType.BITMASK:
-        return f"it takes bits of {info.maximum:#x}"
-    many = f"{info.elems} numbers, each " if info.has_payload else ""
-    return f"it takes {many}{info.minimum} to {info.maximum}{step}"
+        if info.minimum == info.maximum:
+            return f"it takes {_count(info.minimum, 'byte')}"
+        return f"it takes {info.minimum} to {_count(info.maximum, 'byte')}{step}"
+    if info.has_payload:
+        return _takes_numbers(info, f"{info.minimum} to {info.maximum}{step}")
+    if info.minimum == info.maximum:
+        return f"it takes {info.minimum} only"
+    return f"it takes {info.minimum} to {info.maximum}{step}"
+
+
+def _takes_numbers(info: ControlInfo, limits: str) -> str:
+    if info.flags & CtrlFlag.DYNAMIC_ARRAY and info.dims:
+        return f"it takes 1 to {_count(math.prod(info.dims), 'number')}, each {limits}"
+    if info.elems <= 1:
+        return f"it takes 1 number of {limits}" if info.elems else "it takes no numbers now: it is empty"
+    rows = f" ({_by(info.dims)})" if len(info.dims) > 1 else ""
+    return f"it takes {info.elems} numbers{rows}, each {limits}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

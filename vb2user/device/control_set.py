@@ -12,11 +12,18 @@ from typing import TYPE_CHECKING, Any, cast
 
 from vb2user.device.control import Control, default_of
 from vb2user.device.control_convert import Value, to_kernel, to_people
-from vb2user.device.control_show import html_table, one_line
-from vb2user.device.controls import missing, pick, slugs
+from vb2user.device.control_show import html_table, one_line, word
+from vb2user.device.controls import broken_name, failure, missing, pick, slugs
 from vb2user.device.restoring import Restored, bring_to, is_setting
-from vb2user.errors import UsageError, Vb2Error
-from vb2user.uapi.calls.controls import ControlInfo, ControlValue, MenuItem, list_controls, s_ext_ctrls
+from vb2user.errors import DeviceGone, KernelError, UsageError, Vb2Error
+from vb2user.uapi.calls.controls import (
+    ControlError,
+    ControlInfo,
+    ControlValue,
+    MenuItem,
+    list_controls,
+    s_ext_ctrls,
+)
 from vb2user.uapi.kernel import Fd
 
 if TYPE_CHECKING:
@@ -32,19 +39,25 @@ class Index:
         node: whose.
         infos: as the driver told them then.
         names: what each is called, by its id.
+        by_name: each by what it is called.
+        failed: those that the driver could not tell, by their ids, and why.
         menus: what was asked for since.
     """
 
     node: Fd
     infos: list[ControlInfo]
     names: dict[int, str]
+    by_name: dict[str, ControlInfo]
+    failed: dict[int, KernelError] = field(default_factory=dict)
     menus: dict[int, tuple[MenuItem, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, node: Fd) -> Index:
         """Ask for it."""
-        infos = list(list_controls(node))
-        return cls(node, infos, dict(zip((info.id for info in infos), slugs(infos), strict=True)))
+        failed: dict[int, KernelError] = {}
+        infos = list(list_controls(node, failed=failed))
+        by_name = dict(zip(slugs(infos), infos, strict=True))
+        return cls(node, infos, {info.id: name for name, info in by_name.items()}, by_name, failed)
 
 
 class Controls:
@@ -86,9 +99,12 @@ class Controls:
     def __getitem__(self, which: int | str) -> Control:
         for anew in (False, True):  # drivers may add controls, e.g. with a format
             index = self._index(anew=anew)
-            info = pick(index.infos, which)
+            info = index.by_name.get(which) if isinstance(which, str) else None
+            info = info or pick(index.infos, which)
             if info is not None:
                 return self._made(index, info)
+        if (error := failure(index.failed, which)) is not None:
+            raise error
         raise missing(self._device.path, which, self.names())
 
     def __setitem__(self, which: int | str, value: Any) -> None:
@@ -120,9 +136,17 @@ class Controls:
             return False
         try:
             self[which]
-        except UsageError:
+        except (UsageError, ControlError):
             return False
         return True
+
+    @property
+    def broken(self) -> dict[str, KernelError]:
+        """The controls that the driver fails to tell, by the kernel's names for them, and why.
+
+        They are not among the others, and to use one raises that error.
+        """
+        return {broken_name(id): error for id, error in self._index().failed.items()}
 
     def __dir__(self) -> list[str]:
         try:
@@ -179,15 +203,27 @@ class Controls:
 
         Read-only ones and buttons have none. Returns what became of it; refusals do not raise.
         """
-        chosen = [self[one] for one in which] or [control for control in self if is_setting(control.info)]
         report = Restored()
+        if not which:
+            report.failed |= {name: str(error) for name, error in self.broken.items()}
+        chosen = [] if which else list(self)
+        for one in which:
+            try:
+                chosen.append(self[one])
+            except ControlError as e:
+                report.failed[str(one)] = str(e)
         wanted: dict[Control, ControlValue] = {}
         for control in chosen:
-            info = control.info
-            if is_setting(info):
-                wanted[control] = default_of(self.node, info)
-            else:
-                report.skipped[control.name] = "it is a button, read-only, or governed by the device"
+            try:
+                info = control.info
+                if is_setting(info):
+                    wanted[control] = default_of(self.node, info)
+                elif which:
+                    report.skipped[control.name] = "it is a button, read-only, or governed by the device"
+            except DeviceGone:
+                raise
+            except KernelError as e:
+                report.failed[control.name] = str(e)
         return bring_to(self.node, wanted, report)
 
     # -- events and files ---------------------------------------------------------------------------
@@ -211,14 +247,17 @@ class Controls:
         whats = [(EventType.CTRL, id) for id in chosen]
         return cast("Events[ControlEvent]", self._device.events(*whats, initial=initial, timeout=timeout))
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str]) -> dict[str, str]:
         """Write all settings among the controls to a file, ``.toml`` or ``.json``.
 
         Left out are buttons, read-only and write-only controls, and what the device changes by itself.
+
+        Returns:
+            What else was left out, by name: controls that the driver fails to tell, and why.
         """
         from vb2user.device.settings import save
 
-        save(self._device, path, stream=False)
+        return save(self._device, path, stream=False)
 
     def restore(self, path: str | os.PathLike[str]) -> Restored:
         """Set what :meth:`save` has written, in an order that works whatever depends on what.
@@ -237,9 +276,10 @@ class Controls:
     def __repr__(self) -> str:
         try:
             lines = [one_line(control.look()) for control in self]
+            lines += [f"{name}: cannot be queried ({word(error)})" for name, error in self.broken.items()]
         except Vb2Error as e:
             return f"<Controls of {self._device.path}: {e}>"
-        return "\n  ".join([f"<Controls of {self._device.path}: {len(lines)}", *lines]) + ">"
+        return "\n  ".join([f"<Controls of {self._device.path}: {len(self)}", *lines]) + ">"
 
     def _repr_html_(self) -> str:
-        return html_table(control.look() for control in self)
+        return html_table((control.look() for control in self), self.broken)

@@ -9,18 +9,24 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from vb2user.errors import UsageError
+from vb2user.device.brief import brief
+from vb2user.errors import KernelError, UsageError
 from vb2user.uapi.calls.controls import (
     ControlInfo,
     ControlValue,
     control_id,
     g_ext_ctrls,
+    header_name,
     list_controls,
     s_ext_ctrls,
 )
 from vb2user.uapi.kernel import Fd
+
+_LONGEST = 100  #: characters of a name that are compared
+_ID = re.compile(r"0x[0-9a-fA-F]{1,8}|[0-9]{1,10}")
+_PART = 4  #: letters at least of a part of a word that says something: "auto" of "automatic"
 
 
 class NoSuchControl(UsageError, AttributeError, KeyError):
@@ -33,10 +39,13 @@ def slug(name: str) -> str:
 
 
 def slugs(found: Sequence[ControlInfo]) -> list[str]:
-    """What each of a node's controls is called: its :func:`slug`, and where two share that, their ids."""
+    """What each of a node's controls is called, each otherwise: its :func:`slug`, or else its id.
+
+    The id is the name of those that share a slug, and of those whose slug could be an id.
+    """
     plain = [slug(info.name) for info in found]
     return [
-        name if name and plain.count(name) == 1 else f"{info.id:#010x}"
+        name if name and plain.count(name) == 1 and not _ID.fullmatch(name) else f"{info.id:#010x}"
         for name, info in zip(plain, found, strict=True)
     ]
 
@@ -48,27 +57,70 @@ def pick(found: Sequence[ControlInfo], which: int | str) -> ControlInfo | None:
     for info in found:
         if which in (info.name, slug(info.name)):
             return info
-    if re.fullmatch(r"0x[0-9a-fA-F]+|[0-9]+", which):
-        return pick(found, int(which, 0) if which.startswith("0x") else int(which))
-    # Drivers, and kernels, have different words for the same control.
-    id = control_id(which)
+    id = pick_id(which)
     return None if id is None else pick(found, id)
 
 
+def pick_id(which: int | str) -> int | None:
+    """The id that a number means, or a text of it, or a name in the kernel's headers; None: it is none."""
+    if isinstance(which, int):
+        return which
+    if _ID.fullmatch(which):
+        return int(which, 16) if which.startswith("0x") else int(which)
+    # Drivers, and kernels, have different words for the same control.
+    return control_id(which)
+
+
+def broken_name(id: int) -> str:
+    """What a control is called that the driver cannot tell: as the kernel's headers do, or else its id."""
+    name = header_name(id).lower()
+    return f"{id:#010x}" if name.startswith("unknown_") else name
+
+
+def failure(failed: Mapping[int, KernelError], which: int | str) -> KernelError | None:
+    """Why a control could not be told, by its id or a name; ``failed`` has those by their ids."""
+    id = next((id for id in failed if broken_name(id) == which), pick_id(which))
+    return None if id is None else failed.get(id)
+
+
 def missing(device: str, which: int | str, names: Sequence[str]) -> NoSuchControl:
-    """The error for a control that is not there, which names near matches, or else all there are."""
-    wanted = f"{which:#x}" if isinstance(which, int) else repr(which)
+    """The error for a control that is not there, which names near matches and says how to list all."""
+    is_id = isinstance(which, int) and 0 <= which < 1 << 32
+    wanted = f"{which:#x}" if is_id else brief(which)
     near = near_matches(which, names) if isinstance(which, str) else []
-    remedy = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(names) or 'none at all'}"
+    listed = f"'vb2user controls {device}' lists"
+    if near:
+        remedy = f"did you mean {' or '.join(near)}? {listed} all {len(names)}"
+    elif names:
+        remedy = f"it has {len(names)} {'control' if len(names) == 1 else 'controls'}: {listed} them"
+    else:
+        remedy = "it has no controls at all"
     return NoSuchControl(f"{device} has no control {wanted}", remedy=remedy)
 
 
 def near_matches(wanted: str, names: Sequence[str]) -> list[str]:
-    """Which of ``names`` may have been meant, the likeliest first."""
-    plain = slug(wanted)
-    near = difflib.get_close_matches(plain, names, 4)
-    near += [name for name in names if plain and plain in name and name not in near]
-    return near[:6]
+    """Which of ``names`` may have been meant: those that share words with it, then misspelt ones."""
+    plain = slug(wanted)[:_LONGEST]
+    words = [word for word in plain.split("_") if word]
+    shared = {name: _shared(words, name.split("_")) for name in names}
+    alike = sorted((name for name in shared if shared[name]), key=lambda name: -shared[name])
+    close = difflib.get_close_matches(plain, names, 4) if words else []
+    return list(dict.fromkeys([*alike, *close]))[:6]
+
+
+def _shared(words: Sequence[str], others: Sequence[str]) -> int:
+    """How many letters two names share in words that are the same, or of which one contains the other."""
+    return sum(
+        max(
+            (
+                min(len(word), len(other))
+                for other in others
+                if word == other or (min(len(word), len(other)) >= _PART and (word in other or other in word))
+            ),
+            default=0,
+        )
+        for word in words
+    )
 
 
 def find_control(node: Fd, which: int | str) -> ControlInfo:
@@ -76,11 +128,14 @@ def find_control(node: Fd, which: int | str) -> ControlInfo:
 
     NoSuchControl: there is none; the message names near matches, or what there is.
     """
-    found = list(list_controls(node))
+    failed: dict[int, KernelError] = {}
+    found = list(list_controls(node, failed=failed))
     info = pick(found, which)
-    if info is None:
-        raise missing(node.name, which, slugs(found))
-    return info
+    if info is not None:
+        return info
+    if (error := failure(failed, which)) is not None:
+        raise error
+    raise missing(node.name, which, slugs(found))
 
 
 def get_control(node: Fd, which: int | str | ControlInfo) -> ControlValue:

@@ -264,7 +264,7 @@ class Device:
         return Controls(self)
 
     def list_controls(self) -> list[ControlInfo]:
-        """Every control of this node, compound ones included."""
+        """Every control of this node, compound ones included; without those that the driver fails to tell."""
         from vb2user.uapi.calls.controls import list_controls
 
         return list(list_controls(self._node))
@@ -290,11 +290,14 @@ class Device:
 
         return set_control(self._node, which, value)
 
-    def save_settings(self, path: str | os.PathLike[str]) -> None:
-        """Write controls, input, format and rate to a file, ``.toml`` or ``.json``."""
+    def save_settings(self, path: str | os.PathLike[str]) -> dict[str, str]:
+        """Write controls, input, format and rate to a file, ``.toml`` or ``.json``.
+
+        Returns what was left out since the driver fails to tell it, by name, and why.
+        """
         from vb2user.device.settings import save
 
-        save(self, path, stream=True)
+        return save(self, path, stream=True)
 
     def restore_settings(self, path: str | os.PathLike[str]) -> Restored:
         """Set what :meth:`save_settings` has written; what could not be set is in the report, see ``ok``."""

@@ -5,6 +5,8 @@ set may change others. So it goes in rounds: what can be set now and differs is 
 the driver takes clusters together; first those that change no others, then those that do (``UPDATE``); and
 again, until all is as it shall be or nothing moves any more. What stays inactive is tried last of all.
 
+A control that the driver fails to tell costs nothing but itself: it is in the report, and the others go on.
+
 Source: https://docs.kernel.org/userspace-api/media/v4l/control.html and extended-controls.html
 """
 
@@ -13,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from vb2user.device.brief import brief
 from vb2user.device.control import Control
 from vb2user.device.control_convert import Value, to_people
 from vb2user.errors import DeviceGone, KernelError
@@ -23,6 +26,7 @@ from vb2user.uapi.calls.controls import (
     g_ext_ctrls,
     pack_value,
     s_ext_ctrls,
+    why_inactive,
 )
 from vb2user.uapi.enums import CtrlFlag, CtrlType
 from vb2user.uapi.kernel import Fd
@@ -57,9 +61,14 @@ class Restored:
 
     def __str__(self) -> str:
         told = [f"{len(self.set)} set, {len(self.kept)} as they were"]
-        told += [f"{name} skipped: {why}" for name, why in self.skipped.items()]
-        told += [f"{name} NOT set: {why}" for name, why in self.failed.items()]
+        told += [f"{_printable(name)} skipped: {why}" for name, why in self.skipped.items()]
+        told += [f"{_printable(name)} NOT set: {why}" for name, why in self.failed.items()]
         return "\n".join(told)
+
+
+def _printable(name: str) -> str:
+    """A name that a file gave, on one line."""
+    return name if name.isprintable() else repr(name)
 
 
 def is_setting(info: ControlInfo) -> bool:
@@ -92,6 +101,7 @@ class _Work:
         self.controls = {control.id: control for control in wanted}
         self.wanted = {control.id: value for control, value in wanted.items()}
         self.tries = dict.fromkeys(self.wanted, 0)
+        self.taken: set[int] = set()
         self.errors: dict[int, str] = {}
 
     def round(self) -> bool:
@@ -113,22 +123,40 @@ class _Work:
     def _different(self) -> list[ControlInfo]:
         """Those that may be tried once more and have another value than they shall."""
         found = []
-        for id, value in self.wanted.items():
-            info = self.controls[id].info
+        for id in self.wanted:
+            info = self._info(id)
+            if info is None:
+                continue
             never = CtrlFlag.READ_ONLY | (CtrlFlag.VOLATILE if info.flags & CtrlFlag.INACTIVE else 0)
             if info.flags & never or self.tries[id] >= _TRIES:
                 continue
-            if self._now(info) != value:
+            now = self._now(info)
+            # What was taken and cannot be read is not sent again: nothing would come of it.
+            differs = id not in self.taken if isinstance(now, KernelError) else not self._is_so(info, now)
+            if differs:
                 found.append(info)
         return found
 
-    def _now(self, info: ControlInfo) -> ControlValue | None:
+    def _info(self, id: int) -> ControlInfo | None:
+        try:
+            return self.controls[id].info
+        except DeviceGone:
+            raise
+        except KernelError as e:
+            self.errors[id] = str(e)
+            return None
+
+    def _now(self, info: ControlInfo) -> ControlValue | KernelError:
         try:
             return g_ext_ctrls(self.node, [info])[0]
         except DeviceGone:
             raise
-        except KernelError:
-            return None
+        except KernelError as e:
+            return e
+
+    def _is_so(self, info: ControlInfo, now: ControlValue) -> bool:
+        """Whether it has its value; a driver's True may be any number but 0."""
+        return to_people(info, now) == to_people(info, self.wanted[info.id])
 
     def _send(self, infos: list[ControlInfo]) -> bool:
         """Set them together, without those that the driver refuses; whether any was taken."""
@@ -138,7 +166,7 @@ class _Work:
             try:
                 pack_value(info, self.wanted[info.id])
             except ValueError as e:
-                self._refused(info.id, str(e))
+                self.errors[info.id] = str(e)
             else:
                 left.append(info)
         while left:
@@ -152,10 +180,11 @@ class _Work:
                     taken = [self._send_one(info) for info in left]
                     return any(taken)
                 culprit = e.control if isinstance(e, ControlError) else left[0].id
-                self._refused(culprit, str(e))
+                self.errors[culprit] = str(e)
                 left = [info for info in left if info.id != culprit]
             else:
                 for info in left:
+                    self.taken.add(info.id)
                     self.errors.pop(info.id, None)
                 return True
         return False
@@ -164,28 +193,36 @@ class _Work:
         self.tries[info.id] -= 1
         return self._send([info])
 
-    def _refused(self, id: int, why: str) -> None:
-        self.errors[id] = why
-
     def report(self, made: Restored) -> Restored:
-        for id, value in self.wanted.items():
-            control = self.controls[id]
-            info = control.info
-            now = self._now(info)
-            if info.flags & CtrlFlag.READ_ONLY:
-                made.skipped[control.name] = "it is read-only"
-            elif now == value and self.tries[id]:
-                made.set[control.name] = to_people(info, value)
-            elif now == value:
-                made.kept.append(control.name)
-            elif info.flags & CtrlFlag.INACTIVE:
-                made.skipped[control.name] = (
-                    "it is inactive: another control governs it, or the input has no use for it"
-                )
-            elif id in self.errors:
-                made.failed[control.name] = self.errors[id]
-            elif info.flags & CtrlFlag.VOLATILE:
-                made.skipped[control.name] = "the device changes it by itself"
-            else:
-                made.failed[control.name] = f"the driver made {now!r} of {value!r}"
+        for id in self.wanted:
+            self._report(id, made)
         return made
+
+    def _report(self, id: int, made: Restored) -> None:
+        name, value = self.controls[id].name, self.wanted[id]
+        info = self._info(id)
+        if info is None:
+            made.failed[name] = self.errors[id]
+            return
+        now = self._now(info)
+        if info.flags & CtrlFlag.READ_ONLY:
+            made.skipped[name] = "it is read-only"
+        elif isinstance(now, KernelError):
+            if info.flags & CtrlFlag.WRITE_ONLY and id in self.taken:
+                made.set[name] = to_people(info, value)
+            elif id in self.taken:
+                made.failed[name] = f"it was set, but its value cannot be read back: {now}"
+            else:
+                made.failed[name] = self.errors.get(id, str(now))
+        elif self._is_so(info, now) and self.tries[id]:
+            made.set[name] = to_people(info, value)
+        elif self._is_so(info, now):
+            made.kept.append(name)
+        elif info.flags & CtrlFlag.INACTIVE:
+            made.skipped[name] = "; ".join(filter(None, why_inactive(self.node, id)))
+        elif id in self.errors:
+            made.failed[name] = self.errors[id]
+        elif info.flags & CtrlFlag.VOLATILE:
+            made.skipped[name] = "the device changes it by itself"
+        else:
+            made.failed[name] = f"the driver made {brief(to_people(info, now))} of {brief(value)}"

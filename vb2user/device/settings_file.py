@@ -8,21 +8,27 @@ Source: https://toml.io/en/v1.0.0
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
+import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from vb2user import files
-from vb2user.errors import UsageError
+from vb2user.errors import UsageError, kernel_error
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+_MOST = 1 << 20  #: bytes of a file; the largest control that a header names has some thousand
+_DOTS = 100  #: in a line
+_LONGEST = 200  #: characters of a parser's words
 
 Document = dict[str, dict[str, Any]]
 
@@ -32,14 +38,32 @@ def write(path: str | os.PathLike[str], document: Mapping[str, Mapping[str, Any]
 
     A file that is there already is replaced as a whole, or else stays as it was.
 
-    UsageError: another ending. OSError: as the file system says.
+    UsageError: another ending. OSError: as the file system says; KernelError: a full disk and the like.
     """
     target = Path(path)
     if is_json(target):
         text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
     else:
         text = to_toml(document, comment)
-    files.write_whole(target, [text.encode()])
+    try:
+        files.write_whole(target, [text.encode()])
+    except OSError as e:
+        raise _named(e, os.fspath(path)) from e
+
+
+def _named(error: OSError, path: str) -> OSError:
+    """The same error, of the file that was to be written; of a write the error has no name at all."""
+    number = error.errno or errno.EIO
+    if number not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+        return OSError(number, error.strerror, path)
+    full = number != errno.EIO
+    return kernel_error(
+        number,
+        "write",
+        path,
+        meaning="the disk is full" if full else None,
+        remedy="free space there, or write to another place" if full else None,
+    )
 
 
 def read(path: str | os.PathLike[str]) -> Document:
@@ -47,13 +71,41 @@ def read(path: str | os.PathLike[str]) -> Document:
     source = Path(path)
     as_json = is_json(source)
     try:
-        text = source.read_text(encoding="utf-8")
-        found = json.loads(text) if as_json else tomllib.loads(text)
+        text = _text_of(source)
+        found = json.loads(text) if as_json else _toml(source, text)
+    except RecursionError:
+        raise UsageError(f"{source}: not {_kind(as_json)}: nested too deeply") from None
+    except UsageError:
+        raise
     except ValueError as e:  # both parsers' errors and that of UTF-8 are of this kind
-        raise UsageError(f"{source}: not {'JSON' if as_json else 'TOML'}: {e}") from None
+        raise UsageError(f"{source}: not {_kind(as_json)}: {' '.join(str(e).split())[:_LONGEST]}") from None
     if not isinstance(found, dict) or not all(isinstance(table, dict) for table in found.values()):
         raise UsageError(f"{source} is no file of settings", remedy="it has tables, one of them 'controls'")
     return cast(Document, found)
+
+
+def _text_of(source: Path) -> str:
+    # A pipe that no program writes to would hold up open() for ever.
+    with open(source, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        told = os.fstat(file.fileno())
+        if not stat.S_ISREG(told.st_mode):
+            raise UsageError(f"{source}: settings are in a file, and this is no regular file")
+        raw = file.read(_MOST + 1)
+    if len(raw) > _MOST:
+        raise UsageError(f"{source}: no file of settings is larger than {_MOST} bytes")
+    return raw.decode()
+
+
+def _toml(source: Path, text: str) -> Any:
+    # tomllib's time grows with the square of a dotted key's parts: of 20,000 it takes a minute.
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.count(".") > _DOTS and not line.lstrip().startswith("#"):
+            raise UsageError(f"{source}: not TOML: nested too deeply in line {number}")
+    return tomllib.loads(text)
+
+
+def _kind(as_json: bool) -> str:
+    return "JSON" if as_json else "TOML"
 
 
 def is_json(path: Path) -> bool:

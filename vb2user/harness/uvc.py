@@ -23,7 +23,7 @@ from vb2user.harness.children import run
 from vb2user.harness.usbdescriptors import DeviceDescriptor
 from vb2user.harness.usbdevice import Link, Setup, Stall, Urb, UsbDevice
 from vb2user.harness.usbip import DEADLINE, Nodes, Plug, Pluggable, plug_in, require_module, require_vhci
-from vb2user.harness.uvc_controls import Controls, bits
+from vb2user.harness.uvc_controls import INVALID_REQUEST, Controls, bits
 from vb2user.harness.uvc_descriptors import (
     CONTROL_INTERFACE,
     STREAMING_INTERFACE,
@@ -351,6 +351,19 @@ class VirtualWebcam(Pluggable):
             times: how many attempts.
         """
         self.device.controls.refuse(control, code, times)
+
+    def stall(self, control: str, requests: Iterable[str], code: int = INVALID_REQUEST) -> None:
+        """Have the camera refuse to tell something of a control, as broken firmware does, from now on.
+
+        The driver asks for the limits once, and remembers them: say so before it does.
+
+        Args:
+            control: its name in :data:`.uvc_controls.CONTROLS`.
+            requests: what it does not tell: of ``cur``, ``min``, ``max``, ``res``, ``len``, ``info`` and
+                ``def``; an empty list: nothing, it answers again.
+            code: the reason: bRequestErrorCode; uvcvideo makes EIO of the default.
+        """
+        self.device.controls.stall(control, requests, code)
 
     def control(self, name: str) -> int:
         """The value of a control as the webcam has it, by its name in :data:`.uvc_controls.CONTROLS`."""

@@ -8,6 +8,7 @@ Source: USB Device Class Definition for Video Devices 1.0, 4.2.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vb2user.errors import UsageError
@@ -21,6 +22,8 @@ INVALID_UNIT, INVALID_CONTROL, INVALID_REQUEST = range(5, 8)
 _ERROR_CODE_SELECTOR = 2
 #: The entity that is the interface itself.
 _ITSELF = 0
+#: The requests that read.
+_GETS = {"cur": 0x81, "min": 0x82, "max": 0x83, "res": 0x84, "len": 0x85, "info": 0x86, "def": 0x87}
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,7 @@ class Controls:
     def __init__(self) -> None:
         self.sets: list[tuple[str, int]] = []
         self._refusals: dict[str, list[int]] = {}
+        self._stalls: dict[tuple[str, int], int] = {}
         self.reset()
 
     def reset(self) -> None:
@@ -109,6 +113,23 @@ class Controls:
         if name not in self.values:
             raise UsageError(f"the virtual webcam has no control {name!r}", remedy=", ".join(self.values))
         self._refusals[name] = [code] * times
+
+    def stall(self, name: str, requests: Iterable[str], code: int = INVALID_REQUEST) -> None:
+        """Have every such request for a control stall from now on, for a reason (bRequestErrorCode).
+
+        Args:
+            name: the control's.
+            requests: of ``cur``, ``min``, ``max``, ``res``, ``len``, ``info`` and ``def``; an empty list:
+                it answers again.
+            code: the reason; uvcvideo makes EIO of 7, the unknown request.
+        """
+        if name not in self.values:
+            raise UsageError(f"the virtual webcam has no control {name!r}", remedy=", ".join(self.values))
+        wanted = list(requests)
+        if unknown := [word for word in wanted if word not in _GETS]:
+            raise UsageError(f"a control is not asked for {unknown[0]!r}", remedy=", ".join(_GETS))
+        self._stalls = {key: kept for key, kept in self._stalls.items() if key[0] != name}
+        self._stalls |= {(name, _GETS[word]): code for word in wanted}
 
     def request(self, setup: Setup, data: bytes) -> bytes:
         """Answer a request to the control interface.
@@ -159,6 +180,8 @@ class Controls:
         self.sets.append((control.name, value))
 
     def _get(self, control: Control, request: int) -> bytes:
+        if (code := self._stalls.get((control.name, request))) is not None:
+            raise _Refused(code)
         match request:
             case 0x81:  # GET_CUR
                 return control.pack(self.values[control.name])

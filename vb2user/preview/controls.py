@@ -92,7 +92,7 @@ def _described(look: Look, titles: dict[int, str]) -> dict[str, Any]:
         "step": step,
         "default": default,
         "flags": [name for flag, name in _FLAGS.items() if c.flags & flag],
-        "choices": [[item.index, item.name] for item in look.items],
+        "choices": [[item.index, item.name or str(item.index)] for item in look.items],
         "value": _to_json(look),
     }
 

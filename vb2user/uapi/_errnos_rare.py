@@ -14,11 +14,18 @@ _CONTROL = "there is no such control, or its menu has no such choice"
 _CONTROL_SET: dict[int, _Entry] = {
     errno.EINVAL: (_CONTROL, _LIST),
     errno.ERANGE: ("the value is out of the control's range", _LIST),
-    errno.EACCES: ("the control is read-only", None),
+    errno.EACCES: ("the control is read-only, or cannot be set in the device's present state", None),
     errno.EBUSY: (
         "the control cannot change now: streaming or another program holds it",
         "stop streaming first",
     ),
+    errno.EIO: ("the device refuses the value, or does not answer", None),
+}
+#: uvcvideo asks the device for a control's limits and value; what the firmware refuses is EIO or EPIPE.
+_NOT_TOLD: dict[int, _Entry] = {
+    errno.EIO: ("the device refuses to tell it, or does not answer", None),
+    errno.EPIPE: ("the device refuses to tell it", None),
+    errno.ETIMEDOUT: ("the device does not answer", None),
 }
 _EXT_SET: dict[int, _Entry] = _CONTROL_SET | {
     errno.EINVAL: (_CONTROL + ", or 'which' names no class of this node", _LIST),
@@ -70,15 +77,17 @@ _PAD_SET: dict[int, _Entry] = _PAD | {
 }
 
 _BY_REQUEST: dict[str, dict[int, _Entry]] = {
-    "VIDIOC_QUERYCTRL": {errno.EINVAL: ("there is no such control", _LIST)},
-    "VIDIOC_QUERY_EXT_CTRL": {errno.EINVAL: ("there is no such control", _LIST)},
-    "VIDIOC_QUERYMENU": {errno.EINVAL: ("there is no such menu, or no such choice in it", _LIST)},
-    "VIDIOC_G_CTRL": {
+    "VIDIOC_QUERYCTRL": _NOT_TOLD | {errno.EINVAL: ("there is no such control", _LIST)},
+    "VIDIOC_QUERY_EXT_CTRL": _NOT_TOLD | {errno.EINVAL: ("there is no such control", _LIST)},
+    "VIDIOC_QUERYMENU": _NOT_TOLD | {errno.EINVAL: ("there is no such menu, or no such choice in it", _LIST)},
+    "VIDIOC_G_CTRL": _NOT_TOLD
+    | {
         errno.EINVAL: ("there is no such control, or its value does not fit 32 bits", _LIST),
         errno.EACCES: ("the control can only be written", None),
     },
     "VIDIOC_S_CTRL": _CONTROL_SET,
-    "VIDIOC_G_EXT_CTRLS": {
+    "VIDIOC_G_EXT_CTRLS": _NOT_TOLD
+    | {
         errno.EINVAL: ("there is no such control, or the driver cannot tell these values of it", _LIST),
         errno.EACCES: (
             "the control can only be written, or its request is not completed, or none are taken",

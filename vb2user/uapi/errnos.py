@@ -28,6 +28,10 @@ _GENERIC: dict[int, _Entry] = {
 _BUSY_QUEUE = "another file handle owns the queue, or buffers of it are still in use"
 _WHO = "close the stream of this program, or the other program ('fuser -v <node>' shows it)"
 
+# A webcam is asked for format and rate when they are set (PROBE); nothing streams then.
+_OTHER = "try another size, format or rate"
+_REFUSED: _Entry = ("the device refuses this format, or does not answer", _OTHER)
+
 _SPECIFIC: dict[tuple[str, int], _Entry] = {
     # Where the node itself can be looked at, uapi/access.py says it more precisely.
     ("open", errno.EACCES): ("this user may not", "'vb2user doctor' says what lets it in"),
@@ -47,6 +51,9 @@ _SPECIFIC: dict[tuple[str, int], _Entry] = {
         "this node has no such buffer type",
         "'vb2user info' shows what it has",
     ),
+    ("VIDIOC_S_FMT", errno.EIO): _REFUSED,
+    ("VIDIOC_TRY_FMT", errno.EIO): _REFUSED,
+    ("VIDIOC_S_PARM", errno.EIO): ("the device refuses this rate, or does not answer", _OTHER),
     ("VIDIOC_S_INPUT", errno.EINVAL): ("there is no such input", "'vb2user info' lists the inputs"),
     ("VIDIOC_S_INPUT", errno.EBUSY): ("the input cannot change while buffers are allocated", _WHO),
     ("VIDIOC_S_PARM", errno.EINVAL): ("the frame rate of this node cannot be set", None),

@@ -89,6 +89,48 @@ def struct_of(kind: CtrlType) -> type[ctypes.Structure] | None:
     return found
 
 
+def struct_bytes(info: ControlInfo, value: object) -> bytes | None:
+    """The bytes of a control's struct, or of several in a list or a ctypes array; None: it is no struct.
+
+    UsageError: a struct, but not that of this control.
+    """
+    if isinstance(value, (list, tuple)) and value and all(_is_struct(_kind(one)) for one in value):
+        return b"".join(_one_struct(info, one) for one in value)
+    return _one_struct(info, value) if _is_struct(_kind(value)) else None
+
+
+def _kind(value: object) -> type:
+    """What it is, or what a ctypes array is made of."""
+    kind: type = type(value)
+    return getattr(kind, "_type_", kind) if isinstance(value, ctypes.Array) else kind
+
+
+def _is_struct(kind: type) -> bool:
+    return issubclass(kind, (ctypes.Structure, ctypes.Union))
+
+
+def _one_struct(info: ControlInfo, value: object) -> bytes:
+    wanted, kind = struct_of(info.type), _kind(value)
+    if wanted is None or not issubclass(kind, wanted):
+        takes = f"a {wanted.__name__}" if wanted else "no struct that this library knows"
+        raise UsageError(f"control {info.name!r} takes {takes}, not a {kind.__name__}")
+    return bytes(value)  # type: ignore[call-overload, no-any-return]
+
+
+def as_struct(info: ControlInfo, raw: bytes) -> ctypes.Structure | ctypes.Array[ctypes.Structure]:
+    """A compound control's bytes as its struct, or as a ctypes array of them; a copy.
+
+    UsageError: it is no compound control, or this library does not know its struct.
+    """
+    kind = struct_of(info.type)
+    if kind is None or len(raw) < ctypes.sizeof(kind):
+        raise UsageError(
+            f"control {info.name!r} has no struct that this library knows", remedy="take its value"
+        )
+    count = len(raw) // ctypes.sizeof(kind)
+    return (kind * count).from_buffer_copy(raw) if info.dims else kind.from_buffer_copy(raw)
+
+
 def pack_value(info: ControlInfo, value: ControlValue) -> int | bytes:
     """What goes into the union of ``v4l2_ext_control``: the number itself, or the payload's bytes.
 

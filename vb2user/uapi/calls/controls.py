@@ -1,6 +1,7 @@
 """Layer 1: the control ioctls, one typed function each.
 
-What a control and its value are is in :mod:`~vb2user.uapi.calls.control_values`, whose names are here too.
+What a control and its value are is in :mod:`~vb2user.uapi.calls.control_values`, which controls there are in
+``control_query``, why one was refused in ``control_errors`` and ``control_state``: their names are here too.
 
 Source: https://docs.kernel.org/userspace-api/media/v4l/extended-controls.html and the ioctls' pages.
 """
@@ -9,157 +10,35 @@ from __future__ import annotations
 
 import ctypes
 import errno
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
-from vb2user.errors import KernelError, NotSupported, kernel_error
+from vb2user.errors import KernelError, kernel_error
 from vb2user.uapi import videodev2 as v
+from vb2user.uapi.calls.control_errors import NOT_A_CONTROLS, control_error
+from vb2user.uapi.calls.control_errors import ControlError as ControlError
+from vb2user.uapi.calls.control_errors import control_id as control_id
+from vb2user.uapi.calls.control_errors import header_name as header_name
+from vb2user.uapi.calls.control_query import MenuItem as MenuItem
+from vb2user.uapi.calls.control_query import list_controls as list_controls
+from vb2user.uapi.calls.control_query import query_control as query_control
+from vb2user.uapi.calls.control_query import query_ext_ctrl as query_ext_ctrl
+from vb2user.uapi.calls.control_query import queryctrl as queryctrl
+from vb2user.uapi.calls.control_query import querymenu as querymenu
+from vb2user.uapi.calls.control_state import culprit, refused
+from vb2user.uapi.calls.control_state import why_inactive as why_inactive
 from vb2user.uapi.calls.control_values import ControlInfo as ControlInfo
 from vb2user.uapi.calls.control_values import ControlValue as ControlValue
+from vb2user.uapi.calls.control_values import as_struct as as_struct
 from vb2user.uapi.calls.control_values import pack_value as pack_value
+from vb2user.uapi.calls.control_values import struct_bytes as struct_bytes
 from vb2user.uapi.calls.control_values import struct_of as struct_of
 from vb2user.uapi.calls.control_values import unpack_value as unpack_value
-from vb2user.uapi.enums import CtrlFlag, CtrlType, CtrlWhich
-from vb2user.uapi.errnos import explain
+from vb2user.uapi.enums import CtrlType, CtrlWhich
 from vb2user.uapi.kernel import Fd
 
-_NEXT = int(CtrlFlag.NEXT_CTRL | CtrlFlag.NEXT_COMPOUND)
-# What never is the fault of a single control.
-_NOT_A_CONTROLS = frozenset({errno.ENODEV, errno.ENOTTY, errno.EBADF, errno.ENOMEM})
-
-
-class ControlError(KernelError):
-    """The kernel refused one control: it, and not the whole request, is what failed.
-
-    Attributes:
-        control: id of the control.
-        control_name: its name, as the driver or else the header has it.
-        partial: it failed while the values were being set, so those before it may be set already.
-    """
-
-    control: int = 0
-    control_name: str = ""
-    partial: bool = False
-
-
-@dataclass(frozen=True)
-class MenuItem:
-    """``struct v4l2_querymenu``: one choice of a menu.
-
-    Attributes:
-        index: the value that the control takes for it.
-        name: its text; for an integer menu the number in decimal.
-        value: what an integer menu's choice stands for, else None.
-    """
-
-    index: int
-    name: str
-    value: int | None = None
-
-
-def query_ext_ctrl(fd: Fd, id: int) -> ControlInfo:
-    """``VIDIOC_QUERY_EXT_CTRL``: one control.
-
-    With ``CtrlFlag.NEXT_CTRL``, ``NEXT_COMPOUND`` or both in ``id``, the next one after it: of the simple
-    ones, of the compound ones and arrays, or of all.
-
-    EINVAL: there is none; ENOTTY: the driver has no controls, or only those of QUERYCTRL.
-    """
-    arg = v.v4l2_query_ext_ctrl()
-    arg.id = id
-    fd.ioctl(v.VIDIOC_QUERY_EXT_CTRL, "VIDIOC_QUERY_EXT_CTRL", arg)
-    return ControlInfo(
-        arg.id,
-        CtrlType(arg.type),
-        v.text(arg.name),
-        arg.minimum,
-        arg.maximum,
-        arg.step,
-        arg.default_value,
-        CtrlFlag(arg.flags),
-        arg.elem_size,
-        arg.elems,
-        tuple(arg.dims[: arg.nr_of_dims]),
-    )
-
-
-def queryctrl(fd: Fd, id: int) -> ControlInfo:
-    """``VIDIOC_QUERYCTRL``: one control, in the older words that know no arrays and no 64 bits.
-
-    ``CtrlFlag.NEXT_CTRL`` in ``id`` asks for the next simple one. EINVAL: there is none; ENOTTY: the driver
-    has no controls.
-    """
-    arg = v.v4l2_queryctrl()
-    arg.id = id
-    fd.ioctl(v.VIDIOC_QUERYCTRL, "VIDIOC_QUERYCTRL", arg)
-    type = CtrlType(arg.type)
-    size = {CtrlType.STRING: arg.maximum + 1, CtrlType.INTEGER64: 8}.get(type, 4)
-    flags = CtrlFlag(arg.flags)
-    low, high, default = arg.minimum, arg.maximum, arg.default_value
-    if type == CtrlType.BITMASK:
-        low, high, default = (n & 0xFFFFFFFF for n in (low, high, default))
-    if type == CtrlType.STRING:
-        flags |= CtrlFlag.HAS_PAYLOAD  # drivers older than the flag do not set it
-    return ControlInfo(arg.id, type, v.text(arg.name), low, high, arg.step, default, flags, size)
-
-
-def list_controls(fd: Fd, *, classes: bool = False) -> Iterator[ControlInfo]:
-    """All controls by their ids, the compound ones too; none where the driver has no controls.
-
-    Args:
-        fd: the node.
-        classes: yield the headings (``CTRL_CLASS``) as well, which have a name and no value.
-    """
-    query = query_ext_ctrl
-    id = 0
-    while True:
-        try:
-            info = query(fd, id | _NEXT)
-        except KernelError as e:
-            if e.errno == errno.ENOTTY and query is query_ext_ctrl:
-                # uvcvideo's and a few drivers' own controls came to the newer ioctl late.
-                query = _next_simple
-                continue
-            if e.errno in (errno.EINVAL, errno.ENOTTY):
-                return
-            raise
-        if info.id <= id:
-            return  # a driver that ignores NEXT would have us turn in a circle
-        id = info.id
-        if info.flags & CtrlFlag.DISABLED or (info.type == CtrlType.CTRL_CLASS and not classes):
-            continue
-        yield info
-
-
-def query_control(fd: Fd, id: int) -> ControlInfo:
-    """One control, by the newer ioctl or, where the driver has only that, the older one. Errors as theirs."""
-    try:
-        return query_ext_ctrl(fd, id)
-    except NotSupported:
-        return queryctrl(fd, id)
-
-
-def _next_simple(fd: Fd, id: int) -> ControlInfo:
-    return queryctrl(fd, id & ~int(CtrlFlag.NEXT_COMPOUND))
-
-
-def querymenu(fd: Fd, control: ControlInfo) -> Iterator[MenuItem]:
-    """``VIDIOC_QUERYMENU``: all choices of a menu; indexes that the driver lacks are left out."""
-    if not control.is_menu:
-        return
-    arg = v.v4l2_querymenu()
-    for index in range(control.minimum, control.maximum + 1):
-        arg.id, arg.index = control.id, index
-        number = fd.try_ioctl(v.VIDIOC_QUERYMENU, arg)
-        if number == errno.EINVAL:
-            continue
-        if number:
-            raise fd.error_of(number, "VIDIOC_QUERYMENU")
-        if control.type == CtrlType.INTEGER_MENU:
-            yield MenuItem(index, str(arg.value), arg.value)
-        else:
-            yield MenuItem(index, v.text(arg.name))
+# A value that is sent, or None where one is read.
+_Sent = Sequence[tuple[ControlInfo, "ControlValue | None"]]
 
 
 def g_ctrl(fd: Fd, id: int) -> int:
@@ -183,7 +62,7 @@ def s_ctrl(fd: Fd, id: int, value: int) -> int:
     arg = v.v4l2_control()
     arg.id, arg.value = id, value
     if number := fd.try_ioctl(v.VIDIOC_S_CTRL, arg):
-        raise _error(fd, number, "VIDIOC_S_CTRL", id)
+        raise _error(fd, number, "VIDIOC_S_CTRL", id, value)
     return int(arg.value)
 
 
@@ -211,11 +90,11 @@ def g_ext_ctrls(
         args = _Args(slots, which, request_fd)
         number = fd.try_ioctl(v.VIDIOC_G_EXT_CTRLS, args.head)
     if number:
-        culprit = None if number in _NOT_A_CONTROLS else args.named()
-        if culprit is None and number not in _NOT_A_CONTROLS:
+        named = None if number in NOT_A_CONTROLS else args.named()
+        if named is None and number not in NOT_A_CONTROLS:
             # The kernel checks all before it reads any and then names none: ask for them one by one.
-            culprit = _single_out(fd, v.VIDIOC_G_EXT_CTRLS, slots, which, request_fd)
-        raise _ext_error(fd, number, "VIDIOC_G_EXT_CTRLS", culprit, request_fd)
+            named = _single_out(fd, v.VIDIOC_G_EXT_CTRLS, slots, which, request_fd)
+        raise _ext_error(fd, number, "VIDIOC_G_EXT_CTRLS", named, request_fd)
     return args.values()
 
 
@@ -243,17 +122,19 @@ def s_ext_ctrls(
     args = _Args([_Slot(info, value) for info, value in values], which, request_fd)
     number = fd.try_ioctl(v.VIDIOC_S_EXT_CTRLS, args.head)
     if number:
-        culprit = None if number in _NOT_A_CONTROLS else args.named()
-        partial = culprit is not None
-        if culprit is None and number not in _NOT_A_CONTROLS:
+        named = None if number in NOT_A_CONTROLS else args.named()
+        partial = named is not None
+        if named is None and number not in NOT_A_CONTROLS:
             # Nothing was set, and S_EXT_CTRLS names none then; TRY_EXT_CTRLS does.
             try:
                 try_ext_ctrls(fd, values, which, request_fd)
             except ControlError as e:
-                culprit = next((info for info, _ in values if info.id == e.control), None)
+                named = next((info for info, _ in values if info.id == e.control), None)
             except KernelError:
                 pass
-        error = _ext_error(fd, number, "VIDIOC_S_EXT_CTRLS", culprit, request_fd)
+            if named is None and request_fd is None and which == CtrlWhich.CUR_VAL:
+                named = culprit(fd, number, values)
+        error = _ext_error(fd, number, "VIDIOC_S_EXT_CTRLS", named, request_fd, values)
         if isinstance(error, ControlError):
             error.partial = partial
         raise error
@@ -270,8 +151,8 @@ def try_ext_ctrls(
     args = _Args([_Slot(info, value) for info, value in values], which, request_fd)
     number = fd.try_ioctl(v.VIDIOC_TRY_EXT_CTRLS, args.head)
     if number:
-        culprit = None if number in _NOT_A_CONTROLS else args.named()
-        raise _ext_error(fd, number, "VIDIOC_TRY_EXT_CTRLS", culprit, request_fd)
+        named = None if number in NOT_A_CONTROLS else args.named()
+        raise _ext_error(fd, number, "VIDIOC_TRY_EXT_CTRLS", named, request_fd, values)
     return args.values()
 
 
@@ -349,10 +230,15 @@ def _single_out(
 
 
 def _ext_error(
-    fd: Fd, number: int, request: str, info: ControlInfo | None, request_fd: int | None
+    fd: Fd,
+    number: int,
+    request: str,
+    info: ControlInfo | None,
+    request_fd: int | None,
+    values: _Sent = (),
 ) -> KernelError:
     if info is not None:
-        return _error(fd, number, request, info.id, info)
+        return refused(fd, number, request, info, values)
     if number != errno.EINVAL:
         return fd.error_of(number, request)
     # No control is at fault, so what the table says of controls would mislead.
@@ -363,34 +249,12 @@ def _ext_error(
     return kernel_error(number, request, fd.name, meaning=meaning)
 
 
-def _error(fd: Fd, number: int, request: str, id: int, info: ControlInfo | None = None) -> KernelError:
-    """The error that names the control, by the driver's name where it is known."""
-    if number in _NOT_A_CONTROLS:
+def _error(fd: Fd, number: int, request: str, id: int, value: int | None = None) -> KernelError:
+    """The error of the older requests, which have an id and no more."""
+    if number in NOT_A_CONTROLS:
         return fd.error_of(number, request)
-    name = info.name if info is not None else _header_name(id)
-    meaning, remedy = explain(request, number)
-    if number == errno.ERANGE and info is not None:
-        what = "length is" if info.type == CtrlType.STRING else "range is"
-        remedy = f"its {what} {info.minimum} to {info.maximum}" + (
-            f" by {info.step}" if info.step > 1 else ""
-        )
-    text = f"control {name!r} ({id:#010x})"
-    text += f": {meaning}" if meaning else ""
-    error = ControlError(number, request, fd.name, meaning=text, remedy=remedy)
-    error.control, error.control_name = id, name
-    return error
-
-
-def control_id(name: str) -> int | None:
-    """The id that the header has for ``V4L2_CID_BRIGHTNESS`` (or ``brightness``); None where it has none."""
-    from vb2user.uapi.controls import ControlId
-
-    member = ControlId.__members__.get(name.upper().removeprefix("V4L2_CID_"))
-    return None if member is None else int(member)
-
-
-def _header_name(id: int) -> str:
-    # 700 members, imported only for this.
-    from vb2user.uapi.controls import ControlId
-
-    return str(ControlId(id))
+    try:
+        info = query_control(fd, id)
+    except KernelError:
+        return control_error(number, request, fd.name, id)
+    return refused(fd, number, request, info, () if value is None else [(info, value)])
