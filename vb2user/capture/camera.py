@@ -232,15 +232,16 @@ class Camera(Device):
 
     def _reconnect(self, format: calls.Format, patience: bool | float) -> Reconnect:
         from vb2user.capture.reconnect import Reconnect
-        from vb2user.device.comeback import Comeback, identify
+        from vb2user.device.comeback import Comeback, Sought, identify
 
         if patience is not True and not patience > 0:
             raise UsageError(f"{self.path}: reconnect={patience}", remedy="give seconds, or True")
-        identity = identify(self)
+        sought = Sought(identify(self))
         chosen, rate = self.input, self.fps
 
         def reopen(path: str) -> None:
             self.reopen(path)
+            sought.found(identify(self))
             with contextlib.suppress(KernelError):
                 if chosen is not None:
                     self.set_input(chosen)
@@ -255,7 +256,7 @@ class Camera(Device):
                     self.set_fps(rate)
 
         return Reconnect(
-            self.path, lambda: Comeback(identity), reopen, None if patience is True else float(patience)
+            self.path, lambda: Comeback(sought), reopen, None if patience is True else float(patience)
         )
 
     def sink(
