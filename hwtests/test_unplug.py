@@ -126,6 +126,12 @@ def test_another_of_its_kind_is_not_taken_for_it(
             until_gone(stream, next_frame)
 
 
+def take_all(stream: vb2user.Stream) -> None:
+    """The frames that were done by now; another camera's would go on for ever."""
+    for _ in range(stream.buffers + 1):
+        stream.next_frame(3)
+
+
 @pytest.mark.parametrize("serial", ["", "SAME"])
 def test_a_twin_that_was_there_before_is_not_taken_for_it(
     webcam_factory: WebcamFactory, log: Log, serial: str
@@ -138,8 +144,7 @@ def test_a_twin_that_was_there_before_is_not_taken_for_it(
         stream.next_frame(30)
         cam.unplug()
         with pytest.raises(vb2user.StreamTimeout, match="did not come back"):
-            for _ in range(stream.buffers + 1):  # those that were done by then
-                stream.next_frame(3)
+            take_all(stream)
         cam.plug_in()
         stream.next_frame(60)
         assert stream.stats.reconnects == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -21,8 +21,10 @@ from vb2user.errors import (
     NoSuchDevice,
     UsageError,
 )
+from vb2user.uapi import calls
+from vb2user.uapi import videodev2 as v
 from vb2user.uapi.calls import Capability
-from vb2user.uapi.enums import BufType, Cap, Memory
+from vb2user.uapi.enums import BufType, Cap, FrmIvalType, Memory
 
 
 @pytest.fixture
@@ -152,6 +154,57 @@ def test_no_rate(dev: Device, vb2: Vb2System, number: int) -> None:
     vb2.fail("VIDIOC_G_PARM", errno.EIO)
     with pytest.raises(KernelError):
         dev.fps  # noqa: B018
+
+
+@pytest.mark.parametrize("told", [(0, 0), (0, 1), (1, 0), (1, 10_000_000)])
+def test_a_rate_that_is_not_told(
+    dev: Device, node: FakeVideo, monkeypatch: pytest.MonkeyPatch, told: tuple[int, int]
+) -> None:
+    """0 in any way, and what uvcvideo puts in its place: 100 ns."""
+
+    def parm(self: FakeVideo, file: object, arg: Any) -> None:
+        raw = arg.parm.capture.timeperframe
+        raw.numerator, raw.denominator = told
+
+    monkeypatch.setitem(node._methods, v.VIDIOC_G_PARM, parm)
+    monkeypatch.setitem(node._methods, v.VIDIOC_S_PARM, parm)
+    assert dev.fps is None
+    assert dev.set_fps(30) is None
+
+
+@pytest.mark.parametrize(
+    ("interval", "fps"),
+    [
+        (Fraction(0), None),
+        (Fraction(1, 10_000_000), None),
+        (Fraction(1, 9_999_999), Fraction(9_999_999)),
+        (Fraction(1001, 30000), Fraction(30000, 1001)),
+        (Fraction(10), Fraction(1, 10)),
+    ],
+)
+def test_rate_of_an_interval(interval: Fraction, fps: Fraction | None) -> None:
+    assert calls.rate(interval) == fps
+    assert calls.FrameInterval(FrmIvalType.DISCRETE, interval, interval, Fraction(0)).fps == fps
+
+
+@pytest.mark.parametrize(
+    ("request_name", "ask", "count"),
+    [
+        ("VIDIOC_ENUM_FMT", lambda dev: dev.formats(), 5),
+        ("VIDIOC_ENUMINPUT", lambda dev: dev.inputs, 2),
+    ],
+)
+def test_one_entry_that_is_refused_costs_the_others_nothing(
+    dev: Device, vb2: Vb2System, request_name: str, ask: Callable[[Device], Any], count: int
+) -> None:
+    vb2.fail(request_name, errno.EIO, skip=1)
+    found = ask(dev)
+    assert len(found) == count - 1
+    assert [(one.index, one.error.errno) for one in found.refused] == [(1, errno.EIO)]
+    assert (len(ask(dev)), ask(dev).refused) == (count, ())
+    vb2.fail(request_name, errno.EIO, times=16)
+    with pytest.raises(KernelError, match=f"{request_name} failed: EIO"):
+        ask(dev)
 
 
 def test_inputs(dev: Device, node: FakeVideo) -> None:

@@ -14,6 +14,7 @@ import click
 from vb2user.capture.camera import MEMORY_NAMES, Camera
 from vb2user.capture.stream import Stream
 from vb2user.cli import complete
+from vb2user.cli.output import talk
 from vb2user.errors import UsageError
 from vb2user.uapi import calls
 from vb2user.uapi.fourcc import FourCC
@@ -140,7 +141,10 @@ def set_up(cam: Camera, wish: Wish) -> None:
         _refuse_change(cam, wish, cam.try_format(wish.format, width, height))
         cam.set_format(wish.format, width, height)
     if wish.fps is not None:
-        granted = float(cam.set_fps(wish.fps))
+        told = cam.set_fps(wish.fps)
+        granted = wish.fps if told is None else float(told)
+        if told is None:
+            talk(f"{cam.path}: the driver does not tell which rate it makes of {wish.fps:g}")
         if abs(granted - wish.fps) > 0.01 * wish.fps:
             raise UsageError(
                 f"{cam.path}: the driver makes {granted:g} frames per second of {wish.fps:g}",

@@ -41,7 +41,7 @@ class Seen:
         key: stands for this node alone, also when its name is used again: its directory in sysfs, and that
             one's inode number.
         index: the node's number within its parent (sysfs ``index``), or None.
-        interface: number of the USB interface, or None (``bInterfaceNumber``): a camera may have two pictures.
+        interface: number of the USB interface (a camera may have two pictures), or None.
         serial: the serial number (udev's ``ID_SERIAL``), or None where the device tells none.
         port: where it is plugged in (udev's ``ID_PATH``; without udevd the parent's path in sysfs), or None.
     """

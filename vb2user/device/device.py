@@ -132,17 +132,26 @@ class Device:
 
     # -- formats ------------------------------------------------------------------------------------
 
-    def formats(self, type: BufType | None = None) -> list[calls.FormatDescription]:
+    # An entry that the driver refuses to tell costs the others nothing: the lists name it in ``refused``.
+
+    def formats(self, type: BufType | None = None) -> calls.Listed[calls.FormatDescription]:
         """``VIDIOC_ENUM_FMT``: the pixel formats of a queue."""
-        return list(calls.enum_fmt(self._node, type or self.type))
+        wanted = type or self.type
+        return calls.listed(lambda refused: calls.enum_fmt(self._node, wanted, refused))
 
-    def frame_sizes(self, pixelformat: int | str) -> list[calls.FrameSize]:
+    def frame_sizes(self, pixelformat: int | str) -> calls.Listed[calls.FrameSize]:
         """``VIDIOC_ENUM_FRAMESIZES``: sizes of a format; empty where the driver does not say."""
-        return list(calls.enum_framesizes(self._node, FourCC(pixelformat)))
+        code = FourCC(pixelformat)
+        return calls.listed(lambda refused: calls.enum_framesizes(self._node, code, refused))
 
-    def frame_intervals(self, pixelformat: int | str, width: int, height: int) -> list[calls.FrameInterval]:
+    def frame_intervals(
+        self, pixelformat: int | str, width: int, height: int
+    ) -> calls.Listed[calls.FrameInterval]:
         """``VIDIOC_ENUM_FRAMEINTERVALS``: frame intervals; empty where the driver does not say."""
-        return list(calls.enum_frameintervals(self._node, FourCC(pixelformat), width, height))
+        code = FourCC(pixelformat)
+        return calls.listed(
+            lambda refused: calls.enum_frameintervals(self._node, code, width, height, refused)
+        )
 
     def get_format(self, type: BufType | None = None) -> calls.Format:
         """``VIDIOC_G_FMT``: the format that is set."""
@@ -214,10 +223,10 @@ class Device:
             if e.errno in (errno.ENOTTY, errno.EINVAL):
                 return None
             raise
-        return 1 / interval if interval else None
+        return calls.rate(interval)
 
-    def set_fps(self, fps: float | Fraction) -> Fraction:
-        """``VIDIOC_S_PARM``; returns the rate that was granted.
+    def set_fps(self, fps: float | Fraction) -> Fraction | None:
+        """``VIDIOC_S_PARM``; returns the rate that was granted, or None where the driver does not tell.
 
         ENOTTY or EINVAL: this node's rate cannot be set.
         """
@@ -230,13 +239,12 @@ class Device:
             raise UsageError(
                 f"{self.path}: {fps} frames per second", remedy="give a number above 0 that a camera can do"
             )
-        parm = calls.s_parm(self._node, self.type, 1 / rate)
-        return 1 / parm.timeperframe if parm.timeperframe else Fraction(0)
+        return calls.rate(calls.s_parm(self._node, self.type, 1 / rate).timeperframe)
 
     @property
-    def inputs(self) -> list[calls.Input]:
+    def inputs(self) -> calls.Listed[calls.Input]:
         """``VIDIOC_ENUMINPUT``: the inputs; empty where there is nothing to choose."""
-        return list(calls.enuminput(self._node))
+        return calls.listed(lambda refused: calls.enuminput(self._node, refused))
 
     @property
     def input(self) -> int | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.buffer import is_multiplanar, is_output
-from vb2user.uapi.calls._util import enumerate_all, fraction
+from vb2user.uapi.calls._util import Refused, enumerate_all, fraction
 from vb2user.uapi.enums import (
     BufType,
     Cap,
@@ -139,9 +139,9 @@ class FrameInterval:
     step: Fraction
 
     @property
-    def fps(self) -> Fraction:
-        """Frames per second of the shortest interval; 0 where the driver says 0."""
-        return 1 / self.min if self.min else Fraction(0)
+    def fps(self) -> Fraction | None:
+        """Frames per second of the shortest interval, by :func:`rate`; None: the driver does not tell."""
+        return rate(self.min)
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class StreamParm:
     """``struct v4l2_captureparm`` or ``v4l2_outputparm``.
 
     Attributes:
-        timeperframe: seconds from frame to frame; 0 where the driver does not say.
+        timeperframe: seconds from frame to frame; 0 where the driver does not say (see :func:`rate`).
         can_set: ``V4L2_CAP_TIMEPERFRAME``: the interval can be set.
         buffers: how many buffers read(2) and write(2) use.
     """
@@ -157,6 +157,15 @@ class StreamParm:
     timeperframe: Fraction
     can_set: bool
     buffers: int
+
+
+#: uvcvideo's unit, and what it puts in the place of an interval of 0: 100 ns.
+_NO_INTERVAL = Fraction(1, 10_000_000)
+
+
+def rate(interval: Fraction) -> Fraction | None:
+    """Frames per second of an interval in seconds; None where it tells none: 0, or uvcvideo's mark for 0."""
+    return 1 / interval if interval > _NO_INTERVAL else None
 
 
 def querycap(fd: Fd) -> Capability:
@@ -260,21 +269,25 @@ def try_fmt(fd: Fd, format: Format) -> Format:
     return unpack_format(arg)
 
 
-def enum_fmt(fd: Fd, type: BufType) -> Iterator[FormatDescription]:
+# In the enumerations ``refused`` gets the entries that the driver refuses; without it the first error is
+# raised after the last entry.
+
+
+def enum_fmt(fd: Fd, type: BufType, refused: list[Refused] | None = None) -> Iterator[FormatDescription]:
     """``VIDIOC_ENUM_FMT``, all of them."""
     arg = v.v4l2_fmtdesc()
     arg.type = type
-    for raw in enumerate_all(fd, v.VIDIOC_ENUM_FMT, "VIDIOC_ENUM_FMT", arg):
+    for raw in enumerate_all(fd, v.VIDIOC_ENUM_FMT, "VIDIOC_ENUM_FMT", arg, refused):
         yield FormatDescription(
             FourCC(raw.pixelformat), v.text(raw.description), FmtFlag(raw.flags), raw.mbus_code
         )
 
 
-def enum_framesizes(fd: Fd, pixelformat: int) -> Iterator[FrameSize]:
+def enum_framesizes(fd: Fd, pixelformat: int, refused: list[Refused] | None = None) -> Iterator[FrameSize]:
     """``VIDIOC_ENUM_FRAMESIZES``, all of them."""
     arg = v.v4l2_frmsizeenum()
     arg.pixel_format = pixelformat
-    for raw in enumerate_all(fd, v.VIDIOC_ENUM_FRAMESIZES, "VIDIOC_ENUM_FRAMESIZES", arg):
+    for raw in enumerate_all(fd, v.VIDIOC_ENUM_FRAMESIZES, "VIDIOC_ENUM_FRAMESIZES", arg, refused):
         type = FrmSizeType(raw.type)
         if type == FrmSizeType.DISCRETE:
             w, h = raw.discrete.width, raw.discrete.height
@@ -287,11 +300,13 @@ def enum_framesizes(fd: Fd, pixelformat: int) -> Iterator[FrameSize]:
         return  # a range is the only entry there is
 
 
-def enum_frameintervals(fd: Fd, pixelformat: int, width: int, height: int) -> Iterator[FrameInterval]:
+def enum_frameintervals(
+    fd: Fd, pixelformat: int, width: int, height: int, refused: list[Refused] | None = None
+) -> Iterator[FrameInterval]:
     """``VIDIOC_ENUM_FRAMEINTERVALS``, all of them."""
     arg = v.v4l2_frmivalenum()
     arg.pixel_format, arg.width, arg.height = pixelformat, width, height
-    for raw in enumerate_all(fd, v.VIDIOC_ENUM_FRAMEINTERVALS, "VIDIOC_ENUM_FRAMEINTERVALS", arg):
+    for raw in enumerate_all(fd, v.VIDIOC_ENUM_FRAMEINTERVALS, "VIDIOC_ENUM_FRAMEINTERVALS", arg, refused):
         type = FrmIvalType(raw.type)
         if type == FrmIvalType.DISCRETE:
             one = fraction(raw.discrete)
