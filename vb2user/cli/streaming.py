@@ -19,12 +19,15 @@ from vb2user.errors import UsageError
 from vb2user.uapi import calls
 from vb2user.uapi.fourcc import FourCC
 
+#: How many buffers a command asks for by itself.
+BUFFERS = 4
+
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What the command line asks for."""
+    """What the command line asks for; ``exact``: so many buffers and no fewer, for the user named a number."""
 
     memory: str
     heap: str | None
@@ -34,6 +37,7 @@ class Wish:
     buffers: int
     timeout: float
     input: int | None
+    exact: bool = False
 
     def stream(self, cam: Camera, count: int | None, **policies: Any) -> Stream:
         """The stream that is asked for, not started."""
@@ -85,7 +89,11 @@ _SET_UP = (
     ),
 )
 _STREAM = (
-    click.option("--buffers", type=int, default=4, show_default=True),
+    click.option(
+        "--buffers",
+        type=int,
+        help=f"How many, exactly; by default {BUFFERS}, or as many as the driver grants.",
+    ),
     click.option(
         "--timeout",
         type=click.FloatRange(0, min_open=True),
@@ -117,13 +125,14 @@ def _wishing(command: _F, options: Sequence[Callable[[Any], Any]]) -> _F:
         size: tuple[int, int] | None,
         fps: float | None,
         input_index: int | None,
-        buffers: int = 4,
+        buffers: int | None = None,
         timeout: float = 10.0,
         **rest: Any,
     ) -> Any:
         if heap is not None and memory != "dmabuf":
             raise UsageError(f"--heap {heap} goes with --memory dmabuf, not with {memory}")
-        wish = Wish(memory, heap, pixelformat, size, fps, buffers, timeout, input_index)
+        count, exact = (BUFFERS, False) if buffers is None else (buffers, True)
+        wish = Wish(memory, heap, pixelformat, size, fps, count, timeout, input_index, exact)
         return command(wish=wish, **rest)
 
     decorated: Any = wished
@@ -172,8 +181,8 @@ def _refuse_change(cam: Camera, wish: Wish, granted: calls.Format) -> None:
 
 
 def refuse_fewer_buffers(stream: Stream, wish: Wish) -> None:
-    """Of a stream that is started: UsageError where the driver granted fewer than was asked for."""
-    if stream.buffers < wish.buffers:
+    """Of a stream that is started: UsageError where the driver granted fewer than the user asked for."""
+    if wish.exact and stream.buffers < wish.buffers:
         raise UsageError(
             f"{stream.name}: the driver granted {stream.buffers} buffers of {wish.buffers}",
             remedy=f"use --buffers {stream.buffers}",
