@@ -165,7 +165,7 @@ def test_what_is_no_time(out: Camera, time: Any) -> None:
 
 
 def test_write_has_no_times(out: Camera) -> None:
-    with out.sink(memory="write") as sink, pytest.raises(UsageError, match="write.2. carries no timestamps"):
+    with out.sink(memory="write") as sink, pytest.raises(UsageError, match="carries no timestamps"):
         sink.write(picture(0), timestamp_ns=1)
 
 

@@ -27,9 +27,9 @@ def _planes_of(data: Any) -> list[memoryview]:
 class Sink:
     """An output queue (or write(2)) that takes whole frames.
 
-    write(2) has a file handle of its own, for file I/O ends only when its handle is closed: so it ends with the
-    sink. A driver that keeps the output for the handle that set the format (v4l2loopback) says EBUSY there.
-    The sink then writes by the node's own handle, and file I/O lasts until the node is closed.
+    write(2) has a file handle of its own, for file I/O ends only when its handle is closed: so it ends with
+    the sink. A driver that keeps the output for the handle that set the format (v4l2loopback) says EBUSY
+    there. The sink then writes by the node's own handle, and file I/O lasts until the node is closed.
 
     Args:
         node: the output node; it stays the caller's.
@@ -85,11 +85,11 @@ class Sink:
 
         Args:
             data: the frame. A compressed one may be shorter than the buffer.
-            timestamp_ns: its time, in nanoseconds, for devices that copy it to the frame they make of this one
+            timestamp_ns: its time, in nanoseconds, for devices that copy it to the frame that they make of it
                 (``V4L2_BUF_FLAG_TIMESTAMP_COPY``: codecs, scalers); None: 0. Kept to the microsecond.
 
         Raises:
-            UsageError: more or fewer bytes than the format's planes take; a time that is none, or by write(2).
+            UsageError: more or fewer bytes than the format's planes take; a time by write(2), or a bad one.
             StreamTimeout: no buffer became free in time; KernelError: as QBUF and DQBUF say.
         """
         planes = _planes_of(data)

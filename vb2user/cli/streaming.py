@@ -27,7 +27,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Wish:
-    """What the command line asks for; ``exact``: so many buffers and no fewer, for the user named a number."""
+    """What the command line asks for; ``exact``: no fewer buffers, for the user named a number."""
 
     memory: str
     heap: str | None
