@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from vb2user.errors import UsageError
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.buffer import is_multiplanar, is_output
 from vb2user.uapi.calls._util import Refused, enumerate_all, fraction
@@ -179,8 +180,19 @@ def querycap(fd: Fd) -> Capability:
     return Capability(v.text(arg.driver), v.text(arg.card), v.text(arg.bus_info), version, caps, device_caps)
 
 
+def _check_type(type: BufType, name: str = "") -> None:
+    """UsageError: a queue whose ``struct v4l2_format`` is not that of a picture or of metadata."""
+    if type in _PIX_TYPES or type in _META_TYPES or is_multiplanar(type):
+        return
+    raise UsageError(
+        f"{name + ': ' if name else ''}a queue of type {type} has no picture format, and Format is one",
+        remedy="fill struct v4l2_format yourself: node.ioctl(VIDIOC_G_FMT, …); Queue streams what it sets",
+    )
+
+
 def pack_format(format: Format) -> Any:
-    """The ``struct v4l2_format`` of a :class:`Format`."""
+    """The ``struct v4l2_format`` of a :class:`Format`. UsageError: a VBI, SDR or overlay queue."""
+    _check_type(format.type)
     arg = v.v4l2_format()
     arg.type = format.type
     if is_multiplanar(format.type):
@@ -197,13 +209,11 @@ def pack_format(format: Format) -> Any:
         pix.priv = v.V4L2_PIX_FMT_PRIV_MAGIC
         pix.flags = format.flags
         _pack_image(pix, format)
-    elif format.type in _META_TYPES:
+    else:
         meta = arg.fmt.meta
         meta.dataformat, meta.buffersize = format.pixelformat, format.planes[0].sizeimage
         meta.width, meta.height = format.width, format.height
         meta.bytesperline = format.planes[0].bytesperline
-    else:
-        raise ValueError(f"no image format on a queue of type {format.type!r}")
     return arg
 
 
@@ -215,8 +225,9 @@ def _pack_image(raw: Any, format: Format) -> None:
 
 
 def unpack_format(arg: Any) -> Format:
-    """The :class:`Format` of a ``struct v4l2_format``."""
+    """The :class:`Format` of a ``struct v4l2_format``. UsageError: of a VBI, SDR or overlay queue."""
     type = BufType(arg.type)
+    _check_type(type)
     if is_multiplanar(type):
         mp = arg.fmt.pix_mp
         planes = tuple(PlaneFormat(p.sizeimage, p.bytesperline) for p in list(mp.plane_fmt)[: mp.num_planes])
@@ -224,11 +235,9 @@ def unpack_format(arg: Any) -> Format:
     if type in _PIX_TYPES:
         pix = arg.fmt.pix
         return _unpack_image(pix, type, (PlaneFormat(pix.sizeimage, pix.bytesperline),))
-    if type in _META_TYPES:
-        meta = arg.fmt.meta
-        planes = (PlaneFormat(meta.buffersize, meta.bytesperline),)
-        return Format(type, FourCC(meta.dataformat), meta.width, meta.height, planes=planes)
-    raise ValueError(f"no image format on a queue of type {type!r}")
+    meta = arg.fmt.meta
+    planes = (PlaneFormat(meta.buffersize, meta.bytesperline),)
+    return Format(type, FourCC(meta.dataformat), meta.width, meta.height, planes=planes)
 
 
 def _unpack_image(raw: Any, type: BufType, planes: tuple[PlaneFormat, ...]) -> Format:
@@ -248,7 +257,8 @@ def _unpack_image(raw: Any, type: BufType, planes: tuple[PlaneFormat, ...]) -> F
 
 
 def g_fmt(fd: Fd, type: BufType) -> Format:
-    """``VIDIOC_G_FMT``. EINVAL: this node has no such queue."""
+    """``VIDIOC_G_FMT``. EINVAL: this node has no such queue. UsageError: a VBI, SDR or overlay queue."""
+    _check_type(BufType(type), fd.name)
     arg = v.v4l2_format()
     arg.type = type
     fd.ioctl(v.VIDIOC_G_FMT, "VIDIOC_G_FMT", arg)
@@ -257,6 +267,7 @@ def g_fmt(fd: Fd, type: BufType) -> Format:
 
 def s_fmt(fd: Fd, format: Format) -> Format:
     """``VIDIOC_S_FMT``; returns what was granted. EBUSY: buffers are allocated; EINVAL: the type."""
+    _check_type(format.type, fd.name)
     arg = pack_format(format)
     fd.ioctl(v.VIDIOC_S_FMT, "VIDIOC_S_FMT", arg)
     return unpack_format(arg)
@@ -264,6 +275,7 @@ def s_fmt(fd: Fd, format: Format) -> Format:
 
 def try_fmt(fd: Fd, format: Format) -> Format:
     """``VIDIOC_TRY_FMT``: what S_FMT would grant, without setting it. EINVAL: the type."""
+    _check_type(format.type, fd.name)
     arg = pack_format(format)
     fd.ioctl(v.VIDIOC_TRY_FMT, "VIDIOC_TRY_FMT", arg)
     return unpack_format(arg)
