@@ -115,7 +115,7 @@ def test_an_output_does_not_capture(cam: Camera) -> None:
     with vb2user.open("/dev/video1") as out, pytest.raises(NoSuchDevice, match="captures nothing") as caught:
         out.stream()
     assert caught.value.exit_status == 3
-    with pytest.raises(NoSuchDevice, match="no output on this node"):
+    with pytest.raises(NoSuchDevice, match="no video or metadata output on this node"):
         cam.sink()
 
 
@@ -159,6 +159,16 @@ def test_open_by_path(vb2: Vb2System, cam: Camera) -> None:
     vb2.fail("open", 13)
     with pytest.raises(PermissionDenied, match="vb2user doctor"):
         vb2user.open("/dev/video0")
+
+
+def test_open_by_number(vb2: Vb2System, cam: Camera) -> None:
+    """As OpenCV does it."""
+    with vb2user.open(0) as opened, vb2user.open(np.int32(1)) as other, Camera(1) as third:
+        assert [c.path for c in (opened, other, third)] == ["/dev/video0", "/dev/video1", "/dev/video1"]
+    with pytest.raises(NoSuchDevice, match="/dev/video7"):
+        vb2user.open(7)
+    with pytest.raises(UsageError, match="True does not name a node"):
+        vb2user.open(True)
 
 
 def test_what_speaks_no_v4l2(vb2: Vb2System) -> None:

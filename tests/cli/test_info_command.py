@@ -14,8 +14,10 @@ from fakes import FakeFile, answers, refuse
 from fakes_vb2 import FakeVideo, Vb2System
 
 from vb2user.cli.main import cli
+from vb2user.device import discovery
 from vb2user.errors import DeviceGone
 from vb2user.uapi import videodev2 as v
+from vb2user.uapi.calls import Capability
 from vb2user.uapi.enums import Cap, FrmIvalType, FrmSizeType
 from vb2user.uapi.fourcc import FourCC
 
@@ -168,3 +170,24 @@ def test_what_is_not_shown_is_said(
 def test_a_code_that_no_header_has(system: Vb2System, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FakeVideo, "_codes", lambda self: [FourCC(0x12345678)])
     assert [f["pixelformat"] for f in told()["queues"][0]["formats"]] == [str(FourCC(0x12345678))]
+
+
+def test_two_instances_of_a_driver_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    caps = Cap.VIDEO_CAPTURE | Cap.STREAMING
+    nodes = [
+        discovery.NodeInfo(
+            f"/dev/video{i}",
+            f"vivid-00{i}-vid-cap",
+            (),
+            "/sys",
+            "vivid",
+            Capability("vivid", "vivid", f"platform:vivid-00{i}", (6, 1, 0), caps, caps),
+            None,
+        )
+        for i in range(2)
+    ]
+    monkeypatch.setattr(discovery, "devices", lambda: nodes)
+    shown = run("devices").stdout
+    for i in range(2):
+        assert f"vivid / vivid-00{i}-vid-cap" in shown
+        assert f"platform:vivid-00{i} " in shown

@@ -5,12 +5,14 @@ Source: https://docs.kernel.org/userspace-api/media/v4l/common.html
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
+import operator
 import os
 import weakref
 from fractions import Fraction
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, SupportsIndex, TypeVar, Union
 
 from vb2user.errors import ClosedError, KernelError, NoSuchDevice, NotSupported, UsageError
 from vb2user.memory.mmap import Mmap
@@ -45,6 +47,34 @@ _MEMORY_CAPS = (
 )
 
 
+#: How a node may be given: its path, or the number N of ``/dev/videoN``.
+Node = Union[str, bytes, "os.PathLike[str]", SupportsIndex]
+
+
+def node_path(node: Node) -> str:
+    """The path of a node as a program names it.
+
+    Raises:
+        UsageError: a boolean, a negative number, an open file, or what names no node at all.
+    """
+    if isinstance(node, (str, bytes, os.PathLike)):
+        path = os.fsdecode(node)
+        if not path or "\0" in path:
+            raise UsageError(f"open: {path!r} is not a path", remedy="give one like '/dev/video0'")
+        return path
+    number = -1
+    if not isinstance(node, bool):
+        with contextlib.suppress(TypeError):  # not an integer; numpy's booleans are none either
+            number = operator.index(node)
+    if number >= 0:
+        return f"/dev/video{number}"
+    what = "an open file" if hasattr(node, "fileno") else repr(node)
+    raise UsageError(
+        f"open: {what} does not name a node",
+        remedy="give a path like '/dev/video0', or the number N of /dev/videoN",
+    )
+
+
 _Self = TypeVar("_Self", bound="Device")  # typing.Self is of Python 3.11
 
 
@@ -52,19 +82,20 @@ class Device:
     """A V4L2 node, opened. It owns its file descriptor until :meth:`close`.
 
     Args:
-        path: e.g. ``/dev/video0``.
+        path: e.g. ``/dev/video0``; a number N means ``/dev/videoN``.
 
     Raises:
+        UsageError: see :func:`node_path`.
         NoSuchDevice: no such path, or a node that speaks no V4L2.
         PermissionDenied, DeviceBusy, DeviceGone: as open(2) says.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: Node) -> None:
         self._closed = False
         #: What :attr:`controls` remembers: here, so that those are made anew and no circle holds the device.
         self.control_index: Index | None = None
         self._events: weakref.WeakSet[Events[DeviceEvent]] = weakref.WeakSet()
-        self._node = open_node(path)
+        self._node = open_node(node_path(path))
         try:
             self.capability = calls.querycap(self._node)
         except KernelError as e:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import errno
 import os
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vb2user.device.device import Device
+from vb2user.device.device import Device, Node, node_path
 from vb2user.errors import KernelError, NoSuchDevice, UsageError
 from vb2user.uapi.calls import Capability
 from vb2user.uapi.enums import Cap
@@ -65,6 +66,10 @@ _ROLES = (
 )
 
 
+#: All roles there are.
+_WORDS = ("capture", "touch", *(word for _, word in _ROLES))
+
+
 def roles(caps: Cap) -> tuple[str, ...]:
     """What ``device_caps`` say the node is for, in words."""
     found = []
@@ -113,7 +118,7 @@ def _describe(device: pyudev.Device) -> NodeInfo:
     except KernelError as e:
         error = str(e)
     driver = capability.driver if capability else _sysfs_driver(device)
-    name = device.attributes.get("name", b"").decode(errors="replace").strip()
+    name = device.attributes.get("name", b"").decode(errors="replace").rstrip("\n")
     parent = device.parent.sys_path if device.parent is not None else ""
     # Nodes of one parent may claim one name (all instances of vivid do); it is the one's it leads to.
     links = tuple(sorted(link for link in device.device_links if os.path.realpath(link) == path))
@@ -125,43 +130,70 @@ def _sysfs_driver(device: pyudev.Device) -> str | None:
     return link.resolve().name if link.exists() else None
 
 
+#: What QUERYCAP's ``card`` and a node's name hold; the 32nd byte is the terminating NUL.
+_KEPT = 31
+
+
+def _is_named(wanted: str, kept: str) -> bool:
+    """Whether a device whose name the kernel keeps as ``kept`` is the one that the user means."""
+    if _folded(wanted) in _folded(kept):
+        return True
+    # A long name is cut at a byte, maybe inside a character: what is left of that one became U+FFFD.
+    whole = kept.rstrip("\ufffd")
+    is_cut = len(kept.encode()) >= _KEPT if whole == kept else len(whole.encode()) >= _KEPT - 3
+    return is_cut and _folded(wanted).startswith(_folded(whole))
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFC", text).casefold()
+
+
 def find(
     *, name: str | None = None, driver: str | None = None, role: str | None = "capture"
 ) -> Iterator[NodeInfo]:
     """The nodes that fit all that is given, in order of their number.
 
     Args:
-        name: part of the card's or the node's name, in any case.
+        name: part of the card's or the node's name, in any case; or all of a name that the kernel has cut.
         driver: the driver's name, exactly.
-        role: what the node must be for (see :attr:`NodeInfo.roles`); None: anything.
+        role: what the node must be for (see :attr:`NodeInfo.roles`); None: anything. ``capture`` takes m2m
+            nodes as well, after all that capture from outside.
+
+    Raises:
+        UsageError: there is no such role.
     """
-    for node in devices():
-        card = node.capability.card if node.capability else ""
-        if name is not None and not any(name.lower() in text.lower() for text in (card, node.name)):
-            continue
-        if driver is not None and node.driver != driver:
-            continue
-        if role is not None and role not in node.roles and not (role == "capture" and "m2m" in node.roles):
-            continue
-        yield node
+    if role is not None and role not in _WORDS:
+        raise UsageError(
+            f"find: there is no role {role!r}", remedy=f"use one of {', '.join(_WORDS)}, or None"
+        )
+    found = [node for node in devices() if _fits(node, name, driver, role)]
+    yield from sorted(found, key=lambda node: role == "capture" and role not in node.roles)
+
+
+def _fits(node: NodeInfo, name: str | None, driver: str | None, role: str | None) -> bool:
+    card = node.capability.card if node.capability else ""
+    return (
+        (name is None or _is_named(name, card) or _is_named(name, node.name))
+        and (driver is None or node.driver == driver)
+        and (role is None or role in node.roles or (role == "capture" and "m2m" in node.roles))
+    )
 
 
 def resolve(
-    path: str | None = None, *, name: str | None = None, driver: str | None = None, role: str = "capture"
+    path: Node | None = None, *, name: str | None = None, driver: str | None = None, role: str = "capture"
 ) -> str:
     """The path of the first node that fits. NoSuchDevice: there is none; the message says what there is."""
-    given = [w for w in (path, name, driver) if w is not None]
     if path is not None:
-        if len(given) > 1:
+        if name is not None or driver is not None:
             raise UsageError("open: a path and a name or driver at once", remedy="give one or the other")
-        return path
+        return node_path(path)
     for node in find(name=name, driver=driver, role=role):
         return node.path
     wanted = " and ".join(
         f"{what} {value!r}" for what, value in (("name", name), ("driver", driver)) if value is not None
     )
-    there = ", ".join(f"{n.path} ({n.driver})" for n in find(role=role)) or "none"
-    # Nobody knows what they are: one of them may be what is looked for, and only a right be missing.
+    there = ", ".join(_described(n) for n in find(role=role)) or "none"
+    # What these are is not known: one of them may be what is looked for, and only a right be missing.
     shut = [n for n in find(role=None) if n.error is not None]
     if shut:
         there += f"; not opened: {', '.join(n.path for n in shut)} ({shut[0].error})"
@@ -174,3 +206,8 @@ def resolve(
     )
     error.message = f"there is no {what}; {role} devices here: {there}"
     raise error
+
+
+def _described(node: NodeInfo) -> str:
+    card = node.capability.card if node.capability else node.name
+    return f"{node.path} {card!r} ({node.driver})"
