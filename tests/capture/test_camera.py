@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 from typing import Any
 
@@ -126,6 +127,15 @@ def test_a_driver_that_lacks_the_memory_type(vb2: Vb2System, cam: Camera, node: 
     node.contig = True
     with pytest.raises(KernelError, match="scattered"):
         cam.stream(memory="dmabuf", heap="system").start()
+    assert vb2.leaks() == {"FakeVideo": 1}
+
+
+def test_a_device_that_refuses_to_start(vb2: Vb2System, cam: Camera) -> None:
+    """A camera that stalls COMMIT, a loopback device that nothing writes to: nothing streams yet."""
+    vb2.fail("VIDIOC_STREAMON", errno.EIO)
+    with pytest.raises(KernelError, match=r"refused to start .*; try another size or rate") as caught:
+        cam.stream().start()
+    assert "stop streaming" not in str(caught.value)
     assert vb2.leaks() == {"FakeVideo": 1}
 
 

@@ -12,8 +12,9 @@ from vb2user.capture.engine import Engine, QueueEngine, ReadEngine
 from vb2user.capture.sink import Sink
 from vb2user.capture.stats import Policy
 from vb2user.capture.stream import Stream
-from vb2user.device.device import Device, Node
+from vb2user.device.device import Device
 from vb2user.device.discovery import resolve
+from vb2user.device.naming import Node
 from vb2user.errors import KernelError, NoSuchDevice, StateError, UsageError
 from vb2user.memory import heaps
 from vb2user.memory.base import Memory

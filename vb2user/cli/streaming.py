@@ -16,8 +16,6 @@ from vb2user.capture.stream import Stream
 from vb2user.cli import complete
 from vb2user.cli.output import talk
 from vb2user.errors import UsageError
-from vb2user.uapi import calls
-from vb2user.uapi.fourcc import FourCC
 
 #: How many buffers a command asks for by itself.
 BUFFERS = 4
@@ -147,8 +145,7 @@ def set_up(cam: Camera, wish: Wish) -> None:
         cam.set_input(wish.input)
     if wish.format is not None or wish.size is not None:
         width, height = wish.size or (None, None)
-        _refuse_change(cam, wish, cam.try_format(wish.format, width, height))
-        cam.set_format(wish.format, width, height)
+        cam.set_format(wish.format, width, height, strict=True)
     if wish.fps is not None:
         told = cam.set_fps(wish.fps)
         granted = wish.fps if told is None else float(told)
@@ -159,25 +156,6 @@ def set_up(cam: Camera, wish: Wish) -> None:
                 f"{cam.path}: the driver makes {granted:g} frames per second of {wish.fps:g}",
                 remedy=f"use --fps {granted:g}; 'vb2user info {cam.path}' lists the rates",
             )
-
-
-def _refuse_change(cam: Camera, wish: Wish, granted: calls.Format) -> None:
-    if wish.format is not None and granted.pixelformat != FourCC(wish.format):
-        offers = list(dict.fromkeys(str(f.pixelformat) for f in cam.formats()))
-        from difflib import get_close_matches
-
-        alike = get_close_matches(str(FourCC(wish.format)), offers, 1)
-        guess = f"did you mean {alike[0]}? else " if alike else ""
-        raise UsageError(
-            f"{cam.path}: the driver has no {FourCC(wish.format)} and would give {granted.pixelformat}",
-            remedy=f"{guess}use one of {', '.join(offers)}",
-        )
-    if wish.size is not None and (granted.width, granted.height) != wish.size:
-        sizes = ", ".join(str(s) for s in cam.frame_sizes(granted.pixelformat))
-        raise UsageError(
-            f"{cam.path}: the driver makes {granted.width}x{granted.height} of {wish.size[0]}x{wish.size[1]}",
-            remedy=f"use --size {granted.width}x{granted.height}" + (f", or one of {sizes}" if sizes else ""),
-        )
 
 
 def refuse_fewer_buffers(stream: Stream, wish: Wish) -> None:

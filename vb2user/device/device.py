@@ -5,21 +5,18 @@ Source: https://docs.kernel.org/userspace-api/media/v4l/common.html
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import errno
-import operator
 import os
 import weakref
 from fractions import Fraction
-from typing import TYPE_CHECKING, SupportsIndex, TypeVar, Union
+from typing import TYPE_CHECKING, TypeVar
 
+from vb2user.device.naming import Node, node_path
 from vb2user.errors import ClosedError, KernelError, NoSuchDevice, NotSupported, UsageError
 from vb2user.memory.mmap import Mmap
 from vb2user.memory.ops import by_exporter
 from vb2user.queue.queue import Queue
 from vb2user.uapi import calls
-from vb2user.uapi.buffer import is_multiplanar
 from vb2user.uapi.enums import BufCap, BufType, Cap, Field, Memory
 from vb2user.uapi.fourcc import FourCC
 from vb2user.uapi.kernel import Fd, open_node
@@ -45,34 +42,6 @@ _MEMORY_CAPS = (
     (BufCap.SUPPORTS_USERPTR, Memory.USERPTR),
     (BufCap.SUPPORTS_DMABUF, Memory.DMABUF),
 )
-
-
-#: How a node may be given: its path, or the number N of ``/dev/videoN``.
-Node = Union[str, bytes, "os.PathLike[str]", SupportsIndex]
-
-
-def node_path(node: Node) -> str:
-    """The path of a node as a program names it.
-
-    Raises:
-        UsageError: a boolean, a negative number, an open file, or what names no node at all.
-    """
-    if isinstance(node, (str, bytes, os.PathLike)):
-        path = os.fsdecode(node)
-        if not path or "\0" in path:
-            raise UsageError(f"open: {path!r} is not a path", remedy="give one like '/dev/video0'")
-        return path
-    number = -1
-    if not isinstance(node, bool):
-        with contextlib.suppress(TypeError):  # not an integer; numpy's booleans are none either
-            number = operator.index(node)
-    if number >= 0:
-        return f"/dev/video{number}"
-    what = "an open file" if hasattr(node, "fileno") else repr(node)
-    raise UsageError(
-        f"open: {what} does not name a node",
-        remedy="give a path like '/dev/video0', or the number N of /dev/videoN",
-    )
 
 
 _Self = TypeVar("_Self", bound="Device")  # typing.Self is of Python 3.11
@@ -196,12 +165,25 @@ class Device:
         *,
         field: Field | None = None,
         type: BufType | None = None,
+        strict: bool = False,
     ) -> calls.Format:
         """``VIDIOC_S_FMT``; what is None stays as it is. Returns what was granted, which may differ.
 
-        EBUSY: buffers are allocated, here or in another program.
+        Args:
+            pixelformat: its code or name: ``"YUYV"``, ``"RGB24"``, ``"RGB3"``.
+            width, height: in pixels.
+            field: the order of the fields.
+            type: the queue; None: :attr:`type`.
+            strict: raise where the driver would grant something else; the format then stays as it was.
+
+        Raises:
+            UsageError: a format that neither the header nor the driver knows; with ``strict``: see there.
+            KernelError: EBUSY: buffers are allocated, here or in another program.
         """
-        return calls.s_fmt(self._node, self._wish(pixelformat, width, height, field, type))
+        from vb2user.device import format_choice
+
+        wish = format_choice.wish(self, pixelformat, width, height, field, type)
+        return format_choice.set_strictly(self, wish) if strict else format_choice.set_format(self, wish)
 
     def try_format(
         self,
@@ -213,35 +195,11 @@ class Device:
         type: BufType | None = None,
     ) -> calls.Format:
         """``VIDIOC_TRY_FMT``: what :meth:`set_format` would grant; changes nothing."""
-        wish = self._wish(pixelformat, width, height, field, type)
-        try:
-            return calls.try_fmt(self._node, wish)
-        except NotSupported:  # TRY_FMT is optional; the present format is all that is known then
-            return calls.g_fmt(self._node, wish.type)
+        from vb2user.device import format_choice
 
-    def _wish(
-        self,
-        pixelformat: int | str | None,
-        width: int | None,
-        height: int | None,
-        field: Field | None,
-        type: BufType | None,
-    ) -> calls.Format:
-        for what, value in (("width", width), ("height", height)):
-            if value is not None and value < 1:
-                raise UsageError(f"{self.path}: a {what} of {value} pixels", remedy="give a positive number")
-        now = calls.g_fmt(self._node, type or self.type)
-        code = now.pixelformat if pixelformat is None else FourCC(pixelformat)
-        # Sizes of planes are the driver's to fill in, for the format it grants.
-        empty = (calls.PlaneFormat(0, 0),)
-        return dataclasses.replace(
-            now,
-            pixelformat=code,
-            width=now.width if width is None else width,
-            height=now.height if height is None else height,
-            field=now.field if field is None else field,
-            planes=empty * (len(now.planes) if is_multiplanar(now.type) else 1),
-        )
+        wish = format_choice.wish(self, pixelformat, width, height, field, type)
+        # TRY_FMT is optional; the present format is all that is known then.
+        return format_choice.try_format(self, wish) or calls.g_fmt(self._node, wish.type)
 
     # -- rate and inputs ----------------------------------------------------------------------------
 
@@ -270,7 +228,12 @@ class Device:
             raise UsageError(
                 f"{self.path}: {fps} frames per second", remedy="give a number above 0 that a camera can do"
             )
-        return calls.rate(calls.s_parm(self._node, self.type, 1 / rate).timeperframe)
+        from vb2user.device.format_choice import refused
+
+        try:
+            return calls.rate(calls.s_parm(self._node, self.type, 1 / rate).timeperframe)
+        except KernelError as e:
+            raise refused(self, e, f"{float(rate):g} frames per second") from None
 
     @property
     def inputs(self) -> calls.Listed[calls.Input]:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vb2user.device.device import Device, Node, node_path
+from vb2user.device.device import Device
+from vb2user.device.naming import Node, node_path
 from vb2user.errors import KernelError, NoSuchDevice, UsageError
 from vb2user.uapi.calls import Capability
 from vb2user.uapi.enums import Cap
