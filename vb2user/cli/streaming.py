@@ -15,6 +15,7 @@ from vb2user.capture.camera import MEMORY_NAMES, Camera
 from vb2user.capture.stream import Stream
 from vb2user.cli import complete
 from vb2user.cli.output import talk
+from vb2user.device.discovery import metadata_note
 from vb2user.errors import UsageError
 
 #: How many buffers a command asks for by itself.
@@ -140,7 +141,9 @@ def _wishing(command: _F, options: Sequence[Callable[[Any], Any]]) -> _F:
 
 
 def set_up(cam: Camera, wish: Wish) -> None:
-    """Input, format, size and rate; what the driver would change is refused."""
+    """Input, format, size and rate; what the driver would change is refused. A metadata node is told."""
+    if (note := metadata_note(cam)) is not None:
+        talk(note)
     if wish.input is not None:
         cam.set_input(wish.input)
     if wish.format is not None or wish.size is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from vb2user.device.device import Device
 from vb2user.device.naming import Node, node_path
 from vb2user.errors import KernelError, NoSuchDevice, UsageError
 from vb2user.uapi.calls import Capability
-from vb2user.uapi.enums import Cap
+from vb2user.uapi.enums import BufType, Cap
 
 if TYPE_CHECKING:
     import pyudev
@@ -88,8 +88,11 @@ def context() -> pyudev.Context:
 
 def devices() -> list[NodeInfo]:
     """Every V4L2 node of this machine, ordered by number."""
-    found = [_describe(d) for d in context().list_devices(subsystem="video4linux") if d.device_node]
-    return sorted(found, key=lambda n: (n.path.rstrip("0123456789"), _number(n.path)))
+    return _sorted(_describe(d) for d in context().list_devices(subsystem="video4linux") if d.device_node)
+
+
+def _sorted(nodes: Iterable[NodeInfo]) -> list[NodeInfo]:
+    return sorted(nodes, key=lambda n: (n.path.rstrip("0123456789"), _number(n.path)))
 
 
 def watch() -> Iterator[tuple[str, str]]:
@@ -129,6 +132,34 @@ def _describe(device: pyudev.Device) -> NodeInfo:
 def _sysfs_driver(device: pyudev.Device) -> str | None:
     link = Path(device.sys_path) / "device" / "driver"
     return link.resolve().name if link.exists() else None
+
+
+def metadata_note(device: Device) -> str | None:
+    """Of a metadata node, that it is one and where the picture is; None for every other node.
+
+    A webcam has two nodes, and the second one is easily taken for a camera: it streams nothing by itself.
+    """
+    type = device.capture_type or device.output_type
+    if type not in (BufType.META_CAPTURE, BufType.META_OUTPUT):
+        return None
+    found = _siblings(device, "capture" if type == BufType.META_CAPTURE else "output")
+    where = f"; the picture is at {' or '.join(found)}" if found else ""
+    return f"{device.path} is a metadata node and has no picture{where}"
+
+
+def _siblings(device: Device, role: str) -> list[str]:
+    """The nodes of this role that belong to the same device: to the same USB interface, for one."""
+    import pyudev
+
+    udev = context()
+    try:
+        node = pyudev.Devices.from_device_number(udev, "char", os.fstat(device.fileno()).st_rdev)
+    except (OSError, pyudev.DeviceNotFoundError):
+        return []
+    if node.parent is None:
+        return []
+    nodes = [n for n in udev.list_devices(subsystem="video4linux", parent=node.parent) if n.device_node]
+    return [found.path for found in _sorted(map(_describe, nodes)) if role in found.roles]
 
 
 #: What QUERYCAP's ``card`` and a node's name hold; the 32nd byte is the terminating NUL.

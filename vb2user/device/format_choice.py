@@ -132,12 +132,18 @@ def code_of(device: Device, wanted: int | str, type: BufType) -> FourCC:
         code = FourCC(wanted)
     except UsageError as e:
         wrong = e.message
-    if code is not None and code.names:
+    of_metadata = type in (BufType.META_CAPTURE, BufType.META_OUTPUT)
+    if code is not None and code.names and not of_metadata:
         return code
     offers = _offers(device, type)
     # A driver that lists nothing may take anything.
     if code is not None and (not offers or code in offers):
         return code
+    if of_metadata:
+        # No driver makes a picture of that wish; it would grant its metadata without a word.
+        from vb2user.device.discovery import metadata_note
+
+        wrong = f"{wrong} here: {metadata_note(device)}"
     raise UsageError(
         f"{device.path}: {wrong}",
         remedy=_hint(str(wanted), offers) or f"'vb2user info {device.path}' lists the formats",
@@ -187,7 +193,9 @@ def alike(text: str, offers: list[FourCC]) -> list[FourCC]:
     word = text.upper()
     for codes in (offers, known()):
         words = {name: code for code in codes for name in (*_short_names(code), str(code).upper())}
-        found = [name for name in (_ELSEWHERE.get(word), word) if name in words]
+        if word in words:
+            return []  # known, and not what this node does: nothing better is known
+        found = [name for name in (_ELSEWHERE.get(word),) if name in words]
         found = found or sorted(name for name in words if name.startswith(word))
         found = found or get_close_matches(word, words, 1)
         if found:
