@@ -18,7 +18,7 @@ from vb2user.device import discovery
 from vb2user.errors import DeviceGone
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.calls import Capability
-from vb2user.uapi.enums import Cap, FrmIvalType, FrmSizeType
+from vb2user.uapi.enums import Cap, FrmIvalType, FrmSizeType, InputCap, InputStatus
 from vb2user.uapi.fourcc import FourCC
 
 
@@ -45,6 +45,26 @@ def test_all_is_told(system: Vb2System) -> None:
     assert (found["errors"], found["not_shown"]) == ([], [])
     assert "could not be asked" not in table()
     assert "not shown" not in table()
+
+
+def test_inputs_say_what_they_can_do(system: Vb2System, monkeypatch: pytest.MonkeyPatch) -> None:
+    node: Any = system.nodes["/dev/video0"]
+    real = node._methods[v.VIDIOC_ENUMINPUT]
+
+    def enum_input(self: FakeVideo, file: FakeFile, arg: Any) -> None:
+        real(self, file, arg)
+        if arg.index == 1:
+            arg.status, arg.capabilities = InputStatus.NO_SIGNAL, InputCap.DV_TIMINGS
+
+    monkeypatch.setitem(node._methods, v.VIDIOC_ENUMINPUT, enum_input)
+    second = told()["inputs"][1]
+    assert (second["type"], second["status"], second["capabilities"]) == (
+        "CAMERA",
+        ["NO_SIGNAL"],
+        ["DV_TIMINGS"],
+    )
+    assert "0: Input 0 (camera)" in table()
+    assert "1: Input 1 (camera, DV_TIMINGS, NO_SIGNAL)" in table()
 
 
 PARTS = {

@@ -28,7 +28,7 @@ from vb2user.errors import (
 from vb2user.uapi import calls
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.calls import Capability
-from vb2user.uapi.enums import BufType, Cap, Field, FrmIvalType, Memory
+from vb2user.uapi.enums import BufType, Cap, Field, FrmIvalType, FrmSizeType, Memory
 from vb2user.uapi.fourcc import FourCC
 
 
@@ -296,6 +296,15 @@ def test_a_rate_that_is_not_told(
     monkeypatch.setitem(node._methods, v.VIDIOC_S_PARM, parm)
     assert dev.fps is None
     assert dev.set_fps(30) is None
+
+
+@pytest.mark.parametrize(
+    ("steps", "says"),
+    [((8, 2), " in steps of 8x2"), ((1, 1), ""), ((0, 0), ""), ((16, 0), " in steps of 16x1")],
+)
+def test_steps_of_sizes(steps: tuple[int, int], says: str) -> None:
+    size = calls.FrameSize(FrmSizeType.STEPWISE, 16, 64, steps[0], 8, 32, steps[1])
+    assert str(size) == f"16x8 to 64x32{says}"
 
 
 @pytest.mark.parametrize(

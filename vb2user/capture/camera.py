@@ -281,7 +281,7 @@ class Camera(Device):
                 22,
                 "sink",
                 self.path,
-                meaning=f"{self.card} has no video or metadata output on this node",
+                meaning=f"{self.card} has no output of pictures or metadata on this node",
                 remedy="'vb2user devices' shows which nodes are outputs",
             )
         format = self.get_format(type)

@@ -97,14 +97,22 @@ def describe(cam: Camera) -> dict[str, Any]:
         "roles": found_roles,
         "capabilities": [flag.name for flag in type(cam.caps) if flag in cam.caps and flag.name],
         "read_write": cam.readable,
-        "inputs": [
-            {"index": i.index, "name": i.name, "current": i.index == current}
-            for i in asking.entries("inputs", lambda: cam.inputs)
-        ],
+        "inputs": [_input(i, current) for i in asking.entries("inputs", lambda: cam.inputs)],
         "controls": _controls(cam, asking),
         "queues": [_queue(cam, t, asking) for t in queues],
         "not_shown": list(dict.fromkeys(_LEFT_OUT[role] for role in found_roles if role in _LEFT_OUT)),
         "errors": asking.errors,
+    }
+
+
+def _input(i: calls.Input, current: int | None) -> dict[str, Any]:
+    return {
+        "index": i.index,
+        "name": i.name,
+        "current": i.index == current,
+        "type": i.type.name,
+        "status": i.status.names(),
+        "capabilities": i.capabilities.names(),
     }
 
 
@@ -228,7 +236,8 @@ def show(found: dict[str, Any]) -> None:
         ("read/write", "yes" if found["read_write"] else "no"),
     ]
     rows += [
-        ("input" + (" *" if i["current"] else ""), f"{i['index']}: {i['name']}") for i in found["inputs"]
+        ("input" + (" *" if i["current"] else ""), f"{i['index']}: {i['name']} ({_input_kind(i)})")
+        for i in found["inputs"]
     ]
     if found["not_shown"]:
         rows.append(("not shown", f"{', '.join(found['not_shown'])} (v4l2-ctl -d {found['path']} --all)"))
@@ -247,6 +256,11 @@ def show(found: dict[str, Any]) -> None:
     if found["errors"]:
         failed = [(e["part"], e["error"]) for e in found["errors"]]
         table("", ("could not be asked", "why"), failed)
+
+
+def _input_kind(i: dict[str, Any]) -> str:
+    """What an input is and can do, and what is wrong with it now, such as ``NO_SIGNAL``."""
+    return ", ".join([i["type"].lower(), *i["capabilities"], *i["status"]])
 
 
 def _now(queue: dict[str, Any]) -> str:

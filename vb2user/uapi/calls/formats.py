@@ -125,8 +125,9 @@ class FrameSize:
         if self.type == FrmSizeType.DISCRETE:
             return f"{self.min_width}x{self.min_height}"
         text = f"{self.min_width}x{self.min_height} to {self.max_width}x{self.max_height}"
-        if (self.step_width, self.step_height) != (1, 1):
-            text += f" in steps of {self.step_width}x{self.step_height}"
+        # A driver that leaves a step 0 does not tell it; any size in the range may do.
+        if max(self.step_width, 1) * max(self.step_height, 1) != 1:
+            text += f" in steps of {max(self.step_width, 1)}x{max(self.step_height, 1)}"
         return text
 
 
