@@ -69,7 +69,7 @@ class Identity:
     Attributes:
         driver, card, bus_info, caps: QUERYCAP's.
         seen: what sysfs and udev told of it.
-        present: every node that was there with it, by its key; its own is among them.
+        present: every other node that was there with it, by its key.
         shared: another device has the same serial number, so that it tells nothing.
     """
 
@@ -117,7 +117,7 @@ def identify(device: Device) -> Identity:
         seen = _see(pyudev.Devices.from_device_number(udev, "char", number))
     there = _census(udev)
     seen = seen or _UNKNOWN
-    present = frozenset(one.key for one in there)
+    present = frozenset(one.key for one in there if one.key != seen.key)
     return _identity(device, seen, present=present, shared=_is_shared(seen, there))
 
 
