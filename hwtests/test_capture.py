@@ -12,9 +12,14 @@ from conftest import Resources, Scattered, missing_source, still
 
 import vb2user
 from vb2user.capture.frame import Frame
+from vb2user.cli.info import describe
+from vb2user.device.discovery import metadata_note
 from vb2user.harness.pattern import check_colour_bars
-from vb2user.harness.pytest_plugin import VividDevice
-from vb2user.uapi.enums import Memory
+from vb2user.harness.pytest_plugin import VividDevice, VividFactory, WebcamFactory
+from vb2user.harness.usbdevice import Setup, Stall
+from vb2user.harness.uvc_probe import COMMIT, PROBE, Agreement
+from vb2user.harness.vivid import Config, InstanceConfig
+from vb2user.uapi.enums import BufType, Memory
 
 pytestmark = pytest.mark.usefixtures("balanced")
 
@@ -299,6 +304,73 @@ def test_every_uncompressed_format_has_views(device: VividDevice) -> None:
                 assert frame.components, granted
                 assert all(c.size for c in frame.components)
                 assert len(frame.planes) == len(granted.planes)
+
+
+def test_a_format_is_what_was_asked_for_or_an_error(vivid_vmalloc: VividDevice) -> None:
+    number = int(vivid_vmalloc.capture.removeprefix("/dev/video"))
+    with vb2user.open(number) as cam:
+        cam.set_input(0)
+        before = cam.set_format("NV12", 640, 360, strict=True)
+        with pytest.raises(vb2user.UsageError, match="did you mean RGB24"):
+            cam.set_format("RGB", 640, 360)
+        with pytest.raises(vb2user.UsageError, match="has no MJPG and would give"):
+            cam.set_format("MJPG", 640, 360, strict=True)
+        with pytest.raises(vb2user.UsageError, match="ask for the size"):
+            cam.set_format("NV12", 333, 222, strict=True)
+        assert cam.get_format() == before
+
+
+def test_info_shows_what_it_can_of_any_node(vivid_factory: VividFactory) -> None:
+    nodes = ("video-cap", "video-out", "vbi-cap", "radio-rx", "sdr-cap", "meta-cap")
+    (one,) = vivid_factory(Config((InstanceConfig(nodes),)))
+    with vb2user.open(one.nodes["video-cap"]) as cam:
+        cam.set_input(3)  # HDMI; metadata is the webcam's
+    told = {}
+    for kind, path in one.nodes.items():
+        with vb2user.open(path) as node:
+            told[kind] = describe(node)
+            assert (metadata_note(node) is None) == (kind != "meta-cap")
+    failed = {kind: [e["part"] for e in found["errors"]] for kind, found in told.items() if found["errors"]}
+    assert failed == {"meta-cap": ["META_CAPTURE: format"]}
+    assert {kind for kind, found in told.items() if found["not_shown"]} == {"vbi-cap", "radio-rx", "sdr-cap"}
+    assert all(found["driver"] == "vivid" and found["bus_info"] for found in told.values())
+    assert told["meta-cap"]["inputs"][3]["current"]
+    with vb2user.open(one.nodes["meta-cap"]) as node:
+        assert str(metadata_note(node)).endswith(f"the picture is at {one.nodes['video-cap']}")
+    with vb2user.open(one.nodes["sdr-cap"]) as node, pytest.raises(vb2user.UsageError, match="SDR_CAPTURE"):
+        node.get_format(BufType.SDR_CAPTURE)
+
+
+def test_a_webcam_that_refuses_what_it_is_asked_for(
+    webcam_factory: WebcamFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stalls PROBE, then COMMIT: nothing streams, and another size or rate may do."""
+    webcam = webcam_factory()
+    negotiation = webcam.device.negotiation
+    answer = negotiation.request
+    stalled = {PROBE}
+
+    def request(setup: Setup, data: bytes) -> tuple[bytes, Agreement | None]:
+        if setup.value >> 8 in stalled and not setup.is_in:
+            raise Stall
+        return answer(setup, data)
+
+    monkeypatch.setattr(negotiation, "request", request)
+    with vb2user.open(webcam.video) as cam:
+        for ask in (cam.set_format, cam.try_format):
+            with pytest.raises(vb2user.KernelError, match="refused YUYV 320x240; try another size") as caught:
+                ask("YUYV", 320, 240)
+            assert caught.value.errno == errno.EIO
+        stalled.clear()
+        cam.set_format("YUYV", 320, 240, strict=True)
+        stalled.add(COMMIT)
+        with pytest.raises(vb2user.KernelError, match="refused to start") as caught:
+            cam.stream().start()
+        assert caught.value.errno == errno.EIO
+        stalled.clear()
+        with cam.stream(timeout=30) as stream:
+            assert stream.next_frame().ok
+        caught.value.__traceback__ = None
 
 
 def test_resources_are_counted(vivid_vmalloc: VividDevice) -> None:

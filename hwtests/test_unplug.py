@@ -126,6 +126,31 @@ def test_another_of_its_kind_is_not_taken_for_it(
             until_gone(stream, next_frame)
 
 
+def take_all(stream: vb2user.Stream) -> None:
+    """The frames that were done by now; another camera's would go on for ever."""
+    for _ in range(stream.buffers + 1):
+        stream.next_frame(3)
+
+
+@pytest.mark.parametrize("serial", ["", "SAME"])
+def test_a_twin_that_was_there_before_is_not_taken_for_it(
+    webcam_factory: WebcamFactory, log: Log, serial: str
+) -> None:
+    """Two cameras of one model, with no serial number or the same: one goes, and the other one stays."""
+    cam = webcam_factory(formats=FORMATS, serial=serial)
+    webcam_factory(formats=FORMATS, serial=serial)
+    with vb2user.open(cam.video) as opened, opened.stream(reconnect=120) as stream:
+        place = opened.bus_info
+        stream.next_frame(30)
+        cam.unplug()
+        with pytest.raises(vb2user.StreamTimeout, match="did not come back"):
+            take_all(stream)
+        cam.plug_in()
+        stream.next_frame(60)
+        assert stream.stats.reconnects == 1
+        assert (opened.bus_info, opened.path) == (place, cam.video)
+
+
 def test_closing_while_it_is_waited_for(cam: VirtualWebcam) -> None:
     with vb2user.open(cam.video) as opened:
         stream = opened.stream(timeout=30, reconnect=True)

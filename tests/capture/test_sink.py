@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from fakes import FakeFile, answers, refuse
 from fakes_vb2 import FakeHeap, FakeVideo, Vb2System
 
 from vb2user.capture.camera import Camera
 from vb2user.capture.sink import Sink
-from vb2user.errors import DeviceGone, KernelError, StreamStopped, StreamTimeout, UsageError, Vb2Error
+from vb2user.errors import (
+    DeviceBusy,
+    DeviceGone,
+    KernelError,
+    StreamStopped,
+    StreamTimeout,
+    UsageError,
+    Vb2Error,
+)
+from vb2user.uapi import videodev2 as v
+from vb2user.uapi.calls.formats import PlaneFormat
 from vb2user.uapi.enums import BufType
 
 SIZE = 64 * 32
@@ -81,6 +93,8 @@ def test_any_buffer(sink: Sink, data: Any) -> None:
     ("data", "says"),
     [
         (bytes(SIZE + 1), f"plane 0 has {SIZE + 1} bytes"),
+        (bytes(SIZE - 1), f"plane 0 has {SIZE - 1} bytes and GREY 64x32 takes {SIZE}"),
+        (b"x", "plane 0 has 1 bytes"),
         (b"", "plane 0 has 0 bytes"),
         (np.zeros((0, 64), np.uint8), "plane 0 has 0 bytes"),
         ([bytes(SIZE)] * 2, "has 1 planes, 2 were given"),
@@ -102,10 +116,57 @@ def test_what_is_no_frame(node: FakeVideo, sink: Sink, data: Any, says: str) -> 
 
 def test_a_short_frame(node: FakeVideo, out: Camera) -> None:
     """Compressed pictures are shorter than the buffer."""
+    out.set_format("MJPG")
     with out.sink(buffers=1) as sink:
         sink.write(b"short")
         sink.write(b"longer")
     assert node.shown == [(b"short",)]
+
+
+def test_a_frame_without_the_padding_of_its_last_line(
+    node: FakeVideo, out: Camera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A buffer may be larger than the picture: both sizes are whole frames."""
+    node.format = dataclasses.replace(node.format, planes=(PlaneFormat(SIZE + 100, 64),))
+    with out.sink(buffers=1) as sink:
+        for size in (SIZE, SIZE + 100):
+            sink.write(bytes(size))
+        for size in (SIZE - 1, SIZE + 101):
+            with pytest.raises(UsageError, match=f"takes {SIZE} to {SIZE + 100}"):
+                sink.write(bytes(size))
+    assert sink.frames == 2
+
+
+@pytest.mark.parametrize("way", ["mmap", "userptr", "dmabuf"])
+def test_each_frame_has_its_time(vb2: Vb2System, node: FakeVideo, out: Camera, way: str) -> None:
+    """The driver gets it in microseconds, and none of another frame's."""
+    times: list[int] = []
+    real = node._methods[v.VIDIOC_QBUF]
+
+    def qbuf(self: FakeVideo, file: object, arg: Any) -> None:
+        times.append(arg.timestamp.tv_sec * 1_000_000 + arg.timestamp.tv_usec)
+        real(self, file, arg)  # type: ignore[arg-type]
+
+    node._methods[v.VIDIOC_QBUF] = qbuf  # type: ignore[assignment]
+    given = [5_000_000_123, None, np.int64(7_000), 0, 1 << 40]
+    with out.sink(buffers=2, **WAYS[way]) as sink:
+        for one in given:
+            sink.write(picture(1), timestamp_ns=one)  # type: ignore[arg-type]
+    assert times == [5_000_000, 0, 7, 0, (1 << 40) // 1000]
+
+
+@pytest.mark.parametrize("time", [-1, 1 << 63, 1.5, "1", True, float("nan")])
+def test_what_is_no_time(out: Camera, time: Any) -> None:
+    with out.sink(buffers=1) as sink:
+        with pytest.raises(UsageError, match="is not a time"):
+            sink.write(picture(0), timestamp_ns=time)
+        sink.write(picture(0))
+        assert sink.frames == 1
+
+
+def test_write_has_no_times(out: Camera) -> None:
+    with out.sink(memory="write") as sink, pytest.raises(UsageError, match="carries no timestamps"):
+        sink.write(picture(0), timestamp_ns=1)
 
 
 def test_streaming_begins_when_all_are_filled(node: FakeVideo, out: Camera) -> None:
@@ -183,6 +244,58 @@ def test_write_refused(vb2: Vb2System, node: FakeVideo, out: Camera) -> None:
         sink.write(picture(0))
 
 
+class Loopback(FakeVideo):
+    """As v4l2loopback: the handle that has set the format may write, and no other one."""
+
+    setter: FakeFile | None = None
+
+    @answers(v.VIDIOC_S_FMT)
+    def _set(self, file: FakeFile, arg: Any) -> None:
+        self._fmt(file, arg)
+        self.setter = file
+
+    def write(self, file: FakeFile, data: memoryview) -> int:
+        if self.setter is not None and self.setter is not file:
+            raise refuse(errno.EBUSY)
+        self.shown.append((bytes(data),))
+        return len(data)
+
+
+def test_write_by_the_handle_that_set_the_format(vb2: Vb2System) -> None:
+    vb2.nodes["/dev/video5"] = node = Loopback(vb2, BufType.VIDEO_OUTPUT)
+    with Camera("/dev/video5") as out:
+        out.set_format("GREY", 64, 32)
+        for _ in range(2):
+            with out.sink(memory="write") as sink:
+                for number in range(3):
+                    sink.write(picture(number))
+                assert vb2.leaks() == {"Loopback": 1}
+            assert not out.closed
+        assert out.get_format() == node.format  # the node is still open
+    assert node.shown == [(picture(n),) for n in range(3)] * 2
+
+
+def test_write_by_a_handle_of_its_own(vb2: Vb2System) -> None:
+    """Where the driver takes that, file I/O ends with the sink."""
+    vb2.nodes["/dev/video5"] = Loopback(vb2, BufType.VIDEO_OUTPUT)
+    with Camera("/dev/video5") as out, out.sink(memory="write") as sink:
+        sink.write(picture(0))
+        assert vb2.leaks() == {"Loopback": 2}
+        sink.close()
+        assert vb2.leaks() == {"Loopback": 1}
+
+
+def test_write_while_another_program_writes(vb2: Vb2System) -> None:
+    vb2.nodes["/dev/video5"] = node = Loopback(vb2, BufType.VIDEO_OUTPUT)
+    with Camera("/dev/video5") as other, Camera("/dev/video5") as out:
+        other.set_format("GREY", 64, 32)
+        with out.sink(memory="write") as sink:
+            for _ in range(2):
+                with pytest.raises(DeviceBusy):
+                    sink.write(picture(0))
+        assert node.shown == []
+
+
 def test_write_takes_less(node: FakeVideo, out: Camera, monkeypatch: pytest.MonkeyPatch) -> None:
     """A driver may take a part only: the rest is written after it."""
     with out.sink(memory="write") as sink:
@@ -224,8 +337,11 @@ def test_any_call_may_fail(vb2: Vb2System, node: FakeVideo, out: Camera, way: st
     for index in range(len(vb2.calls) - begin):
         at = len(vb2.calls) + index
         vb2.fail_at(at, number)
+        if way == "write" and number == errno.EBUSY:
+            vb2.fail_at(at + 1, number)  # it is tried by the other handle
         with pytest.raises(Vb2Error) as caught:
             session()
+        vb2._by_number.clear()
         if vb2.calls[at] != "lseek":  # that says that it is no dma-buf
             assert caught.value.errno == number  # type: ignore[attr-defined]
         caught.value.__context__ = None

@@ -59,6 +59,31 @@ def test_record(tmp_path: Path, options: list[str], memory: str, exporter: str |
     assert frames(path) == 7
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("capture", "/dev/video0", "--count", 3),
+        ("record", "/dev/video0", "{}/x.mkv", "--count", 3),
+        ("snapshot", "/dev/video0", "{}/x.png"),
+    ],
+    ids=lambda c: c[0],
+)
+def test_fewer_buffers_are_refused_only_where_a_number_was_asked_for(
+    system: Vb2System, tmp_path: Path, command: tuple[object, ...]
+) -> None:
+    """A driver may have two, whatever is asked for (v4l2loopback); without --buffers that will do."""
+    node = system.nodes["/dev/video0"]
+    assert isinstance(node, FakeVideo)
+    node.granted = 2
+    words = [str(word).format(tmp_path) for word in command]
+    for more in ([], ["--buffers", "2"]):
+        done = run(*words, *more)
+        assert done.exit_code == 0, done.output
+    refused = run(*words, "--buffers", "3")
+    assert isinstance(refused.exception, UsageError)
+    assert "the driver granted 2 buffers of 3; use --buffers 2" in str(refused.exception)
+
+
 @pytest.mark.usefixtures("system")
 def test_seconds_and_words(tmp_path: Path) -> None:
     path = tmp_path / "x.mp4"

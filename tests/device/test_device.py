@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Callable, Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fakes_vb2 import FakeVideo, Vb2System
 
 from vb2user.device import discovery
 from vb2user.device.device import Device
 from vb2user.device.discovery import NodeInfo, find, resolve, roles
+from vb2user.device.naming import node_path
 from vb2user.errors import (
     ClosedError,
     DeviceBusy,
@@ -21,8 +25,10 @@ from vb2user.errors import (
     NoSuchDevice,
     UsageError,
 )
+from vb2user.uapi import calls
+from vb2user.uapi import videodev2 as v
 from vb2user.uapi.calls import Capability
-from vb2user.uapi.enums import BufType, Cap, Memory
+from vb2user.uapi.enums import BufType, Cap, FrmIvalType, FrmSizeType, Memory
 
 
 @pytest.fixture
@@ -127,6 +133,29 @@ def test_format_while_buffers_are_allocated(dev: Device, node: FakeVideo) -> Non
             dev.set_format("YUYV")
 
 
+@pytest.mark.parametrize(
+    "type",
+    [BufType.VBI_CAPTURE, BufType.SLICED_VBI_OUTPUT, BufType.SDR_CAPTURE, BufType.VIDEO_OVERLAY, BufType(99)],
+)
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda dev, type: dev.get_format(type),
+        lambda dev, type: dev.set_format("YUYV", type=type),
+        lambda dev, type: dev.try_format("YUYV", type=type),
+        lambda dev, type: dev.memory_types(type),
+    ],
+    ids=["get", "set", "try", "memory"],
+)
+def test_a_queue_without_a_picture_format(
+    dev: Device, vb2: Vb2System, type: BufType, ask: Callable[..., object]
+) -> None:
+    before = list(vb2.calls)
+    with pytest.raises(UsageError, match=f"/dev/video0: a queue of type {type} has no picture format"):
+        ask(dev, type)
+    assert vb2.calls == before  # nothing was asked of the driver
+
+
 # -- rates and inputs -------------------------------------------------------------------------------
 
 
@@ -152,6 +181,66 @@ def test_no_rate(dev: Device, vb2: Vb2System, number: int) -> None:
     vb2.fail("VIDIOC_G_PARM", errno.EIO)
     with pytest.raises(KernelError):
         dev.fps  # noqa: B018
+
+
+@pytest.mark.parametrize("told", [(0, 0), (0, 1), (1, 0), (1, 10_000_000)])
+def test_a_rate_that_is_not_told(
+    dev: Device, node: FakeVideo, monkeypatch: pytest.MonkeyPatch, told: tuple[int, int]
+) -> None:
+    """0 in any way, and what uvcvideo puts in its place: 100 ns."""
+
+    def parm(self: FakeVideo, file: object, arg: Any) -> None:
+        raw = arg.parm.capture.timeperframe
+        raw.numerator, raw.denominator = told
+
+    monkeypatch.setitem(node._methods, v.VIDIOC_G_PARM, parm)
+    monkeypatch.setitem(node._methods, v.VIDIOC_S_PARM, parm)
+    assert dev.fps is None
+    assert dev.set_fps(30) is None
+
+
+@pytest.mark.parametrize(
+    ("steps", "says"),
+    [((8, 2), " in steps of 8x2"), ((1, 1), ""), ((0, 0), ""), ((16, 0), " in steps of 16x1")],
+)
+def test_steps_of_sizes(steps: tuple[int, int], says: str) -> None:
+    size = calls.FrameSize(FrmSizeType.STEPWISE, 16, 64, steps[0], 8, 32, steps[1])
+    assert str(size) == f"16x8 to 64x32{says}"
+
+
+@pytest.mark.parametrize(
+    ("interval", "fps"),
+    [
+        (Fraction(0), None),
+        (Fraction(1, 10_000_000), None),
+        (Fraction(1, 9_999_999), Fraction(9_999_999)),
+        (Fraction(1001, 30000), Fraction(30000, 1001)),
+        (Fraction(10), Fraction(1, 10)),
+    ],
+)
+def test_rate_of_an_interval(interval: Fraction, fps: Fraction | None) -> None:
+    assert calls.rate(interval) == fps
+    assert calls.FrameInterval(FrmIvalType.DISCRETE, interval, interval, Fraction(0)).fps == fps
+
+
+@pytest.mark.parametrize(
+    ("request_name", "ask", "count"),
+    [
+        ("VIDIOC_ENUM_FMT", lambda dev: dev.formats(), 5),
+        ("VIDIOC_ENUMINPUT", lambda dev: dev.inputs, 2),
+    ],
+)
+def test_one_entry_that_is_refused_costs_the_others_nothing(
+    dev: Device, vb2: Vb2System, request_name: str, ask: Callable[[Device], Any], count: int
+) -> None:
+    vb2.fail(request_name, errno.EIO, skip=1)
+    found = ask(dev)
+    assert len(found) == count - 1
+    assert [(one.index, one.error.errno) for one in found.refused] == [(1, errno.EIO)]
+    assert (len(ask(dev)), ask(dev).refused) == (count, ())
+    vb2.fail(request_name, errno.EIO, times=16)
+    with pytest.raises(KernelError, match=f"{request_name} failed: EIO"):
+        ask(dev)
 
 
 def test_inputs(dev: Device, node: FakeVideo) -> None:
@@ -243,12 +332,92 @@ def test_resolve(nodes: list[NodeInfo]) -> None:
     assert resolve("/dev/anything") == "/dev/anything"
     assert resolve() == "/dev/video0"
     assert resolve(driver="vivid") == "/dev/video3"
-    with pytest.raises(NoSuchDevice, match=r"name 'D435'.*/dev/video0 \(uvcvideo\)") as caught:
+    says = r"name 'D435'.*/dev/video0 'HD Pro Webcam C920' \(uvcvideo\), /dev/video3 'vivid' \(vivid\)"
+    with pytest.raises(NoSuchDevice, match=says) as caught:
         resolve(name="D435")
     assert caught.value.exit_status == 3
     assert "not opened: /dev/video5 (permission denied)" in str(caught.value)
     with pytest.raises(UsageError, match="one or the other"):
         resolve("/dev/video0", name="x")
+
+
+def test_m2m_nodes_come_after_all_that_capture(nodes: list[NodeInfo]) -> None:
+    """A codec or scaler captures nothing by itself, whatever its number is."""
+    nodes.insert(0, info(9, "codec", "vim2m", Cap.VIDEO_M2M_MPLANE))
+    assert [n.path for n in find()] == [f"/dev/video{i}" for i in (0, 3, 9, 4)]
+    assert resolve() == "/dev/video0"
+    assert resolve(driver="vim2m") == "/dev/video9"
+    assert [n.path for n in find(role="m2m")] == ["/dev/video9", "/dev/video4"]
+
+
+def test_a_role_that_there_is_not(nodes: list[NodeInfo]) -> None:
+    with pytest.raises(UsageError, match="no role 'camera'; use one of capture, touch, m2m"):
+        list(find(role="camera"))
+
+
+# The kernel keeps 31 bytes; the last one may be the first of a character that has two or three.
+LONG = "Kamera für Straßenbeläge, groß und größer"
+CUT = LONG.encode()[:31]
+
+
+@pytest.mark.parametrize(
+    ("kept", "wanted", "found"),
+    [
+        (CUT, LONG, True),
+        (CUT, LONG.upper().replace("SS", "ß"), True),
+        (CUT, unicodedata.normalize("NFD", LONG), True),
+        (CUT, "straßen", True),
+        (CUT, "STRASSEN", True),
+        (CUT, LONG[:-1] + "x", True),  # what was cut cannot be compared
+        (CUT, "x" + LONG, False),
+        (CUT, "gar nicht", False),
+        ("Kamera ü".encode()[:-1], "Kamera ü", False),  # short: the driver's own U+FFFD, nothing was cut
+        (b"Webcam", "Webcam C920", False),
+        (b"x" * 31, "x" * 40, True),
+        (b"x" * 30, "x" * 40, False),
+        ("日本語のとても長いカメラの名前".encode()[:31], "日本語のとても長いカメラの名前", True),
+        ("日本語のとても長いカメラの名前".encode()[:31], "日本語のとても短いカメラの名前", False),
+    ],
+)
+@pytest.mark.parametrize("which", ["card", "node"])
+def test_a_name_that_the_kernel_has_cut(
+    monkeypatch: pytest.MonkeyPatch, kept: bytes, wanted: str, found: bool, which: str
+) -> None:
+    text = v.text(kept)
+    card, name = (text, "") if which == "card" else ("", text)
+    monkeypatch.setattr(discovery, "devices", lambda: [info(0, card, "x", Cap.VIDEO_CAPTURE, name)])
+    assert [n.path for n in find(name=wanted)] == ["/dev/video0"] * found
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        (0, "/dev/video0"),
+        (12, "/dev/video12"),
+        (np.int64(3), "/dev/video3"),
+        (np.uint8(3), "/dev/video3"),
+        ("/dev/video0", "/dev/video0"),
+        (b"/dev/video0", "/dev/video0"),
+        (Path("/dev/v4l/by-id/x"), "/dev/v4l/by-id/x"),
+        ("0", "0"),  # a file of this name, as ever
+    ],
+)
+def test_what_names_a_node(given: Any, path: str) -> None:
+    assert node_path(given) == resolve(given) == path
+
+
+@pytest.mark.parametrize("given", [True, False, np.bool_(True), -1, 0.0, 1.5, "", "a\0b", b"", [], object()])
+def test_what_names_none(given: Any, vb2: Vb2System) -> None:
+    with pytest.raises(UsageError, match=r"open: .*; give "):
+        Device(given)
+    with pytest.raises(UsageError):
+        resolve(given)
+    assert vb2.calls == []
+
+
+def test_an_open_file_is_no_name(vb2: Vb2System) -> None:
+    with Path(__file__).open() as file, pytest.raises(UsageError, match="an open file does not name a node"):
+        Device(file)  # type: ignore[arg-type]
 
 
 def test_resolve_where_there_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

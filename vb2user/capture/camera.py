@@ -14,6 +14,7 @@ from vb2user.capture.stats import Policy
 from vb2user.capture.stream import Stream
 from vb2user.device.device import Device
 from vb2user.device.discovery import resolve
+from vb2user.device.naming import Node
 from vb2user.errors import KernelError, NoSuchDevice, StateError, UsageError
 from vb2user.memory import heaps
 from vb2user.memory.base import Memory
@@ -32,23 +33,24 @@ if TYPE_CHECKING:
 MEMORY_NAMES = ("mmap", "userptr", "dmabuf", "read")
 
 
-def open(
-    path: str | os.PathLike[str] | None = None, *, name: str | None = None, driver: str | None = None
-) -> Camera:
+def open(path: Node | None = None, *, name: str | None = None, driver: str | None = None) -> Camera:
     """Open a video device.
 
     Args:
-        path: its node, e.g. ``/dev/video0``.
-        name: or a part of its name, in any case, e.g. ``"C920"``.
-        driver: or its driver, e.g. ``"vivid"``. With none of the three: the first capture device.
+        path: its node, e.g. ``/dev/video0``; a number N means ``/dev/videoN``.
+        name: or a part of its name, in any case, e.g. ``"C920"``. Of a long name the kernel keeps 31 bytes;
+            the whole name finds it all the same.
+        driver: or its driver, e.g. ``"vivid"``. With none of the three: the first capture device; one that
+            converts from memory to memory (m2m) only where there is no other.
 
     Raises:
+        UsageError: what names no node (an open file, a boolean), or a path and a name at once.
         NoSuchDevice: ENOENT, or no such device among those there are.
         PermissionDenied: EACCES, EPERM: the message says why.
         DeviceBusy: EBUSY: the driver lets only one program open it.
         DeviceGone: ENODEV, ENXIO.
     """
-    return Camera(resolve(None if path is None else os.fspath(path), name=name, driver=driver))
+    return Camera(resolve(path, name=name, driver=driver))
 
 
 def memory_strategy(
@@ -87,7 +89,7 @@ def _kept(memory: str | Memory, fds: Sequence[Any] | None) -> GivenFds | None:
 class Camera(Device):
     """A V4L2 device that hands out frames (and takes them, where it is an output)."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: Node) -> None:
         super().__init__(path)
         self._made: weakref.WeakSet[Stream | Sink] = weakref.WeakSet()
         self._given: weakref.WeakSet[GivenFds] = weakref.WeakSet()
@@ -232,15 +234,16 @@ class Camera(Device):
 
     def _reconnect(self, format: calls.Format, patience: bool | float) -> Reconnect:
         from vb2user.capture.reconnect import Reconnect
-        from vb2user.device.comeback import Comeback, identify
+        from vb2user.device.comeback import Comeback, Sought, identify
 
         if patience is not True and not patience > 0:
             raise UsageError(f"{self.path}: reconnect={patience}", remedy="give seconds, or True")
-        identity = identify(self)
+        sought = Sought(identify(self))
         chosen, rate = self.input, self.fps
 
         def reopen(path: str) -> None:
             self.reopen(path)
+            sought.found(identify(self))
             with contextlib.suppress(KernelError):
                 if chosen is not None:
                     self.set_input(chosen)
@@ -255,7 +258,7 @@ class Camera(Device):
                     self.set_fps(rate)
 
         return Reconnect(
-            self.path, lambda: Comeback(identity), reopen, None if patience is True else float(patience)
+            self.path, lambda: Comeback(sought), reopen, None if patience is True else float(patience)
         )
 
     def sink(
@@ -278,7 +281,7 @@ class Camera(Device):
                 22,
                 "sink",
                 self.path,
-                meaning=f"{self.card} has no output on this node",
+                meaning=f"{self.card} has no output of pictures or metadata on this node",
                 remedy="'vb2user devices' shows which nodes are outputs",
             )
         format = self.get_format(type)

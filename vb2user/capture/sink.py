@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import operator
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
-from vb2user.errors import KernelError, StreamStopped, UsageError
+from vb2user.capture.layout import Layout
+from vb2user.errors import DeviceBusy, KernelError, StreamStopped, UsageError
 from vb2user.memory.base import Memory
 from vb2user.memory.fileio import FileIO
 from vb2user.memory.userptr import as_bytes
@@ -24,6 +26,10 @@ def _planes_of(data: Any) -> list[memoryview]:
 
 class Sink:
     """An output queue (or write(2)) that takes whole frames.
+
+    write(2) has a file handle of its own, for file I/O ends only when its handle is closed: so it ends with
+    the sink. A driver that keeps the output for the handle that set the format (v4l2loopback) says EBUSY
+    there. The sink then writes by the node's own handle, and file I/O lasts until the node is closed.
 
     Args:
         node: the output node; it stays the caller's.
@@ -45,13 +51,15 @@ class Sink:
         self.format = format
         self.buffers = buffers
         self.frames = 0
+        planes = [(plane.bytesperline, plane.sizeimage) for plane in format.planes]
+        self._layout = Layout.of(format.pixelformat, format.width, format.height, planes)
         self._name = node.name
         self._node = node
         self._memory = memory
         self._timeout = timeout
         self._queue: Queue | None = None
         self._idle: list[Buffer] = []
-        self._handle: Fd | None = None
+        self._handle: Fd | None = None  #: of write(2); it may be the node
 
     def start(self) -> Sink:
         """Allocate; streaming begins once every buffer was filled once, or at :meth:`flush`."""
@@ -72,17 +80,23 @@ class Sink:
         self._idle = list(queue.buffers)
         return self
 
-    def write(self, data: Any) -> None:
+    def write(self, data: Any, *, timestamp_ns: int | None = None) -> None:
         """One frame: an array, bytes, or for multi-planar formats a sequence of them, plane by plane.
 
+        Args:
+            data: the frame. A compressed one may be shorter than the buffer.
+            timestamp_ns: its time, in nanoseconds, for devices that copy it to the frame that they make of it
+                (``V4L2_BUF_FLAG_TIMESTAMP_COPY``: codecs, scalers); None: 0. Kept to the microsecond.
+
         Raises:
-            UsageError: more or fewer bytes than the format's planes take.
+            UsageError: more or fewer bytes than the format's planes take; a time by write(2), or a bad one.
             StreamTimeout: no buffer became free in time; KernelError: as QBUF and DQBUF say.
         """
         planes = _planes_of(data)
         self._check(planes)
+        time = self._time(timestamp_ns)
         if self._handle is not None:
-            self._write_all(FileIO(self._handle), planes[0])
+            self._write_all(planes[0])
             self.frames += 1
             return
         queue = self._queue
@@ -98,17 +112,30 @@ class Sink:
                 target[: view.nbytes] = view
         finally:
             buffer.memory.end_access(write=True)
-        queue.enqueue(buffer, [view.nbytes for view in planes])
+        queue.enqueue(buffer, [view.nbytes for view in planes], time)
         self._idle.pop(0)
         self.frames += 1
 
-    def _write_all(self, io: FileIO, rest: memoryview) -> None:
+    def _write_all(self, rest: memoryview) -> None:
         # write(2) may take a part only, and the driver goes on with the next part where this one ended.
         while rest.nbytes:
-            taken = io.write(rest, self._timeout)
+            taken = self._write_some(rest)
             if not taken:
                 raise self._node.error_of(errno.EIO, "write")
             rest = rest[taken:]
+
+    def _write_some(self, data: memoryview) -> int:
+        handle = self._handle
+        if handle is None:
+            raise StreamStopped(f"{self._name}: the sink was closed")
+        try:
+            return FileIO(handle).write(data, self._timeout)
+        except DeviceBusy:
+            if handle is self._node or self.frames:
+                raise
+        self._handle = self._node
+        handle.close()
+        return FileIO(self._node).write(data, self._timeout)
 
     def _check(self, planes: Sequence[memoryview]) -> None:
         wanted = [p.sizeimage for p in self.format.planes]
@@ -116,12 +143,32 @@ class Sink:
             raise UsageError(
                 f"{self._name}: {self.format} has {len(wanted)} planes, {len(planes)} were given"
             )
-        for index, (view, size) in enumerate(zip(planes, wanted, strict=True)):
-            if view.nbytes > size or not view.nbytes:
+        for index, (view, most) in enumerate(zip(planes, wanted, strict=True)):
+            # Compressed and unknown formats have no least number of bytes.
+            least = min(self._layout.min_bytes(index) or 1, most)
+            if not least <= view.nbytes <= most:
+                takes = f"{most}" if least == most else f"{least} to {most}"
                 raise UsageError(
-                    f"{self._name}: plane {index} has {view.nbytes} bytes and {self.format} takes {size}",
+                    f"{self._name}: plane {index} has {view.nbytes} bytes and {self.format} takes {takes}",
                     remedy="write whole frames in the format that is set",
                 )
+
+    def _time(self, timestamp_ns: int | None) -> int | None:
+        if timestamp_ns is None:
+            return None
+        if self._memory is None:
+            raise UsageError(f"{self._name}: write(2) carries no timestamps", remedy="use memory='mmap'")
+        try:
+            number = operator.index(timestamp_ns)
+        except TypeError:
+            number = -1
+        # The kernel's seconds are signed 64 bits; so many nanoseconds are 292 years.
+        if isinstance(timestamp_ns, bool) or not 0 <= number < 1 << 63:
+            raise UsageError(
+                f"{self._name}: timestamp_ns={timestamp_ns!r} is not a time",
+                remedy="give nanoseconds as an integer, 0 or more",
+            )
+        return number
 
     def flush(self) -> None:
         """Wait until the driver has given back every buffer but the last.
@@ -141,7 +188,7 @@ class Sink:
         queue, self._queue = self._queue, None
         handle, self._handle = self._handle, None
         self._idle.clear()
-        if handle is not None:
+        if handle is not None and handle is not self._node:
             handle.close()
         if queue is not None:
             queue.close()

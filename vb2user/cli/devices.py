@@ -30,11 +30,18 @@ def devices(watch: bool, as_json: bool) -> None:
     if not nodes:
         talk(NOTHING_HERE)
         return
-    rows = [
-        (n.path, n.capability.card if n.capability else n.name, n.driver or "", _what(n), _link(n))
-        for n in nodes
-    ]
-    table("", ("node", "name", "driver", "what for", "stable name"), rows)
+    rows = [(n.path, _name(n), n.driver or "", _bus(n), _what(n), _link(n)) for n in nodes]
+    table("", ("node", "name", "driver", "bus", "what for", "stable name"), rows)
+
+
+def _name(node: NodeInfo) -> str:
+    """The card's name, and where it differs the node's: instances of a driver may share the card's."""
+    card = node.capability.card if node.capability else ""
+    return " / ".join(dict.fromkeys(name for name in (card, node.name) if name))
+
+
+def _bus(node: NodeInfo) -> str:
+    return node.capability.bus_info if node.capability else ""
 
 
 def _what(node: NodeInfo) -> str:

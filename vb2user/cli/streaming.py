@@ -14,16 +14,19 @@ import click
 from vb2user.capture.camera import MEMORY_NAMES, Camera
 from vb2user.capture.stream import Stream
 from vb2user.cli import complete
+from vb2user.cli.output import talk
+from vb2user.device.discovery import metadata_note
 from vb2user.errors import UsageError
-from vb2user.uapi import calls
-from vb2user.uapi.fourcc import FourCC
+
+#: How many buffers a command asks for by itself.
+BUFFERS = 4
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What the command line asks for."""
+    """What the command line asks for; ``exact``: no fewer buffers, for the user named a number."""
 
     memory: str
     heap: str | None
@@ -33,6 +36,7 @@ class Wish:
     buffers: int
     timeout: float
     input: int | None
+    exact: bool = False
 
     def stream(self, cam: Camera, count: int | None, **policies: Any) -> Stream:
         """The stream that is asked for, not started."""
@@ -84,7 +88,11 @@ _SET_UP = (
     ),
 )
 _STREAM = (
-    click.option("--buffers", type=int, default=4, show_default=True),
+    click.option(
+        "--buffers",
+        type=int,
+        help=f"How many, exactly; by default {BUFFERS}, or as many as the driver grants.",
+    ),
     click.option(
         "--timeout",
         type=click.FloatRange(0, min_open=True),
@@ -116,13 +124,14 @@ def _wishing(command: _F, options: Sequence[Callable[[Any], Any]]) -> _F:
         size: tuple[int, int] | None,
         fps: float | None,
         input_index: int | None,
-        buffers: int = 4,
+        buffers: int | None = None,
         timeout: float = 10.0,
         **rest: Any,
     ) -> Any:
         if heap is not None and memory != "dmabuf":
             raise UsageError(f"--heap {heap} goes with --memory dmabuf, not with {memory}")
-        wish = Wish(memory, heap, pixelformat, size, fps, buffers, timeout, input_index)
+        count, exact = (BUFFERS, False) if buffers is None else (buffers, True)
+        wish = Wish(memory, heap, pixelformat, size, fps, count, timeout, input_index, exact)
         return command(wish=wish, **rest)
 
     decorated: Any = wished
@@ -132,15 +141,19 @@ def _wishing(command: _F, options: Sequence[Callable[[Any], Any]]) -> _F:
 
 
 def set_up(cam: Camera, wish: Wish) -> None:
-    """Input, format, size and rate; what the driver would change is refused."""
+    """Input, format, size and rate; what the driver would change is refused. A metadata node is told."""
+    if (note := metadata_note(cam)) is not None:
+        talk(note)
     if wish.input is not None:
         cam.set_input(wish.input)
     if wish.format is not None or wish.size is not None:
         width, height = wish.size or (None, None)
-        _refuse_change(cam, wish, cam.try_format(wish.format, width, height))
-        cam.set_format(wish.format, width, height)
+        cam.set_format(wish.format, width, height, strict=True)
     if wish.fps is not None:
-        granted = float(cam.set_fps(wish.fps))
+        told = cam.set_fps(wish.fps)
+        granted = wish.fps if told is None else float(told)
+        if told is None:
+            talk(f"{cam.path}: the driver does not tell which rate it makes of {wish.fps:g}")
         if abs(granted - wish.fps) > 0.01 * wish.fps:
             raise UsageError(
                 f"{cam.path}: the driver makes {granted:g} frames per second of {wish.fps:g}",
@@ -148,28 +161,9 @@ def set_up(cam: Camera, wish: Wish) -> None:
             )
 
 
-def _refuse_change(cam: Camera, wish: Wish, granted: calls.Format) -> None:
-    if wish.format is not None and granted.pixelformat != FourCC(wish.format):
-        offers = list(dict.fromkeys(str(f.pixelformat) for f in cam.formats()))
-        from difflib import get_close_matches
-
-        alike = get_close_matches(str(FourCC(wish.format)), offers, 1)
-        guess = f"did you mean {alike[0]}? else " if alike else ""
-        raise UsageError(
-            f"{cam.path}: the driver has no {FourCC(wish.format)} and would give {granted.pixelformat}",
-            remedy=f"{guess}use one of {', '.join(offers)}",
-        )
-    if wish.size is not None and (granted.width, granted.height) != wish.size:
-        sizes = ", ".join(str(s) for s in cam.frame_sizes(granted.pixelformat))
-        raise UsageError(
-            f"{cam.path}: the driver makes {granted.width}x{granted.height} of {wish.size[0]}x{wish.size[1]}",
-            remedy=f"use --size {granted.width}x{granted.height}" + (f", or one of {sizes}" if sizes else ""),
-        )
-
-
 def refuse_fewer_buffers(stream: Stream, wish: Wish) -> None:
-    """Of a stream that is started: UsageError where the driver granted fewer than was asked for."""
-    if stream.buffers < wish.buffers:
+    """Of a stream that is started: UsageError where the driver granted fewer than the user asked for."""
+    if wish.exact and stream.buffers < wish.buffers:
         raise UsageError(
             f"{stream.name}: the driver granted {stream.buffers} buffers of {wish.buffers}",
             remedy=f"use --buffers {stream.buffers}",

@@ -5,19 +5,18 @@ Source: https://docs.kernel.org/userspace-api/media/v4l/common.html
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import os
 import weakref
 from fractions import Fraction
 from typing import TYPE_CHECKING, TypeVar
 
+from vb2user.device.naming import Node, node_path
 from vb2user.errors import ClosedError, KernelError, NoSuchDevice, NotSupported, UsageError
 from vb2user.memory.mmap import Mmap
 from vb2user.memory.ops import by_exporter
 from vb2user.queue.queue import Queue
 from vb2user.uapi import calls
-from vb2user.uapi.buffer import is_multiplanar
 from vb2user.uapi.enums import BufCap, BufType, Cap, Field, Memory
 from vb2user.uapi.fourcc import FourCC
 from vb2user.uapi.kernel import Fd, open_node
@@ -52,19 +51,20 @@ class Device:
     """A V4L2 node, opened. It owns its file descriptor until :meth:`close`.
 
     Args:
-        path: e.g. ``/dev/video0``.
+        path: e.g. ``/dev/video0``; a number N means ``/dev/videoN``.
 
     Raises:
+        UsageError: see :func:`node_path`.
         NoSuchDevice: no such path, or a node that speaks no V4L2.
         PermissionDenied, DeviceBusy, DeviceGone: as open(2) says.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: Node) -> None:
         self._closed = False
         #: What :attr:`controls` remembers: here, so that those are made anew and no circle holds the device.
         self.control_index: Index | None = None
         self._events: weakref.WeakSet[Events[DeviceEvent]] = weakref.WeakSet()
-        self._node = open_node(path)
+        self._node = open_node(node_path(path))
         try:
             self.capability = calls.querycap(self._node)
         except KernelError as e:
@@ -132,17 +132,26 @@ class Device:
 
     # -- formats ------------------------------------------------------------------------------------
 
-    def formats(self, type: BufType | None = None) -> list[calls.FormatDescription]:
+    # An entry that the driver refuses to tell costs the others nothing: the lists name it in ``refused``.
+
+    def formats(self, type: BufType | None = None) -> calls.Listed[calls.FormatDescription]:
         """``VIDIOC_ENUM_FMT``: the pixel formats of a queue."""
-        return list(calls.enum_fmt(self._node, type or self.type))
+        wanted = type or self.type
+        return calls.listed(lambda refused: calls.enum_fmt(self._node, wanted, refused))
 
-    def frame_sizes(self, pixelformat: int | str) -> list[calls.FrameSize]:
+    def frame_sizes(self, pixelformat: int | str) -> calls.Listed[calls.FrameSize]:
         """``VIDIOC_ENUM_FRAMESIZES``: sizes of a format; empty where the driver does not say."""
-        return list(calls.enum_framesizes(self._node, FourCC(pixelformat)))
+        code = FourCC(pixelformat)
+        return calls.listed(lambda refused: calls.enum_framesizes(self._node, code, refused))
 
-    def frame_intervals(self, pixelformat: int | str, width: int, height: int) -> list[calls.FrameInterval]:
+    def frame_intervals(
+        self, pixelformat: int | str, width: int, height: int
+    ) -> calls.Listed[calls.FrameInterval]:
         """``VIDIOC_ENUM_FRAMEINTERVALS``: frame intervals; empty where the driver does not say."""
-        return list(calls.enum_frameintervals(self._node, FourCC(pixelformat), width, height))
+        code = FourCC(pixelformat)
+        return calls.listed(
+            lambda refused: calls.enum_frameintervals(self._node, code, width, height, refused)
+        )
 
     def get_format(self, type: BufType | None = None) -> calls.Format:
         """``VIDIOC_G_FMT``: the format that is set."""
@@ -156,12 +165,25 @@ class Device:
         *,
         field: Field | None = None,
         type: BufType | None = None,
+        strict: bool = False,
     ) -> calls.Format:
         """``VIDIOC_S_FMT``; what is None stays as it is. Returns what was granted, which may differ.
 
-        EBUSY: buffers are allocated, here or in another program.
+        Args:
+            pixelformat: its code or name: ``"YUYV"``, ``"RGB24"``, ``"RGB3"``.
+            width, height: in pixels.
+            field: the order of the fields.
+            type: the queue; None: :attr:`type`.
+            strict: raise where the driver would grant something else; the format then stays as it was.
+
+        Raises:
+            UsageError: a format that neither the header nor the driver knows; with ``strict``: see there.
+            KernelError: EBUSY: buffers are allocated, here or in another program.
         """
-        return calls.s_fmt(self._node, self._wish(pixelformat, width, height, field, type))
+        from vb2user.device import format_choice
+
+        wish = format_choice.wish(self, pixelformat, width, height, field, type)
+        return format_choice.set_strictly(self, wish) if strict else format_choice.set_format(self, wish)
 
     def try_format(
         self,
@@ -173,35 +195,11 @@ class Device:
         type: BufType | None = None,
     ) -> calls.Format:
         """``VIDIOC_TRY_FMT``: what :meth:`set_format` would grant; changes nothing."""
-        wish = self._wish(pixelformat, width, height, field, type)
-        try:
-            return calls.try_fmt(self._node, wish)
-        except NotSupported:  # TRY_FMT is optional; the present format is all that is known then
-            return calls.g_fmt(self._node, wish.type)
+        from vb2user.device import format_choice
 
-    def _wish(
-        self,
-        pixelformat: int | str | None,
-        width: int | None,
-        height: int | None,
-        field: Field | None,
-        type: BufType | None,
-    ) -> calls.Format:
-        for what, value in (("width", width), ("height", height)):
-            if value is not None and value < 1:
-                raise UsageError(f"{self.path}: a {what} of {value} pixels", remedy="give a positive number")
-        now = calls.g_fmt(self._node, type or self.type)
-        code = now.pixelformat if pixelformat is None else FourCC(pixelformat)
-        # Sizes of planes are the driver's to fill in, for the format it grants.
-        empty = (calls.PlaneFormat(0, 0),)
-        return dataclasses.replace(
-            now,
-            pixelformat=code,
-            width=now.width if width is None else width,
-            height=now.height if height is None else height,
-            field=now.field if field is None else field,
-            planes=empty * (len(now.planes) if is_multiplanar(now.type) else 1),
-        )
+        wish = format_choice.wish(self, pixelformat, width, height, field, type)
+        # TRY_FMT is optional; the present format is all that is known then.
+        return format_choice.try_format(self, wish) or calls.g_fmt(self._node, wish.type)
 
     # -- rate and inputs ----------------------------------------------------------------------------
 
@@ -214,10 +212,10 @@ class Device:
             if e.errno in (errno.ENOTTY, errno.EINVAL):
                 return None
             raise
-        return 1 / interval if interval else None
+        return calls.rate(interval)
 
-    def set_fps(self, fps: float | Fraction) -> Fraction:
-        """``VIDIOC_S_PARM``; returns the rate that was granted.
+    def set_fps(self, fps: float | Fraction) -> Fraction | None:
+        """``VIDIOC_S_PARM``; returns the rate that was granted, or None where the driver does not tell.
 
         ENOTTY or EINVAL: this node's rate cannot be set.
         """
@@ -230,13 +228,17 @@ class Device:
             raise UsageError(
                 f"{self.path}: {fps} frames per second", remedy="give a number above 0 that a camera can do"
             )
-        parm = calls.s_parm(self._node, self.type, 1 / rate)
-        return 1 / parm.timeperframe if parm.timeperframe else Fraction(0)
+        from vb2user.device.format_choice import refused
+
+        try:
+            return calls.rate(calls.s_parm(self._node, self.type, 1 / rate).timeperframe)
+        except KernelError as e:
+            raise refused(self, e, f"{float(rate):g} frames per second") from None
 
     @property
-    def inputs(self) -> list[calls.Input]:
+    def inputs(self) -> calls.Listed[calls.Input]:
         """``VIDIOC_ENUMINPUT``: the inputs; empty where there is nothing to choose."""
-        return list(calls.enuminput(self._node))
+        return calls.listed(lambda refused: calls.enuminput(self._node, refused))
 
     @property
     def input(self) -> int | None:

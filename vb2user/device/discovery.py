@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vb2user.device.device import Device
+from vb2user.device.naming import Node, node_path
 from vb2user.errors import KernelError, NoSuchDevice, UsageError
 from vb2user.uapi.calls import Capability
-from vb2user.uapi.enums import Cap
+from vb2user.uapi.enums import BufType, Cap
 
 if TYPE_CHECKING:
     import pyudev
@@ -65,6 +67,10 @@ _ROLES = (
 )
 
 
+#: All roles there are.
+_WORDS = ("capture", "touch", *(word for _, word in _ROLES))
+
+
 def roles(caps: Cap) -> tuple[str, ...]:
     """What ``device_caps`` say the node is for, in words."""
     found = []
@@ -82,8 +88,11 @@ def context() -> pyudev.Context:
 
 def devices() -> list[NodeInfo]:
     """Every V4L2 node of this machine, ordered by number."""
-    found = [_describe(d) for d in context().list_devices(subsystem="video4linux") if d.device_node]
-    return sorted(found, key=lambda n: (n.path.rstrip("0123456789"), _number(n.path)))
+    return _sorted(_describe(d) for d in context().list_devices(subsystem="video4linux") if d.device_node)
+
+
+def _sorted(nodes: Iterable[NodeInfo]) -> list[NodeInfo]:
+    return sorted(nodes, key=lambda n: (n.path.rstrip("0123456789"), _number(n.path)))
 
 
 def watch() -> Iterator[tuple[str, str]]:
@@ -113,7 +122,7 @@ def _describe(device: pyudev.Device) -> NodeInfo:
     except KernelError as e:
         error = str(e)
     driver = capability.driver if capability else _sysfs_driver(device)
-    name = device.attributes.get("name", b"").decode(errors="replace").strip()
+    name = device.attributes.get("name", b"").decode(errors="replace").rstrip("\n")
     parent = device.parent.sys_path if device.parent is not None else ""
     # Nodes of one parent may claim one name (all instances of vivid do); it is the one's it leads to.
     links = tuple(sorted(link for link in device.device_links if os.path.realpath(link) == path))
@@ -125,43 +134,98 @@ def _sysfs_driver(device: pyudev.Device) -> str | None:
     return link.resolve().name if link.exists() else None
 
 
+def metadata_note(device: Device) -> str | None:
+    """Of a metadata node, that it is one and where the picture is; None for every other node.
+
+    A webcam has two nodes, and the second one is easily taken for a camera: it streams nothing by itself.
+    """
+    type = device.capture_type or device.output_type
+    if type not in (BufType.META_CAPTURE, BufType.META_OUTPUT):
+        return None
+    found = _siblings(device, "capture" if type == BufType.META_CAPTURE else "output")
+    where = f"; the picture is at {' or '.join(found)}" if found else ""
+    return f"{device.path} is a metadata node and has no picture{where}"
+
+
+def _siblings(device: Device, role: str) -> list[str]:
+    """The nodes of this role that belong to the same device: to the same USB interface, for one."""
+    import pyudev
+
+    udev = context()
+    try:
+        node = pyudev.Devices.from_device_number(udev, "char", os.fstat(device.fileno()).st_rdev)
+    except (OSError, pyudev.DeviceNotFoundError):
+        return []
+    if node.parent is None:
+        return []
+    nodes = [n for n in udev.list_devices(subsystem="video4linux", parent=node.parent) if n.device_node]
+    return [found.path for found in _sorted(map(_describe, nodes)) if role in found.roles]
+
+
+#: What QUERYCAP's ``card`` and a node's name hold; the 32nd byte is the terminating NUL.
+_KEPT = 31
+
+
+def _is_named(wanted: str, kept: str) -> bool:
+    """Whether a device whose name the kernel keeps as ``kept`` is the one that the user means."""
+    if _folded(wanted) in _folded(kept):
+        return True
+    # A long name is cut at a byte, maybe inside a character: what is left of that one became U+FFFD.
+    whole = kept.rstrip("\ufffd")
+    is_cut = len(kept.encode()) >= _KEPT if whole == kept else len(whole.encode()) >= _KEPT - 3
+    return is_cut and _folded(wanted).startswith(_folded(whole))
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFC", text).casefold()
+
+
 def find(
     *, name: str | None = None, driver: str | None = None, role: str | None = "capture"
 ) -> Iterator[NodeInfo]:
     """The nodes that fit all that is given, in order of their number.
 
     Args:
-        name: part of the card's or the node's name, in any case.
+        name: part of the card's or the node's name, in any case; or all of a name that the kernel has cut.
         driver: the driver's name, exactly.
-        role: what the node must be for (see :attr:`NodeInfo.roles`); None: anything.
+        role: what the node must be for (see :attr:`NodeInfo.roles`); None: anything. ``capture`` takes m2m
+            nodes as well, after all that capture from outside.
+
+    Raises:
+        UsageError: there is no such role.
     """
-    for node in devices():
-        card = node.capability.card if node.capability else ""
-        if name is not None and not any(name.lower() in text.lower() for text in (card, node.name)):
-            continue
-        if driver is not None and node.driver != driver:
-            continue
-        if role is not None and role not in node.roles and not (role == "capture" and "m2m" in node.roles):
-            continue
-        yield node
+    if role is not None and role not in _WORDS:
+        raise UsageError(
+            f"find: there is no role {role!r}", remedy=f"use one of {', '.join(_WORDS)}, or None"
+        )
+    found = [node for node in devices() if _fits(node, name, driver, role)]
+    yield from sorted(found, key=lambda node: role == "capture" and role not in node.roles)
+
+
+def _fits(node: NodeInfo, name: str | None, driver: str | None, role: str | None) -> bool:
+    card = node.capability.card if node.capability else ""
+    return (
+        (name is None or _is_named(name, card) or _is_named(name, node.name))
+        and (driver is None or node.driver == driver)
+        and (role is None or role in node.roles or (role == "capture" and "m2m" in node.roles))
+    )
 
 
 def resolve(
-    path: str | None = None, *, name: str | None = None, driver: str | None = None, role: str = "capture"
+    path: Node | None = None, *, name: str | None = None, driver: str | None = None, role: str = "capture"
 ) -> str:
     """The path of the first node that fits. NoSuchDevice: there is none; the message says what there is."""
-    given = [w for w in (path, name, driver) if w is not None]
     if path is not None:
-        if len(given) > 1:
+        if name is not None or driver is not None:
             raise UsageError("open: a path and a name or driver at once", remedy="give one or the other")
-        return path
+        return node_path(path)
     for node in find(name=name, driver=driver, role=role):
         return node.path
     wanted = " and ".join(
         f"{what} {value!r}" for what, value in (("name", name), ("driver", driver)) if value is not None
     )
-    there = ", ".join(f"{n.path} ({n.driver})" for n in find(role=role)) or "none"
-    # Nobody knows what they are: one of them may be what is looked for, and only a right be missing.
+    there = ", ".join(_described(n) for n in find(role=role)) or "none"
+    # What these are is not known: one of them may be what is looked for, and only a right be missing.
     shut = [n for n in find(role=None) if n.error is not None]
     if shut:
         there += f"; not opened: {', '.join(n.path for n in shut)} ({shut[0].error})"
@@ -174,3 +238,8 @@ def resolve(
     )
     error.message = f"there is no {what}; {role} devices here: {there}"
     raise error
+
+
+def _described(node: NodeInfo) -> str:
+    card = node.capability.card if node.capability else node.name
+    return f"{node.path} {card!r} ({node.driver})"

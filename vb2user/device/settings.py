@@ -217,4 +217,5 @@ def _restore_format(device: Device, table: dict[str, Any], report: Restored) -> 
             elif (got := device.set_fps(fps)) == fps:
                 report.set["fps"] = str(got)
             else:
-                report.failed["fps"] = f"the driver granted {got}"
+                told = "does not tell what it granted" if got is None else f"granted {got}"
+                report.failed["fps"] = f"the driver {told}"

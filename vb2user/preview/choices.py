@@ -120,7 +120,8 @@ def rates(cam: Camera, code: FourCC, width: int, height: int) -> list[float]:
     found: set[float] = set()
     for interval in cam.frame_intervals(code, width, height):
         if interval.type == FrmIvalType.DISCRETE:
-            found.add(round(float(interval.fps), 3))
+            if interval.fps is not None:
+                found.add(round(float(interval.fps), 3))
         elif interval.min:
             fastest, slowest = float(1 / interval.min), float(1 / interval.max) if interval.max else 0.0
             found |= {r for r in _RATES if slowest <= r <= fastest}

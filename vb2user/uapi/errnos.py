@@ -105,6 +105,11 @@ _SPECIFIC: dict[tuple[str, int], _Entry] = {
     ),
     ("VIDIOC_DQBUF", errno.EPIPE): ("the last buffer of the stream was already dequeued", None),
     ("VIDIOC_STREAMON", errno.EINVAL): ("too few buffers are queued", "queue more buffers first"),
+    # Nothing streams yet, so that to stop would not help.
+    ("VIDIOC_STREAMON", errno.EIO): (
+        "the device refused to start with the format and rate that are set",
+        "try another size or rate; into a loopback device another program must write first",
+    ),
     ("VIDIOC_STREAMON", errno.EPIPE): ("the formats along the pipeline do not match", "set them alike"),
     ("VIDIOC_STREAMON", errno.ENOLINK): ("the pipeline's links are not set up", "media-ctl shows them"),
     ("VIDIOC_STREAMON", errno.EBUSY): (_BUSY_QUEUE, _WHO),

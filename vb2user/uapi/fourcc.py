@@ -151,6 +151,11 @@ def _tables() -> tuple[dict[int, tuple[str, ...]], dict[str, FourCC], dict[str, 
     return _cache
 
 
+def known() -> list[FourCC]:
+    """Every code that the header has a name for."""
+    return [FourCC(code) for code in _tables()[0]]
+
+
 def __getattr__(name: str) -> Any:
     # Generated, and it needs FourCC itself; few programs need all of it.
     if name == "PixelFormat":

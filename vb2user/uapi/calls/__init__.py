@@ -3,6 +3,7 @@
 Each takes only what user space fills, and returns what the kernel granted as a frozen dataclass.
 """
 
+from vb2user.uapi.calls._util import Listed, Refused, listed
 from vb2user.uapi.calls.buffers import (
     BufferInfo,
     Granted,
@@ -43,6 +44,7 @@ from vb2user.uapi.calls.formats import (
     g_fmt,
     g_parm,
     querycap,
+    rate,
     s_fmt,
     s_parm,
     try_fmt,
@@ -67,9 +69,11 @@ __all__ = [
     "FrameSize",
     "Granted",
     "Input",
+    "Listed",
     "Output",
     "PlaneFormat",
     "PlaneInfo",
+    "Refused",
     "StreamParm",
     "SyncFileInfo",
     "create_bufs",
@@ -89,10 +93,12 @@ __all__ = [
     "g_input",
     "g_output",
     "g_parm",
+    "listed",
     "prepare_buf",
     "qbuf",
     "querybuf",
     "querycap",
+    "rate",
     "remove_bufs",
     "reqbufs",
     "s_fmt",

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from vb2user.errors import UsageError
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.buffer import is_multiplanar, is_output
-from vb2user.uapi.calls._util import enumerate_all, fraction
+from vb2user.uapi.calls._util import Refused, enumerate_all, fraction
 from vb2user.uapi.enums import (
     BufType,
     Cap,
@@ -124,8 +125,9 @@ class FrameSize:
         if self.type == FrmSizeType.DISCRETE:
             return f"{self.min_width}x{self.min_height}"
         text = f"{self.min_width}x{self.min_height} to {self.max_width}x{self.max_height}"
-        if (self.step_width, self.step_height) != (1, 1):
-            text += f" in steps of {self.step_width}x{self.step_height}"
+        # A driver that leaves a step 0 does not tell it; any size in the range may do.
+        if max(self.step_width, 1) * max(self.step_height, 1) != 1:
+            text += f" in steps of {max(self.step_width, 1)}x{max(self.step_height, 1)}"
         return text
 
 
@@ -139,9 +141,9 @@ class FrameInterval:
     step: Fraction
 
     @property
-    def fps(self) -> Fraction:
-        """Frames per second of the shortest interval; 0 where the driver says 0."""
-        return 1 / self.min if self.min else Fraction(0)
+    def fps(self) -> Fraction | None:
+        """Frames per second of the shortest interval, by :func:`rate`; None: the driver does not tell."""
+        return rate(self.min)
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ class StreamParm:
     """``struct v4l2_captureparm`` or ``v4l2_outputparm``.
 
     Attributes:
-        timeperframe: seconds from frame to frame; 0 where the driver does not say.
+        timeperframe: seconds from frame to frame; 0 where the driver does not say (see :func:`rate`).
         can_set: ``V4L2_CAP_TIMEPERFRAME``: the interval can be set.
         buffers: how many buffers read(2) and write(2) use.
     """
@@ -157,6 +159,15 @@ class StreamParm:
     timeperframe: Fraction
     can_set: bool
     buffers: int
+
+
+#: uvcvideo's unit, and what it puts in the place of an interval of 0: 100 ns.
+_NO_INTERVAL = Fraction(1, 10_000_000)
+
+
+def rate(interval: Fraction) -> Fraction | None:
+    """Frames per second of an interval in seconds; None where it tells none: 0, or uvcvideo's mark for 0."""
+    return 1 / interval if interval > _NO_INTERVAL else None
 
 
 def querycap(fd: Fd) -> Capability:
@@ -170,8 +181,19 @@ def querycap(fd: Fd) -> Capability:
     return Capability(v.text(arg.driver), v.text(arg.card), v.text(arg.bus_info), version, caps, device_caps)
 
 
+def _check_type(type: BufType, name: str = "") -> None:
+    """UsageError: a queue whose ``struct v4l2_format`` is not that of a picture or of metadata."""
+    if type in _PIX_TYPES or type in _META_TYPES or is_multiplanar(type):
+        return
+    raise UsageError(
+        f"{name + ': ' if name else ''}a queue of type {type} has no picture format, and Format is one",
+        remedy="fill struct v4l2_format yourself: node.ioctl(VIDIOC_G_FMT, …); Queue streams what it sets",
+    )
+
+
 def pack_format(format: Format) -> Any:
-    """The ``struct v4l2_format`` of a :class:`Format`."""
+    """The ``struct v4l2_format`` of a :class:`Format`. UsageError: a VBI, SDR or overlay queue."""
+    _check_type(format.type)
     arg = v.v4l2_format()
     arg.type = format.type
     if is_multiplanar(format.type):
@@ -188,13 +210,11 @@ def pack_format(format: Format) -> Any:
         pix.priv = v.V4L2_PIX_FMT_PRIV_MAGIC
         pix.flags = format.flags
         _pack_image(pix, format)
-    elif format.type in _META_TYPES:
+    else:
         meta = arg.fmt.meta
         meta.dataformat, meta.buffersize = format.pixelformat, format.planes[0].sizeimage
         meta.width, meta.height = format.width, format.height
         meta.bytesperline = format.planes[0].bytesperline
-    else:
-        raise ValueError(f"no image format on a queue of type {format.type!r}")
     return arg
 
 
@@ -206,8 +226,9 @@ def _pack_image(raw: Any, format: Format) -> None:
 
 
 def unpack_format(arg: Any) -> Format:
-    """The :class:`Format` of a ``struct v4l2_format``."""
+    """The :class:`Format` of a ``struct v4l2_format``. UsageError: of a VBI, SDR or overlay queue."""
     type = BufType(arg.type)
+    _check_type(type)
     if is_multiplanar(type):
         mp = arg.fmt.pix_mp
         planes = tuple(PlaneFormat(p.sizeimage, p.bytesperline) for p in list(mp.plane_fmt)[: mp.num_planes])
@@ -215,11 +236,9 @@ def unpack_format(arg: Any) -> Format:
     if type in _PIX_TYPES:
         pix = arg.fmt.pix
         return _unpack_image(pix, type, (PlaneFormat(pix.sizeimage, pix.bytesperline),))
-    if type in _META_TYPES:
-        meta = arg.fmt.meta
-        planes = (PlaneFormat(meta.buffersize, meta.bytesperline),)
-        return Format(type, FourCC(meta.dataformat), meta.width, meta.height, planes=planes)
-    raise ValueError(f"no image format on a queue of type {type!r}")
+    meta = arg.fmt.meta
+    planes = (PlaneFormat(meta.buffersize, meta.bytesperline),)
+    return Format(type, FourCC(meta.dataformat), meta.width, meta.height, planes=planes)
 
 
 def _unpack_image(raw: Any, type: BufType, planes: tuple[PlaneFormat, ...]) -> Format:
@@ -239,7 +258,8 @@ def _unpack_image(raw: Any, type: BufType, planes: tuple[PlaneFormat, ...]) -> F
 
 
 def g_fmt(fd: Fd, type: BufType) -> Format:
-    """``VIDIOC_G_FMT``. EINVAL: this node has no such queue."""
+    """``VIDIOC_G_FMT``. EINVAL: this node has no such queue. UsageError: a VBI, SDR or overlay queue."""
+    _check_type(BufType(type), fd.name)
     arg = v.v4l2_format()
     arg.type = type
     fd.ioctl(v.VIDIOC_G_FMT, "VIDIOC_G_FMT", arg)
@@ -248,6 +268,7 @@ def g_fmt(fd: Fd, type: BufType) -> Format:
 
 def s_fmt(fd: Fd, format: Format) -> Format:
     """``VIDIOC_S_FMT``; returns what was granted. EBUSY: buffers are allocated; EINVAL: the type."""
+    _check_type(format.type, fd.name)
     arg = pack_format(format)
     fd.ioctl(v.VIDIOC_S_FMT, "VIDIOC_S_FMT", arg)
     return unpack_format(arg)
@@ -255,26 +276,31 @@ def s_fmt(fd: Fd, format: Format) -> Format:
 
 def try_fmt(fd: Fd, format: Format) -> Format:
     """``VIDIOC_TRY_FMT``: what S_FMT would grant, without setting it. EINVAL: the type."""
+    _check_type(format.type, fd.name)
     arg = pack_format(format)
     fd.ioctl(v.VIDIOC_TRY_FMT, "VIDIOC_TRY_FMT", arg)
     return unpack_format(arg)
 
 
-def enum_fmt(fd: Fd, type: BufType) -> Iterator[FormatDescription]:
+# In the enumerations ``refused`` gets the entries that the driver refuses; without it the first error is
+# raised after the last entry.
+
+
+def enum_fmt(fd: Fd, type: BufType, refused: list[Refused] | None = None) -> Iterator[FormatDescription]:
     """``VIDIOC_ENUM_FMT``, all of them."""
     arg = v.v4l2_fmtdesc()
     arg.type = type
-    for raw in enumerate_all(fd, v.VIDIOC_ENUM_FMT, "VIDIOC_ENUM_FMT", arg):
+    for raw in enumerate_all(fd, v.VIDIOC_ENUM_FMT, "VIDIOC_ENUM_FMT", arg, refused):
         yield FormatDescription(
             FourCC(raw.pixelformat), v.text(raw.description), FmtFlag(raw.flags), raw.mbus_code
         )
 
 
-def enum_framesizes(fd: Fd, pixelformat: int) -> Iterator[FrameSize]:
+def enum_framesizes(fd: Fd, pixelformat: int, refused: list[Refused] | None = None) -> Iterator[FrameSize]:
     """``VIDIOC_ENUM_FRAMESIZES``, all of them."""
     arg = v.v4l2_frmsizeenum()
     arg.pixel_format = pixelformat
-    for raw in enumerate_all(fd, v.VIDIOC_ENUM_FRAMESIZES, "VIDIOC_ENUM_FRAMESIZES", arg):
+    for raw in enumerate_all(fd, v.VIDIOC_ENUM_FRAMESIZES, "VIDIOC_ENUM_FRAMESIZES", arg, refused):
         type = FrmSizeType(raw.type)
         if type == FrmSizeType.DISCRETE:
             w, h = raw.discrete.width, raw.discrete.height
@@ -287,11 +313,13 @@ def enum_framesizes(fd: Fd, pixelformat: int) -> Iterator[FrameSize]:
         return  # a range is the only entry there is
 
 
-def enum_frameintervals(fd: Fd, pixelformat: int, width: int, height: int) -> Iterator[FrameInterval]:
+def enum_frameintervals(
+    fd: Fd, pixelformat: int, width: int, height: int, refused: list[Refused] | None = None
+) -> Iterator[FrameInterval]:
     """``VIDIOC_ENUM_FRAMEINTERVALS``, all of them."""
     arg = v.v4l2_frmivalenum()
     arg.pixel_format, arg.width, arg.height = pixelformat, width, height
-    for raw in enumerate_all(fd, v.VIDIOC_ENUM_FRAMEINTERVALS, "VIDIOC_ENUM_FRAMEINTERVALS", arg):
+    for raw in enumerate_all(fd, v.VIDIOC_ENUM_FRAMEINTERVALS, "VIDIOC_ENUM_FRAMEINTERVALS", arg, refused):
         type = FrmIvalType(raw.type)
         if type == FrmIvalType.DISCRETE:
             one = fraction(raw.discrete)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vb2user.uapi import videodev2 as v
-from vb2user.uapi.calls._util import enumerate_all
+from vb2user.uapi.calls._util import Refused, enumerate_all
 from vb2user.uapi.enums import InputCap, InputStatus, InputType, OutputCap, OutputType, StdID
 from vb2user.uapi.kernel import Fd
 
@@ -38,9 +38,12 @@ class Output:
     capabilities: OutputCap
 
 
-def enuminput(fd: Fd) -> Iterator[Input]:
-    """``VIDIOC_ENUMINPUT``, all of them; none where the driver has no inputs."""
-    for raw in enumerate_all(fd, v.VIDIOC_ENUMINPUT, "VIDIOC_ENUMINPUT", v.v4l2_input()):
+def enuminput(fd: Fd, refused: list[Refused] | None = None) -> Iterator[Input]:
+    """``VIDIOC_ENUMINPUT``, all of them; none where the driver has no inputs.
+
+    ``refused`` gets the entries that the driver refuses; without it the first error comes after the last.
+    """
+    for raw in enumerate_all(fd, v.VIDIOC_ENUMINPUT, "VIDIOC_ENUMINPUT", v.v4l2_input(), refused):
         yield Input(
             raw.index,
             v.text(raw.name),
@@ -65,9 +68,12 @@ def s_input(fd: Fd, index: int) -> int:
     return arg.value
 
 
-def enumoutput(fd: Fd) -> Iterator[Output]:
-    """``VIDIOC_ENUMOUTPUT``, all of them; none where the driver has no outputs."""
-    for raw in enumerate_all(fd, v.VIDIOC_ENUMOUTPUT, "VIDIOC_ENUMOUTPUT", v.v4l2_output()):
+def enumoutput(fd: Fd, refused: list[Refused] | None = None) -> Iterator[Output]:
+    """``VIDIOC_ENUMOUTPUT``, all of them; none where the driver has no outputs.
+
+    ``refused`` gets the entries that the driver refuses; without it the first error comes after the last.
+    """
+    for raw in enumerate_all(fd, v.VIDIOC_ENUMOUTPUT, "VIDIOC_ENUMOUTPUT", v.v4l2_output(), refused):
         yield Output(
             raw.index, v.text(raw.name), OutputType(raw.type), StdID(raw.std), OutputCap(raw.capabilities)
         )

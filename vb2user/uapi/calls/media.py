@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from vb2user.errors import KernelError
 from vb2user.uapi import media as m
+from vb2user.uapi.calls._util import Refused, walk
 from vb2user.uapi.enums import (
     MediaEntityFlag,
     MediaEntityFunction,
@@ -165,17 +167,21 @@ def media_device_info(fd: Fd) -> MediaDeviceInfo:
     )
 
 
-def enum_entities(fd: Fd) -> Iterator[EntityDesc]:
-    """``MEDIA_IOC_ENUM_ENTITIES``, all of them by their ids; :func:`g_topology` tells more at once."""
-    id = 0
-    while True:
+def enum_entities(fd: Fd, refused: list[Refused] | None = None) -> Iterator[EntityDesc]:
+    """``MEDIA_IOC_ENUM_ENTITIES``, all of them by their ids; :func:`g_topology` tells more at once.
+
+    ``refused`` gets the entries that the driver refuses; without it the first error comes after the last.
+    """
+
+    def ask(id: int) -> tuple[int, Any]:
         arg = m.media_entity_desc()
         arg.id = id | m.MEDIA_ENT_ID_FLAG_NEXT
-        number = fd.try_ioctl(m.MEDIA_IOC_ENUM_ENTITIES, arg)
-        if number == errno.EINVAL:
-            return
-        if number:
-            raise fd.error_of(number, "MEDIA_IOC_ENUM_ENTITIES")
+        return fd.try_ioctl(m.MEDIA_IOC_ENUM_ENTITIES, arg), arg
+
+    def error_of(number: int) -> KernelError:
+        return fd.error_of(number, "MEDIA_IOC_ENUM_ENTITIES")
+
+    for arg in walk(ask, error_of, lambda _, arg: int(arg.id), refused):
         yield EntityDesc(
             arg.id,
             m.text(arg.name),
@@ -186,7 +192,6 @@ def enum_entities(fd: Fd) -> Iterator[EntityDesc]:
             arg.dev.major,
             arg.dev.minor,
         )
-        id = arg.id
 
 
 def enum_links(fd: Fd, entity: EntityDesc) -> tuple[tuple[PadDesc, ...], tuple[LinkDesc, ...]]:

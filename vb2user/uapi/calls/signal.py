@@ -17,7 +17,7 @@ from typing import Any
 
 from vb2user.errors import UsageError
 from vb2user.uapi import videodev2 as v
-from vb2user.uapi.calls._util import enumerate_all, fraction, set_fraction
+from vb2user.uapi.calls._util import Refused, enumerate_all, fraction, set_fraction
 from vb2user.uapi.enums import DvCap, DvFlag, DvPolarity, DvStandard, StdID
 from vb2user.uapi.kernel import Fd
 
@@ -143,9 +143,12 @@ class DvTimingsCap:
     capabilities: DvCap
 
 
-def enumstd(fd: Fd) -> Iterator[Standard]:
-    """``VIDIOC_ENUMSTD``, all of the present input; none where it has no analog standards."""
-    for raw in enumerate_all(fd, v.VIDIOC_ENUMSTD, "VIDIOC_ENUMSTD", v.v4l2_standard()):
+def enumstd(fd: Fd, refused: list[Refused] | None = None) -> Iterator[Standard]:
+    """``VIDIOC_ENUMSTD``, all of the present input; none where it has no analog standards.
+
+    ``refused`` gets the entries that the driver refuses; without it the first error comes after the last.
+    """
+    for raw in enumerate_all(fd, v.VIDIOC_ENUMSTD, "VIDIOC_ENUMSTD", v.v4l2_standard(), refused):
         yield Standard(raw.index, StdID(raw.id), v.text(raw.name), fraction(raw.frameperiod), raw.framelines)
 
 
@@ -175,11 +178,14 @@ def querystd(fd: Fd) -> StdID:
     return StdID(arg.value)
 
 
-def enum_dv_timings(fd: Fd, pad: int = 0) -> Iterator[DvTimings]:
-    """``VIDIOC_ENUM_DV_TIMINGS``, all of the present input or output; none where it has no such timings."""
+def enum_dv_timings(fd: Fd, pad: int = 0, refused: list[Refused] | None = None) -> Iterator[DvTimings]:
+    """``VIDIOC_ENUM_DV_TIMINGS``, all of the present input or output; none where it has no such timings.
+
+    ``refused`` gets the entries that the driver refuses; without it the first error comes after the last.
+    """
     arg = v.v4l2_enum_dv_timings()
     arg.pad = pad
-    for raw in enumerate_all(fd, v.VIDIOC_ENUM_DV_TIMINGS, "VIDIOC_ENUM_DV_TIMINGS", arg):
+    for raw in enumerate_all(fd, v.VIDIOC_ENUM_DV_TIMINGS, "VIDIOC_ENUM_DV_TIMINGS", arg, refused):
         yield unpack_dv_timings(raw.timings)
 
 

@@ -1,0 +1,212 @@
+"""Layer 4: a format that was asked for, and what the driver makes of it: which differences are errors."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+from typing import TYPE_CHECKING
+
+from vb2user.errors import KernelError, NotSupported, UsageError, kernel_error
+from vb2user.uapi import calls
+from vb2user.uapi.buffer import is_multiplanar
+from vb2user.uapi.enums import BufType, Field
+from vb2user.uapi.fourcc import FourCC, known
+
+if TYPE_CHECKING:
+    from vb2user.device.device import Device
+
+#: What a transfer to the device comes to that it refuses, such as UVC's PROBE and COMMIT.
+_TRANSFER = frozenset({errno.EIO, errno.EPIPE, errno.EPROTO, errno.ETIMEDOUT})
+
+#: The struct has 32 bits for each; ctypes would take the rest off without a word.
+_MOST_PIXELS = 0xFFFFFFFF
+
+#: What other libraries call formats of V4L2: OpenCV, FFmpeg, DirectShow.
+_ELSEWHERE = {
+    "GRAY": "GREY",
+    "GRAY8": "GREY",
+    "Y8": "GREY",
+    "Y800": "GREY",
+    "I420": "YUV420",
+    "IYUV": "YUV420",
+    "YUV420P": "YUV420",
+    "YUY2": "YUYV",
+    "YUYV422": "YUYV",
+    "UYVY422": "UYVY",
+    "RGB": "RGB24",
+    "RGB888": "RGB24",
+    "BGR": "BGR24",
+    "BGR888": "BGR24",
+}
+
+
+def wish(
+    device: Device,
+    pixelformat: int | str | None,
+    width: int | None,
+    height: int | None,
+    field: Field | None,
+    type: BufType | None,
+) -> calls.Format:
+    """The format that is asked for: what is None is as it is now.
+
+    Raises:
+        UsageError: no size, or no format: see :func:`code_of`.
+    """
+    for what, value in (("width", width), ("height", height)):
+        if value is not None and not 1 <= value <= _MOST_PIXELS:
+            raise UsageError(
+                f"{device.path}: a {what} of {value} pixels", remedy=f"give a number from 1 to {_MOST_PIXELS}"
+            )
+    now = calls.g_fmt(device.node, type or device.type)
+    # Sizes of planes are the driver's to fill in, for the format it grants.
+    empty = (calls.PlaneFormat(0, 0),)
+    return dataclasses.replace(
+        now,
+        pixelformat=now.pixelformat if pixelformat is None else code_of(device, pixelformat, now.type),
+        width=now.width if width is None else width,
+        height=now.height if height is None else height,
+        field=now.field if field is None else field,
+        planes=empty * (len(now.planes) if is_multiplanar(now.type) else 1),
+    )
+
+
+def set_format(device: Device, wish: calls.Format) -> calls.Format:
+    """Set it; returns what was granted."""
+    try:
+        return calls.s_fmt(device.node, wish)
+    except KernelError as e:
+        raise refused(device, e, str(wish)) from None
+
+
+def try_format(device: Device, wish: calls.Format) -> calls.Format | None:
+    """What would be granted; None where the driver cannot say without setting it."""
+    try:
+        return calls.try_fmt(device.node, wish)
+    except NotSupported:
+        return None
+    except KernelError as e:
+        raise refused(device, e, str(wish)) from None
+
+
+def set_strictly(device: Device, wish: calls.Format) -> calls.Format:
+    """Set it, and nothing else. UsageError: the driver grants another; the format stays as it was."""
+    if (tried := try_format(device, wish)) is not None:
+        refuse_change(device, wish, tried)
+    before = calls.g_fmt(device.node, wish.type)
+    granted = set_format(device, wish)
+    try:
+        refuse_change(device, wish, granted)
+    except UsageError:
+        with contextlib.suppress(KernelError):
+            calls.s_fmt(device.node, before)
+        raise
+    return granted
+
+
+def refused(device: Device, error: KernelError, wish: str) -> KernelError:
+    """The error of a request that sets something up. Nothing streams then: to stop would not help."""
+    if error.errno not in _TRANSFER:
+        return error
+    return kernel_error(
+        error.errno,
+        error.request,
+        error.device,
+        meaning=f"the device refused {wish}",
+        remedy=f"try another size or rate: 'vb2user info {device.path}' lists them",
+    )
+
+
+def code_of(device: Device, wanted: int | str, type: BufType) -> FourCC:
+    """The code of a format that the user names.
+
+    A code that neither the kernel's header nor the driver knows is a slip: the driver would take it for a
+    wish and grant another format. Of a vendor's own format the driver knows the code.
+
+    Raises:
+        UsageError: it is one, or no code at all; the message has what is alike and what the node offers.
+    """
+    code, wrong = None, f"there is no pixel format {str(wanted)!r}"
+    try:
+        code = FourCC(wanted)
+    except UsageError as e:
+        wrong = e.message
+    of_metadata = type in (BufType.META_CAPTURE, BufType.META_OUTPUT)
+    if code is not None and code.names and not of_metadata:
+        return code
+    offers = _offers(device, type)
+    # A driver that lists nothing may take anything.
+    if code is not None and (not offers or code in offers):
+        return code
+    if of_metadata:
+        # No driver makes a picture of that wish; it would grant its metadata without a word.
+        from vb2user.device.discovery import metadata_note
+
+        wrong = f"{wrong} here: {metadata_note(device)}"
+    raise UsageError(
+        f"{device.path}: {wrong}",
+        remedy=_hint(str(wanted), offers) or f"'vb2user info {device.path}' lists the formats",
+    )
+
+
+def refuse_change(device: Device, asked: calls.Format, granted: calls.Format) -> None:
+    """UsageError: the driver makes another format, size or field order of what was asked for."""
+    if granted.pixelformat != asked.pixelformat:
+        raise UsageError(
+            f"{device.path}: the driver has no {asked.pixelformat} and would give {granted.pixelformat}",
+            remedy=_hint(str(asked.pixelformat), _offers(device, asked.type)),
+        )
+    if (granted.width, granted.height) != (asked.width, asked.height):
+        sizes = ", ".join(str(s) for s in device.frame_sizes(granted.pixelformat))
+        makes = f"{granted.width}x{granted.height}"
+        raise UsageError(
+            f"{device.path}: the driver makes {makes} of {asked.width}x{asked.height}",
+            remedy=f"ask for the size {makes}" + (f", or one of {sizes}" if sizes else ""),
+        )
+    if asked.field not in (Field.ANY, granted.field):
+        raise UsageError(
+            f"{device.path}: the driver makes field {granted.field.name} of {asked.field.name}",
+            remedy=f"ask for field {granted.field.name}",
+        )
+
+
+def _offers(device: Device, type: BufType) -> list[FourCC]:
+    try:
+        return list(dict.fromkeys(f.pixelformat for f in device.formats(type)))
+    except KernelError:
+        return []
+
+
+def _hint(text: str, offers: list[FourCC]) -> str | None:
+    guess = " or ".join(map(_described, alike(text, offers)))
+    listed = f"use one of {', '.join(map(str, offers))}" if offers else ""
+    if not guess:
+        return listed or None
+    return f"did you mean {guess}? else {listed}" if listed else f"did you mean {guess}?"
+
+
+def alike(text: str, offers: list[FourCC]) -> list[FourCC]:
+    """Formats that may have been meant: of those that the node offers, else of all; the best first."""
+    from difflib import get_close_matches
+
+    word = text.upper()
+    for codes in (offers, known()):
+        words = {name: code for code in codes for name in (*_short_names(code), str(code).upper())}
+        if word in words:
+            return []  # known, and not what this node does: nothing better is known
+        found = [name for name in (_ELSEWHERE.get(word),) if name in words]
+        found = found or sorted(name for name in words if name.startswith(word))
+        found = found or get_close_matches(word, words, 1)
+        if found:
+            return list(dict.fromkeys(words[name] for name in found))[:3]
+    return []
+
+
+def _short_names(code: FourCC) -> list[str]:
+    return [name.partition("_FMT_")[2] for name in code.names]
+
+
+def _described(code: FourCC) -> str:
+    names = _short_names(code)
+    return str(code) if not names or names[0] == str(code) else f"{names[0]} ('{code}')"
