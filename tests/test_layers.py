@@ -11,9 +11,19 @@ import pytest
 import vb2user
 
 ROOT = Path(vb2user.__file__).parent
-NUMBER = {"errors": 0, "checks": 0, "uapi": 1, "memory": 2, "queue": 3, "device": 4, "capture": 5, "cli": 6}
+NUMBER = {
+    "text": 0,
+    "errors": 0,
+    "checks": 0,
+    "uapi": 1,
+    "memory": 2,
+    "queue": 3,
+    "device": 4,
+    "capture": 5,
+    "cli": 6,
+}
 #: What may be imported from the same layer: layer 0 is made of files, and each knows those before it.
-SAME = {("checks", "errors")}
+SAME = {("errors", "text"), ("checks", "errors")}
 BESIDE = {"trace", "validate", "harness", "preview"}
 TOP = {"vb2user", "vb2user.__main__"}  #: the front door, which leads everywhere
 #: Whose ctypes structs stay below: by their full names, or all that begins with them and a dot.
@@ -148,6 +158,7 @@ def test_a_violation_is_seen(module: str, source: str, what: str) -> None:
 
 GOOD = [
     ("vb2user.checks", "from vb2user.errors import UsageError"),
+    ("vb2user.errors", "from vb2user.text import printable"),
     ("vb2user.queue.new", "from vb2user.queue.state import after\nfrom . import state"),
     ("vb2user.queue.new", "import vb2user.errors, os\nfrom vb2user.uapi.enums import BufType"),
     ("vb2user.memory.new", "import ctypes\nfrom vb2user.uapi import videodev2"),

@@ -94,7 +94,14 @@ def raising(error: BaseException) -> Callable[[], object]:
         # An EPIPE of a device is no broken pipe of ours.
         (errors.kernel_error(errno.EPIPE, "VIDIOC_STREAMON", "/dev/video0"), 1, "STREAMON failed: EPIPE"),
         (click.ClickException("told by click"), 1, "told by click"),
-        (OSError(errno.ENOSPC, "No space left on device"), 1, "No space left"),
+        (OSError(errno.ENOSPC, "No space left on device"), 1, "No space left on device; make room: 'df -h'"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "a/b"),
+            1,
+            "vb2user: a/b: No space left on device;",
+        ),
+        (OSError(errno.EPERM, "Operation not permitted", b"a/\xff"), 1, r"vb2user: a/\xff: Operation not"),
+        (OSError("no errno"), 1, "vb2user: a file or a call of the system: no errno"),
     ],
 )
 def test_errors_end_with_a_line_and_a_status(run: Run, error: BaseException, status: int, says: str) -> None:
@@ -390,8 +397,11 @@ def test_a_full_disk_behind_standard_output() -> None:
             [sys.executable, str(FAKE), "info", "/dev/video0", "--json"],
             stdout=full, stderr=subprocess.PIPE, text=True, timeout=WAIT, check=False,
         )  # fmt: skip
-    assert done.returncode == 1
-    assert done.stderr == "vb2user: No space left on device\nleft: {}\n"
+    assert done.returncode == 2
+    assert done.stderr == (
+        "vb2user: standard output: cannot be written: No space left on device; "
+        "make room, or choose another file\nleft: {}\n"
+    )
 
 
 def test_without_standard_output() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from vb2user.device.control_convert import Value, choice
+from vb2user.text import printable
 from vb2user.uapi.calls.controls import ControlInfo, MenuItem
 from vb2user.uapi.enums import CtrlFlag, CtrlType
 
@@ -98,7 +99,7 @@ def one_line(look: Look) -> str:
     told = [kind(look.info), takes(look)]
     told += [f"default {default(look)}"] if default(look) else []
     told += [flags(look.info)] if flags(look.info) else []
-    return f"{label(look)}: {shown(look, look.value)} ({', '.join(told)})"
+    return printable(f"{label(look)}: {shown(look, look.value)} ({', '.join(told)})")
 
 
 def row(look: Look) -> tuple[str, ...]:
@@ -117,6 +118,7 @@ def html_table(looks: Iterable[Look]) -> str:
     """The same as a table for notebooks."""
     head = "".join(f"<th>{name}</th>" for name in COLUMNS)
     body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row(look)) + "</tr>" for look in looks
+        "<tr>" + "".join(f"<td>{html.escape(printable(cell))}</td>" for cell in row(look)) + "</tr>"
+        for look in looks
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

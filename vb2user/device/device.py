@@ -16,6 +16,7 @@ from vb2user.errors import ClosedError, KernelError, NoSuchDevice, NotSupported,
 from vb2user.memory.mmap import Mmap
 from vb2user.memory.ops import by_exporter
 from vb2user.queue.queue import Queue
+from vb2user.text import printable
 from vb2user.uapi import calls
 from vb2user.uapi.buffer import is_multiplanar
 from vb2user.uapi.enums import BufCap, BufType, Cap, Field, Memory
@@ -435,4 +436,4 @@ class Device:
                 raise
 
     def __repr__(self) -> str:
-        return f"<{self.__class__.__name__} {self.path} ({self.driver}: {self.card})>"
+        return printable(f"<{self.__class__.__name__} {self.path} ({self.driver}: {self.card})>")

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from vb2user.device.control import Control
 from vb2user.device.control_convert import Value, to_people
 from vb2user.errors import DeviceGone, KernelError
+from vb2user.text import printable
 from vb2user.uapi.calls.controls import (
     ControlError,
     ControlInfo,
@@ -59,7 +60,7 @@ class Restored:
         told = [f"{len(self.set)} set, {len(self.kept)} as they were"]
         told += [f"{name} skipped: {why}" for name, why in self.skipped.items()]
         told += [f"{name} NOT set: {why}" for name, why in self.failed.items()]
-        return "\n".join(told)
+        return "\n".join(map(printable, told))
 
 
 def is_setting(info: ControlInfo) -> bool:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from vb2user.errors import UsageError
+from vb2user.text import printable
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -35,10 +36,7 @@ def write(path: str | os.PathLike[str], document: Mapping[str, Mapping[str, Any]
     UsageError: another ending. OSError: as the file system says.
     """
     target = Path(path)
-    if is_json(target):
-        text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-    else:
-        text = to_toml(document, comment)
+    text = to_json(document) if is_json(target) else to_toml(document, comment)
     if target.exists() and not target.is_file():  # /dev/stdout is written to, not replaced
         target.write_text(text, encoding="utf-8")
         return
@@ -78,9 +76,15 @@ def is_json(path: Path) -> bool:
     return path.suffix.lower() == ".json"
 
 
+def to_json(document: Mapping[str, Mapping[str, Any]]) -> str:
+    """A document as JSON, in which only what is not printable is an escape."""
+    text = json.dumps(document, indent=1, ensure_ascii=False)
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text) + "\n"
+
+
 def to_toml(document: Mapping[str, Mapping[str, Any]], comment: str = "") -> str:
     """A document as TOML, with lines of comment before it."""
-    lines = [f"# {line}" for line in comment.splitlines()]
+    lines = [f"# {printable(line)}" for line in comment.splitlines()]
     for name, table in document.items():
         lines += [""] if lines else []
         lines.append(f"[{_key(name)}]")
@@ -103,5 +107,15 @@ def _value(value: Any) -> str:
 
 
 def _text(text: str) -> str:
-    # A basic string of TOML is one of JSON, except that DEL is escaped, too.
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    # A basic string of TOML is one of JSON, except that each escape is a whole character. A file is shown by
+    # terminals and editors, so what is not printable in it is an escape, too.
+    return "".join(map(_escaped, json.dumps(text, ensure_ascii=False)))
+
+
+def _escaped(char: str) -> str:
+    if char.isprintable():
+        return char
+    code = ord(char)
+    if 0xD800 <= code <= 0xDFFF:  # half of a character, for which TOML has no way
+        return "\ufffd"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"

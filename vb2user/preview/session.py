@@ -6,7 +6,6 @@ loop, and no two streams ever meet. Others ask it to change something and get a 
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 import traceback
@@ -21,6 +20,7 @@ from vb2user.capture.camera import Camera
 from vb2user.capture.frame import Frame
 from vb2user.capture.stats import StreamStats
 from vb2user.capture.stream import Stream
+from vb2user.cli.output import say_lines
 from vb2user.errors import (
     ClosedError,
     CorruptFrame,
@@ -251,7 +251,7 @@ class Session:
             while change is not None:
                 change = self._live(change)
         except BaseException as error:
-            traceback.print_exc(file=sys.stderr)
+            say_lines(traceback.format_exc(), to_stderr=True)
             self._stop(error)
         finally:
             self._give_up()
