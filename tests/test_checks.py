@@ -114,8 +114,16 @@ def test_a_time_without_an_end_is_no_limit(value: Any) -> None:
     "value", [math.nan, Decimal("sNaN"), -1, -0.5, -math.inf, -(10**400), "1", True, np.True_, [1], 1j]
 )
 def test_what_is_no_time_is_refused_in_a_sentence(value: Any) -> None:
-    with pytest.raises(UsageError, match=r"^timeout must be .*seconds, got .*; give a number of seconds"):
+    with pytest.raises(UsageError, match=r"^timeout must be .*seconds, got .*; give 0 or more seconds"):
         checks.seconds(value, "timeout")
+    with pytest.raises(UsageError, match=r"^timeout must be .*seconds, got .*; give more than 0 seconds"):
+        checks.seconds(value, "timeout", positive=True)
+
+
+def test_no_time_at_all_is_a_time_where_that_has_a_meaning() -> None:
+    assert checks.seconds(0, "timeout") == 0
+    with pytest.raises(UsageError, match="timeout must be more than 0 seconds, got 0"):
+        checks.seconds(0, "timeout", positive=True)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**400, "1", None, True, -0.5, 1.5])

@@ -24,6 +24,10 @@ U32 = 2**32 - 1
 S32 = 2**31 - 1
 #: The largest value of the kernel's ``__s64``; the most that :func:`count` takes unless told otherwise.
 S64 = 2**63 - 1
+#: The largest value of the kernel's ``__u64``.
+U64 = 2**64 - 1
+#: More bytes than any memory or file has; rounded up to pages it is still a number of signed 64 bits.
+BYTES = 2**62
 #: A time of 285 years or more is no limit: clocks of 64 bits with nanoseconds cannot tell its end.
 _LONGEST = 9e9
 #: Characters of a refused value that a message shows.
@@ -45,7 +49,7 @@ def count(value: object, name: str, *, least: int = 0, most: int = S64) -> int:
     Raises:
         UsageError: not a whole number, or one outside of the range.
     """
-    hint = f"give a whole number from {least} to {most}" if most < S64 else f"give {least} or more"
+    hint = f"give a whole number from {least} to {most}" if most != S64 else f"give {least} or more"
     told = _number(value)
     if told is None:
         raise UsageError(f"{name} must be a whole number, got {_shown(value)}", remedy=hint)
@@ -58,6 +62,26 @@ def count(value: object, name: str, *, least: int = 0, most: int = S64) -> int:
     if whole != told:
         raise UsageError(f"{name} must be a whole number, got {_shown(value)}", remedy=hint)
     return whole
+
+
+def u32(value: object, name: str) -> int:
+    """Return a number that fits an unsigned field of 32 bits, as :func:`count` does."""
+    return count(value, name, most=U32)
+
+
+def u64(value: object, name: str) -> int:
+    """Return a number that fits an unsigned field of 64 bits."""
+    return count(value, name, most=U64)
+
+
+def s32(value: object, name: str) -> int:
+    """Return a number that fits a signed field of 32 bits."""
+    return count(value, name, least=-S32 - 1, most=S32)
+
+
+def fd(value: object, name: str) -> int:
+    """Return the number of a file descriptor."""
+    return count(value, name, most=S32)
 
 
 def limit(value: object, name: str, *, least: int = 1, most: int = S64) -> int | None:
@@ -86,7 +110,7 @@ def number(value: object, name: str, *, least: float = -math.inf, most: float = 
     return finite
 
 
-def seconds(value: object, name: str, *, least: float = 0.0) -> float | None:
+def seconds(value: object, name: str, *, positive: bool = False) -> float | None:
     """Return a time as a float in seconds; None where it has no limit.
 
     None and infinity mean that there is no limit, and so do times of 285 years or more.
@@ -94,24 +118,25 @@ def seconds(value: object, name: str, *, least: float = 0.0) -> float | None:
     Args:
         value: what the caller gave.
         name: the argument, with the object before it where there is one: ``/dev/video0: timeout``.
-        least: the shortest time that is taken.
+        positive: 0 is refused as well.
 
     Raises:
-        UsageError: not a number, NaN, or less than ``least``.
+        UsageError: not a number, NaN, or less than 0.
     """
     if value is None:
         return None
     told = _number(value)
-    hint = f"give a number of seconds of at least {least:g}, or None for no limit"
+    hint = f"give {'more than 0' if positive else '0 or more'} seconds, or None for no limit"
     if told is None:
         raise UsageError(f"{name} must be a number of seconds, got {_shown(value)}", remedy=hint)
-    if told < least:
-        raise UsageError(f"{name} must be at least {least:g} seconds, got {_shown(value)}", remedy=hint)
+    if told < 0 or (positive and told == 0):
+        bound = "more than 0" if positive else "at least 0"
+        raise UsageError(f"{name} must be {bound} seconds, got {_shown(value)}", remedy=hint)
     limited = _float(told)
     return limited if limited < _LONGEST else None
 
 
-def rate(value: object, name: str) -> Fraction:
+def rate(value: object, name: str, *, most: int = U32) -> Fraction:
     """Return frames per second as a Fraction that the kernel's two numbers of 32 bits can hold.
 
     Takes numbers of every kind, and the text of a fraction or of a decimal number: ``"30000/1001"``.
@@ -120,15 +145,26 @@ def rate(value: object, name: str) -> Fraction:
         UsageError: not a number, or not a positive one that fits.
     """
     told = _rate(value)
-    if told is None or not Fraction(1, U32) <= told <= U32:
+    if told is None or not Fraction(1, U32) <= told <= most:
         raise UsageError(
-            f"{name} must be a rate above 0 and of at most {U32} per second, got {_shown(value)}",
+            f"{name} must be a rate above 0 and of at most {most} per second, got {_shown(value)}",
             remedy="give frames per second, e.g. 30 or Fraction(30000, 1001)",
         )
     if told.numerator <= U32 and told.denominator <= U32:
         return told
     # The larger of the two numbers is the one to keep in 32 bits.
     return told.limit_denominator(U32) if told <= 1 else 1 / (1 / told).limit_denominator(U32)
+
+
+def interval(value: object, name: str) -> Fraction:
+    """Return the seconds from frame to frame, likewise; 0 stands for what is not said.
+
+    Raises:
+        UsageError: neither 0 nor what :func:`rate` takes.
+    """
+    if isinstance(value, str):
+        raise UsageError(f"{name} must be a number of seconds, got {_shown(value)}")
+    return Fraction(0) if _number(value) == 0 else rate(value, name)
 
 
 def _rate(value: object) -> Fraction | None:

@@ -228,7 +228,7 @@ REFUSED = {
     "an empty format": (("/dev/video0", "--format", ""), 2, "format"),
     "a size that is changed": (("/dev/video0", "--size", "63x31"), 2, "use --size 56x24"),
     "a size in small print": (("/dev/video0", "--size", "64²x32"), 2, "size"),
-    "a size out of this world": (("/dev/video0", "--size", "4294967360x32"), 2, "size"),
+    "a size out of this world": (("/dev/video0", "--size", "4294967360x32"), 2, "width must be at most"),
     "a rate that is changed": (("/dev/video0", "--fps", "500"), 2, "use --fps 60"),
     "a rate of nearly nothing": (("/dev/video0", "--fps", "1e-12"), 2, "frames per second"),
     "a rate of nearly everything": (("/dev/video0", "--fps", "1e300"), 2, "frames per second"),

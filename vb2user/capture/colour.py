@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vb2user import checks
 from vb2user.capture.channels import CONSTANT_LUMINANCE, Channel, Encoding, channels, format_of
 from vb2user.capture.ffmpeg import JPEGS, av, decode_jpeg, reformat, woven, wrap
 from vb2user.errors import UsageError
@@ -58,6 +59,7 @@ def to_rgb(
         UsageError: a format without colours to show. MissingPrerequisite: PyAV isn't installed.
         CorruptFrame: not a JPEG image.
     """
+    width = checks.limit(width, "width")
     code = FourCC(fourcc)
     arrays = woven(arrays, field)
     if str(code) in ("HSV3", "HSV4"):

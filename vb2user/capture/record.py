@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from vb2user import checks
 from vb2user.capture import colour, container, ffmpeg, y4m
 from vb2user.capture.channels import Encoding
 from vb2user.capture.container import TICK
@@ -109,7 +110,8 @@ class Recorder:
         self.passed_through = codec is None and str(format.pixelformat) in self.kind.passes
         self.frames = self.skipped = self.retimed = 0
         self.codec = codec or self.kind.codec
-        self._fps = Fraction(fps).limit_denominator(100_000) if fps else None
+        rate = None if fps is None else checks.rate(fps, f"{self.path}: fps", most=1_000_000)
+        self._fps = rate and (rate.limit_denominator(100_000) or None)  # what rounds to 0 is as good as none
         self._options = container.DEFAULTS.get(self.codec, {}) | (options or {})
         self._pix_fmt = pix_fmt
         self._lock = threading.Lock()
@@ -480,9 +482,11 @@ def record(
         seconds: end before the first frame that is so long after the first one, by their timestamps.
         on_frame: called with each frame that was written.
     """
-    if seconds is not None and not seconds > 0:
+    try:
+        seconds = checks.seconds(seconds, f"{out.path}: seconds", positive=True)
+    except UsageError:
         out.close()
-        raise UsageError(f"{out.path}: a recording of {seconds} seconds", remedy="give more than 0")
+        raise
     first: int | None = None
     with out, stream:
         for frame in stream:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vb2user import checks
 from vb2user.capture.bitmapfont import render, text_size
 from vb2user.capture.ffmpeg import av
 from vb2user.capture.picture import write_png
@@ -31,6 +32,7 @@ _ALERT: Colour = (233, 92, 84)
 _TITLE: Colour = (238, 241, 246)
 _TEXT: Colour = (151, 160, 175)
 _GAP = 16
+_WIDEST = 16384  # pixels of one picture; a sheet of 24 of them is as large as a PNG can be
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ def contact_sheet(
     """
     if not shots:
         raise UsageError("a contact sheet of no frames")
+    width = checks.count(width, f"{path}: width", least=1, most=_WIDEST)
+    columns = checks.limit(columns, f"{path}: columns", most=len(shots))
     thumbs = [_scaled(shot.picture, width) for shot in shots]
     title, subtitle = _drawable(title), _drawable(subtitle)
     captions = [_drawable(shot.caption) for shot in shots]

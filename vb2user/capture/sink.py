@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
+from vb2user import checks
 from vb2user.errors import KernelError, StreamStopped, UsageError
 from vb2user.memory.base import Memory
 from vb2user.memory.fileio import FileIO
@@ -43,12 +44,12 @@ class Sink:
         timeout: float | None = None,
     ) -> None:
         self.format = format
-        self.buffers = buffers
+        self.buffers = checks.count(buffers, f"{node.name}: buffers", least=1, most=checks.U32)
         self.frames = 0
         self._name = node.name
         self._node = node
         self._memory = memory
-        self._timeout = timeout
+        self._timeout = checks.seconds(timeout, f"{node.name}: timeout")
         self._queue: Queue | None = None
         self._idle: list[Buffer] = []
         self._handle: Fd | None = None

@@ -12,6 +12,7 @@ import weakref
 from fractions import Fraction
 from typing import TYPE_CHECKING, TypeVar
 
+from vb2user import checks
 from vb2user.errors import ClosedError, KernelError, NoSuchDevice, NotSupported, UsageError
 from vb2user.memory.mmap import Mmap
 from vb2user.memory.ops import by_exporter
@@ -188,9 +189,10 @@ class Device:
         field: Field | None,
         type: BufType | None,
     ) -> calls.Format:
-        for what, value in (("width", width), ("height", height)):
-            if value is not None and value < 1:
-                raise UsageError(f"{self.path}: a {what} of {value} pixels", remedy="give a positive number")
+        if width is not None:
+            width = checks.count(width, f"{self.path}: width", least=1, most=checks.U32)
+        if height is not None:
+            height = checks.count(height, f"{self.path}: height", least=1, most=checks.U32)
         now = calls.g_fmt(self._node, type or self.type)
         code = now.pixelformat if pixelformat is None else FourCC(pixelformat)
         # Sizes of planes are the driver's to fill in, for the format it grants.
@@ -222,15 +224,7 @@ class Device:
 
         ENOTTY or EINVAL: this node's rate cannot be set.
         """
-        try:
-            rate = Fraction(fps).limit_denominator(1_000_000)
-        except (ValueError, OverflowError):  # not a number, infinite
-            rate = Fraction(0)
-        # The struct has 32 bits for each half of the fraction.
-        if rate <= 0 or rate.numerator > 0xFFFFFFFF:
-            raise UsageError(
-                f"{self.path}: {fps} frames per second", remedy="give a number above 0 that a camera can do"
-            )
+        rate = checks.rate(fps, f"{self.path}: fps")
         parm = calls.s_parm(self._node, self.type, 1 / rate)
         return 1 / parm.timeperframe if parm.timeperframe else Fraction(0)
 
@@ -249,8 +243,7 @@ class Device:
 
     def set_input(self, index: int) -> int:
         """``VIDIOC_S_INPUT``; it may reset format and rate. EINVAL: no such input; EBUSY: streaming."""
-        if not 0 <= index <= 0x7FFFFFFF:
-            raise UsageError(f"{self.path} has no input {index}", remedy="'vb2user info' lists the inputs")
+        index = checks.count(index, f"{self.path}: index of an input", most=checks.S32)
         return calls.s_input(self._node, index)
 
     # -- controls -----------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vb2user import checks
 from vb2user.errors import UsageError
 from vb2user.harness.usbdevice import Setup, Stall
 from vb2user.harness.uvc_descriptors import CAMERA_TERMINAL, PROCESSING_UNIT
@@ -108,7 +109,8 @@ class Controls:
         """Have the next attempts to set a control stall, for a reason (bRequestErrorCode)."""
         if name not in self.values:
             raise UsageError(f"the virtual webcam has no control {name!r}", remedy=", ".join(self.values))
-        self._refusals[name] = [code] * times
+        code = checks.count(code, "code", most=0xFF)
+        self._refusals[name] = [code] * checks.count(times, "times", most=1_000_000)
 
     def request(self, setup: Setup, data: bytes) -> bytes:
         """Answer a request to the control interface.
