@@ -3,7 +3,7 @@
 Boots a kernel with ``-icount`` and one processor, runs ``guest.py`` in it and reads what the plugin counted.
 Writes to ``build/bench``: ``report.json`` (a list of ``{"client", "memory", "size", "user", "kernel",
 "ratio", "copies", "cpu_ns"}``), ``missing.json`` (clients that could not be measured, and why), ``chart.png``
-and ``streams.png``.
+with its text for README.md, ``alt.txt``, and ``streams.png``.
 """
 
 from __future__ import annotations

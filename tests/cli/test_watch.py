@@ -132,6 +132,7 @@ NAMES = [
     b"".join(PIECES).decode(errors="replace"),
     "高清摄像头 📷 \u0627\u0644",
     "\u202egnp.\x1b[8m",
+    "Cam $\\bad{$ " + "\x1b[31m\u202e" * 12,
 ]
 
 

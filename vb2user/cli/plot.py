@@ -9,6 +9,7 @@ import importlib
 import os
 import shutil
 import sys
+import textwrap
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from vb2user.text import printable
 #: What --plot takes for the terminal.
 TERMINAL = ("-", "terminal")
 _ROWS = 9  # of each of the terminal's plots
+_LETTERS = 100  # of a line of the title
 _INK, _ALERT = "#2563c9", "#c02b2b"
 #: Of every text of matplotlib's: a "$" in a device's name begins no formula, whatever matplotlibrc says.
 _LITERAL = {"text.parse_math": False, "text.usetex": False, "axes.formatter.use_mathtext": False}
@@ -109,7 +111,8 @@ def _drawn(course: Course, title: str) -> Any:
             for axis in axes:
                 axis.axvline(second, color=_ALERT, alpha=0.35, linewidth=1)
     broken = f" - red: {sum(course.bad)} flagged as broken" if any(course.bad) else ""
-    figure.suptitle(title + broken)
+    # Not by matplotlib's own wrap, which takes a "$" for mathematics whatever it is told.
+    figure.suptitle("\n".join(textwrap.wrap(title + broken, _LETTERS)))
     return figure
 
 
@@ -117,6 +120,7 @@ def _panel(axis: Any, panel: Panel) -> None:
     if panel.bars:
         axis.vlines(panel.seconds, 0, panel.values, color=_ALERT, linewidth=2)
         axis.set_ylim(0, max(1.0, *panel.values) * 1.1)
+        axis.yaxis.get_major_locator().set_params(integer=True)  # there is no half of a frame
     else:
         axis.plot(panel.seconds, panel.values, color=_INK, linewidth=1)
     axis.set_ylabel(panel.title.replace(", ", "\n"), fontsize="small")
