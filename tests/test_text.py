@@ -60,4 +60,6 @@ def test_an_error_is_one_line_for_people_whatever_it_names(name: str, remedy: st
         for said in (str(error), str(pickle.loads(pickle.dumps(error)))):
             assert hostile_in(said) == []
             assert "\n" not in said
+        # The parts as well: the preview's page shows them apart.
+        assert hostile_in(error.message + (error.remedy or "")) == []
     assert errors.KernelError(5, "open", name).device == name

@@ -27,11 +27,12 @@ class Vb2Error(Exception):
     exit_status: ClassVar[int] = 1
 
     def __init__(self, message: str, *, remedy: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.remedy = remedy
+        self.message = printable(message)
+        self.remedy = None if remedy is None else printable(remedy)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
+        # Either may have been set anew.
         return printable(f"{self.message}; {self.remedy}" if self.remedy else self.message)
 
 
