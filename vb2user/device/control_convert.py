@@ -152,8 +152,7 @@ def choice(items: Sequence[MenuItem], value: object) -> str | None:
 def takes(info: ControlInfo, items: Sequence[MenuItem]) -> str:
     """In words, for an error: what the control takes."""
     if info.is_menu and not info.has_payload:
-        choices = ", ".join(f"{item.index} ({item.name})" for item in items)
-        return f"it takes {choices or 'nothing: the driver tells no choice of it'}"
+        return "it takes " + ", ".join(f"{item.index} ({item.name})" for item in items)
     if info.type == CtrlType.BOOLEAN and not info.has_payload:
         return "it takes True or False"
     if is_compound(info):
