@@ -51,7 +51,8 @@ NAMES = {
 
 def put_text(array: Any, text: str) -> None:
     """Fill a character array of a struct."""
-    array[: len(text) + 1] = text.encode() + b"\0"
+    data = text.encode() + b"\0"
+    array[: len(data)] = data
 
 
 def jpeg_like(size: int, number: int) -> bytes:

@@ -1,9 +1,9 @@
 """Layer 0: what can go wrong. Knows nothing of V4L2 beyond the words its callers hand in.
 
 Every error is a :class:`Vb2Error`. It says on one line what was attempted on which object, what the
-kernel answered, what that answer means there, and what to do about it. Each class carries the exit
-status with which the command ``vb2user`` ends on it: 1 what was asked about is not so, 2 wrong
-usage, 3 no such device, no permission or a missing prerequisite.
+kernel answered, what that answer means there, and what to do about it. As text it is printable, whatever
+the names in it are. Each class carries the exit status with which the command ``vb2user`` ends on it: 1
+what was asked about is not so, 2 wrong usage, 3 no such device, no permission or a missing prerequisite.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import errno as _errno
 import os
 import sys
 from typing import ClassVar
+
+from vb2user.text import printable
 
 
 class Vb2Error(Exception):
@@ -25,12 +27,13 @@ class Vb2Error(Exception):
     exit_status: ClassVar[int] = 1
 
     def __init__(self, message: str, *, remedy: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.remedy = remedy
+        self.message = printable(message)
+        self.remedy = None if remedy is None else printable(remedy)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
-        return f"{self.message}; {self.remedy}" if self.remedy else self.message
+        # Either may have been set anew.
+        return printable(f"{self.message}; {self.remedy}" if self.remedy else self.message)
 
 
 class UsageError(Vb2Error, ValueError):

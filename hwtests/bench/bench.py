@@ -3,7 +3,7 @@
 Boots a kernel with ``-icount`` and one processor, runs ``guest.py`` in it and reads what the plugin counted.
 Writes to ``build/bench``: ``report.json`` (a list of ``{"client", "memory", "size", "user", "kernel",
 "ratio", "copies", "cpu_ns"}``), ``missing.json`` (clients that could not be measured, and why), ``chart.png``
-and ``streams.png``.
+with its text for README.md, ``alt.txt``, and ``streams.png``.
 """
 
 from __future__ import annotations
@@ -202,6 +202,18 @@ def chart(found: Sequence[Row], path: Path, size: str) -> None:
     charts.bars(named, path, f"instructions per frame, {size.replace('x', ' x ')} YUYV")
 
 
+def alt(found: Sequence[Row], size: str) -> str | None:
+    """Return the text that README.md has in place of the chart; None without one of its numbers."""
+    rows = {r.client: r for r in found if r.size == size and r.memory == "mmap"}
+    if not {"c-poll", "vb2user", "linuxpy", "opencv"} <= rows.keys():
+        return None
+    both = {name: f"{rows[name].user:,.0f} and {rows[name].kernel:,.0f}" for name in ("c-poll", "vb2user")}
+    return (
+        f"Instructions per frame: C with poll {both['c-poll']} in the kernel, vb2user {both['vb2user']}, "
+        f"linuxpy {rows['linuxpy'].user:,.0f}, OpenCV {rows['opencv'].user:,.0f}"
+    )
+
+
 @click.command()
 @click.option("--kernel", default="6.12", show_default=True)
 @click.option("--size", "sizes", multiple=True, type=click.Choice(SIZES), help="Only these.")
@@ -232,8 +244,12 @@ def main(kernel: str, sizes: tuple[str, ...], names: tuple[str, ...], timeout: f
             "kernel": {n: r.kernel for n, r in streams.items()},
         }
         charts.lines(both, out / "streams.png", "streams at once", "instructions per frame")
-    chart(found, out / "chart.png", "1920x1080" if "1920x1080" in (sizes or SIZES) else sizes[0])
-    print(f"written to {out}: report.json, missing.json, chart.png")
+    size = "1920x1080" if "1920x1080" in (sizes or SIZES) else sizes[0]
+    chart(found, out / "chart.png", size)
+    (out / "alt.txt").write_text(f"{alt(found, size) or ''}\n")
+    print(
+        f"written to {out}: report.json, missing.json, chart.png, and alt.txt, the chart's text in README.md"
+    )
 
 
 if __name__ == "__main__":

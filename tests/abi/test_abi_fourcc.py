@@ -117,7 +117,7 @@ def test_wrong_texts(wrong: str) -> None:
 
 @pytest.mark.parametrize("wrong", [-1, 1 << 32])
 def test_wrong_numbers(wrong: int) -> None:
-    with pytest.raises(ValueError, match="no four-character code"):
+    with pytest.raises(ValueError, match="four-character code must be"):
         FourCC(wrong)
 
 

@@ -89,6 +89,36 @@ def test_ratio_and_copies(bench: ModuleType) -> None:
     assert twice.cpu_ns == pytest.approx(1000 + 0.2 * grown)
 
 
+def documented(bench: ModuleType) -> list[Any]:
+    """The rows of docs/benchmarks.md, of the chart's size."""
+    found = []
+    for line in (BENCH.parents[1] / "docs" / "benchmarks.md").read_text().splitlines():
+        cells = [cell.strip().replace(",", "") for cell in line.strip("|").split("|")]
+        if len(cells) == 6 and cells[0].startswith("`") and cells[0].endswith("`"):
+            found.append(
+                bench.Row(cells[0].strip("`"), "mmap", "1920x1080", float(cells[2]), float(cells[4]))
+            )
+    return found
+
+
+def test_the_text_under_the_picture_in_the_readme_has_the_numbers_of_the_table(bench: ModuleType) -> None:
+    rows = documented(bench)
+    assert len(rows) > 10
+    text = bench.alt(rows, "1920x1080")
+    assert text is not None
+    assert f"![{text}](docs/benchmarks.png)" in (BENCH.parents[1] / "README.md").read_text().splitlines()
+
+
+def test_there_is_no_text_without_all_of_its_numbers(bench: ModuleType) -> None:
+    rows = [bench.Row(client, "mmap", "640x360", 1000, 2000) for client in ("c-poll", "vb2user", "linuxpy")]
+    assert bench.alt(rows, "640x360") is None
+    rows.append(bench.Row("opencv", "mmap", "640x360", 3000, 4000))
+    assert bench.alt(rows, "640x360") == (
+        "Instructions per frame: C with poll 1,000 and 2,000 in the kernel, vb2user 1,000 and 2,000, "
+        "linuxpy 1,000, OpenCV 3,000"
+    )
+
+
 def test_the_chart_is_a_picture(bench: ModuleType, tmp_path: Path) -> None:
     bench.chart([bench.Row("c-poll", "mmap", "640x360", 100, 900)], tmp_path / "x.png", "640x360")
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")

@@ -59,7 +59,7 @@ def test_given_back_by_nobody(engine: Engine) -> None:
 
 
 def test_no_buffers(engine: Engine) -> None:
-    with pytest.raises(UsageError, match="0 buffers make no stream"):
+    with pytest.raises(UsageError, match=r"0 buffers make no stream|at least 1, got 0"):
         engine.start(0)
 
 

@@ -136,7 +136,7 @@ def test_set_together(telling: TellingVideo, run: Run) -> None:
         (("button",), 1, "can only be written"),
         (("--reset", "--restore", "x.toml"), 2, "one after the other"),
         (("--restore", "x.toml", "brightness"), 2, "the whole file"),
-        (("--restore", "/nowhere/x.toml"), 1, "No such file"),
+        (("--restore", "/nowhere/x.toml"), 2, "cannot be read: No such file"),
         (("brightness=1", "--save", "x.txt"), 2, "ends in .toml or .json"),
     ],
 )
@@ -207,16 +207,6 @@ def test_a_hostile_file_ends_in_one_line(
         (line,) = outcome.err.splitlines()
         assert says in line
     assert sets(telling) == 0
-
-
-def test_a_full_disk_is_told_with_the_file(run: Run, tmp_path: Path) -> None:
-    link = tmp_path / "x.toml"
-    link.symlink_to("/dev/full")
-    outcome = run("--save", str(link))
-    assert outcome.status == 1
-    (line,) = outcome.err.splitlines()
-    assert line.startswith(f"vb2user: {link}: write failed: ENOSPC")
-    assert line.endswith("free space there, or write to another place")
 
 
 def test_reset_of_one(telling: TellingVideo, run: Run) -> None:
@@ -334,3 +324,38 @@ def test_saving_and_resetting_go_on_and_say_which_failed(
     assert "gain NOT set: " in outcome.err
     assert "contrast NOT set: it was set, but its value cannot be read back: " in outcome.err
     assert telling.values[BRIGHTNESS.id] == 128
+
+
+# -- files ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("all_", [(), ("--all",)], ids=["controls", "all"])
+def test_a_file_that_cannot_be_written_is_named_and_what_helps(
+    telling: TellingVideo, run: Run, tmp_path: Path, all_: tuple[str, ...]
+) -> None:
+    full = tmp_path / "full.toml"
+    full.symlink_to("/dev/full")
+    (tmp_path / "folder.toml").mkdir()
+    longest = tmp_path / f"{'x' * 300}.toml"
+    for file, says in (
+        (full, "No space left on device; make room, or choose another file"),
+        (tmp_path / "folder.toml", "Is a directory; that is a folder: name a file in it"),
+        (longest, "File name too long; choose a shorter name"),
+    ):
+        outcome = run("--save", str(file), *all_)
+        assert (outcome.status, outcome.out) == (2, "")
+        assert outcome.err == f"vb2user: {file}: cannot be written: {says}\n"
+
+
+def test_a_file_that_cannot_be_read_is_named_and_what_helps(
+    telling: TellingVideo, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "folder.toml").mkdir()
+    for name, says in (
+        ("none.toml", "No such file or directory; look at its name"),
+        ("folder.toml", "Is a directory; that is a folder: name a file in it"),
+        ("folder.toml/none/x.toml", "No such file or directory; look at its name"),
+    ):
+        outcome = run("--restore", str(tmp_path / name))
+        assert (outcome.status, outcome.out) == (2, "")
+        assert outcome.err == f"vb2user: {tmp_path / name}: cannot be read: {says}\n"

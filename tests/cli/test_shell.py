@@ -18,6 +18,7 @@ import pytest
 from click.shell_completion import CompletionItem, ShellComplete, get_completion_class
 from fakes import FakeFile, answers, refuse
 from fakes_vb2 import FakeVideo, Vb2System
+from hostile import PIECES, hostile_in
 
 import vb2user
 from vb2user.cli import complete, man
@@ -115,6 +116,24 @@ def test_what_the_device_has(machine: Path) -> None:
 def test_a_device_that_does_not_answer_offers_nothing(machine: Path) -> None:
     for words in (("--format",), ("/dev/video77", "--format"), ("/dev/video77", "--size")):
         assert offers("capture", *words) == []
+
+
+def test_names_chosen_by_a_device_are_offered_only_where_they_are_words(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell puts an offer into the command line as it is, and shows the text beside it."""
+    odd = ["$(id)", "`id`", "a b", "a;b", "a\nb", "-x", "~root", "a&", "a|b", "a\x1b[8m", "{a,b}", "a*"]
+    evil = b"".join(PIECES).decode(errors="replace")
+    monkeypatch.setattr("vb2user.memory.heaps.heaps", lambda: [*odd, "system"])
+    (machine / "class" / "video0" / "name").write_bytes(b"".join(PIECES))
+    monkeypatch.setattr("vb2user.memory.heaps.UDMABUF", machine)
+    offered = complete.heaps(click.Context(cli), click.Option(["--x"]), "")
+    assert [item.value for item in offered if not item.value.startswith("/dev/")] == ["system", "udmabuf"]
+    assert all(item.help and hostile_in(item.help) == [] and "\n" not in item.help for item in offered)
+    for word in ("YUYV", "Y16 -BE", "$(a)"):
+        found = complete._matching([(word, evil)], "")
+        assert [item.value for item in found] == ([word] if word == "YUYV" else [])
+        assert all(hostile_in(str(item.help)) == [] for item in found)
 
 
 def test_heaps_and_kernels(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import av
+import matplotlib
+import matplotlib.figure
+import matplotlib.text
 import pytest
 from click.testing import CliRunner, Result
 from fakes_vb2 import FakeVideo, Vb2System
+from hostile import PIECES, hostile_in
 
 from vb2user.capture.course import Course
 from vb2user.cli import plot as plots
@@ -119,3 +123,50 @@ def test_nothing_is_missing() -> None:
     assert text.startswith("a title\n")
     assert text.endswith("no frames are missing")
     assert "latency" not in text  # the clock says nothing of that
+
+
+NAMES = [
+    "Cam $\\bad{$ x",
+    "$\\frac{1}{0}$",
+    "100 % _ ^ { } ~ # & \\",
+    b"".join(PIECES).decode(errors="replace"),
+    "高清摄像头 📷 \u0627\u0644",
+    "\u202egnp.\x1b[8m",
+    "Cam $\\bad{$ " + "\x1b[31m\u202e" * 12,
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_plot_shows_a_name_letter_by_letter(tmp_path: Path, name: str) -> None:
+    """Two "$" are a formula to matplotlib, which refuses the ones that are wrong."""
+    course = Course([i * 40_000_000 for i in range(30)], [1.0] * 30, [0] * 30, [False] * 30)
+    target = tmp_path / "plot.png"
+    with matplotlib.rc_context({"text.usetex": True}):  # a user's own settings make no LaTeX of it
+        plots.to_png(course, name, target)
+    assert picture(target).shape[1] == 1100
+    assert hostile_in(plots.in_terminal(course, name)) == []
+
+
+def test_every_text_of_a_plot_is_literal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    save = matplotlib.figure.Figure.savefig
+
+    def look(figure: Any, *args: Any, **more: Any) -> None:
+        save(figure, *args, **more)
+        seen.extend(figure.findobj(matplotlib.text.Text))
+
+    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", look)
+    course = Course([0, 40_000_000], [1.0, 1.0], [0, 0], [False, True])
+    plots.to_png(course, "a$b$c", tmp_path / "plot.png")
+    assert not any(text.get_parse_math() or text.get_usetex() for text in seen)
+    assert "a$b$c - red: 1 flagged as broken" in [text.get_text() for text in seen]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_contact_sheet_of_a_camera_of_any_name(
+    tmp_path: Path, vb2: Vb2System, node: FakeVideo, name: str
+) -> None:
+    node.card = name.encode()[:31].decode(errors="replace")[:20]
+    result = run("--contact-sheet", str(tmp_path / "sheet.png"))
+    assert result.exit_code == 1, result.output
+    assert picture(tmp_path / "sheet.png").any()

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from vb2user.capture.camera import Camera
 from vb2user.device import settings_file
-from vb2user.errors import KernelError, UsageError
+from vb2user.errors import UsageError
 from vb2user.uapi import videodev2 as v
 
 #: What changes a device.
@@ -253,9 +253,7 @@ def test_any_bytes(tmp_path: Path, raw: bytes) -> None:
 # -- a disk that is full ----------------------------------------------------------------------------
 
 
-def test_a_full_disk_names_the_file_and_what_helps(
-    cam: Camera, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_names_the_file(cam: Camera, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.toml"
     cam.controls.save(path)
     before = path.read_text()
@@ -266,11 +264,9 @@ def test_a_full_disk_names_the_file_and_what_helps(
 
     monkeypatch.setattr(Path, "replace", full)
     for number in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-        with pytest.raises(KernelError, match=f"{path}: write failed: {errno.errorcode[number]}") as caught:
+        with pytest.raises(OSError, match=os.strerror(number)) as caught:
             cam.controls.save(path)
         assert (caught.value.errno, caught.value.filename) == (number, str(path))
-        if number != errno.EIO:
-            assert "free space there, or write to another place" in str(caught.value)
     assert path.read_text() == before
     assert [p.name for p in tmp_path.iterdir()] == ["x.toml"]
 
@@ -278,6 +274,6 @@ def test_a_full_disk_names_the_file_and_what_helps(
 def test_dev_full_is_named(cam: Camera, tmp_path: Path) -> None:
     link = tmp_path / "x.toml"
     link.symlink_to("/dev/full")
-    with pytest.raises(KernelError, match=r"x\.toml: write failed: ENOSPC.*free space there"):
+    with pytest.raises(OSError, match=r"No space left on device: '.*x\.toml'"):
         cam.controls.save(link)
     assert link.is_symlink()

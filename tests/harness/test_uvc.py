@@ -408,7 +408,7 @@ def test_it_stays_when_told_so() -> None:
     with served(webcam.device) as (host, _):
         commit(host, 1, 1, 0)
         assert [check(bulk_frame(host), 160, 120) for _ in range(3)] == [0, 1, 2]
-    with pytest.raises(UsageError, match="unplug"):
+    with pytest.raises(UsageError, match="frames until it vanishes must be at least 1"):
         webcam.unplug_after(0)
 
 

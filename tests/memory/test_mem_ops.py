@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from fakes_vb2 import FakeHeap, FakeVideo, Vb2System
 
-from vb2user.errors import KernelError, NotSupported, StateError
+from vb2user.errors import KernelError, NotSupported, UsageError
 from vb2user.memory.base import BufferMemory, Memory
 from vb2user.memory.dmabuf import DmaBufBuffer, DmaBufMemory
 from vb2user.memory.fileio import FileIO
@@ -110,7 +110,7 @@ def test_mmap(vb2: Vb2System, fd: Fd, made: Callable[[], list[str]]) -> None:
     assert not vb2.mapped()
     memory.put(fd, CAP)
     assert made() == ["VIDIOC_REQBUFS"]
-    with pytest.raises(StateError, match="0 buffers to allocate"):
+    with pytest.raises(UsageError, match="count must be at least 1, got 0"):
         memory.alloc(fd, CAP, 0)
 
 

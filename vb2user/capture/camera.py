@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from vb2user import checks
 from vb2user.capture.engine import Engine, QueueEngine, ReadEngine
 from vb2user.capture.sink import Sink
 from vb2user.capture.stats import Policy
@@ -220,6 +221,7 @@ class Camera(Device):
         """
         from vb2user.capture.record import Recorder, record
 
+        seconds = checks.seconds(seconds, f"{os.fspath(path)}: seconds", positive=True)
         frames = self.stream(count=count, **stream)
         made = Recorder(path, frames.format, fps=self.fps, codec=codec, options=options, pix_fmt=pix_fmt)
         return record(frames, made, seconds=seconds, on_frame=on_frame)
@@ -236,8 +238,11 @@ class Camera(Device):
         from vb2user.capture.reconnect import Reconnect
         from vb2user.device.comeback import Comeback, Sought, identify
 
-        if patience is not True and not patience > 0:
-            raise UsageError(f"{self.path}: reconnect={patience}", remedy="give seconds, or True")
+        limit = None
+        if patience is not True:
+            if patience is None:
+                raise UsageError(f"{self.path}: reconnect=None", remedy="give seconds, True or False")
+            limit = checks.seconds(patience, f"{self.path}: reconnect", positive=True)
         sought = Sought(identify(self))
         chosen, rate = self.input, self.fps
 
@@ -257,9 +262,7 @@ class Camera(Device):
                 if rate:
                     self.set_fps(rate)
 
-        return Reconnect(
-            self.path, lambda: Comeback(sought), reopen, None if patience is True else float(patience)
-        )
+        return Reconnect(self.path, lambda: Comeback(sought), reopen, limit)
 
     def sink(
         self,

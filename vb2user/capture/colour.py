@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vb2user import checks
 from vb2user.capture.channels import CONSTANT_LUMINANCE, Channel, Encoding, bits_of, channels, format_of
 from vb2user.capture.ffmpeg import JPEGS, av, decode_jpeg, planes_of, reformat, woven, wrap
 from vb2user.capture.mosaic import demosaic, is_mosaic
@@ -61,6 +62,7 @@ def to_rgb(
         UsageError: a format without colours to show. MissingPrerequisite: PyAV isn't installed.
         CorruptFrame: not a JPEG image.
     """
+    width = checks.limit(width, "width")
     code = FourCC(fourcc)
     arrays = woven(arrays, field)
     if depth_of(dtype) > 8:

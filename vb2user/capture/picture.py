@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from vb2user import files
+from vb2user import checks, files
 from vb2user.capture import colour
 from vb2user.capture.bitstream import has_huffman_tables
 from vb2user.capture.channels import bits_of
@@ -64,8 +64,7 @@ def save(frame: Frame, path: str | os.PathLike[str], *, quality: int = 90) -> Pa
     target = Path(path)
     check_name(target)
     make = _WRITERS[target.suffix.lower()]
-    if not 1 <= quality <= 100:
-        raise UsageError(f"{target}: a quality of {quality}", remedy="give 1 to 100")
+    quality = checks.count(quality, f"{target}: quality", least=1, most=100)
     return write_whole(target, [*make(frame, quality)])
 
 
@@ -113,6 +112,7 @@ def png(picture: Array) -> bytes:
 
 def jpeg(picture: Array, quality: int = 90) -> bytes:
     """(height, width, 3) ``u1`` as the bytes of a JPEG file (4:2:2), ``quality`` from 1 to 100."""
+    quality = checks.count(quality, "quality", least=1, most=100)
     scale = round(31 - quality * 29 / 100)  # FFmpeg's runs from 2, the best, to 31
     return encode_still(picture, "mjpeg", "yuvj422p", qmin=scale, qmax=scale)
 

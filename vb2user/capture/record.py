@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from vb2user import checks
 from vb2user.capture import bitstream, container, ffmpeg, y4m
 from vb2user.capture.clock import rate_of
 from vb2user.capture.container import TICK
@@ -87,7 +88,8 @@ class Recorder:
         self.passed_through = codec is None and str(format.pixelformat) in self.kind.passes
         self.frames = self.skipped = self.retimed = self.corrupt = 0
         self.codec = codec or self.kind.codec
-        self._fps = rate_of(fps, format.field)
+        rate = None if fps is None else checks.rate(fps, f"{self.path}: fps", most=1_000_000)
+        self._fps = rate_of(rate, format.field)
         self._options = container.DEFAULTS.get(self.codec, {}) | (options or {})
         # A signal handler may close while its own thread writes: the same thread gets in again.
         self._lock = threading.RLock()

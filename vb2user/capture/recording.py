@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vb2user import checks
 from vb2user.errors import CorruptFrame, UsageError
 
 if TYPE_CHECKING:
@@ -66,9 +67,11 @@ def record(
             ``Frame.time_ns``; or, as long as the file has none, after the first one that came.
         on_frame: called with each frame that was written.
     """
-    if seconds is not None and not seconds > 0:
+    try:
+        seconds = checks.seconds(seconds, f"{out.path}: seconds", positive=True)
+    except UsageError:
         out.close()
-        raise UsageError(f"{out.path}: a recording of {seconds} seconds", remedy="give more than 0")
+        raise
     first: int | None = None
     begun = False
     with out, stream:

@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vb2user import checks
 from vb2user.capture.bitmapfont import render, text_size
 from vb2user.capture.ffmpeg import av
 from vb2user.capture.picture import write_png
 from vb2user.errors import UsageError
+from vb2user.text import printable
 
 Array = npt.NDArray[Any]
 Colour = tuple[int, int, int]
@@ -30,6 +32,7 @@ _ALERT: Colour = (233, 92, 84)
 _TITLE: Colour = (238, 241, 246)
 _TEXT: Colour = (151, 160, 175)
 _GAP = 16
+_WIDEST = 16384  # pixels of one picture; a sheet of 24 of them is as large as a PNG can be
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Shot:
 
     Attributes:
         picture: (height, width, 3) ``u1``, R'G'B' in full range.
-        caption: printable ASCII, one line below the picture.
+        caption: one line below the picture; a letter that is not ASCII becomes "?".
         alert: the picture is not as it should be: frame and caption are red.
     """
 
@@ -61,7 +64,7 @@ def contact_sheet(
     Args:
         shots: the pictures; scaled to ``width``, each to its own shape.
         path: where to write it; folders are made.
-        title, subtitle: printable ASCII above the grid.
+        title, subtitle: above the grid; likewise.
         columns: pictures in a row; by default as many as make a sheet about 16:10.
         width: of a picture, in pixels.
 
@@ -70,9 +73,13 @@ def contact_sheet(
     """
     if not shots:
         raise UsageError("a contact sheet of no frames")
+    width = checks.count(width, f"{path}: width", least=1, most=_WIDEST)
+    columns = checks.limit(columns, f"{path}: columns", most=len(shots))
     thumbs = [_scaled(shot.picture, width) for shot in shots]
+    title, subtitle = _drawable(title), _drawable(subtitle)
+    captions = [_drawable(shot.caption) for shot in shots]
     tall = max(t.shape[0] for t in thumbs)
-    caption = text_size("", 2)[1] + 10 if any(s.caption for s in shots) else 0
+    caption = text_size("", 2)[1] + 10 if any(captions) else 0
     cell_w, cell_h = width + _GAP, tall + caption + _GAP
     columns = columns or min(len(shots), max(1, round(math.sqrt(1.6 * len(shots) * cell_h / cell_w))))
     rows = -(-len(shots) // columns)
@@ -87,15 +94,20 @@ def contact_sheet(
     for text, scale, colour in head:
         _write(sheet, y, _GAP, text, _fitting(text, scale, inner), colour)
         y += text_size(text, scale)[1] + 10
-    for index, (shot, thumb) in enumerate(zip(shots, thumbs, strict=True)):
+    for index, (shot, thumb, said) in enumerate(zip(shots, thumbs, captions, strict=True)):
         row, column = divmod(index, columns)
         top, left = _GAP + head_h + row * cell_h, _GAP + column * cell_w
         h, w = thumb.shape[:2]
         sheet[top - 1 : top + h + 1, left - 1 : left + w + 1] = _ALERT if shot.alert else _FRAME
         sheet[top : top + h, left : left + w] = thumb
-        scale = _fitting(shot.caption, 2, width)
-        _write(sheet, top + tall + 8, left, shot.caption, scale, _ALERT if shot.alert else _TEXT, width)
+        scale = _fitting(said, 2, width)
+        _write(sheet, top + tall + 8, left, said, scale, _ALERT if shot.alert else _TEXT, width)
     return write_png(sheet, path)
+
+
+def _drawable(text: str) -> str:
+    """Return text as the sheet's letters can write it."""
+    return "".join(c if " " <= c <= "~" else "?" for c in printable(text))
 
 
 def _scaled(picture: Array, width: int) -> Array:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import errno
-import operator
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
+from vb2user import checks
 from vb2user.capture.layout import Layout
 from vb2user.errors import DeviceBusy, KernelError, StreamStopped, UsageError
 from vb2user.memory.base import Memory
@@ -49,14 +49,14 @@ class Sink:
         timeout: float | None = None,
     ) -> None:
         self.format = format
-        self.buffers = buffers
+        self.buffers = checks.count(buffers, f"{node.name}: buffers", least=1, most=checks.U32)
         self.frames = 0
         planes = [(plane.bytesperline, plane.sizeimage) for plane in format.planes]
         self._layout = Layout.of(format.pixelformat, format.width, format.height, planes)
         self._name = node.name
         self._node = node
         self._memory = memory
-        self._timeout = timeout
+        self._timeout = checks.seconds(timeout, f"{node.name}: timeout")
         self._queue: Queue | None = None
         self._idle: list[Buffer] = []
         self._handle: Fd | None = None  #: of write(2); it may be the node
@@ -158,17 +158,7 @@ class Sink:
             return None
         if self._memory is None:
             raise UsageError(f"{self._name}: write(2) carries no timestamps", remedy="use memory='mmap'")
-        try:
-            number = operator.index(timestamp_ns)
-        except TypeError:
-            number = -1
-        # The kernel's seconds are signed 64 bits; so many nanoseconds are 292 years.
-        if isinstance(timestamp_ns, bool) or not 0 <= number < 1 << 63:
-            raise UsageError(
-                f"{self._name}: timestamp_ns={timestamp_ns!r} is not a time",
-                remedy="give nanoseconds as an integer, 0 or more",
-            )
-        return number
+        return checks.count(timestamp_ns, f"{self._name}: timestamp_ns")
 
     def flush(self) -> None:
         """Wait until the driver has given back every buffer but the last.

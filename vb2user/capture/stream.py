@@ -15,6 +15,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from vb2user import checks
 from vb2user.capture.engine import Engine
 from vb2user.capture.flow import Flow
 from vb2user.capture.frame import Frame
@@ -82,14 +83,12 @@ class Stream(Flow[Frame]):
         on_gap: Policy = "yield",
         reconnect: Reconnect | None = None,
     ) -> None:
-        if buffers < 1:
-            raise UsageError(
-                f"{name}: {buffers} buffers make no stream", remedy="ask for at least 1, better 4"
-            )
+        buffers = checks.count(buffers, f"{name}: buffers", least=1, most=checks.U32)
+        max_buffers = checks.limit(max_buffers, f"{name}: max_buffers")
         if max_buffers is not None and max_buffers < buffers:
             raise UsageError(f"{name}: max_buffers={max_buffers} is less than buffers={buffers}")
-        if timeout is not None and not timeout >= 0:  # not a number is neither
-            raise UsageError(f"{name}: a time-out of {timeout} seconds", remedy="give 0 or more, or None")
+        timeout = checks.seconds(timeout, f"{name}: timeout")
+        count = checks.limit(count, f"{name}: count", least=0)
         for what, policy in (("on_error", on_error), ("on_short", on_short), ("on_gap", on_gap)):
             if policy not in POLICIES:
                 raise UsageError(f"{name}: {what}={policy!r}", remedy="use 'skip', 'yield' or 'raise'")
@@ -298,7 +297,7 @@ class Stream(Flow[Frame]):
             self._turns.pop(me, None)
 
     def _deadline(self, timeout: float | None) -> float | None:
-        wait = self._timeout if timeout is None else timeout
+        wait = self._timeout if timeout is None else checks.seconds(timeout, f"{self.name}: timeout")
         return None if wait is None else time.monotonic() + wait
 
     def flush(self) -> int:

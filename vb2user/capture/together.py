@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from vb2user import checks
 from vb2user.capture.camera import Camera
 from vb2user.capture.clock import rate_of
 from vb2user.capture.flow import Flow
@@ -68,8 +69,9 @@ def capture_all(
     """
     if not sources:
         raise UsageError("capture_all: no sources were given")
-    if tolerance is not None and not tolerance > 0:
-        raise UsageError(f"capture_all: a tolerance of {tolerance} seconds", remedy="give more than 0")
+    tolerance = checks.seconds(tolerance, "capture_all: tolerance", positive=True)
+    count = checks.limit(count, "capture_all: count", least=0)
+    timeout = checks.seconds(timeout, "capture_all: timeout")
     opened: list[Camera] = []
     streams: list[Stream] = []
     rates = []

@@ -17,7 +17,7 @@ from vb2user.capture.camera import open as open_camera
 from vb2user.capture.frame import Frame
 from vb2user.capture.stream import Stream
 from vb2user.cli import complete
-from vb2user.cli.output import document, json_option, table, talk, will_write
+from vb2user.cli.output import document, json_option, say, table, talk, will_write
 from vb2user.cli.streaming import Wish, progress, refuse_fewer_buffers, set_up, stream_options
 from vb2user.errors import UsageError, Vb2Error
 from vb2user.files import Replacement
@@ -179,5 +179,5 @@ def _show(result: dict[str, Any], *, to_stderr: bool) -> None:
     if to_stderr:
         talk(text)
         return
-    click.echo(text)
+    say(text)
     table("", ("", ""), [(key, str(value)) for key, value in result.items() if value is not None])

@@ -7,12 +7,15 @@ errors, so what needs a device asks the one that was typed already, and what goe
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
+
+from vb2user.text import printable
 
 if TYPE_CHECKING:
     from vb2user.device.device import Device
@@ -23,16 +26,25 @@ _CLASS = Path("/sys/class/video4linux")
 _LINKS = Path("/dev/v4l")
 
 
+#: What a shell takes for itself, and a word that begins like an option. Shells put an offer into the command
+#: line as it is, and names are chosen by devices.
+_UNSAFE = re.compile(r"^-|[\s!\"#$&'()*;<>?\[\\\]^`{|}~]")
+
+
 def _matching(offers: Iterable[_Offer], incomplete: str) -> list[CompletionItem]:
-    """Those that begin as typed, in whatever case; each once."""
-    found = {value: help for value, help in offers if value.lower().startswith(incomplete.lower())}
-    return [CompletionItem(value, help=help) for value, help in found.items()]
+    """Those that begin as typed, in whatever case; each once; none that a shell would run or take apart."""
+    found = {
+        value: help
+        for value, help in offers
+        if value.lower().startswith(incomplete.lower()) and value.isprintable() and not _UNSAFE.search(value)
+    }
+    return [CompletionItem(value, help=help and printable(help)) for value, help in found.items()]
 
 
 def _nodes() -> Iterator[_Offer]:
     for folder in sorted(_CLASS.glob("*"), key=lambda p: (len(p.name), p.name)):
         with contextlib.suppress(OSError):
-            yield f"/dev/{folder.name}", (folder / "name").read_text().strip()
+            yield f"/dev/{folder.name}", (folder / "name").read_text(errors="replace").strip()
 
 
 def nodes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

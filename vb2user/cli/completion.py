@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import ShellComplete, get_completion_class
 
+from vb2user.cli.output import say_drawn
+
 SHELLS = ("bash", "zsh", "fish")
 VARIABLE = "_VB2USER_COMPLETE"
 
@@ -19,7 +21,7 @@ def completion(shell: str) -> None:
     zsh:  vb2user completion zsh > ~/.zfunc/_vb2user    (~/.zfunc in $fpath, before compinit)
     fish: vb2user completion fish > ~/.config/fish/completions/vb2user.fish
     """
-    click.echo(script(shell))
+    say_drawn(script(shell))
 
 
 def script(shell: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import click
 from vb2user.capture.camera import Camera
 from vb2user.capture.camera import open as open_camera
 from vb2user.cli import complete
-from vb2user.cli.output import document, json_option, table, talk, will_write
+from vb2user.cli.output import document, json_option, reading, say, table, talk, will_write, writing
 from vb2user.device.control_convert import to_json
 from vb2user.errors import DeviceGone, KernelError, UsageError
 from vb2user.uapi.calls.controls import ControlError
@@ -93,13 +92,15 @@ def _change(
         will_write(save)
     done = cam.controls.reset(*plain) if reset else None
     if restore is not None:
-        done = cam.restore_settings(restore) if everything else cam.controls.restore(restore)
+        with reading(restore):
+            done = cam.restore_settings(restore) if everything else cam.controls.restore(restore)
     if done is not None:
         _tell(done)
     if wanted:
         cam.controls.set(dict(wanted.values()))
     if save is not None:
-        left_out = cam.save_settings(save) if everything else cam.controls.save(save)
+        with writing(save):
+            left_out = cam.save_settings(save) if everything else cam.controls.save(save)
         for name, why in left_out.items():
             talk(f"{name} was not saved: {why}")
     return done
@@ -150,7 +151,7 @@ def _print(cam: Camera, names: tuple[str, ...], as_json: bool) -> bool:
     from vb2user.device.control_show import shown
 
     for look in looks.values():
-        click.echo(f"{look.name}: {shown(look, look.value)}")
+        say(f"{look.name}: {shown(look, look.value)}")
     return failed
 
 
@@ -176,7 +177,10 @@ def _watch(cam: Camera, ids: list[int], as_json: bool) -> None:
     with cam.controls.events(*ids) as events:
         talk(f"watching {cam.path}; Ctrl-C ends it")
         for event in events:
-            click.echo(json.dumps(_event_json(event)) if as_json else _event_line(event))
+            if as_json:
+                document(_event_json(event), line=True)
+            else:
+                say(_event_line(event))
 
 
 def _event_json(event: ControlEvent) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from vb2user.cli.output import NOTHING_HERE, document, json_option, table, talk
+from vb2user.cli.output import NOTHING_HERE, document, json_option, say, table, talk
 from vb2user.device.discovery import NodeInfo
 
 
@@ -68,12 +68,10 @@ def to_json(node: NodeInfo) -> dict[str, Any]:
 
 
 def _watch(as_json: bool) -> None:
-    import json
-
     from vb2user.device.discovery import watch
 
     for action, path in watch():
         if as_json:
-            click.echo(json.dumps({"action": action, "path": path}))
+            document({"action": action, "path": path}, line=True)
         else:
-            click.echo(f"{action:8} {path}")
+            say(f"{action:8} {path}")

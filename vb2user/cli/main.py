@@ -9,6 +9,7 @@ or a missing prerequisite, 130 interrupted, 141 the reader of our output left, 1
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -20,7 +21,15 @@ from typing import NoReturn
 
 import click
 
-from vb2user.cli.output import NOTHING_HERE
+from vb2user.cli.output import (
+    NOTHING_HERE,
+    STANDARD_OUTPUT,
+    of_the_system,
+    say_lines,
+    take_any_text,
+    talk,
+    writing,
+)
 from vb2user.errors import NoSuchDevice, Vb2Error
 
 _OWN = {
@@ -92,6 +101,7 @@ def main() -> None:
 def run_click(command: click.Command, name: str) -> NoReturn:
     """Run a click command by the contract of this command line: one line per error, exit statuses."""
     signal.signal(signal.SIGTERM, _terminate)
+    take_any_text()
     status: object
     try:
         try:
@@ -99,25 +109,27 @@ def run_click(command: click.Command, name: str) -> NoReturn:
         except SystemExit as e:
             status = e.code
         if sys.stdout is not None:
-            sys.stdout.flush()
+            with writing(STANDARD_OUTPUT):
+                sys.stdout.flush()
     except click.exceptions.Exit as e:
         status = e.exit_code
     except click.ClickException as e:
-        e.show()
+        shown = io.StringIO()  # an argument that it repeats may have been copied from a device's name
+        e.show(shown)
+        say_lines(shown.getvalue().rstrip("\n"), to_stderr=True)
         status = e.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("vb2user: interrupted", err=True)
+        talk("interrupted")
         status = 130
     except Vb2Error as e:
         if isinstance(e, NoSuchDevice) and not any(Path("/dev").glob("video*")):
             e.remedy = NOTHING_HERE
-        click.echo(f"vb2user: {e}", err=True)
+        talk(str(e))
         status = e.exit_status
     except BrokenPipeError:
         status = 128 + signal.SIGPIPE
     except OSError as e:
-        where = f"{e.filename}: " if e.filename else ""
-        click.echo(f"vb2user: {where}{e.strerror or e}", err=True)
+        talk(of_the_system(e))
         status = 1
     _give_up_on_stdout()
     sys.exit(status if isinstance(status, int) else 0)

@@ -10,20 +10,25 @@ import io
 import os
 import shutil
 import sys
+import textwrap
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
-
 from vb2user import files
 from vb2user.capture.course import Course
+from vb2user.cli.output import cannot_write, say_drawn
 from vb2user.errors import MissingPrerequisite, UsageError, install
+from vb2user.text import printable
 
 #: What --plot takes for the terminal.
 TERMINAL = ("-", "terminal")
 _ROWS = 9  # of each of the terminal's plots
+_LETTERS = 100  # of a line of the title
 _INK, _ALERT = "#2563c9", "#c02b2b"
+#: Of every text of matplotlib's: a "$" in a device's name begins no formula, whatever matplotlibrc says.
+_LITERAL = {"text.parse_math": False, "text.usetex": False, "axes.formatter.use_mathtext": False}
 
 
 @dataclass(frozen=True)
@@ -78,19 +83,26 @@ def draw(course: Course, title: str, target: str) -> None:
     if len(course.stamps_ns) < 2:
         raise UsageError("a plot needs two frames at least", remedy="capture more: --count")
     if target in TERMINAL:
-        click.echo(in_terminal(course, title), color=True)
+        say_drawn(in_terminal(course, title))
         return
     try:
         to_png(course, title, Path(target))
     except OSError as e:
-        raise UsageError(
-            f"{target}: cannot be written: {e.strerror or e}", remedy="choose another file"
-        ) from None
+        raise cannot_write(target, e) from None
 
 
 def to_png(course: Course, title: str, path: Path) -> None:
     """By matplotlib, which needs no display for this. OSError: it cannot be written."""
-    _library("matplotlib")
+    with _library("matplotlib").rc_context(_LITERAL), warnings.catch_warnings():
+        # A letter that the font has not is drawn as a box, and the plot is none the worse for it.
+        warnings.filterwarnings("ignore", r"Glyph .* missing from ", UserWarning)
+        drawn = io.BytesIO()
+        _drawn(course, printable(title)).savefig(drawn, format="png", dpi=110)
+    files.write_whole(path, [drawn.getvalue()])
+
+
+def _drawn(course: Course, title: str) -> Any:
+    """Return matplotlib's figure."""
     figures = importlib.import_module("matplotlib.figure")
     shown = panels(course)
     figure = figures.Figure(figsize=(10, 1.9 * len(shown) + 0.6), layout="constrained")
@@ -102,16 +114,17 @@ def to_png(course: Course, title: str, path: Path) -> None:
         if bad:
             for axis in axes:
                 axis.axvline(second, color=_ALERT, alpha=0.35, linewidth=1)
-    figure.suptitle(title + (f" - red: {sum(course.bad)} flagged as broken" if any(course.bad) else ""))
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=110)
-    files.write_whole(path, [drawn.getvalue()])
+    broken = f" - red: {sum(course.bad)} flagged as broken" if any(course.bad) else ""
+    # Not by matplotlib's own wrap, which takes a "$" for mathematics whatever it is told.
+    figure.suptitle("\n".join(textwrap.wrap(title + broken, _LETTERS)))
+    return figure
 
 
 def _panel(axis: Any, panel: Panel) -> None:
     if panel.bars:
         axis.vlines(panel.seconds, 0, panel.values, color=_ALERT, linewidth=2)
         axis.set_ylim(0, max(1.0, *panel.values) * 1.1)
+        axis.yaxis.get_major_locator().set_params(integer=True)  # there is no half of a frame
     else:
         axis.plot(panel.seconds, panel.values, color=_INK, linewidth=1)
     axis.set_ylabel(panel.title.replace(", ", "\n"), fontsize="small")
@@ -125,8 +138,8 @@ def in_terminal(course: Course, title: str) -> str:
     """By plotext, as lines of text; in colours where standard output is a terminal that has them."""
     plotext = _library("plotext")
     width = shutil.get_terminal_size((100, 24)).columns
-    colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    drawn = [title]
+    colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    drawn = [printable(title)]
     for panel in panels(course):
         if panel.bars and not any(panel.values):
             drawn.append("no frames are missing")

@@ -14,7 +14,7 @@ from vb2user.capture.camera import Camera
 from vb2user.capture.camera import open as open_camera
 from vb2user.capture.frame import Frame
 from vb2user.cli import complete
-from vb2user.cli.output import document, json_option, table, talk, will_write
+from vb2user.cli.output import document, json_option, say, table, talk, will_write
 from vb2user.cli.streaming import Wish, progress, refuse_fewer_buffers, set_up, stream_options
 from vb2user.errors import CorruptFrame, UsageError
 
@@ -72,7 +72,7 @@ def record(
     if as_json:
         document(result)
     else:
-        click.echo(
+        say(
             f"{result['frames']} frames, {result['seconds']:g} s of {result['codec'] or 'raw frames'} in "
             f"{file}: {result['bytes']} bytes; {result['drops']} dropped, {result['errors']} with errors"
             + _others(result)
@@ -229,4 +229,4 @@ def snapshot(device: str, wish: Wish, file: str, skip: int, quality: int, as_jso
     if as_json:
         document(result)
     else:
-        click.echo(f"frame {result['sequence']}, {frame.format}, in {file}: {result['bytes']} bytes")
+        say(f"frame {result['sequence']}, {frame.format}, in {file}: {result['bytes']} bytes")

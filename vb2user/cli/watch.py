@@ -90,14 +90,9 @@ class Watch:
             contact_sheet(
                 self._shots,
                 self._sheet,
-                title=_plain(f"{result['card']} - {what}"),
+                title=f"{result['card']} - {what}",
                 subtitle=said,
                 width=_WIDTH,
             )
         if self._plot is not None:
             plots.draw(self._course, f"{result['card']} ({result['device']}), {what}", self._plot)
-
-
-def _plain(text: str) -> str:
-    """As the sheet's letters can write it."""
-    return "".join(c if " " <= c <= "~" else "?" for c in text)

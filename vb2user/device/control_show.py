@@ -10,6 +10,7 @@ from typing import Any
 
 from vb2user.device.control_convert import Value, choice, is_array, to_json
 from vb2user.errors import KernelError
+from vb2user.text import printable
 from vb2user.uapi.calls.controls import ControlInfo, MenuItem
 from vb2user.uapi.enums import CtrlFlag, CtrlType
 
@@ -121,7 +122,7 @@ def one_line(look: Look) -> str:
     told = [kind(look.info), takes(look)]
     told += [f"default {default(look)}"] if default(look) else []
     told += [flags(look.info)] if flags(look.info) else []
-    return f"{label(look)}: {shown(look, look.value)} ({', '.join(told)})"
+    return printable(f"{label(look)}: {shown(look, look.value)} ({', '.join(told)})")
 
 
 def row(look: Look) -> tuple[str, ...]:
@@ -164,7 +165,8 @@ def html_table(looks: Iterable[Look], broken: Mapping[str, KernelError] | None =
     head = "".join(f"<th>{name}</th>" for name in COLUMNS)
     rows = [row(look) for look in looks] + [broken_row(*one) for one in (broken or {}).items()]
     body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>" for cells in rows
+        "<tr>" + "".join(f"<td>{html.escape(printable(cell))}</td>" for cell in cells) + "</tr>"
+        for cells in rows
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 

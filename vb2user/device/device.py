@@ -11,11 +11,13 @@ import weakref
 from fractions import Fraction
 from typing import TYPE_CHECKING, TypeVar
 
+from vb2user import checks
 from vb2user.device.naming import Node, node_path
 from vb2user.errors import ClosedError, KernelError, NoSuchDevice, NotSupported, UsageError
 from vb2user.memory.mmap import Mmap
 from vb2user.memory.ops import by_exporter
 from vb2user.queue.queue import Queue
+from vb2user.text import printable
 from vb2user.uapi import calls
 from vb2user.uapi.enums import BufCap, BufType, Cap, Field, Memory
 from vb2user.uapi.fourcc import FourCC
@@ -219,17 +221,9 @@ class Device:
 
         ENOTTY or EINVAL: this node's rate cannot be set.
         """
-        try:
-            rate = Fraction(fps).limit_denominator(1_000_000)
-        except (ValueError, OverflowError):  # not a number, infinite
-            rate = Fraction(0)
-        # The struct has 32 bits for each half of the fraction.
-        if rate <= 0 or rate.numerator > 0xFFFFFFFF:
-            raise UsageError(
-                f"{self.path}: {fps} frames per second", remedy="give a number above 0 that a camera can do"
-            )
         from vb2user.device.format_choice import refused
 
+        rate = checks.rate(fps, f"{self.path}: fps")
         try:
             return calls.rate(calls.s_parm(self._node, self.type, 1 / rate).timeperframe)
         except KernelError as e:
@@ -250,8 +244,7 @@ class Device:
 
     def set_input(self, index: int) -> int:
         """``VIDIOC_S_INPUT``; it may reset format and rate. EINVAL: no such input; EBUSY: streaming."""
-        if not 0 <= index <= 0x7FFFFFFF:
-            raise UsageError(f"{self.path} has no input {index}", remedy="'vb2user info' lists the inputs")
+        index = checks.count(index, f"{self.path}: index of an input", most=checks.S32)
         return calls.s_input(self._node, index)
 
     # -- controls -----------------------------------------------------------------------------------
@@ -440,4 +433,4 @@ class Device:
                 raise
 
     def __repr__(self) -> str:
-        return f"<{self.__class__.__name__} {self.path} ({self.driver}: {self.card})>"
+        return printable(f"<{self.__class__.__name__} {self.path} ({self.driver}: {self.card})>")

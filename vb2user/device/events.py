@@ -22,6 +22,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from vb2user import checks
 from vb2user.device.control_convert import Value, choice, to_people
 from vb2user.errors import ClosedError, DeviceBusy, KernelError, StateError, StreamTimeout, UsageError
 from vb2user.uapi import fork
@@ -119,8 +120,8 @@ class Events(Generic[_E]):
         timeout: float | None = None,
     ) -> None:
         self.lost = 0
-        self._device, self._timeout = device, timeout
-        self._name = device.path
+        self._device, self._name = device, device.path
+        self._timeout = checks.seconds(timeout, f"{device.path}: timeout")
         self._born = fork.generation
         # Re-entrant: a signal handler may close the events amidst a call of its own thread.
         self._lock = threading.RLock()
@@ -177,8 +178,8 @@ class Events(Generic[_E]):
                 self._judge(self._node.poll(POLLPRI, 0)[0])
 
     def _deadline(self, timeout: float | None) -> float | None:
-        timeout = self._timeout if timeout is None else timeout
-        return None if timeout is None else time.monotonic() + timeout
+        wait = self._timeout if timeout is None else checks.seconds(timeout, f"{self._name}: timeout")
+        return None if wait is None else time.monotonic() + wait
 
     def _take(self) -> _E | None:
         """The next one if it waits already."""

@@ -7,6 +7,7 @@ import dataclasses
 import errno
 from typing import TYPE_CHECKING
 
+from vb2user import checks
 from vb2user.errors import KernelError, NotSupported, UsageError, kernel_error
 from vb2user.uapi import calls
 from vb2user.uapi.buffer import is_multiplanar
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 _TRANSFER = frozenset({errno.EIO, errno.EPIPE, errno.EPROTO, errno.ETIMEDOUT})
 
 #: The struct has 32 bits for each; ctypes would take the rest off without a word.
-_MOST_PIXELS = 0xFFFFFFFF
 
 #: What other libraries call formats of V4L2: OpenCV, FFmpeg, DirectShow.
 _ELSEWHERE = {
@@ -54,11 +54,10 @@ def wish(
     Raises:
         UsageError: no size, or no format: see :func:`code_of`.
     """
-    for what, value in (("width", width), ("height", height)):
-        if value is not None and not 1 <= value <= _MOST_PIXELS:
-            raise UsageError(
-                f"{device.path}: a {what} of {value} pixels", remedy=f"give a number from 1 to {_MOST_PIXELS}"
-            )
+    if width is not None:
+        width = checks.count(width, f"{device.path}: width", least=1, most=checks.U32)
+    if height is not None:
+        height = checks.count(height, f"{device.path}: height", least=1, most=checks.U32)
     now = calls.g_fmt(device.node, type or device.type)
     # Sizes of planes are the driver's to fill in, for the format it grants.
     empty = (calls.PlaneFormat(0, 0),)

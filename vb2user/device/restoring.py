@@ -19,6 +19,7 @@ from vb2user.device.brief import brief
 from vb2user.device.control import Control
 from vb2user.device.control_convert import Value, to_people
 from vb2user.errors import DeviceGone, KernelError
+from vb2user.text import printable
 from vb2user.uapi.calls.controls import (
     ControlError,
     ControlInfo,
@@ -61,14 +62,9 @@ class Restored:
 
     def __str__(self) -> str:
         told = [f"{len(self.set)} set, {len(self.kept)} as they were"]
-        told += [f"{_printable(name)} skipped: {why}" for name, why in self.skipped.items()]
-        told += [f"{_printable(name)} NOT set: {why}" for name, why in self.failed.items()]
-        return "\n".join(told)
-
-
-def _printable(name: str) -> str:
-    """A name that a file gave, on one line."""
-    return name if name.isprintable() else repr(name)
+        told += [f"{name} skipped: {why}" for name, why in self.skipped.items()]
+        told += [f"{name} NOT set: {why}" for name, why in self.failed.items()]
+        return "\n".join(map(printable, told))
 
 
 def is_setting(info: ControlInfo) -> bool:

@@ -8,7 +8,6 @@ Source: https://toml.io/en/v1.0.0
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -19,7 +18,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from vb2user import files
-from vb2user.errors import UsageError, kernel_error
+from vb2user.errors import UsageError
+from vb2user.text import printable
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -38,32 +38,11 @@ def write(path: str | os.PathLike[str], document: Mapping[str, Mapping[str, Any]
 
     A file that is there already is replaced as a whole, or else stays as it was.
 
-    UsageError: another ending. OSError: as the file system says; KernelError: a full disk and the like.
+    UsageError: another ending. OSError: as the file system says, with the file's name.
     """
     target = Path(path)
-    if is_json(target):
-        text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-    else:
-        text = to_toml(document, comment)
-    try:
-        files.write_whole(target, [text.encode()])
-    except OSError as e:
-        raise _named(e, os.fspath(path)) from e
-
-
-def _named(error: OSError, path: str) -> OSError:
-    """The same error, of the file that was to be written; of a write the error has no name at all."""
-    number = error.errno or errno.EIO
-    if number not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-        return OSError(number, error.strerror, path)
-    full = number != errno.EIO
-    return kernel_error(
-        number,
-        "write",
-        path,
-        meaning="the disk is full" if full else None,
-        remedy="free space there, or write to another place" if full else None,
-    )
+    text = to_json(document) if is_json(target) else to_toml(document, comment)
+    files.write_whole(target, [text.encode()])
 
 
 def read(path: str | os.PathLike[str]) -> Document:
@@ -117,9 +96,15 @@ def is_json(path: Path) -> bool:
     return path.suffix.lower() == ".json"
 
 
+def to_json(document: Mapping[str, Mapping[str, Any]]) -> str:
+    """A document as JSON, in which only what is not printable is an escape."""
+    text = json.dumps(document, indent=1, ensure_ascii=False)
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text) + "\n"
+
+
 def to_toml(document: Mapping[str, Mapping[str, Any]], comment: str = "") -> str:
     """A document as TOML, with lines of comment before it."""
-    lines = [f"# {line}" for line in comment.splitlines()]
+    lines = [f"# {printable(line)}" for line in comment.splitlines()]
     for name, table in document.items():
         lines += [""] if lines else []
         lines.append(f"[{_key(name)}]")
@@ -142,5 +127,15 @@ def _value(value: Any) -> str:
 
 
 def _text(text: str) -> str:
-    # A basic string of TOML is one of JSON, except that DEL is escaped, too.
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    # A basic string of TOML is one of JSON, except that each escape is a whole character. A file is shown by
+    # terminals and editors, so what is not printable in it is an escape, too.
+    return "".join(map(_escaped, json.dumps(text, ensure_ascii=False)))
+
+
+def _escaped(char: str) -> str:
+    if char.isprintable():
+        return char
+    code = ord(char)
+    if 0xD800 <= code <= 0xDFFF:  # half of a character, for which TOML has no way
+        return "\ufffd"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"

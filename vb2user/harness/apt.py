@@ -231,7 +231,7 @@ class Universe:
         done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, errors="replace")
         if done.returncode:
             said = [s for s in done.stderr.splitlines() if s.startswith(("E:", "W:"))] or [
-                done.stderr.strip()
+                " ".join(done.stderr.split())
             ]
             raise AptError(f"{program} {args[0]} ({self.name}): {'; '.join(said)[:600]}")
         return done.stdout

@@ -23,7 +23,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from vb2user.cli.following import no_option
-from vb2user.cli.output import document, json_option, table, talk
+from vb2user.cli.output import document, json_option, say, say_lines, table, talk
 from vb2user.harness import DEFAULT_KERNEL
 
 if TYPE_CHECKING:
@@ -367,7 +367,7 @@ def _run(kernel: Kernel, command: tuple[str, ...], options: Options, wanted: boo
             return run(kernel, command, options)
     except MachineLost as error:
         if error.console:
-            click.echo(f"--- end of the console ---\n{error.console}\n---", err=True)
+            say_lines(f"--- end of the console ---\n{error.console}\n---", to_stderr=True)
         raise
 
 
@@ -401,7 +401,7 @@ def vm_fetch(spec: str, renew: bool) -> None:
     """Have kernel K in the cache; prints its release."""
     from vb2user.harness import kernels
 
-    click.echo(kernels.get(spec or kernels.DEFAULT, say=talk, renew=renew).release)
+    say(kernels.get(spec or kernels.DEFAULT, say=talk, renew=renew).release)
 
 
 @vm.command("kernels")

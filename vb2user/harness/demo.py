@@ -19,7 +19,7 @@ import click
 
 from vb2user.capture.camera import Camera
 from vb2user.cli.main import run_click
-from vb2user.cli.output import table, talk
+from vb2user.cli.output import say, table, talk
 from vb2user.device.discovery import find
 from vb2user.errors import CorruptFrame, KernelError, MissingPrerequisite, UsageError, Vb2Error
 from vb2user.files import write_whole
@@ -162,9 +162,9 @@ def _table(cells: list[Cell]) -> None:
     columns = ("path", "allocator", "frames", "fps", "drops", "errors", "picture", "exporter", "note")
     table(f"Linux {platform.release()}", columns, rows)
     for note in notes:
-        click.echo(note)
+        say(note)
     if os.environ.get("VB2USER_VM") == "1":
-        click.echo("In a virtual machine rates and drops are the machine's: an emulated one is slow.")
+        say("In a virtual machine rates and drops are the machine's: an emulated one is slow.")
 
 
 if __name__ == "__main__":

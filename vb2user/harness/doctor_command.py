@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from vb2user.cli.output import document, json_option, table, talk
+from vb2user.cli.output import document, json_option, say, table, talk
 
 _NOWHERE = "capturing works neither here nor in a virtual machine"
 
@@ -49,7 +49,8 @@ def doctor(probe_kvm: bool, install_udev: bool, as_json: bool) -> None:
         document(report.to_json())
     else:
         verdict = _verdict(report.complete("here"), report.complete("vm")) if report.healthy else _NOWHERE
-        click.echo(f"{verdict}\n")
+        say(verdict)
+        say()
         titles = {
             "common": "Needed either way",
             "extras": "Extras",
@@ -65,8 +66,8 @@ def doctor(probe_kvm: bool, install_udev: bool, as_json: bool) -> None:
             # Outside the table, where no cell's width breaks a command that is to be copied.
             for check in checks:
                 if not check.found and check.remedy:
-                    click.echo(f"  {check.name}: {check.remedy}")
-            click.echo()
+                    say(f"  {check.name}: {check.remedy}")
+            say()
     sys.exit(0 if report.healthy else 3)
 
 
@@ -77,8 +78,8 @@ def _install_udev(as_json: bool) -> None:
     if as_json:
         document({"path": str(done.path), "written": done.written, "nodes": done.nodes, "wrong": done.wrong})
     else:
-        click.echo(f"{done.path}: {'written' if done.written else 'was there already'}")
-        click.echo(f"applied to {', '.join(done.nodes) or 'no node: there is none yet'}")
+        say(f"{done.path}: {'written' if done.written else 'was there already'}")
+        say(f"applied to {', '.join(done.nodes) or 'no node: there is none yet'}")
     if done.wrong:
         talk(f"other rules of this machine have it otherwise for {', '.join(done.wrong)}")
     sys.exit(3 if done.wrong else 0)

@@ -409,7 +409,7 @@ def unpack(debs: list[Path], tree: Path) -> None:
     for deb in debs:
         done = subprocess.run([dpkg, "-x", str(deb), str(tree)], capture_output=True, text=True)
         if done.returncode:
-            raise Vb2Error(f"{deb.name} could not be unpacked: {done.stderr.strip()}")
+            raise Vb2Error(f"{deb.name} could not be unpacked: {' '.join(done.stderr.split())}")
     for folder in ("usr/share", "etc"):
         shutil.rmtree(tree / folder, ignore_errors=True)
 
@@ -443,7 +443,7 @@ def normalise(tree: Path) -> str:
     depmod = [programs.require("depmod"), "-b", str(tree), release]
     done = subprocess.run(depmod, capture_output=True, text=True)
     if done.returncode or not (modules / release / "modules.dep").exists():
-        raise Vb2Error(f"depmod failed for {release}: {done.stderr.strip()}")
+        raise Vb2Error(f"depmod failed for {release}: {' '.join(done.stderr.split())}")
     return release
 
 

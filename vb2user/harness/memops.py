@@ -24,7 +24,7 @@ from pathlib import Path
 import click
 
 from vb2user.cli.main import run_click
-from vb2user.cli.output import talk
+from vb2user.cli.output import say, talk
 from vb2user.device.device import Device
 from vb2user.errors import MissingPrerequisite
 from vb2user.files import write_whole
@@ -154,13 +154,14 @@ def _show(reports: list[tuple[DeviceReport, bool]], known: Mapping[str, frozense
         tables.show(
             f"{name}, Linux {platform.release()}", [r for r, s in reports if s and r.allocator == name]
         )
-    click.echo(f"\n{tables.LEGEND}\n")
+    for line in ("", tables.LEGEND, ""):
+        say(line)
     for line in tables.verdict(everything):
-        click.echo(line)
+        say(line)
     found = coverage(everything)
     there = sum(len(implemented(a, known)) for a in ALLOCATORS.values())
     seen = sum(len(ops) for _, ops in found.values())
-    click.echo(f"{seen} of {there} ops seen")
+    say(f"{seen} of {there} ops seen")
     worst = max((r.exit_status for r in everything), key=lambda status: (status == 1, status))
     return worst or int(seen != there)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vb2user.cli import complete
-from vb2user.cli.output import document, json_option, talk
+from vb2user.cli.output import document, json_option, say, talk
 
 if TYPE_CHECKING:
     from vb2user.device.device import Device
@@ -54,9 +54,10 @@ def memops(device: str, heap: str | None, frames: int, as_json: bool) -> None:
         document({"kernel": platform.release(), "devices": [report.to_json()]})
     else:
         tables.show(f"{report.path}: {report.driver}, {report.allocator or 'allocator not known'}", [report])
-        click.echo(f"\n{tables.LEGEND}")
+        say()
+        say(tables.LEGEND)
         for line in tables.verdict([report]):
-            click.echo(line)
+            say(line)
     sys.exit(report.exit_status)
 
 

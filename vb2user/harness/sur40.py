@@ -25,6 +25,7 @@ import struct
 import time
 from collections.abc import Iterable, Sequence
 
+from vb2user import checks
 from vb2user.errors import Vb2Error
 from vb2user.harness.children import run
 from vb2user.harness.modules import holding
@@ -60,6 +61,7 @@ def picture(number: int) -> bytes:
 
     The sample at (x, y) is ``(x + y + number) % 256``; the number is little-endian.
     """
+    number = checks.u32(number, "number")
     ramp = bytes((i + number) & 0xFF for i in range(256)) * ((WIDTH + HEIGHT) // 256 + 1)
     rows = bytearray().join(ramp[y : y + WIDTH] for y in range(HEIGHT))
     rows[:4] = struct.pack("<I", number & 0xFFFFFFFF)
@@ -93,7 +95,7 @@ class Sur40(UsbDevice):
 
     def __init__(self, rate: float | None = 60.0) -> None:
         super().__init__()
-        self.rate = rate
+        self.rate = None if rate is None else checks.number(rate, "rate", least=0.001, most=100_000)
         self.headers = 0
         self.frames = 0
         self.pokes: list[tuple[int, int]] = []
@@ -171,7 +173,7 @@ class VirtualSur40(Pluggable):
 
     def __init__(self, rate: float | None = 60.0, *, deadline: float = DEADLINE) -> None:
         self.device = Sur40(rate)
-        self._deadline = deadline
+        self._deadline = checks.number(deadline, "deadline", least=0)
         self.plug: Plug | None = None
         self._open = contextlib.ExitStack()
 
@@ -219,6 +221,7 @@ class VirtualSur40(Pluggable):
             Sur40Busy: one still has it open (this one: at once). It stays plugged in and served.
             UsbipError: the driver did not let go.
         """
+        patience = checks.number(patience, "patience", least=0)
         if self.plug is None:
             return
         until = time.monotonic() + patience

@@ -107,7 +107,7 @@ def require_module(name: str) -> None:
     done = subprocess.run([programs.require("modprobe"), name], capture_output=True, text=True)
     if done.returncode:
         raise MissingPrerequisite(
-            f"kernel {platform.release()} has no module {name} here: {done.stderr.strip()}",
+            f"kernel {platform.release()} has no module {name} here: {' '.join(done.stderr.split())}",
             remedy="use: vb2user vm run -- COMMAND; or on Ubuntu: sudo apt-get install "
             "linux-modules-extra-$(uname -r)",
         )

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from vb2user import checks
 from vb2user.errors import UsageError, Vb2Error
 from vb2user.harness.children import run
 from vb2user.harness.usbdescriptors import DeviceDescriptor
@@ -79,6 +80,7 @@ class Webcam(UsbDevice):
             raise UsageError(f"no transport is called {transport!r}", remedy="take 'bulk' or 'isochronous'")
         if not formats:
             raise UsageError("a webcam without a format")
+        payload_size = checks.count(payload_size, "payload_size", least=16, most=checks.S32)
         self.transport = transport
         self.bulk = transport == "bulk"
         # The Linux Foundation's id for a webcam: no driver knows a defect of it.
@@ -102,8 +104,7 @@ class Webcam(UsbDevice):
 
     def vanish_after(self, frames: int | None) -> None:
         """Be gone once so many more frames were sent; None: stay."""
-        if frames is not None and frames < 1:
-            raise UsageError(f"to vanish after {frames} frames", remedy="unplug() it")
+        frames = checks.limit(frames, "frames until it vanishes")
         with self._left_lock:
             self._left = frames
 
@@ -236,7 +237,7 @@ class VirtualWebcam(Pluggable):
             serial = f"VB2USER{next(_serials):04d}"
         self.device = Webcam(transport, formats, name=name, serial=serial, payload_size=payload_size)
         self._nodrop = nodrop
-        self._deadline = deadline
+        self._deadline = checks.number(deadline, "deadline", least=0)
         self._lock = threading.RLock()
         self._plug: Plug | None = None
         self._nodes: tuple[str, str] | None = None

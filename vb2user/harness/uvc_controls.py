@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from vb2user import checks
 from vb2user.errors import UsageError
 from vb2user.harness.usbdevice import Setup, Stall
 from vb2user.harness.uvc_descriptors import CAMERA_TERMINAL, PROCESSING_UNIT
@@ -112,7 +113,8 @@ class Controls:
         """Have the next attempts to set a control stall, for a reason (bRequestErrorCode)."""
         if name not in self.values:
             raise UsageError(f"the virtual webcam has no control {name!r}", remedy=", ".join(self.values))
-        self._refusals[name] = [code] * times
+        code = checks.count(code, "code", most=0xFF)
+        self._refusals[name] = [code] * checks.count(times, "times", most=1_000_000)
 
     def stall(self, name: str, requests: Iterable[str], code: int = INVALID_REQUEST) -> None:
         """Have every such request for a control stall from now on, for a reason (bRequestErrorCode).
@@ -125,6 +127,7 @@ class Controls:
         """
         if name not in self.values:
             raise UsageError(f"the virtual webcam has no control {name!r}", remedy=", ".join(self.values))
+        code = checks.count(code, "code", most=0xFF)
         wanted = list(requests)
         if unknown := [word for word in wanted if word not in _GETS]:
             raise UsageError(f"a control is not asked for {unknown[0]!r}", remedy=", ".join(_GETS))

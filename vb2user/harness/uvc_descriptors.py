@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from vb2user import checks
 from vb2user.errors import UsageError
 from vb2user.harness.usbdescriptors import Association, Configuration, Endpoint, Interface, TransferType
 
@@ -59,12 +60,18 @@ class Size:
     rates: tuple[int, ...] = (30, 15, 5)
 
     def __post_init__(self) -> None:
+        # Frozen: the plain numbers take the place of those that were given.
+        for name in ("width", "height"):
+            plain = checks.count(getattr(self, name), f"a webcam's {name}", most=0xFFFF)
+            object.__setattr__(self, name, plain)
+        rates = tuple(checks.count(rate, "a webcam's frame rate", least=1, most=1000) for rate in self.rates)
+        object.__setattr__(self, "rates", rates)
         if self.width < 128 or self.width % 16 or self.height < 16 or self.height % 8:
             raise UsageError(
                 f"a webcam's picture of {self.width}x{self.height}",
                 remedy="take multiples of 16x8, at least 128x16",
             )
-        if not self.rates or min(self.rates) < 1:
+        if not self.rates:
             raise UsageError(f"frame rates {self.rates}", remedy="give at least one, each 1 or more")
 
     @property

@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from vb2user import checks
 from vb2user.errors import MissingPrerequisite, install
 from vb2user.harness.uvc_pictures import BRIGHTNESS, CB, CONTRAST, CR, WrongPicture, tone
 
@@ -105,6 +106,10 @@ def jpeg(
     number: int, width: int, height: int, *, brightness: int = BRIGHTNESS, contrast: int = CONTRAST
 ) -> bytes:
     """Frame ``number`` as a JPEG, as the webcam sends it with these values of its controls."""
+    number = checks.u32(number, "number")
+    width = checks.count(width, "width", least=1, most=0xFFFF)
+    height = checks.count(height, "height", least=1, most=0xFFFF)
+    brightness, contrast = checks.s32(brightness, "brightness"), checks.s32(contrast, "contrast")
     rows = [_number_row(width, number >> shift & 0xFFFF) for shift in (16, 0)]
     rows += [
         _ramp_row(width, (j + number) % _STEPS, brightness, contrast)

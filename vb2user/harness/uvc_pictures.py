@@ -13,6 +13,7 @@ from __future__ import annotations
 import struct
 from functools import lru_cache
 
+from vb2user import checks
 from vb2user.errors import Vb2Error
 
 #: Chroma of every sample.
@@ -57,6 +58,10 @@ def picture(
     number: int, width: int, height: int, *, brightness: int = BRIGHTNESS, contrast: int = CONTRAST
 ) -> bytes:
     """Frame ``number`` in YUYV, as the webcam sends it with these values of its controls."""
+    number = checks.u32(number, "number")
+    width = checks.count(width, "width", least=1, most=0xFFFF)
+    height = checks.count(height, "height", least=1, most=0xFFFF)
+    brightness, contrast = checks.s32(brightness, "brightness"), checks.s32(contrast, "contrast")
     strip = _strip(width, height, brightness, contrast)
     begin = number % _PERIOD * width * 2
     return struct.pack("<I", number & 0xFFFFFFFF) + strip[begin + 4 : begin + width * height * 2]

@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from vb2user import checks
 from vb2user.errors import UsageError
 from vb2user.harness.usbdevice import Urb
 from vb2user.harness.uvc_descriptors import HEADER_SIZE
@@ -118,6 +119,15 @@ def corrupted(kind: Corruption | None, frame: Frame, size: int, fid: int) -> lis
     return cut
 
 
+def _entry(frames: int | Iterable[int]) -> int | set[int]:
+    """Return a count of frames, or the numbers of some, as plain numbers."""
+    try:
+        numbers = iter(frames)  # type: ignore[arg-type]
+    except TypeError:
+        return checks.count(frames, "frames")
+    return {checks.count(number, "the number of a frame") for number in numbers}
+
+
 class Plan:
     """Which frames are to be corrupted, and how; from any thread. Each is hit once."""
 
@@ -137,8 +147,9 @@ class Plan:
             raise UsageError(
                 f"no corruption is called {kind!r}", remedy="take " + ", ".join(k.value for k in Corruption)
             ) from None
+        entry = _entry(frames)
         with self._lock:
-            self._entries.append((known, frames if isinstance(frames, int) else set(frames)))
+            self._entries.append((known, entry))
 
     def take(self, number: int) -> Corruption | None:
         """What to do to this frame, which is the next one."""

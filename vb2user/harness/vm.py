@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, ClassVar
 
+from vb2user import checks
 from vb2user.errors import MissingPrerequisite, UsageError, Vb2Error
 from vb2user.harness import programs, vivid
 from vb2user.harness.guest_root import TAG
@@ -99,6 +100,12 @@ class Options:
     probe: tuple[str, ...] = ()
     probe_module: Path | None = None
     stdin: bool = False
+
+    def __post_init__(self) -> None:
+        # Frozen: the plain numbers take the place of those that were given.
+        object.__setattr__(self, "cpus", checks.count(self.cpus, "cpus", least=1, most=4096))
+        for name in ("boot_timeout", "timeout"):
+            object.__setattr__(self, name, checks.number(getattr(self, name), name, least=0))
 
 
 def run(

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
+from vb2user import checks
 from vb2user.errors import ClosedError, KernelError, UsageError
 from vb2user.memory.base import BufferMemory, Memory
 from vb2user.uapi import calls
@@ -38,7 +39,7 @@ class DmaBuf:
     """
 
     def __init__(self, fd: int | Fd, name: str = "dma-buf") -> None:
-        self._fd = fd if isinstance(fd, Fd) else Fd(fd, name)
+        self._fd = fd if isinstance(fd, Fd) else Fd(checks.fd(fd, f"{name}: file descriptor"), name)
         self._map: _mmap.mmap | None = None
         self._view: memoryview | None = None
         try:
@@ -65,8 +66,9 @@ class DmaBuf:
     @classmethod
     def duplicate(cls, fd: int, name: str = "dma-buf") -> DmaBuf:
         """A DmaBuf over a duplicate (CLOEXEC) of the user's ``fd``, which stays the user's."""
+        number = checks.fd(fd, f"{name}: file descriptor")
         try:
-            return cls(duplicate(fd, name), name)
+            return cls(duplicate(number, name), name)
         except KernelError as e:
             if e.errno != errno.EBADF:
                 raise
@@ -116,7 +118,7 @@ class DmaBuf:
 
     def import_sync_file(self, sync_file: Fd | int, *, write: bool = False) -> None:
         """Add a sync_file's fences to the buffer, as a reader's or a writer's."""
-        fd = sync_file if isinstance(sync_file, int) else sync_file.fileno()
+        fd = sync_file.fileno() if isinstance(sync_file, Fd) else sync_file
         calls.dma_buf_import_sync_file(self._fd, fd, DmaBufSync.RW if write else DmaBufSync.READ)
 
     def set_name(self, name: str) -> None:
@@ -203,7 +205,7 @@ class GivenFds(Source):
             for index, given in enumerate(fds):
                 self._bufs.append([])
                 for plane, fd in enumerate(given if isinstance(given, (list, tuple)) else [given]):
-                    number = fd if isinstance(fd, int) else fd.fileno()
+                    number = fd.fileno() if hasattr(fd, "fileno") else fd
                     name = f"DMABUF buffer {index} plane {plane}"
                     self._bufs[index].append(DmaBuf.duplicate(number, name))
         except BaseException:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
+from vb2user import checks
 from vb2user.errors import StateError, StreamTimeout, UsageError
 from vb2user.uapi.kernel import POLLERR, POLLIN, POLLOUT, Fd
 
@@ -46,11 +47,13 @@ class FileIO:
         """
         if buffer.readonly:
             raise UsageError("read: the buffer is read-only", remedy="pass a bytearray or a writable array")
+        timeout = checks.seconds(timeout, "read: timeout")
         # The attempt comes first: it is what makes the driver start.
         return self._move(lambda: self._node.read_into(buffer), "read", POLLIN, timeout)
 
     def write(self, buffer: memoryview, timeout: float | None = None) -> int:
         """write(2) one frame; returns the bytes taken. Errors as :meth:`read_into`."""
+        timeout = checks.seconds(timeout, "write: timeout")
         return self._move(lambda: self._node.write(buffer), "write", POLLOUT, timeout)
 
     # -- mem ops ------------------------------------------------------------------------------------

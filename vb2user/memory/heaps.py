@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
+from vb2user import checks
 from vb2user.errors import KernelError, MissingPrerequisite, NoSuchDevice, UsageError
 from vb2user.memory.base import page_align
 from vb2user.memory.dmabuf import DmaBuf, Source
@@ -61,6 +62,7 @@ class Heap(Source):
         if self._fd is None:
             self.open(1, [length])
         assert self._fd is not None
+        length = checks.count(length, f"{self.name}: length", least=1, most=checks.BYTES)
         return DmaBuf(calls.dma_heap_alloc(self._fd, page_align(length)), f"dma-buf from {self.name}")
 
     def close(self) -> None:
@@ -95,7 +97,7 @@ class UDmaBuf(Source):
         if self._fd is None:
             self.open(1, [length])
         assert self._fd is not None
-        size = page_align(length)
+        size = page_align(checks.count(length, f"{self.name}: length", least=1, most=checks.BYTES))
         # The dma-buf holds the pages: the memfd itself is not needed any more afterwards.
         with sealed_memfd(size) as memfd:
             return DmaBuf(calls.udmabuf_create(self._fd, memfd.fileno(), 0, size), "dma-buf from udmabuf")
@@ -185,6 +187,7 @@ class Export(Source):
         """``VIDIOC_EXPBUF``, CLOEXEC and read-write."""
         if self._fd is None:
             raise UsageError(f"{self.name}: open() was not called")
+        length = checks.count(length, f"{self.name}: length", least=1, most=checks.U32)
         if not self._buffers:  # the importing queue grows
             self._buffers = self._allocate(self._fd, 1, length, more=True)
         index = self._buffers[0]

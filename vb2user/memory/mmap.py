@@ -15,7 +15,8 @@ import os
 import weakref
 from collections.abc import Sequence
 
-from vb2user.errors import KernelError, StateError
+from vb2user import checks
+from vb2user.errors import KernelError
 from vb2user.memory.base import BufferMemory, Memory, Users
 from vb2user.memory.dmabuf import DmaBuf
 from vb2user.uapi import calls
@@ -147,8 +148,7 @@ class Mmap(Memory):
         Kernel: ``vb2_{vmalloc,dc,dma_sg}_alloc``, once for each plane of each buffer. Errors
         as :meth:`request`.
         """
-        if count < 1:
-            raise StateError(f"{node.name}: {count} buffers to allocate", remedy="put() frees them")
+        count = checks.count(count, f"{node.name}: count", least=1, most=checks.U32)
         return self.request(node, type, count)
 
     def put(self, node: Fd, type: BufType, index: int | None = None, count: int = 1) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vb2user import checks
 from vb2user.errors import UsageError
 from vb2user.memory.base import PAGESIZE, BufferMemory, Memory, page_align
 from vb2user.uapi import calls
@@ -162,8 +163,8 @@ class UserPtr(Memory):
         self._contiguous = contiguous
         self._given = None if buffers is None else list(buffers)
         self.limit = None if self._given is None else len(self._given)
-        self._alignment = alignment
-        if alignment < 1 or alignment & (alignment - 1):
+        self._alignment = alignment = checks.count(alignment, "USERPTR: alignment", least=1, most=2**30)
+        if alignment & (alignment - 1):
             raise UsageError(
                 f"USERPTR: alignment {alignment} is no power of two", remedy="use e.g. 64 or 4096"
             )

@@ -8,6 +8,7 @@ from typing import Any
 from vb2user.capture.camera import Camera
 from vb2user.errors import KernelError, UsageError
 from vb2user.memory import heaps
+from vb2user.text import printable
 from vb2user.uapi import calls
 from vb2user.uapi.enums import FrmIvalType, FrmSizeType, Memory
 from vb2user.uapi.fourcc import FourCC
@@ -47,11 +48,14 @@ def device(cam: Camera) -> dict[str, Any]:
     """What it is, and its formats, inputs and memory types."""
     return {
         "path": cam.path,
-        "driver": cam.driver,
-        "card": cam.card,
-        "bus": cam.bus_info,
-        "formats": [{"pixelformat": str(f.pixelformat), "description": f.description} for f in cam.formats()],
-        "inputs": [{"index": i.index, "name": i.name} for i in cam.inputs],
+        "driver": printable(cam.driver),
+        "card": printable(cam.card),
+        "bus": printable(cam.bus_info),
+        "formats": [
+            {"pixelformat": str(f.pixelformat), "description": printable(f.description)}
+            for f in cam.formats()
+        ],
+        "inputs": [{"index": i.index, "name": printable(i.name)} for i in cam.inputs],
         "memory": memory(cam),
     }
 

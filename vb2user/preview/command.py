@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vb2user.capture.camera import open as open_camera
-from vb2user.cli.output import document, json_option, talk
+from vb2user.cli.output import document, json_option, say, talk
 from vb2user.cli.streaming import Wish, set_up_options
 from vb2user.errors import MissingPrerequisite, install
 
@@ -136,7 +136,7 @@ async def _main(
         if as_json:
             document({"device": cam.path, "url": url})
         else:
-            click.echo(url)
+            say(url)
         sys.stdout.flush()
         talk(f"{cam.card} ({cam.path}) is at this address until Ctrl-C")
         if open_page:

@@ -10,6 +10,7 @@ from typing import Any
 from vb2user.device.control_show import Look
 from vb2user.device.device import Device
 from vb2user.errors import UsageError
+from vb2user.text import printable
 from vb2user.uapi.calls.controls import ControlInfo, list_controls
 from vb2user.uapi.enums import CtrlFlag, CtrlType
 
@@ -48,7 +49,7 @@ class Controls:
     def describe(self) -> list[dict[str, Any]]:
         """All of them: what they are, what they offer, and what they are set to."""
         classes = [c for c in list_controls(self._device.node, classes=True) if c.type == CtrlType.CTRL_CLASS]
-        titles = {c.id & _CLASS: c.name for c in classes}
+        titles = {c.id & _CLASS: printable(c.name) for c in classes}
         return [_described(look, titles) for look in self._looks()]
 
     def values(self) -> dict[str, Any]:
@@ -84,7 +85,7 @@ def _described(look: Look, titles: dict[int, str]) -> dict[str, Any]:
     return {
         "id": c.id,
         "name": look.name,
-        "title": c.name,
+        "title": printable(c.name),
         "group": titles.get(c.id & _CLASS, "Controls"),
         "kind": _kind(c),
         "minimum": low,
@@ -92,7 +93,7 @@ def _described(look: Look, titles: dict[int, str]) -> dict[str, Any]:
         "step": step,
         "default": default,
         "flags": [name for flag, name in _FLAGS.items() if c.flags & flag],
-        "choices": [[item.index, item.name or str(item.index)] for item in look.items],
+        "choices": [[item.index, printable(item.name) or str(item.index)] for item in look.items],
         "value": _to_json(look),
     }
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
 from dataclasses import dataclass
 
+from vb2user.cli.output import say_lines
 from vb2user.errors import Vb2Error
+from vb2user.text import printable
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,14 @@ class Trouble:
     def of(cls, error: BaseException) -> Trouble:
         """An error in words."""
         if isinstance(error, Vb2Error):
-            return cls(error.message, error.remedy)
-        return cls(f"{type(error).__name__}: {error}", "this is a bug of vb2user: please report it")
+            return cls(printable(error.message), error.remedy and printable(error.remedy))
+        return cls(
+            printable(f"{type(error).__name__}: {error}"), "this is a bug of vb2user: please report it"
+        )
 
 
 def report(error: BaseException) -> None:
     """Print where an error comes from that is a fault of the program. The program goes on."""
     if not isinstance(error, Vb2Error):
-        traceback.print_exception(type(error), error, error.__traceback__, file=sys.stderr)
+        said = traceback.format_exception(type(error), error, error.__traceback__)
+        say_lines("".join(said), to_stderr=True)

@@ -7,6 +7,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 
+from vb2user import checks
 from vb2user.errors import ClosedError, KernelError, NotSupported, StateError, UsageError
 from vb2user.memory.base import Memory
 from vb2user.memory.dmabuf import DmaBuf
@@ -83,8 +84,7 @@ class Buffers(ABC):
 
         On any failure everything is given back before the error goes out.
         """
-        if count < 1:
-            raise UsageError(f"{self.name}: {count} buffers make no stream", remedy="ask for at least 1")
+        count = checks.count(count, f"{self.name}: buffers", least=1, most=checks.U32)
         with self._step():
             self._check_open()
             if self._allocated:
@@ -107,8 +107,7 @@ class Buffers(ABC):
         On failure the queue has the buffers that it had before. (A kernel without REMOVE_BUFS keeps the
         others; the next call takes them first.) ENOTTY: a driver without it; ENOBUFS: the queue is full.
         """
-        if count < 1:
-            raise UsageError(f"{self.name}: {count} more buffers", remedy="ask for at least 1")
+        count = checks.count(count, f"{self.name}: more buffers", least=1, most=checks.U32)
         with self._step():
             self._check_open()
             first = not self._allocated
@@ -165,6 +164,8 @@ class Buffers(ABC):
     def remove(self, index: int, count: int = 1) -> bool:
         """REMOVE_BUFS: free some buffers of the program's; False where kernel or driver lack it."""
         self._check_process()
+        index = checks.u32(index, f"{self.name}: index")
+        count = checks.count(count, f"{self.name}: buffers to remove", least=1, most=checks.U32)
         with self._step():
             gone = [self.buffer(i) for i in range(index, index + count)]
             states = [after(b.state, Action.REMOVE, b.index, self.name) for b in gone]

@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 
+from vb2user import checks
 from vb2user.errors import KernelError, Vb2Error
 from vb2user.memory.base import Memory
 from vb2user.queue import refusals
@@ -116,6 +117,7 @@ class Queue(Buffers):
             StateError: not streaming, or every buffer is with the program, so none can come.
             DeviceGone: ENODEV; KernelError EIO: the driver met a fatal error; EPIPE: stream's end.
         """
+        timeout = checks.seconds(timeout, f"{self.name}: timeout")
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             seen = self._wait(deadline)

@@ -6,15 +6,17 @@ Importing this is cheap: what is heavy is imported inside.
 from __future__ import annotations
 
 import contextlib
+import io
 import shlex
 import sys
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TextIO, cast
 
 import click
 
 from vb2user.cli import complete
 from vb2user.cli.following import no_option
-from vb2user.cli.output import document, json_option, table, talk
+from vb2user.cli.output import document, json_option, say, table, talk, writing
 
 if TYPE_CHECKING:
     from vb2user.memory.ops import Op
@@ -60,8 +62,8 @@ def trace(
     if not argv:
         raise click.UsageError("Missing argument '-- COMMAND'.")
     no_option(argv)
-    with output or contextlib.nullcontext():
-        report = run(Wish(device, argv, only_command, as_json, output, buffer_kb or BUFFER_KB))
+    with _raw(output) as raw:
+        report = run(Wish(device, argv, only_command, as_json, raw, buffer_kb or BUFFER_KB))
     if as_json:
         document(report.to_json())
     else:
@@ -71,13 +73,36 @@ def trace(
     sys.exit(report.exit_status)
 
 
+class _Raw(io.TextIOBase):
+    """The file for the raw trace, whose errors name it: they come in the middle of a run."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str, /) -> int:
+        with writing(self._file.name):
+            return self._file.write(text)
+
+
+@contextlib.contextmanager
+def _raw(file: TextIO | None) -> Iterator[TextIO | None]:
+    if file is None:
+        yield None
+        return
+    try:
+        yield cast("TextIO", _Raw(file))
+    finally:
+        with writing(file.name):  # closing writes, too
+            file.close()
+
+
 def _show(report: Report) -> None:
     where = f"{report.path}: {report.driver}, {report.allocator or 'allocator not known'}"
     if report.unobserved is not None:
         talk(f"the kernel's calls were not observed: {report.unobserved}")
         free = {True: "free", False: "still taken", None: "gone"}[report.free]
         rows = [("memory types", ", ".join(report.memory_types)), ("its queue afterwards", free)]
-        click.echo(f"{where}: what user space can see")
+        say(f"{where}: what user space can see")
         table("", (), rows)
         return
     _show_calls(where, report)
@@ -89,7 +114,7 @@ def _show(report: Report) -> None:
         talk(f"told of every queue of the allocator, not of {report.path} alone: {report.calibration.why}")
     for remark in verdict.remarks:
         talk(remark)
-    click.echo(str(verdict))
+    say(str(verdict))
 
 
 def _show_calls(where: str, report: Report) -> None:
@@ -109,7 +134,7 @@ def _show_calls(where: str, report: Report) -> None:
         return f"{calls} ({failed} failed)" if failed else str(calls or "")
 
     names = ["memory not known" if m is None else m.name.lower() for m in columns]
-    click.echo(f"{where}: kernel calls")  # a table's title is folded to its width
+    say(f"{where}: kernel calls")  # a table's title is folded to its width
     table("", ("mem op", *names), [(op, *(cell(op, m) for m in columns)) for op in Op])
 
 
@@ -141,4 +166,4 @@ def _show_buffers(report: Report) -> None:
     if rows:
         table("outstanding", ("buffer", "bytes", "made by", "held by"), rows)
     given = len(every) + ledger.omitted - len(rows)
-    click.echo(f"{given} of {given + len(rows)} buffers were given back whole")
+    say(f"{given} of {given + len(rows)} buffers were given back whole")

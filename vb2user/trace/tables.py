@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import click
-
-from vb2user.cli.output import table
+from vb2user.cli.output import say, table
 from vb2user.memory.ops import ALLOCATORS, OPS, Op
 from vb2user.trace.life import COLUMNS
 from vb2user.trace.marks import Cell, DeviceReport, Mark, coverage
@@ -45,7 +43,7 @@ def show(title: str, reports: Sequence[DeviceReport]) -> None:
     rows.append(("frames", *(_frames(r, name, notes) for r, name in columns), ""))
     table(title, (*heads, "called at"), rows)
     for number, text in enumerate(notes.texts, 1):
-        click.echo(f"  {number}) {text}")
+        say(f"  {number}) {text}")
 
 
 def _text(cell: Cell, notes: _Notes) -> str:

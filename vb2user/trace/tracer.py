@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import TextIO
 
+from vb2user import checks
 from vb2user.errors import ClosedError, MissingPrerequisite, UsageError
 from vb2user.memory.ops import ALLOCATORS
 from vb2user.trace import tracefs
@@ -83,7 +84,7 @@ class Tracer:
         self._allocators = [ALLOCATORS[n] for n in (ALLOCATORS if self._private_data is None else names)]
         self._pids = sorted(set(pids))
         self._forks = forks
-        self._buffer_kb = buffer_kb
+        self._buffer_kb = checks.count(buffer_kb, "buffer_kb", least=1, most=checks.S32)
         self._use_probes = use_probes
         self._raw = raw
         self._instance: Instance | None = None
@@ -256,11 +257,12 @@ class Tracer:
 
     def wait(self, timeout: float) -> bool:
         """Wait until there are events; False after ``timeout`` seconds without."""
+        timeout = checks.number(timeout, "timeout", least=0)
         if self._pending:
             return True
         poller = select.poll()
         poller.register(self.fileno(), select.POLLIN)
-        return bool(poller.poll(max(0, int(timeout * 1000 + 0.999))))
+        return bool(poller.poll(min(int(timeout * 1000 + 0.999), checks.S32)))
 
     def collect(self) -> list[Event]:
         """Every event since the last time, in order.

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 
 import vb2user.uapi.videodev2 as v
+from vb2user import checks
 from vb2user.uapi.enums import BufFlag, BufType, Memory
 
 MULTIPLANAR = frozenset({BufType.VIDEO_CAPTURE_MPLANE, BufType.VIDEO_OUTPUT_MPLANE})
@@ -53,7 +54,7 @@ class BufferArg:
     def __init__(self, type: BufType, memory: Memory, index: int = 0) -> None:
         self.type = type
         self.memory = memory
-        self.index = index
+        self.index = checks.u32(index, "index")
         self.multiplanar = is_multiplanar(type)
         self.raw = v.v4l2_buffer()
         self.planes = (v.v4l2_plane * MAX_PLANES)() if self.multiplanar else None

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from vb2user import checks
 from vb2user.errors import UsageError
 
 # As typing.TYPE_CHECKING, without the time that importing typing takes.
@@ -40,8 +41,8 @@ class FourCC(int):
         """From a number (any: a code that this header lacks is kept) or as :meth:`parse`."""
         if isinstance(value, str):
             return cls.parse(value)
-        if not 0 <= value <= 0xFFFFFFFF:
-            raise UsageError(f"no four-character code: {value}")
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 0xFFFFFFFF:
+            value = checks.u32(value, "a four-character code")
         return super().__new__(cls, value)
 
     @classmethod

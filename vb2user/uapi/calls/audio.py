@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from vb2user import checks
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.calls._util import enumerate_all
 from vb2user.uapi.enums import AudioCap, AudioMode
@@ -54,6 +55,8 @@ def g_audio(fd: Fd) -> AudioInput:
 
 def s_audio(fd: Fd, index: int, mode: AudioMode | int = 0) -> None:
     """``VIDIOC_S_AUDIO``. EINVAL: no such input, or not one of the present video input."""
+    index = checks.u32(index, "index")
+    mode = checks.u32(mode, "mode")
     arg = v.v4l2_audio()
     arg.index, arg.mode = index, mode
     fd.ioctl(v.VIDIOC_S_AUDIO, "VIDIOC_S_AUDIO", arg)
@@ -74,6 +77,7 @@ def g_audout(fd: Fd) -> AudioOutput:
 
 def s_audout(fd: Fd, index: int) -> None:
     """``VIDIOC_S_AUDOUT``. EINVAL: no such output, or not one of the present video output."""
+    index = checks.u32(index, "index")
     arg = v.v4l2_audioout()
     arg.index = index
     fd.ioctl(v.VIDIOC_S_AUDOUT, "VIDIOC_S_AUDOUT", arg)

@@ -10,6 +10,7 @@ import errno
 import os
 from dataclasses import dataclass
 
+from vb2user import checks
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.buffer import BufferArg
 from vb2user.uapi.calls.formats import Format, pack_format
@@ -61,6 +62,7 @@ def reqbufs(fd: Fd, type: BufType, memory: Memory, count: int, flags: MemoryFlag
     EINVAL: memory type not supported; EBUSY: the queue is another file handle's, or (before 5.0)
     buffers are still mapped; ENOMEM.
     """
+    count = checks.u32(count, "count")
     arg = v.v4l2_requestbuffers()
     arg.count, arg.type, arg.memory, arg.flags = count, type, memory, flags
     fd.ioctl(v.VIDIOC_REQBUFS, "VIDIOC_REQBUFS", arg)
@@ -74,6 +76,7 @@ def create_bufs(
 
     EINVAL: memory type, or a format smaller than the present one; ENOBUFS; EBUSY; ENOMEM.
     """
+    count = checks.u32(count, "count")
     arg = v.v4l2_create_buffers()
     arg.count, arg.memory, arg.flags = count, memory, flags
     arg.format = pack_format(format)
@@ -85,6 +88,7 @@ def create_bufs(
 
 def querybuf(fd: Fd, type: BufType, memory: Memory, index: int) -> BufferInfo:
     """``VIDIOC_QUERYBUF``. EINVAL: no such buffer."""
+    index = checks.u32(index, "index")
     arg = BufferArg(type, memory, index)
     fd.ioctl(v.VIDIOC_QUERYBUF, "VIDIOC_QUERYBUF", arg.raw, buffer=index)
     planes = tuple(PlaneInfo(arg.length(p), arg.mem_offset(p)) for p in range(arg.num_planes))
@@ -96,6 +100,9 @@ def expbuf(fd: Fd, type: BufType, index: int, plane: int = 0, flags: int = os.O_
 
     EINVAL: not an MMAP queue, or no such buffer or plane; ENOTTY: no export in this driver.
     """
+    index = checks.u32(index, "index")
+    plane = checks.u32(plane, "plane")
+    flags = checks.u32(flags, "flags")
     arg = v.v4l2_exportbuffer()
     arg.type, arg.index, arg.plane, arg.flags = type, index, plane, flags
     fd.ioctl(v.VIDIOC_EXPBUF, "VIDIOC_EXPBUF", arg, buffer=index)
@@ -132,6 +139,8 @@ def remove_bufs(fd: Fd, type: BufType, index: int, count: int) -> None:
 
     ENOTTY: kernel before 6.10, or a driver without it; EBUSY: one is queued; EINVAL.
     """
+    index = checks.u32(index, "index")
+    count = checks.u32(count, "count")
     arg = v.v4l2_remove_buffers()
     arg.index, arg.count, arg.type = index, count, type
     fd.ioctl(v.VIDIOC_REMOVE_BUFS, "VIDIOC_REMOVE_BUFS", arg)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from vb2user import checks
 from vb2user.errors import UsageError
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.enums import DecCmd, DecCmdFlag, DecStartFmt, EncCmd, EncCmdFlag, EncIdxFrame, JpegMarker
@@ -117,9 +118,9 @@ def pack_decoder_command(command: DecoderCommand) -> Any:
     arg.cmd, arg.flags = command.cmd, command.flags
     # One union: only what belongs to the command may be filled in.
     if command.cmd == DecCmd.START:
-        arg.start.speed, arg.start.format = command.speed, command.format
+        arg.start.speed, arg.start.format = checks.s32(command.speed, "speed"), command.format
     elif command.cmd == DecCmd.STOP:
-        arg.stop.pts = command.pts
+        arg.stop.pts = checks.u64(command.pts, "pts")
     return arg
 
 
@@ -178,7 +179,8 @@ def s_jpegcomp(fd: Fd, wish: JpegCompression) -> None:
     limit = len(arg.APP_data)
     if max(len(wish.app_data), len(wish.comment)) > limit:
         raise UsageError(f"a JPEG segment set this way has {limit} bytes at most")
-    arg.quality, arg.APPn, arg.jpeg_markers = wish.quality, wish.app_number, wish.markers
+    arg.quality, arg.APPn = checks.s32(wish.quality, "quality"), checks.s32(wish.app_number, "app_number")
+    arg.jpeg_markers = wish.markers
     arg.APP_len, arg.COM_len = len(wish.app_data), len(wish.comment)
     arg.APP_data[: arg.APP_len] = wish.app_data
     arg.COM_data[: arg.COM_len] = wish.comment

@@ -12,6 +12,7 @@ import ctypes
 from dataclasses import dataclass
 from typing import Any
 
+from vb2user import checks
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.enums import ChipFlag, ChipMatch, Priority
 from vb2user.uapi.kernel import Fd
@@ -76,6 +77,7 @@ def dbg_g_chip_info(fd: Fd, chip: Chip) -> ChipInfo:
 
 def dbg_g_register(fd: Fd, chip: Chip, reg: int) -> Register:
     """``VIDIOC_DBG_G_REGISTER``. EINVAL: no such chip or register; ENOTTY, EPERM: as dbg_g_chip_info()."""
+    reg = checks.u64(reg, "reg")
     arg = v.v4l2_dbg_register()
     _match(arg, chip)
     arg.reg = reg
@@ -85,6 +87,8 @@ def dbg_g_register(fd: Fd, chip: Chip, reg: int) -> Register:
 
 def dbg_s_register(fd: Fd, chip: Chip, reg: int, val: int) -> None:
     """``VIDIOC_DBG_S_REGISTER``: it can break the hardware. EINVAL, ENOTTY, EPERM: as dbg_g_register()."""
+    reg = checks.u64(reg, "reg")
+    val = checks.u64(val, "val")
     arg = v.v4l2_dbg_register()
     _match(arg, chip)
     arg.reg, arg.val = reg, val

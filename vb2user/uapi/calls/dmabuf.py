@@ -10,7 +10,9 @@ import ctypes
 import os
 from dataclasses import dataclass
 
+from vb2user import checks
 from vb2user.uapi import dmabuf as d
+from vb2user.uapi.enums import DmaBufSync
 from vb2user.uapi.kernel import Fd
 
 
@@ -19,6 +21,8 @@ def dma_heap_alloc(heap: Fd, length: int, fd_flags: int = os.O_CLOEXEC | os.O_RD
 
     ENOMEM: the heap cannot give that much; EINVAL: length 0 or bad flags.
     """
+    length = checks.u64(length, "length")
+    fd_flags = checks.u32(fd_flags, "fd_flags")
     arg = d.dma_heap_allocation_data()
     arg.len, arg.fd_flags = length, fd_flags
     heap.ioctl(d.DMA_HEAP_IOCTL_ALLOC, "DMA_HEAP_IOCTL_ALLOC", arg)
@@ -30,6 +34,9 @@ def udmabuf_create(udmabuf: Fd, memfd: int, offset: int, size: int) -> int:
 
     EINVAL: not sealed, not page-aligned, or larger than the module's ``size_limit_mb``.
     """
+    memfd = checks.fd(memfd, "memfd")
+    offset = checks.u64(offset, "offset")
+    size = checks.u64(size, "size")
     arg = d.udmabuf_create()
     arg.memfd, arg.flags, arg.offset, arg.size = memfd, d.UDMABUF_FLAGS_CLOEXEC, offset, size
     # The fd is the ioctl's return value, not a field of its struct.
@@ -41,12 +48,18 @@ def udmabuf_create_list(udmabuf: Fd, items: list[tuple[int, int, int]]) -> int:
 
     EINVAL: as :func:`udmabuf_create`, or more pieces than the module's ``list_limit``.
     """
-    arg = d.udmabuf_list(items, d.UDMABUF_FLAGS_CLOEXEC)
+    pieces = [
+        (checks.fd(memfd, "memfd"), checks.u64(offset, "offset"), checks.u64(size, "size"))
+        for memfd, offset, size in items
+    ]
+    arg = d.udmabuf_list(pieces, d.UDMABUF_FLAGS_CLOEXEC)
     return udmabuf.ioctl(d.UDMABUF_CREATE_LIST, "UDMABUF_CREATE_LIST", arg)
 
 
 def dma_buf_sync(fd: Fd, flags: int) -> None:
     """``DMA_BUF_IOCTL_SYNC``: begin or end CPU access (``DMA_BUF_SYNC_{READ,WRITE,START,END}``)."""
+    if not isinstance(flags, DmaBufSync):  # which is done for every frame
+        flags = checks.u32(flags, "flags")
     arg = d.dma_buf_sync()
     arg.flags = flags
     fd.ioctl(d.DMA_BUF_IOCTL_SYNC, "DMA_BUF_IOCTL_SYNC", arg)
@@ -60,6 +73,7 @@ def dma_buf_set_name(fd: Fd, name: str) -> None:
 
 def dma_buf_export_sync_file(fd: Fd, flags: int) -> int:
     """``DMA_BUF_IOCTL_EXPORT_SYNC_FILE`` (Linux 5.20): a sync_file fd of the buffer's fences."""
+    flags = checks.u32(flags, "flags")
     arg = d.dma_buf_export_sync_file()
     arg.flags, arg.fd = flags, -1
     fd.ioctl(d.DMA_BUF_IOCTL_EXPORT_SYNC_FILE, "DMA_BUF_IOCTL_EXPORT_SYNC_FILE", arg)
@@ -68,6 +82,8 @@ def dma_buf_export_sync_file(fd: Fd, flags: int) -> int:
 
 def dma_buf_import_sync_file(fd: Fd, sync_file: int, flags: int) -> None:
     """``DMA_BUF_IOCTL_IMPORT_SYNC_FILE`` (Linux 5.20): add a sync_file's fences to the buffer."""
+    sync_file = checks.fd(sync_file, "sync_file")
+    flags = checks.u32(flags, "flags")
     arg = d.dma_buf_import_sync_file()
     arg.flags, arg.fd = flags, sync_file
     fd.ioctl(d.DMA_BUF_IOCTL_IMPORT_SYNC_FILE, "DMA_BUF_IOCTL_IMPORT_SYNC_FILE", arg)
@@ -99,6 +115,7 @@ def sync_file_info(fd: Fd) -> SyncFileInfo:
 
 def sync_merge(fd: Fd, other: int, name: str) -> int:
     """``SYNC_IOC_MERGE``: a new sync_file fd that is signalled when both are."""
+    other = checks.fd(other, "other")
     arg = d.sync_merge_data()
     # To read a char array field makes bytes of it, so it is assigned and never written in place.
     arg.name, arg.fd2 = name.encode()[:31], other
@@ -111,6 +128,7 @@ def sync_set_deadline(fd: Fd, deadline_ns: int) -> None:
 
     ENOTTY: an older kernel.
     """
+    deadline_ns = checks.u64(deadline_ns, "deadline_ns")
     arg = d.sync_set_deadline()
     arg.deadline_ns = deadline_ns
     fd.ioctl(d.SYNC_IOC_SET_DEADLINE, "SYNC_IOC_SET_DEADLINE", arg)

@@ -9,6 +9,7 @@ import errno
 from dataclasses import dataclass
 from typing import Any
 
+from vb2user import checks
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.enums import (
     CtrlChange,
@@ -121,6 +122,8 @@ def subscribe_event(fd: Fd, type: EventType, id: int = 0, flags: EventSubFlag | 
 
     EINVAL: the driver has no such event, or there is no such control; ENOTTY: it has no events at all.
     """
+    id = checks.u32(id, "id")
+    flags = checks.u32(flags, "flags")
     arg = v.v4l2_event_subscription()
     arg.type, arg.id, arg.flags = type, id, flags
     fd.ioctl(v.VIDIOC_SUBSCRIBE_EVENT, "VIDIOC_SUBSCRIBE_EVENT", arg)
@@ -131,6 +134,7 @@ def unsubscribe_event(fd: Fd, type: EventType, id: int = 0) -> None:
 
     Those that wait are dropped. What was never subscribed is no error.
     """
+    id = checks.u32(id, "id")
     arg = v.v4l2_event_subscription()
     arg.type, arg.id = type, id
     fd.ioctl(v.VIDIOC_UNSUBSCRIBE_EVENT, "VIDIOC_UNSUBSCRIBE_EVENT", arg)

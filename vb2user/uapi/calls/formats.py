@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from vb2user import checks
 from vb2user.errors import UsageError
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.buffer import is_multiplanar, is_output
@@ -194,32 +195,37 @@ def _check_type(type: BufType, name: str = "") -> None:
 def pack_format(format: Format) -> Any:
     """The ``struct v4l2_format`` of a :class:`Format`. UsageError: a VBI, SDR or overlay queue."""
     _check_type(format.type)
+    planes = [
+        (checks.u32(plane.sizeimage, "sizeimage"), checks.u32(plane.bytesperline, "bytesperline"))
+        for plane in format.planes
+    ]
     arg = v.v4l2_format()
     arg.type = format.type
     if is_multiplanar(format.type):
         mp = arg.fmt.pix_mp
         mp.num_planes = len(format.planes)
-        for raw, plane in zip(mp.plane_fmt, format.planes, strict=False):
-            raw.sizeimage, raw.bytesperline = plane.sizeimage, plane.bytesperline
+        for raw, plane in zip(mp.plane_fmt, planes, strict=False):
+            raw.sizeimage, raw.bytesperline = plane
         mp.flags = format.flags
         _pack_image(mp, format)
     elif format.type in _PIX_TYPES:
         pix = arg.fmt.pix
-        pix.sizeimage, pix.bytesperline = format.planes[0].sizeimage, format.planes[0].bytesperline
+        pix.sizeimage, pix.bytesperline = planes[0]
         # Only with this in priv does the kernel look at the fields after it.
         pix.priv = v.V4L2_PIX_FMT_PRIV_MAGIC
         pix.flags = format.flags
         _pack_image(pix, format)
     else:
         meta = arg.fmt.meta
-        meta.dataformat, meta.buffersize = format.pixelformat, format.planes[0].sizeimage
-        meta.width, meta.height = format.width, format.height
-        meta.bytesperline = format.planes[0].bytesperline
+        meta.dataformat = checks.u32(format.pixelformat, "pixelformat")
+        meta.width, meta.height = checks.u32(format.width, "width"), checks.u32(format.height, "height")
+        meta.buffersize, meta.bytesperline = planes[0]
     return arg
 
 
 def _pack_image(raw: Any, format: Format) -> None:
-    raw.width, raw.height, raw.pixelformat = format.width, format.height, format.pixelformat
+    raw.width, raw.height = checks.u32(format.width, "width"), checks.u32(format.height, "height")
+    raw.pixelformat = checks.u32(format.pixelformat, "pixelformat")
     raw.field, raw.colorspace = format.field, format.colorspace
     raw.ycbcr_enc, raw.quantization = format.ycbcr_enc, format.quantization
     raw.xfer_func = format.xfer_func
@@ -298,6 +304,7 @@ def enum_fmt(fd: Fd, type: BufType, refused: list[Refused] | None = None) -> Ite
 
 def enum_framesizes(fd: Fd, pixelformat: int, refused: list[Refused] | None = None) -> Iterator[FrameSize]:
     """``VIDIOC_ENUM_FRAMESIZES``, all of them."""
+    pixelformat = checks.u32(pixelformat, "pixelformat")
     arg = v.v4l2_frmsizeenum()
     arg.pixel_format = pixelformat
     for raw in enumerate_all(fd, v.VIDIOC_ENUM_FRAMESIZES, "VIDIOC_ENUM_FRAMESIZES", arg, refused):
@@ -317,6 +324,9 @@ def enum_frameintervals(
     fd: Fd, pixelformat: int, width: int, height: int, refused: list[Refused] | None = None
 ) -> Iterator[FrameInterval]:
     """``VIDIOC_ENUM_FRAMEINTERVALS``, all of them."""
+    pixelformat = checks.u32(pixelformat, "pixelformat")
+    width = checks.u32(width, "width")
+    height = checks.u32(height, "height")
     arg = v.v4l2_frmivalenum()
     arg.pixel_format, arg.width, arg.height = pixelformat, width, height
     for raw in enumerate_all(fd, v.VIDIOC_ENUM_FRAMEINTERVALS, "VIDIOC_ENUM_FRAMEINTERVALS", arg, refused):
@@ -354,6 +364,7 @@ def s_parm(fd: Fd, type: BufType, timeperframe: Fraction) -> StreamParm:
     arg = v.v4l2_streamparm()
     arg.type = type
     raw = _parm(arg, type)
+    timeperframe = checks.interval(timeperframe, "timeperframe")
     raw.timeperframe.numerator = timeperframe.numerator
     raw.timeperframe.denominator = timeperframe.denominator
     fd.ioctl(v.VIDIOC_S_PARM, "VIDIOC_S_PARM", arg)

@@ -9,6 +9,7 @@ import ctypes
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from vb2user import checks
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.calls._util import Refused, enumerate_all
 from vb2user.uapi.enums import InputCap, InputStatus, InputType, OutputCap, OutputType, StdID
@@ -63,6 +64,7 @@ def g_input(fd: Fd) -> int:
 
 def s_input(fd: Fd, index: int) -> int:
     """``VIDIOC_S_INPUT``; returns the input now chosen. EINVAL: no such input; EBUSY: streaming."""
+    index = checks.u32(index, "index")
     arg = ctypes.c_int(index)
     fd.ioctl(v.VIDIOC_S_INPUT, "VIDIOC_S_INPUT", arg)
     return arg.value
@@ -88,6 +90,7 @@ def g_output(fd: Fd) -> int:
 
 def s_output(fd: Fd, index: int) -> int:
     """``VIDIOC_S_OUTPUT``; returns the output now chosen. EINVAL: no such output; EBUSY: streaming."""
+    index = checks.u32(index, "index")
     arg = ctypes.c_int(index)
     fd.ioctl(v.VIDIOC_S_OUTPUT, "VIDIOC_S_OUTPUT", arg)
     return arg.value

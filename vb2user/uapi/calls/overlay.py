@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 from dataclasses import dataclass
 
+from vb2user import checks
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.enums import BufType, Colorspace, FbufCap, FbufFlag, Field, SlicedService
 from vb2user.uapi.fourcc import FourCC
@@ -89,10 +90,11 @@ def s_fbuf(fd: Fd, wish: FrameBuffer) -> None:
     EPERM: only root may point it at memory; EINVAL: not supported; EBUSY: the overlay is on.
     """
     arg = v.v4l2_framebuffer()
-    arg.flags, arg.base, arg.capability = wish.flags, wish.base or None, wish.capability
+    arg.flags, arg.capability = wish.flags, wish.capability
+    arg.base = checks.u64(wish.base, "base") or None
     fmt = arg.fmt
-    fmt.width, fmt.height, fmt.pixelformat = wish.width, wish.height, wish.pixelformat
-    fmt.bytesperline, fmt.sizeimage = wish.bytesperline, wish.sizeimage
+    for name in ("width", "height", "pixelformat", "bytesperline", "sizeimage"):
+        setattr(fmt, name, checks.u32(getattr(wish, name), name))
     fmt.field, fmt.colorspace = wish.field, wish.colorspace
     fd.ioctl(v.VIDIOC_S_FBUF, "VIDIOC_S_FBUF", arg)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from vb2user import checks
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.calls._util import fraction
 from vb2user.uapi.enums import BufType, SelectionFlag, SelectionTarget
@@ -45,7 +46,8 @@ class CropCap:
 
 def pack_rect(raw: Any, rect: Rect) -> None:
     """Fill a ``struct v4l2_rect``."""
-    raw.left, raw.top, raw.width, raw.height = rect.left, rect.top, rect.width, rect.height
+    raw.left, raw.top = checks.s32(rect.left, "left"), checks.s32(rect.top, "top")
+    raw.width, raw.height = checks.u32(rect.width, "width"), checks.u32(rect.height, "height")
 
 
 def unpack_rect(raw: Any) -> Rect:
@@ -81,6 +83,7 @@ def s_selection(
     ERANGE: the flags cannot be satisfied; EINVAL: no such target, or a read-only one; EBUSY: buffers are
     allocated or streaming; ENODATA: not for this input or output.
     """
+    flags = checks.u32(flags, "flags")
     arg = v.v4l2_selection()
     arg.type, arg.target, arg.flags = type, target, flags
     pack_rect(arg.r, rect)

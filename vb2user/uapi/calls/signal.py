@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from vb2user import checks
 from vb2user.errors import UsageError
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.calls._util import Refused, enumerate_all, fraction, set_fraction
@@ -183,6 +184,7 @@ def enum_dv_timings(fd: Fd, pad: int = 0, refused: list[Refused] | None = None) 
 
     ``refused`` gets the entries that the driver refuses; without it the first error comes after the last.
     """
+    pad = checks.u32(pad, "pad")
     arg = v.v4l2_enum_dv_timings()
     arg.pad = pad
     for raw in enumerate_all(fd, v.VIDIOC_ENUM_DV_TIMINGS, "VIDIOC_ENUM_DV_TIMINGS", arg, refused):
@@ -220,6 +222,7 @@ def query_dv_timings(fd: Fd) -> DvTimings:
 
 def dv_timings_cap(fd: Fd, pad: int = 0) -> DvTimingsCap:
     """``VIDIOC_DV_TIMINGS_CAP``. ENODATA: not for this input or output; EINVAL: no such pad; ENOTTY."""
+    pad = checks.u32(pad, "pad")
     arg = v.v4l2_dv_timings_cap()
     arg.type, arg.pad = v.V4L2_DV_BT_656_1120, pad
     fd.ioctl(v.VIDIOC_DV_TIMINGS_CAP, "VIDIOC_DV_TIMINGS_CAP", arg)
@@ -241,6 +244,7 @@ def g_edid(fd: Fd, pad: int = 0) -> bytes:
 
     EINVAL: no such pad, input or output, or one without EDID; ENOTTY: the driver has none.
     """
+    pad = checks.u32(pad, "pad")
     arg = v.v4l2_edid()
     arg.pad = pad
     # With 0 blocks the kernel says how many there are.
@@ -262,6 +266,7 @@ def s_edid(fd: Fd, edid: bytes, pad: int = 0) -> None:
     E2BIG: more blocks than the hardware holds; EINVAL: no such pad or input, or an output; ENOTTY: the driver
     has none. UsageError: not whole blocks of 128 bytes.
     """
+    pad = checks.u32(pad, "pad")
     if len(edid) % EDID_BLOCK:
         raise UsageError(f"an EDID is whole blocks of {EDID_BLOCK} bytes, not {len(edid)} bytes")
     memory = (ctypes.c_uint8 * len(edid)).from_buffer_copy(edid)
@@ -275,7 +280,9 @@ def pack_dv_timings(timings: DvTimings) -> Any:
     arg = v.v4l2_dv_timings()
     arg.type = timings.type
     for name in _BT_FIELDS:
-        setattr(arg.bt, name, int(getattr(timings, name)))
+        value = getattr(timings, name)
+        told = int(value) if isinstance(value, bool) else checks.u64(value, name)
+        setattr(arg.bt, name, told if name == "pixelclock" else checks.u32(told, name))
     set_fraction(arg.bt.picture_aspect, timings.picture_aspect)
     return arg
 

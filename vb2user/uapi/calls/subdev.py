@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from vb2user import checks
 from vb2user.uapi import subdev as s
 from vb2user.uapi.calls._util import enumerate_all, fraction, set_fraction
 from vb2user.uapi.calls.selection import Rect, pack_rect, unpack_rect
@@ -124,7 +125,8 @@ def subdev_s_client_cap(fd: Fd, capabilities: SubdevClientCap) -> SubdevClientCa
 
 def pack_mbus_format(raw: Any, format: MbusFormat) -> None:
     """Fill a ``struct v4l2_mbus_framefmt``."""
-    raw.code, raw.width, raw.height = format.code, format.width, format.height
+    raw.code = checks.u32(format.code, "code")
+    raw.width, raw.height = checks.u32(format.width, "width"), checks.u32(format.height, "height")
     raw.field, raw.colorspace, raw.ycbcr_enc = format.field, format.colorspace, format.ycbcr_enc
     raw.quantization, raw.xfer_func, raw.flags = format.quantization, format.xfer_func, format.flags
 
@@ -146,6 +148,8 @@ def unpack_mbus_format(raw: Any) -> MbusFormat:
 
 def subdev_g_fmt(fd: Fd, pad: int, which: SubdevWhence = _ACTIVE, stream: int = 0) -> MbusFormat:
     """``VIDIOC_SUBDEV_G_FMT``. EINVAL: no such pad or stream; ENOTTY: no formats."""
+    pad = checks.u32(pad, "pad")
+    stream = checks.u32(stream, "stream")
     arg = s.v4l2_subdev_format()
     arg.pad, arg.which, arg.stream = pad, which, stream
     fd.ioctl(s.VIDIOC_SUBDEV_G_FMT, "VIDIOC_SUBDEV_G_FMT", arg)
@@ -159,6 +163,8 @@ def subdev_s_fmt(
 
     EINVAL: no such pad or stream; EBUSY: it is streaming; EPERM: the node is read-only.
     """
+    pad = checks.u32(pad, "pad")
+    stream = checks.u32(stream, "stream")
     arg = s.v4l2_subdev_format()
     arg.pad, arg.which, arg.stream = pad, which, stream
     pack_mbus_format(arg.format, format)
@@ -170,6 +176,8 @@ def subdev_enum_mbus_code(
     fd: Fd, pad: int, which: SubdevWhence = _ACTIVE, stream: int = 0
 ) -> Iterator[MbusCode]:
     """``VIDIOC_SUBDEV_ENUM_MBUS_CODE``, all of them; none where there is no such pad."""
+    pad = checks.u32(pad, "pad")
+    stream = checks.u32(stream, "stream")
     arg = s.v4l2_subdev_mbus_code_enum()
     arg.pad, arg.which, arg.stream = pad, which, stream
     for raw in enumerate_all(fd, s.VIDIOC_SUBDEV_ENUM_MBUS_CODE, "VIDIOC_SUBDEV_ENUM_MBUS_CODE", arg):
@@ -180,6 +188,9 @@ def subdev_enum_frame_size(
     fd: Fd, pad: int, code: int, which: SubdevWhence = _ACTIVE, stream: int = 0
 ) -> Iterator[MbusFrameSize]:
     """``VIDIOC_SUBDEV_ENUM_FRAME_SIZE``, all of them; none where there is no such pad or code."""
+    pad = checks.u32(pad, "pad")
+    code = checks.u32(code, "code")
+    stream = checks.u32(stream, "stream")
     arg = s.v4l2_subdev_frame_size_enum()
     arg.pad, arg.code, arg.which, arg.stream = pad, code, which, stream
     for raw in enumerate_all(fd, s.VIDIOC_SUBDEV_ENUM_FRAME_SIZE, "VIDIOC_SUBDEV_ENUM_FRAME_SIZE", arg):
@@ -196,6 +207,11 @@ def subdev_enum_frame_interval(
     stream: int = 0,
 ) -> Iterator[Fraction]:
     """``VIDIOC_SUBDEV_ENUM_FRAME_INTERVAL``, all of them, in seconds; none where there is no such size."""
+    pad = checks.u32(pad, "pad")
+    code = checks.u32(code, "code")
+    width = checks.u32(width, "width")
+    height = checks.u32(height, "height")
+    stream = checks.u32(stream, "stream")
     arg = s.v4l2_subdev_frame_interval_enum()
     arg.pad, arg.code, arg.which, arg.stream = pad, code, which, stream
     arg.width, arg.height = width, height
@@ -210,6 +226,8 @@ def subdev_g_frame_interval(fd: Fd, pad: int, which: SubdevWhence = _ACTIVE, str
     ``TRY`` needs the client capability ``INTERVAL_USES_WHICH`` (Linux 6.9), else the active one is told.
     EINVAL: no such pad; ENOTTY: it has none.
     """
+    pad = checks.u32(pad, "pad")
+    stream = checks.u32(stream, "stream")
     arg = s.v4l2_subdev_frame_interval()
     arg.pad, arg.which, arg.stream = pad, which, stream
     fd.ioctl(s.VIDIOC_SUBDEV_G_FRAME_INTERVAL, "VIDIOC_SUBDEV_G_FRAME_INTERVAL", arg)
@@ -223,9 +241,11 @@ def subdev_s_frame_interval(
 
     EINVAL: no such pad; EBUSY: it is streaming; EPERM: the node is read-only; ENOTTY: it has none.
     """
+    pad = checks.u32(pad, "pad")
+    stream = checks.u32(stream, "stream")
     arg = s.v4l2_subdev_frame_interval()
     arg.pad, arg.which, arg.stream = pad, which, stream
-    set_fraction(arg.interval, interval)
+    set_fraction(arg.interval, checks.interval(interval, "interval"))
     fd.ioctl(s.VIDIOC_SUBDEV_S_FRAME_INTERVAL, "VIDIOC_SUBDEV_S_FRAME_INTERVAL", arg)
     return fraction(arg.interval)
 
@@ -234,6 +254,8 @@ def subdev_g_selection(
     fd: Fd, pad: int, target: SelectionTarget, which: SubdevWhence = _ACTIVE, stream: int = 0
 ) -> Rect:
     """``VIDIOC_SUBDEV_G_SELECTION``. EINVAL: no such pad or target; ENOTTY: none at all."""
+    pad = checks.u32(pad, "pad")
+    stream = checks.u32(stream, "stream")
     arg = s.v4l2_subdev_selection()
     arg.pad, arg.target, arg.which, arg.stream = pad, target, which, stream
     fd.ioctl(s.VIDIOC_SUBDEV_G_SELECTION, "VIDIOC_SUBDEV_G_SELECTION", arg)
@@ -253,6 +275,9 @@ def subdev_s_selection(
 
     EINVAL: no such pad or target; EBUSY: it is streaming; EPERM: the node is read-only.
     """
+    pad = checks.u32(pad, "pad")
+    flags = checks.u32(flags, "flags")
+    stream = checks.u32(stream, "stream")
     arg = s.v4l2_subdev_selection()
     arg.pad, arg.target, arg.which, arg.stream, arg.flags = pad, target, which, stream, flags
     pack_rect(arg.r, rect)
@@ -262,6 +287,8 @@ def subdev_s_selection(
 
 def subdev_g_crop(fd: Fd, pad: int, which: SubdevWhence = _ACTIVE, stream: int = 0) -> Rect:
     """``VIDIOC_SUBDEV_G_CROP``: the older form of the selection CROP. EINVAL, ENOTTY: as there."""
+    pad = checks.u32(pad, "pad")
+    stream = checks.u32(stream, "stream")
     arg = s.v4l2_subdev_crop()
     arg.pad, arg.which, arg.stream = pad, which, stream
     fd.ioctl(s.VIDIOC_SUBDEV_G_CROP, "VIDIOC_SUBDEV_G_CROP", arg)
@@ -273,6 +300,8 @@ def subdev_s_crop(fd: Fd, pad: int, rect: Rect, which: SubdevWhence = _ACTIVE, s
 
     EINVAL, EBUSY, EPERM: as there.
     """
+    pad = checks.u32(pad, "pad")
+    stream = checks.u32(stream, "stream")
     arg = s.v4l2_subdev_crop()
     arg.pad, arg.which, arg.stream = pad, which, stream
     pack_rect(arg.rect, rect)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+from vb2user import checks
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.calls._util import enumerate_all
 from vb2user.uapi.enums import BandModulation, TunerCap, TunerMode, TunerSub, TunerType
@@ -81,6 +82,7 @@ def unit_hz(capability: TunerCap) -> Fraction:
 
 def g_tuner(fd: Fd, index: int = 0) -> Tuner:
     """``VIDIOC_G_TUNER``. EINVAL: no such tuner; ENOTTY: the driver has none."""
+    index = checks.u32(index, "index")
     arg = v.v4l2_tuner()
     arg.index = index
     fd.ioctl(v.VIDIOC_G_TUNER, "VIDIOC_G_TUNER", arg)
@@ -103,6 +105,7 @@ def s_tuner(fd: Fd, audmode: TunerMode, index: int = 0, type: TunerType = TunerT
 
     EINVAL: no such tuner, or it is of another type; EBUSY: a seek is in progress.
     """
+    index = checks.u32(index, "index")
     arg = v.v4l2_tuner()
     arg.index, arg.type, arg.audmode = index, type, audmode
     fd.ioctl(v.VIDIOC_S_TUNER, "VIDIOC_S_TUNER", arg)
@@ -110,6 +113,7 @@ def s_tuner(fd: Fd, audmode: TunerMode, index: int = 0, type: TunerType = TunerT
 
 def g_modulator(fd: Fd, index: int = 0) -> Modulator:
     """``VIDIOC_G_MODULATOR``. EINVAL: no such modulator; ENOTTY: the driver has none."""
+    index = checks.u32(index, "index")
     arg = v.v4l2_modulator()
     arg.index = index
     fd.ioctl(v.VIDIOC_G_MODULATOR, "VIDIOC_G_MODULATOR", arg)
@@ -129,6 +133,7 @@ def s_modulator(fd: Fd, txsubchans: TunerSub, index: int = 0) -> None:
 
     EINVAL: no such modulator.
     """
+    index = checks.u32(index, "index")
     arg = v.v4l2_modulator()
     arg.index, arg.txsubchans = index, txsubchans
     fd.ioctl(v.VIDIOC_S_MODULATOR, "VIDIOC_S_MODULATOR", arg)
@@ -136,6 +141,7 @@ def s_modulator(fd: Fd, txsubchans: TunerSub, index: int = 0) -> None:
 
 def g_frequency(fd: Fd, tuner: int = 0) -> int:
     """``VIDIOC_G_FREQUENCY``, in units of the tuner or modulator. EINVAL: there is no such one; ENOTTY."""
+    tuner = checks.u32(tuner, "tuner")
     arg = v.v4l2_frequency()
     arg.tuner = tuner
     fd.ioctl(v.VIDIOC_G_FREQUENCY, "VIDIOC_G_FREQUENCY", arg)
@@ -147,6 +153,8 @@ def s_frequency(fd: Fd, frequency: int, type: TunerType, tuner: int = 0) -> None
 
     EINVAL: no such tuner or modulator, or it is of another type; EBUSY: a seek is in progress.
     """
+    frequency = checks.u32(frequency, "frequency")
+    tuner = checks.u32(tuner, "tuner")
     arg = v.v4l2_frequency()
     arg.tuner, arg.type, arg.frequency = tuner, type, frequency
     fd.ioctl(v.VIDIOC_S_FREQUENCY, "VIDIOC_S_FREQUENCY", arg)
@@ -154,6 +162,7 @@ def s_frequency(fd: Fd, frequency: int, type: TunerType, tuner: int = 0) -> None
 
 def enum_freq_bands(fd: Fd, type: TunerType, tuner: int = 0) -> Iterator[FrequencyBand]:
     """``VIDIOC_ENUM_FREQ_BANDS``, all of a tuner or modulator; none where there is no such one."""
+    tuner = checks.u32(tuner, "tuner")
     arg = v.v4l2_frequency_band()
     arg.tuner, arg.type = tuner, type
     for raw in enumerate_all(fd, v.VIDIOC_ENUM_FREQ_BANDS, "VIDIOC_ENUM_FREQ_BANDS", arg):
@@ -193,6 +202,10 @@ def s_hw_freq_seek(
     EAGAIN: the node was opened O_NONBLOCK; ENODATA: no station found; EINVAL: no such tuner, a wrong type, or
     a way of seeking that it cannot do; EBUSY: another seek is in progress.
     """
+    tuner = checks.u32(tuner, "tuner")
+    spacing = checks.u32(spacing, "spacing")
+    rangelow = checks.u32(rangelow, "rangelow")
+    rangehigh = checks.u32(rangehigh, "rangehigh")
     arg = v.v4l2_hw_freq_seek()
     arg.tuner, arg.type, arg.seek_upward, arg.wrap_around = tuner, type, upward, wrap_around
     arg.spacing, arg.rangelow, arg.rangehigh = spacing, rangelow, rangehigh
