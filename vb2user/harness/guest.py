@@ -25,7 +25,7 @@ from vb2user.harness import guest_root, programs
 from vb2user.harness.wire import PORT, Kind, Unpacker, pack, pack_json, shell_status
 
 _CHUNK = 1 << 16
-#: Standard input that the command has not read yet: beyond this the channel is left unread.
+#: Bytes that wait for a reader, on each way: beyond this their source is left unread.
 _MAX_PENDING = 1 << 20
 
 
@@ -42,29 +42,51 @@ def open_port(name: str = PORT) -> int:
 
 
 class Agent:
-    """One run of one command, told over ``port``."""
+    """One run of one command, told over ``port``.
+
+    While the command runs, nothing here blocks: what the host does not take yet is kept within bounds, and
+    beyond these the command's output is left unread; likewise its input.
+    """
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._unpacker = Unpacker()
-        self._room = select.poll()
-        self._room.register(port, select.POLLOUT)
+        self._sending = bytearray()
+        os.set_blocking(port, False)
 
     def send(self, frame: bytes) -> None:
-        """Write one frame. A write to a port whose host is gone would block for ever, so ask first."""
-        view = memoryview(frame)
-        while view:
-            for _, event in self._room.poll():
-                if event & select.POLLHUP:
-                    raise HostGone
-                if event & select.POLLOUT:
-                    view = view[os.write(self._port, view) :]
+        """Write one frame, and wait until all is written."""
+        self._sending += frame
+        while self._sending:
+            if self._wait(select.POLLOUT) & select.POLLOUT:
+                self._write()
+            else:
+                raise HostGone
+
+    def _write(self) -> None:
+        """Called when the port has room."""
+        with contextlib.suppress(BlockingIOError):
+            del self._sending[: os.write(self._port, self._sending[:_CHUNK])]
 
     def _read(self) -> list[tuple[Kind, bytes]]:
-        data = os.read(self._port, _CHUNK)
+        try:
+            data = os.read(self._port, _CHUNK)
+        except BlockingIOError:
+            return []
         if not data:
             raise HostGone
         return list(self._unpacker.feed(data))
+
+    def _wait(self, events: int) -> int:
+        poll = select.poll()
+        poll.register(self._port, events)
+        return poll.poll()[0][1]
+
+    def await_end(self) -> None:
+        """Wait until the host hangs up."""
+        with contextlib.suppress(HostGone):
+            while self._wait(select.POLLIN) & select.POLLIN:
+                self._read()
 
     def note(self, text: str) -> None:
         """Say something on the host's standard error."""
@@ -76,6 +98,7 @@ class Agent:
         start: dict[str, Any] | None = None
         rest: list[tuple[Kind, bytes]] = []
         while start is None:
+            self._wait(select.POLLIN)
             for kind, payload in self._read():
                 if kind is Kind.START:
                     start = json.loads(payload)
@@ -132,33 +155,42 @@ class Agent:
             while True:
                 # After the end only what already lies in the pipes counts: a daemon left behind
                 # may hold them open for ever.
-                events = self._poll([*outputs, *([] if done else [ended])], stdin).poll(0 if done else None)
-                if done and not any(fd in outputs for fd, _ in events):
+                room = len(self._sending) < _MAX_PENDING
+                watched = [*(outputs if room else ()), *(() if done else (ended,))]
+                events = self._poll(watched, stdin).poll(0 if done and room else None)
+                if done and room and not any(fd in outputs for fd, _ in events):
                     return process.wait()
                 for fd, event in events:
                     if fd in outputs:
                         if data := os.read(fd, _CHUNK):
-                            self.send(pack(outputs[fd], data))
+                            self._sending += pack(outputs[fd], data)
                         else:
                             del outputs[fd]
                     elif fd == ended:
                         done = True
                     elif fd == stdin.number:
                         stdin.write()
-                    elif event & select.POLLIN:
-                        for kind, payload in self._read():
-                            stdin.take(kind, payload)
-                    elif event & select.POLLHUP:
-                        raise HostGone
+                    else:
+                        self._exchange(event, stdin)
         finally:
             os.close(ended)
+
+    def _exchange(self, event: int, stdin: _Stdin) -> None:
+        if event & select.POLLOUT:
+            self._write()
+        if event & select.POLLIN:
+            for kind, payload in self._read():
+                stdin.take(kind, payload)
+        elif event & select.POLLHUP:
+            raise HostGone
 
     def _poll(self, readable: list[int], stdin: _Stdin) -> select.poll:
         poll = select.poll()
         for fd in readable:
             poll.register(fd, select.POLLIN)
         # Registered even when nothing more is wanted: the host's going shows here.
-        poll.register(self._port, select.POLLIN if len(stdin.pending) < _MAX_PENDING else 0)
+        events = select.POLLIN if len(stdin.pending) < _MAX_PENDING else 0
+        poll.register(self._port, events | (select.POLLOUT if self._sending else 0))
         if stdin.pending:
             poll.register(stdin.number, select.POLLOUT)
         return poll
@@ -254,10 +286,10 @@ def main() -> int:
     """Entry point of ``python -m vb2user.harness.guest``."""
     port = open_port()
     try:
-        Agent(port).run()
+        agent = Agent(port)
+        agent.run()
         # The host ends the machine; leaving first could cut off the last frame.
-        while os.read(port, _CHUNK):
-            pass
+        agent.await_end()
     except (HostGone, OSError) as error:
         print(f"vb2user.harness.guest: {error!r}", file=sys.stderr)
     subprocess.run(["poweroff", "-f"])
