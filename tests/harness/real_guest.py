@@ -15,6 +15,6 @@ link = socket.socket(socket.AF_UNIX)
 link.connect(address)
 # File systems, udev and drivers are a guest's affair, not this machine's.
 guest.prepare = lambda *_: None
-agent = guest.Agent(link.fileno())
+agent = guest.Agent(link.fileno(), "/no/such/file")
 agent.run()
 agent.await_end()

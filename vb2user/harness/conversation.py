@@ -49,9 +49,9 @@ class Machine(Protocol):
 def unblocked(fd: int, flags: int) -> int:
     """A file descriptor of its own for the same file; O_NONBLOCK, where that can be had.
 
-    O_NONBLOCK on ``fd`` itself would also hold for every other process that shares it, as a shell does. So the
-    file is opened once more. A socket cannot be, nor a terminal of another user: poll(2) is the only promise
-    there. A regular file must not be, for its position is shared; reads and writes of it do not wait anyway.
+    O_NONBLOCK on ``fd`` itself would also hold for every other process that shares it, as a shell does. So
+    the file is opened once more. A socket cannot be, nor a terminal of another user: poll(2) is the only
+    promise there. A regular file must not be, for its position is shared; its reads and writes never wait.
     """
     if stat.S_ISREG(os.fstat(fd).st_mode):
         return os.dup(fd)
@@ -112,6 +112,7 @@ class Conversation:
         start: the frame that is sent when the agent is up.
         stdout, stderr: where the command's output goes.
         log: gets the console.
+        kernel_log: gets the kernel's log, as the agent reads it.
         boot_timeout: seconds until the agent must be up.
         timeout: seconds until everything must be over.
         stdin: where the command's input comes from; None: it gets none.
@@ -124,6 +125,7 @@ class Conversation:
         stdout: BinaryIO,
         stderr: BinaryIO,
         log: BinaryIO,
+        kernel_log: BinaryIO,
         *,
         boot_timeout: float,
         timeout: float,
@@ -132,7 +134,7 @@ class Conversation:
         self._machine = machine
         self._start = start
         self._stdout, self._stderr = stdout, stderr
-        self._log = log
+        self._log, self._kernel_log = log, kernel_log
         self._boot_timeout, self._timeout = boot_timeout, timeout
         self._input = stdin
         self._stdin = -1  # an fd of our own, while the command takes input
@@ -272,6 +274,9 @@ class Conversation:
             self._outputs["stdout"].put(payload)
         elif kind in (Kind.STDERR, Kind.NOTE):
             self._outputs["stderr"].put(payload)
+        elif kind is Kind.KERNEL:
+            self._kernel_log.write(payload)
+            self._kernel_log.flush()
         elif kind is Kind.HELLO:
             self._greeted = True
             self._machine.booted()

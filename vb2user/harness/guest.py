@@ -20,13 +20,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vb2user.errors import Vb2Error
+from vb2user.errors import MissingPrerequisite, Vb2Error
 from vb2user.harness import guest_root, programs
 from vb2user.harness.wire import PORT, Kind, Unpacker, pack, pack_json, shell_status
+from vb2user.trace.kernel_log import KMSG, KernelLog
 
 _CHUNK = 1 << 16
 #: Bytes that wait for a reader, on each way: beyond this their source is left unread.
 _MAX_PENDING = 1 << 20
+#: Records of the kernel's log that are sent at once.
+_RECORDS = 200
+_MOST_TURNS = 1000
 
 
 class HostGone(Exception):
@@ -45,11 +49,17 @@ class Agent:
     """One run of one command, told over ``port``.
 
     While the command runs, nothing here blocks: what the host does not take yet is kept within bounds, and
-    beyond these the command's output is left unread; likewise its input.
+    beyond these the command's output is left unread; likewise its input and the kernel's log.
+
+    Args:
+        port: the channel.
+        log: where the kernel's log is read.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, log: str = KMSG) -> None:
         self._port = port
+        self._log_path = log
+        self._log: KernelLog | None = None
         self._unpacker = Unpacker()
         self._sending = bytearray()
         os.set_blocking(port, False)
@@ -94,6 +104,13 @@ class Agent:
 
     def run(self) -> None:
         """The whole conversation."""
+        try:
+            self._converse()
+        finally:
+            if self._log is not None:
+                self._log.close()
+
+    def _converse(self) -> None:
         self.send(pack_json(Kind.HELLO, {"release": platform.release()}))
         start: dict[str, Any] | None = None
         rest: list[tuple[Kind, bytes]] = []
@@ -106,13 +123,34 @@ class Agent:
                     rest.append((kind, payload))
         os.environ.update(start["env"])
         try:
+            self._log = KernelLog(self._log_path, from_start=True)
+            self._send_log()
+        except MissingPrerequisite as error:
+            self.note(str(error))
+        try:
             prepare(start, self.note)
         except Vb2Error as error:
+            self._send_log()
             self.send(pack_json(Kind.REFUSED, {"message": error.message, "remedy": error.remedy}))
             return
         status = self._command(start, rest)
         os.sync()
+        self._send_log()
         self.send(pack_json(Kind.EXIT, {"status": status}))
+
+    def _send_log(self) -> None:
+        """Send what the kernel's log has, up to its end, which a kernel that never stops talking has not."""
+        for _ in range(_MOST_TURNS):
+            if not self._take_log():
+                return
+            self.send(b"")
+
+    def _take_log(self) -> bool:
+        """Put what is next in the kernel's log among what is sent; says whether there was something."""
+        lines = self._log.read(_RECORDS) if self._log is not None else []
+        if lines:
+            self._sending += pack(Kind.KERNEL, "".join(f"{line}\n" for line in lines).encode())
+        return bool(lines)
 
     def _command(self, start: dict[str, Any], rest: list[tuple[Kind, bytes]]) -> int:
         argv: list[str] = start["argv"]
@@ -156,7 +194,8 @@ class Agent:
                 # After the end only what already lies in the pipes counts: a daemon left behind
                 # may hold them open for ever.
                 room = len(self._sending) < _MAX_PENDING
-                watched = [*(outputs if room else ()), *(() if done else (ended,))]
+                log = () if self._log is None or not room else (self._log.fileno(),)
+                watched = [*(outputs if room else ()), *(() if done else (ended,)), *log]
                 events = self._poll(watched, stdin).poll(0 if done and room else None)
                 if done and room and not any(fd in outputs for fd, _ in events):
                     return process.wait()
@@ -170,6 +209,8 @@ class Agent:
                         done = True
                     elif fd == stdin.number:
                         stdin.write()
+                    elif fd in log:
+                        self._take_log()
                     else:
                         self._exchange(event, stdin)
         finally:

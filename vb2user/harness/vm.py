@@ -1,8 +1,8 @@
 """Beside the layers: runs one command in a stock kernel, in a virtual machine made by virtme-ng.
 
 The guest's root is this machine's, shared copy-on-write, so the checkout and its virtual environment
-are there as they are; only the results folder is written through. Output, exit status and input go
-over a channel of their own (:mod:`.wire`), never over the console, which is kept for the case that
+are there as they are; only the results folder is written through. Output, exit status, input and the kernel's
+log go over a channel of their own (:mod:`.wire`), never over the console, which is kept for the case that
 the machine is lost. A lost machine (panic, QEMU gone, deadline) is an error of its own, never taken for
 a failed command.
 """
@@ -38,6 +38,8 @@ _OVERLAYS = ("/etc", "/lib", "/home", "/opt", "/srv", "/usr", "/var", "/tmp")
 _NOT_SHARED = ("/proc", "/sys", "/dev", "/run")
 _PASSED = ("CI", "NO_COLOR", "FORCE_COLOR", "TERM", "COLUMNS", "LINES", "LANG", "LC_ALL", "TZ")
 _CHUNK = 1 << 16
+#: Files of the results folder: what the console said, and the kernel's log with levels and times.
+CONSOLE_LOG, KERNEL_LOG = "console.log", "kernel.log"
 _TAIL = 80  # lines of the console that are told: as many as an oops, or a task that hangs, has
 #: How often an emulated machine is booted before its panic is believed: QEMU, emulating several processors,
 #: now and then lets one of them run code that the kernel, booting, patches meanwhile ("Oops: int3").
@@ -163,7 +165,8 @@ class _Machine:
             server = stack.enter_context(socket.socket(socket.AF_UNIX))
             server.bind(_short(address))
             server.listen(1)
-            log = stack.enter_context((self._results / "console.log").open("wb"))
+            log = stack.enter_context((self._results / CONSOLE_LOG).open("wb"))
+            kernel_log = stack.enter_context((self._results / KERNEL_LOG).open("wb"))
             # Both are made before the boot, so that wrong usage costs no waiting.
             start = self._start_frame(command)
             stdin = standard_input() if self._options.stdin else None
@@ -176,6 +179,7 @@ class _Machine:
                 stdout,
                 stderr,
                 log,
+                kernel_log,
                 boot_timeout=options.boot_timeout,
                 timeout=options.timeout,
                 stdin=stdin,
@@ -208,7 +212,7 @@ class _Machine:
             why = ": ".join([why, *(line.strip() for line in text.strip().splitlines()[-1:])])
         when = "" if self._booted else " before the guest came up"
         tail = "\n".join(text.splitlines()[-_TAIL:])
-        log = self._results / "console.log"
+        log = self._results / CONSOLE_LOG
         return MachineLost(
             f"the virtual machine ({self._kernel.release or self._kernel.image}) was lost{when}: {why}; "
             f"its console is in {log}",
