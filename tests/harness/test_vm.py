@@ -198,6 +198,9 @@ def test_the_command_line_of_virtme(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert argv.index("--qemu-opts") < argv.index("-icount") == len(argv) - 2  # the last word counts
     assert f"socket,id=vb2user,path={tmp_path}/a,,b" in argv
     assert any(a.endswith(f"mount_tag={TAG}") for a in argv)
+    monkeypatch.setenv("PYTHONPATH", "/a b")
+    again = vm.virtme_command(KERNEL, options, tmp_path, tmp_path / "c")
+    assert "exec env 'PYTHONPATH=/a b' " in again[again.index("--script-sh") + 1]
     with pytest.raises(UsageError, match="--results"):
         vm.virtme_command(KERNEL, options, tmp_path / "a:b", tmp_path / "c")
 

@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 from vb2user.errors import MissingPrerequisite
-from vb2user.trace.kernel_log import KernelLog, KernelReport, Line, lines_of, parse, read_file, reports
+from vb2user.trace import kernel_log
+from vb2user.trace.kernel_log import (
+    KernelLog,
+    KernelReport,
+    Line,
+    lines_of,
+    parse,
+    read_file,
+    reports,
+    watched,
+)
 
 
 def log(text: str, start: float = 1.0) -> list[Line]:
@@ -181,10 +191,29 @@ def test_what_was_overwritten_is_counted(monkeypatch: pytest.MonkeyPatch) -> Non
             raise OSError(answer, os.strerror(answer))
         return answer
 
-    with KernelLog(os.devnull) as kernel_log, monkeypatch.context() as patched:
+    with KernelLog(os.devnull) as log, monkeypatch.context() as patched:
         patched.setattr(os, "read", read)
-        assert [line.text for line in kernel_log.read()] == ["a", "b"]
-        assert kernel_log.lost == 1
+        assert [line.text for line in log.read()] == ["a", "b"]
+        assert log.lost == 1
+
+
+def test_what_is_reported_while_a_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "kmsg"
+    path.write_text("4,1,1,-;BUG: long ago\n")
+    monkeypatch.setattr(kernel_log, "KMSG", path)
+    with watched() as trouble, path.open("a") as kmsg:
+        kmsg.write("4,2,2,-;WARNING: now\n")
+    assert titles(trouble.reports) == ["WARNING: now"]
+    assert trouble.unread is None
+    assert trouble.faults == ["the kernel reported meanwhile: WARNING: now"]
+
+
+def test_what_cannot_be_read_is_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel_log, "KMSG", tmp_path / "none")
+    with watched() as trouble:
+        pass
+    assert trouble.reports == trouble.faults == []
+    assert "root can read it" in (trouble.unread or "")
 
 
 def test_a_log_that_cannot_be_read_says_who_can(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from fakes_vb2 import FakeHeap, FakeVideo, Vb2System
 from vb2user.device.device import Device
 from vb2user.errors import DeviceBusy
 from vb2user.memory.ops import Op
+from vb2user.trace import tables
+from vb2user.trace.kernel_log import KernelReport, Trouble
 from vb2user.trace.life import no_phase
 from vb2user.trace.memops import Observed, Plan, examine
 from vb2user.uapi import calls
@@ -125,6 +127,25 @@ def test_a_driver_that_does_not_export_has_no_known_allocator(device: Device, vi
     assert report.allocator is None
     assert report.implemented == frozenset(Op)
     assert any("no export" in note for note in report.lives["mmap"].notes)
+
+
+def test_what_the_kernel_reports_meanwhile_is_a_fault(device: Device) -> None:
+    report = examine(device, Plan(frames=1), Witness(GOOD))
+    assert report.exit_status == 0
+    report.kernel = Trouble([KernelReport(["refcount_t: underflow; use-after-free."])] * 2)
+    assert report.exit_status == 1
+    assert report.faults == [
+        "the kernel reported meanwhile: refcount_t: underflow; use-after-free. (2 times)"
+    ]
+    assert report.to_json()["kernel_log"]["reports"] == ["refcount_t: underflow; use-after-free."] * 2
+    assert any("refcount_t" in line for line in tables.verdict([report]))
+
+
+def test_a_log_of_the_kernel_that_cannot_be_read_is_said(device: Device) -> None:
+    report = examine(device, Plan(frames=1), Witness(GOOD))
+    report.kernel = Trouble(unread="the kernel's log cannot be read")
+    assert (report.exit_status, report.faults) == (0, [])
+    assert "  remark: the kernel's log cannot be read" in tables.verdict([report])
 
 
 def test_a_queue_of_somebody_else_is_left_alone(vb2: Vb2System, device: Device) -> None:

@@ -33,6 +33,7 @@ from vb2user.harness.sur40 import ENVIRONMENT, run_with_sur40
 from vb2user.harness.vivid import Config, InstanceConfig, Vivid
 from vb2user.memory.ops import ALLOCATORS, implemented, symbols
 from vb2user.trace import tables
+from vb2user.trace.kernel_log import watched
 from vb2user.trace.marks import DeviceReport, coverage
 from vb2user.trace.memops import Plan, examine
 from vb2user.trace.observer import Watch
@@ -135,7 +136,10 @@ def _examine(
             exporters=target.exporters,
             frames=frames,
         )
-        return examine(device, plan, Watch(tracer, device, target.exporters), known)
+        with watched() as trouble:
+            report = examine(device, plan, Watch(tracer, device, target.exporters), known)
+        report.kernel = trouble
+        return report
 
 
 def _prepare(device: Device) -> None:

@@ -284,7 +284,9 @@ def virtme_command(kernel: Kernel, options: Options, results: Path, channel: Pat
     programs.require(programs.qemu_name())
     if not re.fullmatch(r"[a-zA-Z0-9_+ /.-]+", str(results)):
         raise UsageError(f"{results}: virtme-ng shares no folder with such a name", remedy="use --results")
-    agent = shlex.join([sys.executable, "-m", "vb2user.harness.guest"])
+    # The agent is this very package, wherever this process has found it: both speak one version of the wire.
+    where = [f"PYTHONPATH={path}"] if (path := os.environ.get("PYTHONPATH")) else []
+    agent = shlex.join(["env", *where, sys.executable, "-m", "vb2user.harness.guest"])
     package = Path(__file__).resolve().parents[2]
     folders = (str(Path.cwd()), sys.prefix, sys.base_prefix, str(package), str(Path.home()))
     argv = [programs.require("virtme-run"), "--kimg", str(kernel.image), "--mods=auto", "--force-9p"]

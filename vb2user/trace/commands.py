@@ -51,7 +51,8 @@ def trace(
     Wants root and tracefs. Without them COMMAND is run all the same, and the exit status is 3. With --json
     COMMAND's standard output goes to standard error.
 
-    Ends with 0 if COMMAND succeeded and all is balanced, with 1 if not.
+    Ends with 0 if COMMAND succeeded and all is balanced, with 1 if not, or if the kernel's log reported
+    trouble meanwhile: a warning, an oops, lockdep, a refcount.
     """
     from vb2user.trace.run import Wish, run
     from vb2user.trace.tracer import BUFFER_KB
@@ -79,6 +80,7 @@ def _show(report: Report) -> None:
         rows = [("memory types", ", ".join(report.memory_types)), ("its queue afterwards", free)]
         click.echo(f"{where}: what user space can see")
         table("", (), rows)
+        _show_kernel(report)
         return
     _show_calls(where, report)
     _show_processes(report)
@@ -90,6 +92,14 @@ def _show(report: Report) -> None:
     for remark in verdict.remarks:
         talk(remark)
     click.echo(str(verdict))
+    _show_kernel(report)
+
+
+def _show_kernel(report: Report) -> None:
+    if report.kernel.unread is not None:
+        talk(report.kernel.unread)
+    for fault in report.kernel.faults:
+        click.echo(f"fault: {fault}")
 
 
 def _show_calls(where: str, report: Report) -> None:

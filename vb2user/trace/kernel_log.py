@@ -10,10 +10,12 @@ import contextlib
 import errno
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from vb2user.errors import MissingPrerequisite
 
@@ -70,7 +72,7 @@ class KernelLog:
     """The kernel's log, read as it grows.
 
     Args:
-        path: where it is.
+        path: where it is; None: :data:`KMSG`.
         from_start: also what was said before; else what is said from now on.
 
     Attributes:
@@ -80,7 +82,8 @@ class KernelLog:
         MissingPrerequisite: it cannot be read; the remedy says who can.
     """
 
-    def __init__(self, path: str | os.PathLike[str] = KMSG, *, from_start: bool = False) -> None:
+    def __init__(self, path: str | os.PathLike[str] | None = None, *, from_start: bool = False) -> None:
+        path = KMSG if path is None else path
         self.lost = 0
         self._fd = -1
         try:
@@ -194,6 +197,51 @@ def reports(lines: Iterable[Line]) -> list[KernelReport]:
         if line.facility == "kern":  # a program cannot write as the kernel
             found.take(line)
     return found.reports
+
+
+@dataclass
+class Trouble:
+    """What the kernel reported while something ran; complete when the block of :func:`watched` has ended.
+
+    Attributes:
+        reports: the reports, whatever device they are of.
+        unread: why its log was not read, or not all of it; None: it was.
+    """
+
+    reports: list[KernelReport] = field(default_factory=list)
+    unread: str | None = None
+
+    @property
+    def faults(self) -> list[str]:
+        """The reports, a line each, with how often each came."""
+        times = Counter(report.title for report in self.reports)
+        return [
+            f"the kernel reported meanwhile: {title}" + (f" ({count} times)" if count > 1 else "")
+            for title, count in times.items()
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON document."""
+        return {"reports": [str(report) for report in self.reports], "unread": self.unread}
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[Trouble]:
+    """Notes what the kernel reports from now on until the block ends. Needs root; what is missing is told."""
+    trouble = Trouble()
+    try:
+        log = KernelLog()
+    except MissingPrerequisite as error:
+        trouble.unread = str(error)
+        yield trouble
+        return
+    with log:
+        try:
+            yield trouble
+        finally:
+            trouble.reports = reports(log.read())
+            if log.lost:
+                trouble.unread = "the kernel dropped records of its log before they were read"
 
 
 class _Finder:

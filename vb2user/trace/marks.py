@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any
 
 from vb2user.memory.ops import ACTIONS, REQUIRED, Op, Use
+from vb2user.trace.kernel_log import Trouble
 from vb2user.trace.life import Life
 
 
@@ -131,6 +132,7 @@ class DeviceReport:
         remarks: what lessens the evidence without taking it away.
         content: what a good frame holds, in words.
         refused: memory that was tried for DMABUF or USERPTR and refused, with the kernel's reason.
+        kernel: what trouble the kernel's log reported meanwhile.
     """
 
     path: str
@@ -148,6 +150,7 @@ class DeviceReport:
     remarks: list[str] = field(default_factory=list)
     content: str = ""
     refused: list[str] = field(default_factory=list)
+    kernel: Trouble = field(default_factory=Trouble)
 
     def cell(self, op: Op, column: str) -> Cell:
         """One op in one memory type."""
@@ -173,7 +176,7 @@ class DeviceReport:
             if self.cell(op, column).mark is Mark.FAULT
         ]
         found += [f"{name}: {life.fault}" for name, life in self.lives.items() if life.fault]
-        return found + self.outstanding
+        return found + self.outstanding + self.kernel.faults
 
     @property
     def exit_status(self) -> int:
@@ -196,6 +199,7 @@ class DeviceReport:
             "remarks": self.remarks,
             "content": self.content,
             "refused": self.refused,
+            "kernel_log": self.kernel.to_json(),
             "memory": {name: _life_json(life, self.phases.get(name)) for name, life in self.lives.items()},
         }
 

@@ -22,6 +22,7 @@ from vb2user.device.device import Device
 from vb2user.errors import DeviceBusy, KernelError, MissingPrerequisite, UsageError
 from vb2user.trace.buffers import Scope
 from vb2user.trace.events import What
+from vb2user.trace.kernel_log import Trouble, watched
 from vb2user.trace.ledger import Ledger
 from vb2user.trace.queues import Calibration, calibrate, settle
 from vb2user.trace.tracer import BUFFER_KB, Tracer
@@ -69,6 +70,7 @@ class Report:
         calibration: the device's queues.
         scope: whose buffers are told of.
         ledger: what the kernel did.
+        kernel: what trouble the kernel's log reported meanwhile.
     """
 
     path: str
@@ -83,6 +85,7 @@ class Report:
     calibration: Calibration | None = None
     scope: Scope = field(default_factory=Scope)
     ledger: Ledger = field(default_factory=Ledger)
+    kernel: Trouble = field(default_factory=Trouble)
 
     @property
     def verdict(self) -> Verdict | None:
@@ -91,7 +94,9 @@ class Report:
 
     @property
     def exit_status(self) -> int:
-        """0 balanced, 1 it is not or the program failed, 3 nobody can tell."""
+        """0 balanced, 1 it is not, the kernel reported trouble or the program failed, 3 it cannot be told."""
+        if self.kernel.faults:
+            return 1
         verdict = self.verdict
         if verdict is None or verdict.balanced is None:
             return 3
@@ -115,6 +120,7 @@ class Report:
             "queues": sorted(hex(q) for q in calibration.queues) if calibration else [],
             "not_only_this_device": calibration.why if calibration else None,
             "only_command": self.scope.makers is not None,
+            "kernel_log": self.kernel.to_json(),
             "trace": None if self.unobserved is not None else self.ledger.to_json(self.scope),
         }
 
@@ -134,7 +140,7 @@ def run(wish: Wish) -> Report:
             report.memory_types = [m.name for m in device.memory_types()]
         with contextlib.suppress(KernelError):
             report.allocator = device.allocator()
-    with _Signals() as signals:
+    with _Signals() as signals, watched() as report.kernel:
         tracer = Tracer(
             [report.allocator] if report.allocator else None,
             forks=wish.only_command,
