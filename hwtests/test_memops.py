@@ -413,6 +413,18 @@ UNSEEN = {
 }
 
 
+def test_tracing_that_is_switched_off_is_said(vivid_vmalloc: VividDevice) -> None:
+    switch = Path("/proc/sys/kernel/ftrace_enabled")
+    switch.write_text("0")
+    try:
+        done = _memops(vivid_vmalloc.capture, "--json", "--frames", "1")
+    finally:
+        switch.write_text("1")
+    assert done.returncode == 3, done.stderr
+    (device,) = json.loads(done.stdout)["devices"]
+    assert "sysctl kernel.ftrace_enabled=1" in device["unobserved"]
+
+
 @pytest.mark.parametrize("why", UNSEEN)
 def test_what_cannot_be_observed_is_said_and_the_rest_is_shown(vivid_vmalloc: VividDevice, why: str) -> None:
     os.chown(vivid_vmalloc.capture, -1, 44)

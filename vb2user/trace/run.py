@@ -20,6 +20,7 @@ from typing import Any, TextIO
 
 from vb2user.device.device import Device
 from vb2user.errors import DeviceBusy, KernelError, MissingPrerequisite, UsageError
+from vb2user.trace import tracefs
 from vb2user.trace.buffers import Scope
 from vb2user.trace.events import What
 from vb2user.trace.kernel_log import Trouble, watched
@@ -177,7 +178,10 @@ def _watched(wish: Wish, report: Report, tracer: Tracer, signals: _Signals) -> N
     if wish.only_command:
         report.scope = replace(report.scope, makers=ledger.descendants(process.pid))
     settle(tracer, ledger, report.scope)
-    if report.calibration.foreign:
+    off = tracefs.switched_off()
+    if off is not None:
+        report.unobserved = str(off)
+    elif report.calibration.foreign:
         # Whatever was counted is another device's.
         report.unobserved = report.calibration.why
 
