@@ -19,6 +19,7 @@ from vb2user.memory.ops import Op
 from vb2user.trace import Calibration, Ledger, Scope, kernel_log, run
 from vb2user.trace.commands import _show, trace
 from vb2user.trace.run import Report, Wish
+from vb2user.uapi.enums import Cap
 
 
 def refused() -> Path:
@@ -30,6 +31,7 @@ class Node:
 
     def __init__(self, path: str) -> None:
         self.path, self.driver, self.card = path, "fake", "a fake"
+        self.caps, self.capture_type, self.output_type = Cap(0), None, None
 
     def __enter__(self) -> Node:
         return self
@@ -40,7 +42,7 @@ class Node:
     def memory_types(self) -> list[object]:
         return []
 
-    def allocator(self) -> str:
+    def allocator(self, type: object = None) -> str:
         raise KernelError(22, "VIDIOC_REQBUFS", self.path)
 
 

@@ -76,7 +76,7 @@ def _show(report: Report) -> None:
     where = f"{report.path}: {report.driver}, {report.allocator or 'allocator not known'}"
     if report.unobserved is not None:
         talk(f"the kernel's calls were not observed: {report.unobserved}")
-        free = {True: "free", False: "still taken", None: "gone"}[report.free]
+        free = {True: "free", False: "still taken", None: "not there"}[report.free]
         rows = [("memory types", ", ".join(report.memory_types)), ("its queue afterwards", free)]
         click.echo(f"{where}: what user space can see")
         table("", (), rows)

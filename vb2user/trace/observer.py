@@ -61,9 +61,10 @@ class Watch:
         remarks, off = [*verdict.remarks], switched_off()
         if self.calibration.why is not None:
             remarks.append(f"calls of the whole allocator are counted: {self.calibration.why}")
-        if off is not None:
-            remarks.insert(0, str(off))
-        blind = verdict.balanced is None or off is not None
+        unseen = off or self.calibration.blind(ledger)
+        if unseen is not None:
+            remarks.insert(0, str(unseen))
+        blind = verdict.balanced is None or unseen is not None
         return Observed(
             {op: ledger.calls(op, scope=scope) for op in Op},
             None if blind else verdict.balanced,

@@ -25,7 +25,7 @@ from vb2user.trace.buffers import Scope
 from vb2user.trace.events import What
 from vb2user.trace.kernel_log import Trouble, watched
 from vb2user.trace.ledger import Ledger
-from vb2user.trace.queues import Calibration, calibrate, settle
+from vb2user.trace.queues import Calibration, calibrate, is_free, queue_types, settle
 from vb2user.trace.tracer import BUFFER_KB, Tracer
 from vb2user.trace.verdict import Verdict
 
@@ -66,7 +66,8 @@ class Report:
         argv: the program; status: its exit status, 128 and the signal's number if one ended it.
         allocator: of the device's queues; None where nobody can tell.
         memory_types: what its queue takes.
-        free: whether the device's queue was nobody's afterwards: what user space can see of it all.
+        free: whether the device's queues were nobody's afterwards: what user space can see of it all; None:
+            the device is gone, or has no queue.
         unobserved: why the kernel's calls were not seen; None: they were.
         calibration: the device's queues.
         scope: whose buffers are told of.
@@ -140,7 +141,7 @@ def run(wish: Wish) -> Report:
         with contextlib.suppress(KernelError):
             report.memory_types = [m.name for m in device.memory_types()]
         with contextlib.suppress(KernelError):
-            report.allocator = device.allocator()
+            report.allocator = device.allocator(next(iter(queue_types(device)), None))
     with _Signals() as signals, watched() as report.kernel:
         tracer = Tracer(
             [report.allocator] if report.allocator else None,
@@ -184,6 +185,8 @@ def _watched(wish: Wish, report: Report, tracer: Tracer, signals: _Signals) -> N
     elif report.calibration.foreign:
         # Whatever was counted is another device's.
         report.unobserved = report.calibration.why
+    else:
+        report.unobserved = report.calibration.blind(ledger)
 
 
 def _know_numbers(tracer: Tracer) -> None:
@@ -223,12 +226,11 @@ def _is_free(path: str) -> bool | None:
     # The device may be gone by now, or be another's: what it says is an answer, not an error.
     try:
         with Device(path) as device:
-            device.allocator()
+            return is_free(device) if queue_types(device) else None
     except DeviceBusy:
         return False
     except KernelError:
         return None
-    return True
 
 
 # -- the program --------------------------------------------------------------------------------------
