@@ -40,10 +40,11 @@ def memops(device: str, heap: str | None, frames: int, as_json: bool) -> None:
     from vb2user.capture.camera import open as open_camera
     from vb2user.trace import tables
     from vb2user.trace.kernel_log import watched
-    from vb2user.trace.memops import examine
+    from vb2user.trace.memops import check_covered, examine
     from vb2user.trace.observer import observing
 
     with open_camera(device) as opened:
+        check_covered(opened)
         plan = plan_for(opened, heap, frames)
         with observing(opened, others=plan.exporters) as (observer, why):
             if observer is None:

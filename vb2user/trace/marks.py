@@ -52,6 +52,9 @@ _NOT_ASKED = {
     Op.FINISH: "the kernel left it out",
 }
 
+#: Called for frames that move, if at all.
+_FRAMES_OPS = frozenset({Op.VADDR, Op.COOKIE})
+
 #: What the kernel-doc wants of an allocator, and videobuf2 itself never calls: file I/O keeps its
 #: v4l2_buffers to itself, and asks who else has its memory only for a message of its debugging.
 NEVER_CALLED: Mapping[Use, frozenset[Op]] = {Use.READ_WRITE: frozenset({Op.NUM_USERS})}
@@ -106,6 +109,8 @@ def cell(
         return Cell(Mark.UNOBSERVED, 0, unobserved)
     if required:
         return Cell(Mark.FAULT, 0, life.fault or f"{ACTIONS[life.use][op]}: the kernel did not call it")
+    if op in _FRAMES_OPS and life.no_frames is not None:
+        return Cell(Mark.UNREACHABLE, 0, life.no_frames)
     return Cell(Mark.UNREACHABLE, 0, _NOT_ASKED.get(op, _why_not(op, life)))
 
 

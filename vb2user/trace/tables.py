@@ -63,6 +63,8 @@ def _frames(report: DeviceReport, name: str, notes: _Notes) -> str:
         return f"{Mark.FAULT.symbol} {notes.number(life.fault)})"
     if life.reason is not None:
         return "-"
+    if life.no_frames is not None:
+        return f"- {notes.number(life.no_frames)})"
     remarks = "".join(f" {notes.number(note)})" for note in life.notes)
     return f"{life.frames}{remarks}"
 
