@@ -125,7 +125,7 @@ def _examine_all(out: Path, frames: int) -> int:
 def _examine(
     target: Target, frames: int, tracer: Tracer, known: Mapping[str, frozenset[str]]
 ) -> DeviceReport:
-    with Device(target.path) as device:
+    with watched() as trouble, Device(target.path) as device:
         _prepare(device)
         frame = contents.of(device)
         plan = Plan(
@@ -136,10 +136,9 @@ def _examine(
             exporters=target.exporters,
             frames=frames,
         )
-        with watched() as trouble:
-            report = examine(device, plan, Watch(tracer, device, target.exporters), known)
-        report.kernel = trouble
-        return report
+        report = examine(device, plan, Watch(tracer, device, target.exporters), known)
+    report.kernel = trouble
+    return report
 
 
 def _prepare(device: Device) -> None:

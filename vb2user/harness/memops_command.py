@@ -43,17 +43,17 @@ def memops(device: str, heap: str | None, frames: int, as_json: bool) -> None:
     from vb2user.trace.memops import check_covered, examine
     from vb2user.trace.observer import observing
 
-    with open_camera(device) as opened:
+    # Until the device is closed: what a driver does wrong, it often does then.
+    with watched() as trouble, open_camera(device) as opened:
         check_covered(opened)
         plan = plan_for(opened, heap, frames)
         with observing(opened, others=plan.exporters) as (observer, why):
             if observer is None:
                 talk(f"the kernel's calls cannot be observed: {why}")
-            with watched() as trouble:
-                report = examine(opened, plan, observer)
-            report.kernel = trouble
+            report = examine(opened, plan, observer)
             if observer is None:
                 report.unobserved, report.balanced = why, None
+    report.kernel = trouble
     if as_json:
         document({"kernel": platform.release(), "devices": [report.to_json()]})
     else:
