@@ -116,6 +116,7 @@ class Conversation:
         boot_timeout: seconds until the agent must be up.
         timeout: seconds until everything must be over.
         stdin: where the command's input comes from; None: it gets none.
+        notice: what standard error gets first.
     """
 
     def __init__(
@@ -130,6 +131,7 @@ class Conversation:
         boot_timeout: float,
         timeout: float,
         stdin: int | None = None,
+        notice: bytes = b"",
     ) -> None:
         self._machine = machine
         self._start = start
@@ -137,6 +139,7 @@ class Conversation:
         self._log, self._kernel_log = log, kernel_log
         self._boot_timeout, self._timeout = boot_timeout, timeout
         self._input = stdin
+        self._notice = notice
         self._stdin = -1  # an fd of our own, while the command takes input
         self._outputs: dict[str, _Output] = {}
         self._sending = bytearray()
@@ -161,6 +164,7 @@ class Conversation:
             for name, stream in (("stdout", self._stdout), ("stderr", self._stderr)):
                 self._outputs[name] = _Output(name, stream)
                 stack.callback(self._outputs[name].close)
+            self._outputs["stderr"].put(self._notice)
             self._console = process.stdout.fileno()
             os.set_blocking(self._console, False)
             ended = os.pidfd_open(process.pid)

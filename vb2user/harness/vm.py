@@ -135,15 +135,15 @@ def run(
             f"boot_timeout {chosen.boot_timeout!r} and timeout {chosen.timeout!r} are no seconds to wait for"
         )
     out, err = stdout or sys.stdout.buffer, stderr or sys.stderr.buffer
+    notice = b""
     for left in range(_BOOTS - 1, -1, -1):
         with tempfile.TemporaryDirectory(prefix="vb2user-vm-") as work:
             try:
-                return _Machine(kernel, chosen, Path(work)).run(list(command), out, err)
+                return _Machine(kernel, chosen, Path(work)).run(list(command), out, err, notice)
             except MachineLost as error:
                 if error.booted or not error.panicked or chosen.kvm or not left:
                     raise
-        err.write(b"vb2user: the kernel panicked at boot, as an emulated one now and then does; once more\n")
-        err.flush()
+        notice = b"vb2user: the kernel panicked at boot, as an emulated one now and then does; once more\n"
     raise AssertionError("the last boot returns or raises")
 
 
@@ -158,7 +158,7 @@ class _Machine:
         self._console = bytearray()
         self._booted = False
 
-    def run(self, command: list[str], stdout: BinaryIO, stderr: BinaryIO) -> int:
+    def run(self, command: list[str], stdout: BinaryIO, stderr: BinaryIO, notice: bytes) -> int:
         self._results.mkdir(parents=True, exist_ok=True)
         address = self._work / "channel"
         with contextlib.ExitStack() as stack:
@@ -183,6 +183,7 @@ class _Machine:
                 boot_timeout=options.boot_timeout,
                 timeout=options.timeout,
                 stdin=stdin,
+                notice=notice,
             )
             return talk.hold(server, process)
 
