@@ -406,11 +406,52 @@ def test_the_command_on_dma_contig(vivid_dma_contig: VividDevice, way: str) -> N
     assert device["ops"]["cookie"]["mark"] == "not reachable here"
 
 
+def test_the_command_on_memory_planes_with_an_offset(vivid_factory: VividFactory) -> None:
+    """vivid's NM16 begins 128 bytes into its first plane; and read(2) is not offered for two planes."""
+    (instance,) = vivid_factory(Config((InstanceConfig(("video-cap",), "dma-contig", multiplanar=True),)))
+    with vb2user.open(instance.capture) as cam:
+        still(cam, "NM16", fps=60)
+    done = _memops(instance.capture, "--json", "--frames", "2")
+    (device,) = json.loads(done.stdout)["devices"]
+    assert (done.returncode, device["faults"]) == (0, []), done.stderr
+    assert device["content"] == "vivid's colour bars, every sample compared"
+    assert device["memory"]["mmap"]["frames"] == 2
+    assert device["memory"]["read"]["reason"].startswith("not offered: ")
+
+
+@pytest.mark.parametrize(
+    ("role", "status", "words"),
+    [("vbi-cap", 0, "balanced"), ("sdr-cap", 0, "balanced"), ("radio-rx", 3, "it has no queue of buffers")],
+)
+def test_nodes_of_other_kinds(vivid_factory: VividFactory, role: str, status: int, words: str) -> None:
+    """trace knows their queues; memops says at once that it examines other nodes."""
+    (instance,) = vivid_factory(Config((InstanceConfig(("video-cap", role), "vmalloc"),)))
+    path = instance.nodes[role]
+    done = vb2user_command("trace", path, "--", "true")
+    assert done.returncode == status, done.stderr
+    assert words in done.stdout + done.stderr
+    refused = _memops(path)
+    assert refused.returncode == 2
+    assert "memops examines queues of video, touch and metadata" in refused.stderr
+
+
 UNSEEN = {
     "no root": ("setpriv", "--reuid=65534", "--regid=44", "--clear-groups"),
     "no tracefs": (*_NAMESPACE, f'{_NO_DEBUGFS}; umount -l /sys/kernel/tracing; exec "$@"', "-"),
     "read-only tracefs": (*_NAMESPACE, f'{_NO_DEBUGFS}; {_READ_ONLY}; exec "$@"', "-"),
 }
+
+
+def test_tracing_that_is_switched_off_is_said(vivid_vmalloc: VividDevice) -> None:
+    switch = Path("/proc/sys/kernel/ftrace_enabled")
+    switch.write_text("0")
+    try:
+        done = _memops(vivid_vmalloc.capture, "--json", "--frames", "1")
+    finally:
+        switch.write_text("1")
+    assert done.returncode == 3, done.stderr
+    (device,) = json.loads(done.stdout)["devices"]
+    assert "sysctl kernel.ftrace_enabled=1" in device["unobserved"]
 
 
 @pytest.mark.parametrize("why", UNSEEN)

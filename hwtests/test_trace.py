@@ -592,6 +592,13 @@ def test_the_commands_failure_is_ours(vivid_vmalloc: VividDevice) -> None:
     assert plain.stdout.endswith("balanced\n")
 
 
+def test_what_the_kernel_reports_meanwhile_is_a_failure(vivid_vmalloc: VividDevice) -> None:
+    """The trace of every CPU that SysRq l asks for looks like the one of a warning."""
+    done = vb2user_command("trace", vivid_vmalloc.capture, "--", "sh", "-c", "echo l >/proc/sysrq-trigger")
+    assert done.returncode == 1, done.stderr
+    assert "fault: the kernel reported meanwhile: Call Trace:" in done.stdout
+
+
 def test_without_tracefs(vivid_vmalloc: VividDevice) -> None:
     """The program is run all the same, and the reason is said."""
     hide = "umount -l /sys/kernel/tracing /sys/kernel/debug && exec vb2user trace {} -- echo ran"

@@ -401,7 +401,7 @@ ELSEWHERE = {
             "Frame.__init__",
             "FramesLost.",
         ),
-        *("Instance.", "KernelError.", "Leak.", "Ledger.", "OpInfo.", "Recording.", "Scope."),
+        *("Instance.", "KernelError.", "KernelLog.", "KernelReport.", "Leak.", "Line.", "Ledger.", "OpInfo.", "Recording.", "Scope."),
         *(
             "StreamStats.",
             "Together.__init__",

@@ -67,6 +67,12 @@ def main() -> None:
             send(link, 4, payload)
             if not payload:
                 break
+    if way == "warns":
+        send(link, 10, b"kern  :info  : [    0.000000] Linux version 0.0\n")
+        send(link, 10, b"kern  :warn  : [    2.500000] WARNING: CPU: 0 PID: 1 at lib/x.c:1 x+0x1/0x2\n")
+    if way == "warns-and-hangs":
+        send(link, 10, b"kern  :warn  : [    2.500000] BUG: x\n")
+        time.sleep(1000)
     if way == "environment":
         send(link, 4, json.dumps(start).encode())
     if way in ("talks", "7", "panics-twice-at-boot"):

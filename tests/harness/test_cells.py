@@ -66,6 +66,22 @@ def test_an_error_is_a_fault(vb2: Vb2System, node: FakeVideo, contig: FakeVideo,
     assert not cell.good
 
 
+def test_a_short_frame_is_a_fault(node: FakeVideo, contig: FakeVideo) -> None:
+    size = node.format.planes[0].sizeimage
+    node.payloads.extend([size, size // 2])
+    cell = run("mmap", bars=False)
+    assert "short" in str(cell.fault)
+    assert cell.frames == 3
+    assert not cell.good
+
+
+def test_read_of_two_memory_planes_is_a_reason(vb2: Vb2System) -> None:
+    vb2.nodes["/dev/video0"] = FakeVideo(vb2, BufType.VIDEO_CAPTURE_MPLANE, pixelformat="NM12")
+    cell = run("read", bars=False)
+    assert cell.good
+    assert cell.reason == "not offered: videobuf2 reads queues of one memory plane, this has 2"
+
+
 @pytest.mark.parametrize(
     ("pixelformat", "sheet"), [("YUYV", True), ("NV12", True), ("NM12", True), ("MJPG", False)]
 )
@@ -77,8 +93,9 @@ def test_the_sheet_of_any_camera(
     node = vb2.nodes["/dev/video0"] = FakeVideo(vb2, type, pixelformat=pixelformat)
     cell = run("mmap", bars=False)
     assert (cell.frames, len(cell.shots)) == (3, 3)
-    demo._sheet(cell, node.format, tmp_path)
-    assert [p.name for p in tmp_path.iterdir()] == (["dma-contig-mmap.png"] if sheet else [])
+    path = tmp_path / "sheet.png"
+    assert demo._sheet(cell, node.format, path) is sheet
+    assert path.exists() is sheet
     assert ("no contact sheet of mmap" in capsys.readouterr().err) is not sheet
 
 

@@ -5,6 +5,9 @@ The bars come from FFmpeg's converter, not from the code under test.
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,7 +17,10 @@ from vb2user.capture.channels import Encoding, channels
 from vb2user.capture.layout import Layout
 from vb2user.capture.pixfmt import FORMATS
 from vb2user.errors import UsageError
+from vb2user.harness import contents
 from vb2user.harness.pattern import OSD_AREA, can_check, check_colour_bars, fingerprint
+from vb2user.uapi.calls import Format, PlaneFormat
+from vb2user.uapi.enums import BufType, Colorspace, Field
 from vb2user.uapi.fourcc import FourCC
 
 av = pytest.importorskip("av")
@@ -284,3 +290,29 @@ def test_fingerprint_is_of_the_picture_not_of_the_padding() -> None:
     other[3, 9] = 8
     assert fingerprint([padded[:, :10]]) != fingerprint([other[:, :10]])
     assert fingerprint([padded]) != fingerprint([padded.reshape(8, 8)])
+
+
+class Vivid:
+    """As much of vivid as says what its frames hold."""
+
+    driver = "vivid"
+    capture_type = BufType.VIDEO_CAPTURE_MPLANE
+
+    def __init__(self, format: Format) -> None:
+        self.get_format = lambda: format
+        self.get_control = lambda name: 0
+
+
+@pytest.mark.parametrize("code", ["NM12", "YUYV"])
+def test_vivids_frame_is_its_payload_wherever_that_begins_in_the_buffer(code: str) -> None:
+    """The format's sizes are those of the buffers, so they may be more than a frame has."""
+    arrays = frame_of(code)
+    planes = tuple(PlaneFormat(a.nbytes + 128, a.strides[0]) for a in arrays)
+    format = Format(BufType.VIDEO_CAPTURE_MPLANE, FourCC(code), WIDTH, HEIGHT, Field.NONE, Colorspace.SRGB)
+    format = dataclasses.replace(format, planes=planes)
+    device: Any = Vivid(format)
+    check = contents.of(device).check
+    assert check is not None
+    payload = [memoryview(a.tobytes()) for a in arrays]
+    assert check(format, payload, 1) is None
+    assert "frame 1" in (check(format, [p[:-100] for p in payload], 1) or "")

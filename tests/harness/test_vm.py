@@ -22,6 +22,9 @@ from vb2user.harness.vm import MachineLost, Options
 
 FAKE = Path(__file__).with_name("fake_guest.py")
 KERNEL = Kernel("0.0", Path("/nowhere/vmlinuz"), "a test")
+WARNED = "".join(
+    f"kern  :warn  : [    2.500000] {text}\n" for text in ("WARNING: CPU: 0 PID: 1 at lib/x.c:1", "x+0x1")
+)
 Run = Callable[..., "tuple[int, bytes, bytes]"]
 
 
@@ -86,6 +89,16 @@ def test_the_command_gets_its_environment(run: Run, monkeypatch: pytest.MonkeyPa
     assert "SECRET_OF_THE_HOST" not in env
     assert env["VB2USER_RESULTS"] == str(tmp_path / "results")
     assert env["PATH"].split(":")[0] == str(Path(sys.executable).parent)
+
+
+@pytest.mark.parametrize("way", ["warns", "warns-and-hangs"])
+def test_the_kernels_log_is_among_the_results(run: Run, tmp_path: Path, way: str) -> None:
+    if way == "warns":
+        run(way)
+    else:
+        with pytest.raises(MachineLost):
+            run(way, timeout=1.0)
+    assert "kern  :warn  : [    2.500000] " in (tmp_path / "results" / "kernel.log").read_text()
 
 
 def test_standard_input_is_passed_on(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -185,6 +198,9 @@ def test_the_command_line_of_virtme(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert argv.index("--qemu-opts") < argv.index("-icount") == len(argv) - 2  # the last word counts
     assert f"socket,id=vb2user,path={tmp_path}/a,,b" in argv
     assert any(a.endswith(f"mount_tag={TAG}") for a in argv)
+    monkeypatch.setenv("PYTHONPATH", "/a b")
+    again = vm.virtme_command(KERNEL, options, tmp_path, tmp_path / "c")
+    assert "exec env 'PYTHONPATH=/a b' " in again[again.index("--script-sh") + 1]
     with pytest.raises(UsageError, match="--results"):
         vm.virtme_command(KERNEL, options, tmp_path / "a:b", tmp_path / "c")
 
@@ -262,6 +278,62 @@ def test_what_came_back_is_told(
     monkeypatch.setattr(vm, "run", run)
     done = CliRunner().invoke(commands.vm, args)
     assert f"vb2user: came back in {results}: b, c, d, e, f and 1 more\n" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("log", "option", "status", "word"),
+    [
+        ("", [], 0, ""),
+        ("kern  :info  : [    0.000000] Linux version 0.0\n", ["--fail-on-warning"], 0, ""),
+        (WARNED, [], 0, "reported trouble once"),
+        (WARNED, ["--fail-on-warning"], 1, "1) WARNING: CPU: 0 PID: 1 at lib/x.c:1\n     x+0x1"),
+    ],
+)
+def test_what_the_guests_kernel_reported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, log: str, option: list[str], status: int, word: str
+) -> None:
+    def run(kernel: Kernel, command: list[str], options: Options) -> int:
+        (options.results / "kernel.log").write_text(log)
+        return 0
+
+    monkeypatch.setattr(kernels, "get", lambda spec, **_: KERNEL)
+    monkeypatch.setattr(vm, "run", run)
+    done = CliRunner().invoke(commands.vm, ["run", "--no-kvm", "--results", str(tmp_path), *option, "true"])
+    assert done.exit_code == status
+    assert word in done.stderr
+    assert ("trouble" in done.stderr) == (log == WARNED)
+    assert "came back" not in done.stderr
+
+
+def test_a_failed_command_keeps_its_status_where_the_kernel_warned(
+    machine: list[Options], tmp_path: Path
+) -> None:
+    (tmp_path / "kernel.log").write_text(WARNED)
+    args = ["run", "--no-kvm", "--results", str(tmp_path), "--fail-on-warning", "true"]
+    assert CliRunner().invoke(commands.vm, args).exit_code == 42
+
+
+def test_a_kernel_whose_log_is_missing_is_not_judged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(kernels, "get", lambda spec, **_: KERNEL)
+    monkeypatch.setattr(vm, "run", lambda *_: 0)
+    args = ["run", "--no-kvm", "--results", str(tmp_path), "--fail-on-warning", "true"]
+    done = CliRunner().invoke(commands.vm, args)
+    assert isinstance(done.exception, MissingPrerequisite)
+    assert "cannot be told" in str(done.exception)
+
+
+def test_what_the_kernel_of_a_lost_machine_reported_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def run(kernel: Kernel, command: list[str], options: Options) -> int:
+        (options.results / "kernel.log").write_text(WARNED)
+        raise MachineLost("it hangs")
+
+    monkeypatch.setattr(kernels, "get", lambda spec, **_: KERNEL)
+    monkeypatch.setattr(vm, "run", run)
+    done = CliRunner().invoke(commands.vm, ["run", "--no-kvm", "--results", str(tmp_path), "true"])
+    assert isinstance(done.exception, MachineLost)
+    assert "reported trouble once" in done.stderr
 
 
 def test_options_after_the_command_are_its_own(machine: list[Options]) -> None:

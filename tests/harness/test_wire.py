@@ -36,24 +36,41 @@ def test_an_end_as_shells_tell_it() -> None:
     assert shell_status(-signal.SIGKILL) == 137
 
 
-def converse(argv: list[str], *, stdin: bytes | None = None, cwd: str = "/") -> dict[Kind, bytes]:
-    """Run the agent over a socket pair, in a process of its own; what it sent, joined by kind."""
+NO_LOG = "/no/such/file"  # this machine's log does not belong here
+
+
+def converse(
+    argv: list[str], *, stdin: bytes | None = None, cwd: str = "/", pieces: int = 1 << 23, log: str = NO_LOG
+) -> dict[Kind, bytes]:
+    """Run the agent over a socket pair, in a process of its own; what it sent, joined by kind.
+
+    Everything is written before anything is read.
+    """
     host, guest = socket.socketpair()
-    code = f"from vb2user.harness.guest import Agent; Agent({guest.fileno()}).run()"
+    code = f"a = g.Agent({guest.fileno()}, {log!r}); a.run(); a.await_end()"
     start = {"argv": argv, "cwd": cwd, "env": dict(os.environ), "stdin": stdin is not None, "vivid": None}
     # debugfs, tracefs and udev are the guest's business, not this machine's.
     code = "import vb2user.harness.guest as g; g.prepare = lambda *_: None; " + code
-    with subprocess.Popen([sys.executable, "-c", code], pass_fds=[guest.fileno()]) as process:
+    with host, subprocess.Popen([sys.executable, "-c", code], pass_fds=[guest.fileno()]) as process:
         guest.close()
         host.sendall(pack_json(Kind.START, start))
-        if stdin is not None:
-            host.sendall(pack(Kind.STDIN, stdin) + pack(Kind.STDIN))
+        host.settimeout(20)
+        try:
+            for position in range(0, len(stdin or b""), pieces):
+                host.sendall(pack(Kind.STDIN, (stdin or b"")[position : position + pieces]))
+            if stdin is not None:
+                host.sendall(pack(Kind.STDIN))
+        except TimeoutError:
+            process.kill()
+            raise
         unpacker, found = Unpacker(), dict.fromkeys(Kind, b"")
-        while data := host.recv(1 << 16):
+        while not found[Kind.EXIT]:
+            data = host.recv(1 << 16)
+            assert data, "the agent left without an exit status"
             for kind, payload in unpacker.feed(data):
                 found[kind] += payload
+        host.close()
         assert process.wait(20) == 0
-    host.close()
     return found
 
 
@@ -68,6 +85,31 @@ def test_the_agent_passes_input_on() -> None:
     assert converse(["cat"], stdin=text)[Kind.STDOUT] == text
     # A command that does not read its input must not stop the conversation.
     assert converse(["true"], stdin=text[:100_000])[Kind.EXIT] == b'{"status": 0}'
+
+
+def test_the_agent_takes_input_while_its_output_is_not_read() -> None:
+    """More than the sockets and the command's pipes hold, so it would stand still if a write could block."""
+    data = os.urandom(1_500_000)
+    found = converse(["cat"], stdin=data, pieces=1 << 16)
+    assert found[Kind.STDOUT] == data
+    assert found[Kind.EXIT] == b'{"status": 0}'
+
+
+def test_the_agent_sends_the_kernels_log(tmp_path: Path) -> None:
+    """A pipe stands in for /dev/kmsg, which gives one record at a time."""
+    fifo = tmp_path / "kmsg"
+    os.mkfifo(fifo)
+    script = f"printf '4,1,2500000,-;something is wrong\\n' > {fifo}"
+    with os.fdopen(os.open(fifo, os.O_RDWR | os.O_NONBLOCK), "rb"):
+        found = converse(["sh", "-c", script], log=str(fifo))
+    assert found[Kind.KERNEL] == b"kern  :warn  : [    2.500000] something is wrong\n"
+    assert found[Kind.EXIT] == b'{"status": 0}'
+
+
+def test_the_agent_says_that_it_cannot_read_the_kernels_log() -> None:
+    found = converse(["true"], log=NO_LOG)
+    assert f"vb2user vm: the kernel's log {NO_LOG} cannot be read".encode() in found[Kind.NOTE]
+    assert found[Kind.EXIT] == b'{"status": 0}'
 
 
 def test_the_agent_tells_of_signals_and_of_missing_programs(tmp_path: Path) -> None:

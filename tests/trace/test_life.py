@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
+from fakes import FakeFile, refuse
 from fakes_vb2 import FakeHeap, FakeVideo, Vb2System
 
 from vb2user.errors import ClosedError
@@ -125,6 +127,83 @@ def test_error_frames_are_a_fault_unless_they_are_known(fd: Fd, video: FakeVideo
     life = _live(fd, video, "mmap", known_errors="the driver has a bug")
     assert life.fault is None
     assert life.notes[-1] == "8 of 8 frames were flagged ERROR: the driver has a bug"
+
+
+class OffsetVideo(FakeVideo):
+    """A node whose frames begin some bytes behind the beginning of their memory, as of vivid's plane 0."""
+
+    def complete(self, count: int = 1) -> None:
+        super().complete(count)
+        for buffer in self.buffers.values():
+            if buffer.state == "done":
+                buffer.data_offset = (128, *(0,) * (len(buffer.sizes) - 1))
+
+
+def test_a_frame_is_judged_by_its_payload_alone(vb2: Vb2System) -> None:
+    vb2.nodes["/dev/video0"] = video = OffsetVideo(vb2, BufType.VIDEO_CAPTURE_MPLANE, pixelformat="NM12")
+    video.format = dataclasses.replace(
+        video.format,
+        planes=tuple(dataclasses.replace(p, sizeimage=p.sizeimage + 128) for p in video.format.planes),
+    )
+    seen: list[list[int]] = []
+
+    def check(format: calls.Format, planes: Sequence[memoryview], sequence: int | None) -> str | None:
+        seen.append([plane.nbytes for plane in planes])
+        return None
+
+    with open_node("/dev/video0") as fd:
+        assert _live(fd, video, "mmap", check=check).fault is None
+    luma, chroma = (p.sizeimage for p in video.format.planes)
+    assert seen == [[luma - 128, chroma]] * 8
+
+
+@captures
+@pytest.mark.parametrize("column", ["mmap", "userptr", "dmabuf"])
+def test_a_short_frame_is_a_fault_of_any_driver(fd: Fd, video: FakeVideo, column: str) -> None:
+    size = video.format.planes[0].sizeimage
+    video.payloads.extend([size, size // 2, size // 2])
+    life = _live(fd, video, column)
+    assert life.frames == 8
+    assert life.fault == f"frame 1 is short: {size // 2} bytes in plane 0, and its picture needs {size}"
+
+
+def test_a_frame_without_a_byte_is_short_whatever_its_format(vb2: Vb2System) -> None:
+    vb2.nodes["/dev/video0"] = video = FakeVideo(vb2, pixelformat="MJPG")
+    video.payloads.extend([100, 0])
+    with open_node("/dev/video0") as fd:
+        assert _live(fd, video, "mmap").fault == "frame 1 is empty: 0 bytes in plane 0"
+
+
+def test_a_read_that_leaves_out_padding_alone_is_whole(fd: Fd, video: FakeVideo) -> None:
+    """sizeimage may be more than the picture needs."""
+    padded = dataclasses.replace(video.format.planes[0], sizeimage=1 << 20)
+    setting = Setting(fd, dataclasses.replace(video.format, planes=(padded,)))
+    assert live(setting, "read").fault is None
+
+
+def test_a_short_read_is_a_fault(fd: Fd, video: FakeVideo) -> None:
+    picture = dataclasses.replace(video.format, height=video.format.height * 2)
+    fault = live(Setting(fd, picture), "read").fault
+    assert (fault or "").startswith("frame 0 is short: ")
+
+
+class TwoPlanes(FakeVideo):
+    """A node that can read, with a queue of several memory planes: videobuf2 refuses that when it begins."""
+
+    def _file_io(self, file: FakeFile) -> None:
+        raise refuse(errno.EBUSY)
+
+
+@pytest.mark.parametrize("type", [BufType.VIDEO_CAPTURE_MPLANE, BufType.VIDEO_OUTPUT_MPLANE])
+def test_read_and_write_of_two_memory_planes_are_not_offered(vb2: Vb2System, type: BufType) -> None:
+    video = TwoPlanes(vb2, type, pixelformat="NM12")
+    video.polled_into_file_io = True
+    vb2.nodes["/dev/video0"] = video
+    with open_node("/dev/video0") as node:
+        life = _live(node, video, "read" if type == BufType.VIDEO_CAPTURE_MPLANE else "write")
+    assert life.fault is None
+    assert life.reason == "not offered: videobuf2 reads and writes queues of one memory plane, this has 2"
+    assert life.frames == 0
 
 
 def test_a_refused_memory_type_has_a_reason(fd: Fd, video: FakeVideo) -> None:

@@ -9,12 +9,15 @@ import pytest
 from fakes_vb2 import FakeHeap, FakeVideo, Vb2System
 
 from vb2user.device.device import Device
-from vb2user.errors import DeviceBusy
+from vb2user.errors import DeviceBusy, UsageError
+from vb2user.harness import contents
 from vb2user.memory.ops import Op
+from vb2user.trace import tables
+from vb2user.trace.kernel_log import KernelReport, Trouble
 from vb2user.trace.life import no_phase
 from vb2user.trace.memops import Observed, Plan, examine
 from vb2user.uapi import calls
-from vb2user.uapi.enums import Memory
+from vb2user.uapi.enums import Cap, Memory
 
 
 class Witness:
@@ -125,6 +128,77 @@ def test_a_driver_that_does_not_export_has_no_known_allocator(device: Device, vi
     assert report.allocator is None
     assert report.implemented == frozenset(Op)
     assert any("no export" in note for note in report.lives["mmap"].notes)
+
+
+def test_what_the_kernel_reports_meanwhile_is_a_fault(device: Device) -> None:
+    report = examine(device, Plan(frames=1), Witness(GOOD))
+    assert report.exit_status == 0
+    report.kernel = Trouble([KernelReport(["refcount_t: underflow; use-after-free."])] * 2)
+    assert report.exit_status == 1
+    assert report.faults == [
+        "the kernel reported meanwhile: refcount_t: underflow; use-after-free. (2 times)"
+    ]
+    assert report.to_json()["kernel_log"]["reports"] == ["refcount_t: underflow; use-after-free."] * 2
+    assert any("refcount_t" in line for line in tables.verdict([report]))
+
+
+def test_a_log_of_the_kernel_that_cannot_be_read_is_said(device: Device) -> None:
+    report = examine(device, Plan(frames=1), Witness(GOOD))
+    report.kernel = Trouble(unread="the kernel's log cannot be read")
+    assert (report.exit_status, report.faults) == (0, [])
+    assert "  remark: the kernel's log cannot be read" in tables.verdict([report])
+
+
+def test_a_memory_to_memory_node_is_not_waited_for(
+    vb2: Vb2System, device: Device, video: FakeVideo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its frames come only for frames that its OUTPUT queue was fed with."""
+    monkeypatch.setattr(Device, "caps", Cap.VIDEO_M2M | Cap.STREAMING)
+    video.auto = False
+    report = examine(device, Plan(), Witness(Observed(dict.fromkeys(set(Op) - {Op.VADDR}, 2), True)))
+    assert list(report.lives) == ["mmap", "userptr", "dmabuf"]
+    assert (report.balanced, report.faults, report.exit_status) == (True, [], 0)
+    assert all(life.frames == 0 and not life.reason for life in report.lives.values())
+    why = "a memory-to-memory node gives frames only while its OUTPUT queue is fed, which memops does not do"
+    assert report.cell(Op.VADDR, "mmap").why == why
+    assert report.remarks == [f"no frame was moved, and the OUTPUT queue was not examined: {why}"]
+    assert "VIDIOC_STREAMON" not in vb2.calls
+    assert vb2.leaks() == {"FakeVideo": 1}
+
+
+@pytest.mark.parametrize(
+    ("caps", "words"),
+    [
+        (Cap.VBI_CAPTURE | Cap.STREAMING, "'vb2user trace /dev/video0 -- COMMAND'"),
+        (Cap.RADIO | Cap.TUNER, "it has no queue of buffers"),
+    ],
+)
+def test_a_node_of_another_kind_is_refused_before_anything_is_touched(
+    vb2: Vb2System, device: Device, monkeypatch: pytest.MonkeyPatch, caps: Cap, words: str
+) -> None:
+    monkeypatch.setattr(Device, "caps", caps)
+    before = len(vb2.calls)
+    with pytest.raises(UsageError, match="memops examines queues of video, touch and metadata") as caught:
+        examine(device)
+    assert len(vb2.calls) == before
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("exports", [True, False])
+def test_the_drivers_memory_is_overwritten_only_where_it_is_the_programs_alone(
+    vb2: Vb2System, video: FakeVideo, device: Device, exports: bool
+) -> None:
+    """A driver without videobuf2 may show the same memory to the program that writes the frames."""
+    if not exports:
+        video.lacks.add("VIDIOC_EXPBUF")
+    video.unwritten.update(range(100))
+    plan = Plan(contents.written, frames=2)
+    report = examine(device, plan)
+    faults = {name: life.fault for name, life in report.lives.items()}
+    assert (faults["mmap"] is not None) is exports
+    assert faults["userptr"] is not None  # that is the program's own memory
+    remark = "whether MMAP frames were written anew is not judged: their memory may be another program's, too"
+    assert (remark in report.remarks) is not exports
 
 
 def test_a_queue_of_somebody_else_is_left_alone(vb2: Vb2System, device: Device) -> None:

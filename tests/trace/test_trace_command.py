@@ -16,9 +16,10 @@ from tracing import QUEUE, Kernel
 
 from vb2user.errors import KernelError, MissingPrerequisite, UsageError
 from vb2user.memory.ops import Op
-from vb2user.trace import Calibration, Ledger, Scope, run
+from vb2user.trace import Calibration, Ledger, Scope, kernel_log, run
 from vb2user.trace.commands import _show, trace
 from vb2user.trace.run import Report, Wish
+from vb2user.uapi.enums import Cap
 
 
 def refused() -> Path:
@@ -30,6 +31,7 @@ class Node:
 
     def __init__(self, path: str) -> None:
         self.path, self.driver, self.card = path, "fake", "a fake"
+        self.caps, self.capture_type, self.output_type = Cap(0), None, None
 
     def __enter__(self) -> Node:
         return self
@@ -40,8 +42,17 @@ class Node:
     def memory_types(self) -> list[object]:
         return []
 
-    def allocator(self) -> str:
+    def allocator(self, type: object = None) -> str:
         raise KernelError(22, "VIDIOC_REQBUFS", self.path)
+
+
+@pytest.fixture(autouse=True)
+def kmsg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The kernel's log: a file that says nothing by itself."""
+    path = tmp_path / "kmsg"
+    path.touch()
+    monkeypatch.setattr(kernel_log, "KMSG", path)
+    return path
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +69,27 @@ def test_the_program_is_run_all_the_same(tmp_path: Path) -> None:
     assert report.unobserved == "no tracing today; ask again tomorrow"
     assert (report.exit_status, report.verdict) == (3, None)
     assert report.to_json()["trace"] is None
+
+
+def test_what_the_kernel_reports_meanwhile_is_a_fault(kmsg: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kmsg.write_text("4,1,1,-;WARNING: long ago\n")
+    warning = "4,2,2,-;WARNING: CPU: 0 PID: 1 at drivers/media/x.c:1 x+0x1/0x2"
+    report = run.run(Wish("/dev/video0", ["sh", "-c", f"echo '{warning}' >> {kmsg}"]))
+    assert report.exit_status == 1
+    (document,) = report.to_json()["kernel_log"]["reports"]
+    assert document == "WARNING: CPU: 0 PID: 1 at drivers/media/x.c:1 x+0x1/0x2"
+    _show(report)
+    assert "fault: the kernel reported meanwhile: WARNING: CPU: 0 PID: 1" in capsys.readouterr().out
+
+
+def test_a_log_of_the_kernel_that_cannot_be_read_is_said(
+    kmsg: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kmsg.unlink()
+    report = run.run(Wish("/dev/video0", ["true"]))
+    _show(report)
+    assert "root can read it" in capsys.readouterr().err
+    assert report.exit_status == 3
 
 
 def test_json_is_one_document_and_nothing_else(capfd: pytest.CaptureFixture[str]) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import cast
 
 import pytest
+from tracing import WATCH
 
 from vb2user.errors import ClosedError, MissingPrerequisite, UsageError
-from vb2user.trace import Tracer, available, tracefs
+from vb2user.trace import Calibration, Event, Scope, Tracer, available, tracefs
+from vb2user.trace.observer import Watch
 
 
 @pytest.fixture
@@ -44,6 +47,49 @@ def test_not_mounted(root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 def test_no_function_tracer(root: Path) -> None:
     (root / "available_tracers").write_text("blk nop\n")
     assert "CONFIG_FUNCTION_TRACER" in (available() or "")
+
+
+@pytest.fixture
+def switch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """kernel.ftrace_enabled, switched on."""
+    path = tmp_path / "ftrace_enabled"
+    path.write_text("1\n")
+    monkeypatch.setattr(tracefs, "_SWITCH", path)
+    return path
+
+
+def test_switched_off(root: Path, switch: Path) -> None:
+    assert available() is None
+    switch.write_text("0\n")
+    assert available() == (
+        "the kernel's function tracing is switched off (kernel.ftrace_enabled is 0); "
+        "as root: sysctl kernel.ftrace_enabled=1"
+    )
+    switch.unlink()  # a kernel whose functions are traced always has no such switch
+    assert available() is None
+
+
+class Silent:
+    """A tracer that sees nothing."""
+
+    probed = frozenset({"vb2_vmalloc_alloc"})
+
+    def collect(self) -> list[Event]:
+        return [WATCH]
+
+    def wait(self, timeout: float) -> bool:
+        return False
+
+
+def test_tracing_that_is_switched_off_meanwhile_is_no_balance(root: Path, switch: Path) -> None:
+    watch = Watch.__new__(Watch)
+    watch._tracer, watch._phases = cast("Tracer", Silent()), []
+    watch.calibration, watch._judged = Calibration(frozenset({1}), "vmalloc"), Scope(frozenset({1}))
+    assert watch.take().balanced is True
+    switch.write_text("0\n")
+    seen = watch.take()
+    assert seen.balanced is None
+    assert "switched off" in (seen.blind or "")
 
 
 def test_read_only(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

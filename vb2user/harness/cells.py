@@ -124,7 +124,14 @@ def run_cell(
 
 def _cannot(cam: Camera, memory: str) -> str | None:
     if memory == "read":
-        return None if cam.readable else "the driver has no read(2) (V4L2_CAP_READWRITE)"
+        if not cam.readable:
+            return "the driver has no read(2) (V4L2_CAP_READWRITE)"
+        planes = len(cam.get_format().planes)
+        return (
+            None
+            if planes == 1
+            else f"not offered: videobuf2 reads queues of one memory plane, this has {planes}"
+        )
     offered = cam.memory_types()
     if Memory[memory.upper()] in offered:
         return None
@@ -141,13 +148,17 @@ def _capture(
         timeout=20,
         count=count,
         on_error="yield",
+        on_short="yield",
         writable=True,
     )
     keep = set(range(0, count, max(1, count // shots)))
-    empty = 0
+    empty = short = 0
     with stream:
         cell.exporter = stream.exporter()
         for number, frame in enumerate(stream):
+            if frame.short:
+                short += 1
+                continue
             if number in keep:
                 caption = f"{frame.sequence}  {frame.timestamp:.3f} s"
                 cell.shots.append(([c.copy() for c in frame.components], caption))
@@ -162,6 +173,8 @@ def _capture(
     cell.rate = round(stats.rate, 2)
     if cell.errors:
         cell.fault = f"{cell.errors} frames were flagged ERROR"
+    elif short:
+        cell.fault = f"{short} frames are short: fewer bytes than the picture needs"
     elif empty:
         cell.fault = f"{empty} frames hold nothing"
     else:

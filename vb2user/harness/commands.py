@@ -286,6 +286,10 @@ def _memory(ctx: click.Context, param: click.Parameter, value: str) -> str:
 )  # fmt: skip
 @click.option("--env", multiple=True, metavar="NAME", help="A further environment variable to pass on.")
 @click.option("--stdin", is_flag=True, help="Pass standard input on; else the command reads /dev/null.")
+@click.option(
+    "--fail-on-warning", is_flag=True,
+    help="End with 1 where the guest's kernel reported WARNING, BUG, Oops, lockdep, refcount or KASAN.",
+)  # fmt: skip
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def vm_run(
     spec: str,
@@ -293,6 +297,7 @@ def vm_run(
     kvm: bool | None,
     vivid: bool | None,
     probe: bool,
+    fail_on_warning: bool,
     command: tuple[str, ...],
     **options: Any,
 ) -> None:
@@ -302,12 +307,14 @@ def vm_run(
     meanwhile: it keeps them cached); what it writes is dropped, but for the results folder. To
     keep a file: vb2user vm run -- sh -c 'vb2user capture /dev/video0 -o $VB2USER_RESULTS/x.raw'.
 
+    The results folder also gets kernel.log, the guest's dmesg with levels and times, and console.log.
+
     Exit status 3 and a word on standard error mean that the machine was lost or could not be made, 2 that
     there is no such kernel.
     """
     from vb2user.harness import kernels, programs
     from vb2user.harness.probe import ALLOCATORS, build
-    from vb2user.harness.vm import Options
+    from vb2user.harness.vm import MachineLost, Options
 
     no_option(command)
     programs.require("virtme-run")  # before minutes of fetching
@@ -320,8 +327,15 @@ def vm_run(
             if vivid is False:
                 chosen = replace(chosen, vivid=None)
             begun = time.time_ns()
-            status = _run(kernel, command, chosen, kvm)
+            try:
+                status = _run(kernel, command, chosen, kvm)
+            except MachineLost:
+                _kernel_reports(results)
+                raise
             _tell_what_came_back(results, begun)
+            reported = _kernel_reports(results)
+            if fail_on_warning:
+                status = status or _verdict_of_kernel(results, reported)
         except _Stopped as stopped:
             status = 128 + stopped.number
         except BrokenPipeError:
@@ -329,13 +343,46 @@ def vm_run(
     sys.exit(status)
 
 
+def _kernel_reports(results: Path) -> int:
+    """How often the guest's kernel reported trouble; says what it was."""
+    from vb2user.harness.vm import KERNEL_LOG
+    from vb2user.trace import kernel_log
+
+    path = results / KERNEL_LOG
+    found = kernel_log.reports(kernel_log.read_file(path))
+    if found:
+        times = "once" if len(found) == 1 else f"{len(found)} times"
+        talk(f"the guest's kernel reported trouble {times}; {path} has all of it:")
+    for number, report in enumerate(found, 1):
+        lines = [f"  {number}) {report.title}", *(f"     {t}" for t in report.first_lines()[1:])]
+        say_lines("\n".join(lines), to_stderr=True)
+    return len(found)
+
+
+def _verdict_of_kernel(results: Path, reported: int) -> int:
+    """The exit status for what the guest's kernel reported.
+
+    Raises:
+        MissingPrerequisite: its log did not come back.
+    """
+    from vb2user.errors import MissingPrerequisite
+    from vb2user.harness.vm import KERNEL_LOG
+
+    path = results / KERNEL_LOG
+    if not path.is_file() or not path.stat().st_size:
+        raise MissingPrerequisite(f"whether the guest's kernel warned cannot be told: {path} is empty")
+    return int(reported > 0)
+
+
 def _tell_what_came_back(results: Path, since_ns: int) -> None:
     """Which files the command has written in the one folder that stays."""
-    names = []
+    from vb2user.harness.vm import CONSOLE_LOG, KERNEL_LOG
+
+    own, names = (CONSOLE_LOG, KERNEL_LOG), []
     for path in sorted(results.rglob("*")):
         with contextlib.suppress(OSError):  # somebody else may be at work there
             status = path.stat()
-            if stat.S_ISREG(status.st_mode) and status.st_mtime_ns >= since_ns and path.name != "console.log":
+            if stat.S_ISREG(status.st_mode) and status.st_mtime_ns >= since_ns and path.name not in own:
                 names.append(str(path.relative_to(results)))
     if names:
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""

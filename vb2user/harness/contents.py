@@ -63,7 +63,7 @@ def _vivid(device: Device) -> Contents:
         )
         try:
             verdict = pattern.check_colour_bars(
-                layout.arrays(planes, [p.sizeimage for p in format.planes]),
+                layout.arrays(planes, [p.nbytes for p in planes]),
                 format.pixelformat,
                 colorspace=format.colorspace,
                 ycbcr_enc=format.ycbcr_enc,

@@ -20,13 +20,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vb2user.errors import Vb2Error
+from vb2user.errors import MissingPrerequisite, Vb2Error
 from vb2user.harness import guest_root, programs
 from vb2user.harness.wire import PORT, Kind, Unpacker, pack, pack_json, shell_status
+from vb2user.trace.kernel_log import KMSG, KernelLog
 
 _CHUNK = 1 << 16
-#: Standard input that the command has not read yet: beyond this the channel is left unread.
+#: Bytes that wait for a reader, on each way: beyond this their source is left unread.
 _MAX_PENDING = 1 << 20
+#: Records of the kernel's log that are sent at once.
+_RECORDS = 200
+_MOST_TURNS = 1000
 
 
 class HostGone(Exception):
@@ -42,29 +46,57 @@ def open_port(name: str = PORT) -> int:
 
 
 class Agent:
-    """One run of one command, told over ``port``."""
+    """One run of one command, told over ``port``.
 
-    def __init__(self, port: int) -> None:
+    While the command runs, nothing here blocks: what the host does not take yet is kept within bounds, and
+    beyond these the command's output is left unread; likewise its input and the kernel's log.
+
+    Args:
+        port: the channel.
+        log: where the kernel's log is read.
+    """
+
+    def __init__(self, port: int, log: str = KMSG) -> None:
         self._port = port
+        self._log_path = log
+        self._log: KernelLog | None = None
         self._unpacker = Unpacker()
-        self._room = select.poll()
-        self._room.register(port, select.POLLOUT)
+        self._sending = bytearray()
+        os.set_blocking(port, False)
 
     def send(self, frame: bytes) -> None:
-        """Write one frame. A write to a port whose host is gone would block for ever, so ask first."""
-        view = memoryview(frame)
-        while view:
-            for _, event in self._room.poll():
-                if event & select.POLLHUP:
-                    raise HostGone
-                if event & select.POLLOUT:
-                    view = view[os.write(self._port, view) :]
+        """Write one frame, and wait until all is written."""
+        self._sending += frame
+        while self._sending:
+            if self._wait(select.POLLOUT) & select.POLLOUT:
+                self._write()
+            else:
+                raise HostGone
+
+    def _write(self) -> None:
+        """Called when the port has room."""
+        with contextlib.suppress(BlockingIOError):
+            del self._sending[: os.write(self._port, self._sending[:_CHUNK])]
 
     def _read(self) -> list[tuple[Kind, bytes]]:
-        data = os.read(self._port, _CHUNK)
+        try:
+            data = os.read(self._port, _CHUNK)
+        except BlockingIOError:
+            return []
         if not data:
             raise HostGone
         return list(self._unpacker.feed(data))
+
+    def _wait(self, events: int) -> int:
+        poll = select.poll()
+        poll.register(self._port, events)
+        return poll.poll()[0][1]
+
+    def await_end(self) -> None:
+        """Wait until the host hangs up."""
+        with contextlib.suppress(HostGone):
+            while self._wait(select.POLLIN) & select.POLLIN:
+                self._read()
 
     def note(self, text: str) -> None:
         """Say something on the host's standard error."""
@@ -72,10 +104,18 @@ class Agent:
 
     def run(self) -> None:
         """The whole conversation."""
+        try:
+            self._converse()
+        finally:
+            if self._log is not None:
+                self._log.close()
+
+    def _converse(self) -> None:
         self.send(pack_json(Kind.HELLO, {"release": platform.release()}))
         start: dict[str, Any] | None = None
         rest: list[tuple[Kind, bytes]] = []
         while start is None:
+            self._wait(select.POLLIN)
             for kind, payload in self._read():
                 if kind is Kind.START:
                     start = json.loads(payload)
@@ -83,13 +123,34 @@ class Agent:
                     rest.append((kind, payload))
         os.environ.update(start["env"])
         try:
+            self._log = KernelLog(self._log_path, from_start=True)
+            self._send_log()
+        except MissingPrerequisite as error:
+            self.note(str(error))
+        try:
             prepare(start, self.note)
         except Vb2Error as error:
+            self._send_log()
             self.send(pack_json(Kind.REFUSED, {"message": error.message, "remedy": error.remedy}))
             return
         status = self._command(start, rest)
         os.sync()
+        self._send_log()
         self.send(pack_json(Kind.EXIT, {"status": status}))
+
+    def _send_log(self) -> None:
+        """Send what the kernel's log has, up to its end, which a kernel that never stops talking has not."""
+        for _ in range(_MOST_TURNS):
+            if not self._take_log():
+                return
+            self.send(b"")
+
+    def _take_log(self) -> bool:
+        """Put what is next in the kernel's log among what is sent; says whether there was something."""
+        lines = self._log.read(_RECORDS) if self._log is not None else []
+        if lines:
+            self._sending += pack(Kind.KERNEL, "".join(f"{line}\n" for line in lines).encode())
+        return bool(lines)
 
     def _command(self, start: dict[str, Any], rest: list[tuple[Kind, bytes]]) -> int:
         argv: list[str] = start["argv"]
@@ -132,33 +193,45 @@ class Agent:
             while True:
                 # After the end only what already lies in the pipes counts: a daemon left behind
                 # may hold them open for ever.
-                events = self._poll([*outputs, *([] if done else [ended])], stdin).poll(0 if done else None)
-                if done and not any(fd in outputs for fd, _ in events):
+                room = len(self._sending) < _MAX_PENDING
+                log = () if self._log is None or not room else (self._log.fileno(),)
+                watched = [*(outputs if room else ()), *(() if done else (ended,)), *log]
+                events = self._poll(watched, stdin).poll(0 if done and room else None)
+                if done and room and not any(fd in outputs for fd, _ in events):
                     return process.wait()
                 for fd, event in events:
                     if fd in outputs:
                         if data := os.read(fd, _CHUNK):
-                            self.send(pack(outputs[fd], data))
+                            self._sending += pack(outputs[fd], data)
                         else:
                             del outputs[fd]
                     elif fd == ended:
                         done = True
                     elif fd == stdin.number:
                         stdin.write()
-                    elif event & select.POLLIN:
-                        for kind, payload in self._read():
-                            stdin.take(kind, payload)
-                    elif event & select.POLLHUP:
-                        raise HostGone
+                    elif fd in log:
+                        self._take_log()
+                    else:
+                        self._exchange(event, stdin)
         finally:
             os.close(ended)
+
+    def _exchange(self, event: int, stdin: _Stdin) -> None:
+        if event & select.POLLOUT:
+            self._write()
+        if event & select.POLLIN:
+            for kind, payload in self._read():
+                stdin.take(kind, payload)
+        elif event & select.POLLHUP:
+            raise HostGone
 
     def _poll(self, readable: list[int], stdin: _Stdin) -> select.poll:
         poll = select.poll()
         for fd in readable:
             poll.register(fd, select.POLLIN)
         # Registered even when nothing more is wanted: the host's going shows here.
-        poll.register(self._port, select.POLLIN if len(stdin.pending) < _MAX_PENDING else 0)
+        events = select.POLLIN if len(stdin.pending) < _MAX_PENDING else 0
+        poll.register(self._port, events | (select.POLLOUT if self._sending else 0))
         if stdin.pending:
             poll.register(stdin.number, select.POLLOUT)
         return poll
@@ -254,10 +327,10 @@ def main() -> int:
     """Entry point of ``python -m vb2user.harness.guest``."""
     port = open_port()
     try:
-        Agent(port).run()
+        agent = Agent(port)
+        agent.run()
         # The host ends the machine; leaving first could cut off the last frame.
-        while os.read(port, _CHUNK):
-            pass
+        agent.await_end()
     except (HostGone, OSError) as error:
         print(f"vb2user.harness.guest: {error!r}", file=sys.stderr)
     subprocess.run(["poweroff", "-f"])

@@ -34,6 +34,7 @@ from vb2user.harness.sur40 import ENVIRONMENT, run_with_sur40
 from vb2user.harness.vivid import Config, InstanceConfig, Vivid
 from vb2user.memory.ops import ALLOCATORS, implemented, symbols
 from vb2user.trace import tables
+from vb2user.trace.kernel_log import watched
 from vb2user.trace.marks import DeviceReport, coverage
 from vb2user.trace.memops import Plan, examine
 from vb2user.trace.observer import Watch
@@ -124,7 +125,7 @@ def _examine_all(out: Path, frames: int) -> int:
 def _examine(
     target: Target, frames: int, tracer: Tracer, known: Mapping[str, frozenset[str]]
 ) -> DeviceReport:
-    with Device(target.path) as device:
+    with watched() as trouble, Device(target.path) as device:
         _prepare(device)
         frame = contents.of(device)
         plan = Plan(
@@ -135,7 +136,9 @@ def _examine(
             exporters=target.exporters,
             frames=frames,
         )
-        return examine(device, plan, Watch(tracer, device, target.exporters), known)
+        report = examine(device, plan, Watch(tracer, device, target.exporters), known)
+    report.kernel = trouble
+    return report
 
 
 def _prepare(device: Device) -> None:

@@ -34,15 +34,18 @@ def memops(device: str, heap: str | None, frames: int, as_json: bool) -> None:
     """Every memory type of DEV through its whole life, and which mem ops the kernel called.
 
     Wants root and tracefs for the kernel's own word; without them it does the same, shows what user space
-    sees, and ends with 3. Ends with 1 where a required op was not seen, a frame was wrong or a reference was
-    not given back. DEV's queue must be nobody's meanwhile.
+    sees, and ends with 3. Ends with 1 where a required op was not seen, a frame was wrong, a reference was
+    not given back, or the kernel's log reported trouble. DEV's queue must be nobody's meanwhile.
     """
     from vb2user.capture.camera import open as open_camera
     from vb2user.trace import tables
-    from vb2user.trace.memops import examine
+    from vb2user.trace.kernel_log import watched
+    from vb2user.trace.memops import check_covered, examine
     from vb2user.trace.observer import observing
 
-    with open_camera(device) as opened:
+    # Until the device is closed: what a driver does wrong, it often does then.
+    with watched() as trouble, open_camera(device) as opened:
+        check_covered(opened)
         plan = plan_for(opened, heap, frames)
         with observing(opened, others=plan.exporters) as (observer, why):
             if observer is None:
@@ -50,6 +53,7 @@ def memops(device: str, heap: str | None, frames: int, as_json: bool) -> None:
             report = examine(opened, plan, observer)
             if observer is None:
                 report.unobserved, report.balanced = why, None
+    report.kernel = trouble
     if as_json:
         document({"kernel": platform.release(), "devices": [report.to_json()]})
     else:

@@ -1,8 +1,8 @@
 """Beside the layers: runs one command in a stock kernel, in a virtual machine made by virtme-ng.
 
 The guest's root is this machine's, shared copy-on-write, so the checkout and its virtual environment
-are there as they are; only the results folder is written through. Output, exit status and input go
-over a channel of their own (:mod:`.wire`), never over the console, which is kept for the case that
+are there as they are; only the results folder is written through. Output, exit status, input and the kernel's
+log go over a channel of their own (:mod:`.wire`), never over the console, which is kept for the case that
 the machine is lost. A lost machine (panic, QEMU gone, deadline) is an error of its own, never taken for
 a failed command.
 """
@@ -10,11 +10,9 @@ a failed command.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import select
-import selectors
 import shlex
 import signal
 import socket
@@ -22,17 +20,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, BinaryIO, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 from vb2user import checks
-from vb2user.errors import MissingPrerequisite, UsageError, Vb2Error
+from vb2user.errors import UsageError, Vb2Error
 from vb2user.harness import programs, vivid
+from vb2user.harness.conversation import Conversation, standard_input
 from vb2user.harness.guest_root import TAG
 from vb2user.harness.kernels import Kernel
-from vb2user.harness.wire import PORT, Garbled, Kind, Unpacker, pack, pack_json
+from vb2user.harness.wire import PORT, Kind, pack_json
 
 #: Folders that virtme-ng itself overlays, so that the guest may write there and nothing comes back.
 _OVERLAYS = ("/etc", "/lib", "/home", "/opt", "/srv", "/usr", "/var", "/tmp")
@@ -40,6 +39,8 @@ _OVERLAYS = ("/etc", "/lib", "/home", "/opt", "/srv", "/usr", "/var", "/tmp")
 _NOT_SHARED = ("/proc", "/sys", "/dev", "/run")
 _PASSED = ("CI", "NO_COLOR", "FORCE_COLOR", "TERM", "COLUMNS", "LINES", "LANG", "LC_ALL", "TZ")
 _CHUNK = 1 << 16
+#: Files of the results folder: what the console said, and the kernel's log with levels and times.
+CONSOLE_LOG, KERNEL_LOG = "console.log", "kernel.log"
 _TAIL = 80  # lines of the console that are told: as many as an oops, or a task that hangs, has
 #: How often an emulated machine is booted before its panic is believed: QEMU, emulating several processors,
 #: now and then lets one of them run code that the kernel, booting, patches meanwhile ("Oops: int3").
@@ -136,16 +137,20 @@ def run(
     chosen = options or Options()
     if not command:
         raise UsageError("no command given to run in the virtual machine")
+    if not (chosen.boot_timeout > 0 and chosen.timeout > 0):  # nor is nan
+        raise UsageError(
+            f"boot_timeout {chosen.boot_timeout!r} and timeout {chosen.timeout!r} are no seconds to wait for"
+        )
     out, err = stdout or sys.stdout.buffer, stderr or sys.stderr.buffer
+    notice = b""
     for left in range(_BOOTS - 1, -1, -1):
         with tempfile.TemporaryDirectory(prefix="vb2user-vm-") as work:
             try:
-                return _Machine(kernel, chosen, Path(work)).run(list(command), out, err)
+                return _Machine(kernel, chosen, Path(work)).run(list(command), out, err, notice)
             except MachineLost as error:
                 if error.booted or not error.panicked or chosen.kvm or not left:
                     raise
-        err.write(b"vb2user: the kernel panicked at boot, as an emulated one now and then does; once more\n")
-        err.flush()
+        notice = b"vb2user: the kernel panicked at boot, as an emulated one now and then does; once more\n"
     raise AssertionError("the last boot returns or raises")
 
 
@@ -160,23 +165,34 @@ class _Machine:
         self._console = bytearray()
         self._booted = False
 
-    def run(self, command: list[str], stdout: BinaryIO, stderr: BinaryIO) -> int:
+    def run(self, command: list[str], stdout: BinaryIO, stderr: BinaryIO, notice: bytes) -> int:
         self._results.mkdir(parents=True, exist_ok=True)
         address = self._work / "channel"
         with contextlib.ExitStack() as stack:
             server = stack.enter_context(socket.socket(socket.AF_UNIX))
             server.bind(_short(address))
             server.listen(1)
-            log = stack.enter_context((self._results / "console.log").open("wb"))
+            log = stack.enter_context((self._results / CONSOLE_LOG).open("wb"))
+            kernel_log = stack.enter_context((self._results / KERNEL_LOG).open("wb"))
             # Both are made before the boot, so that wrong usage costs no waiting.
             start = self._start_frame(command)
+            stdin = standard_input() if self._options.stdin else None
             argv = virtme_command(self._kernel, self._options, self._results, address)
             process = stack.enter_context(_group(argv, self._work))
-            talk = _Conversation(self, start, stdout, stderr, log)
-            try:
-                return talk.hold(server, process)
-            except Garbled as error:
-                raise self.lost(f"the channel is garbled: {error}") from None
+            options = self._options
+            talk = Conversation(
+                self,
+                start,
+                stdout,
+                stderr,
+                log,
+                kernel_log,
+                boot_timeout=options.boot_timeout,
+                timeout=options.timeout,
+                stdin=stdin,
+                notice=notice,
+            )
+            return talk.hold(server, process)
 
     def _start_frame(self, command: list[str]) -> bytes:
         options = self._options
@@ -204,7 +220,7 @@ class _Machine:
             why = ": ".join([why, *(line.strip() for line in text.strip().splitlines()[-1:])])
         when = "" if self._booted else " before the guest came up"
         tail = "\n".join(text.splitlines()[-_TAIL:])
-        log = self._results / "console.log"
+        log = self._results / CONSOLE_LOG
         return MachineLost(
             f"the virtual machine ({self._kernel.release or self._kernel.image}) was lost{when}: {why}; "
             f"its console is in {log}",
@@ -213,10 +229,6 @@ class _Machine:
             panicked=bool(panic),
         )
 
-    @property
-    def options(self) -> Options:
-        return self._options
-
     def heard(self, data: bytes) -> None:
         """Keep the end of what the console said."""
         self._console += data
@@ -224,153 +236,6 @@ class _Machine:
 
     def booted(self) -> None:
         self._booted = True
-
-
-class _Conversation:
-    """Waits for whatever comes next: frames, console, input, the machine's end, a deadline."""
-
-    def __init__(
-        self, machine: _Machine, start: bytes, stdout: BinaryIO, stderr: BinaryIO, log: BinaryIO
-    ) -> None:
-        self._machine = machine
-        self._start = start
-        self._stdout = stdout
-        self._stderr = stderr
-        self._log = log
-        self._unpacker = Unpacker()
-        self._link: socket.socket | None = None
-        self._selector = selectors.DefaultSelector()
-        self._status: int | None = None
-        self._greeted = False
-        self._gone = False
-
-    def hold(self, server: socket.socket, process: subprocess.Popen[bytes]) -> int:
-        """Talk until the exit status is here."""
-        assert process.stdout is not None
-        started = time.monotonic()
-        ended = os.pidfd_open(process.pid)
-        try:
-            self._watch(server, lambda: self._accept(server))
-            console = process.stdout
-            self._watch(console, lambda: self._hear(console))
-            self._watch(ended, self._machine_ended)
-            while not self._over():
-                what, limit = self._limit()
-                left = started + limit - time.monotonic()
-                if left <= 0:
-                    raise self._machine.lost(what)
-                for key, _ in self._selector.select(left):
-                    key.data()
-                if self._gone and not self._over():
-                    self._drain(process)
-                    break
-            if self._status is None:
-                raise self._machine.lost("QEMU ended without an exit status of the command")
-            return self._status
-        finally:
-            os.close(ended)
-            self._selector.close()
-            if self._link is not None:
-                self._link.close()
-
-    def _over(self) -> bool:
-        return self._status is not None
-
-    def _limit(self) -> tuple[str, float]:
-        """The deadline in force, in words and in seconds from the start."""
-        boot, whole = self._machine.options.boot_timeout, self._machine.options.timeout
-        if not self._greeted and boot < whole:
-            return f"not up within {boot:g} s (--boot-timeout)", boot
-        return f"not done within {whole:g} s (--timeout)", whole
-
-    def _watch(self, what: Any, call: Callable[[], None]) -> None:
-        self._selector.register(what, selectors.EVENT_READ, call)
-
-    def _accept(self, server: socket.socket) -> None:
-        self._link, _ = server.accept()
-        self._selector.unregister(server)
-        self._watch(self._link, self._receive)
-
-    def _receive(self) -> None:
-        assert self._link is not None
-        try:
-            data = self._link.recv(_CHUNK)
-        except ConnectionResetError:
-            data = b""
-        if not data:
-            self._selector.unregister(self._link)
-            self._gone = True
-            return
-        for kind, payload in self._unpacker.feed(data):
-            self._frame(kind, payload)
-
-    def _frame(self, kind: Kind, payload: bytes) -> None:
-        if kind is Kind.STDOUT:
-            self._stdout.write(payload)
-            self._stdout.flush()
-        elif kind in (Kind.STDERR, Kind.NOTE):
-            self._stderr.write(payload)
-            self._stderr.flush()
-        elif kind is Kind.HELLO:
-            self._greeted = True
-            self._machine.booted()
-            self._send(self._start)
-        elif kind is Kind.RUNNING and self._machine.options.stdin:
-            self._watch_stdin()
-        elif kind is Kind.EXIT:
-            self._status = int(json.loads(payload)["status"])
-        elif kind is Kind.REFUSED:
-            said = json.loads(payload)
-            raise MissingPrerequisite(f"in the guest: {said['message']}", remedy=said["remedy"])
-
-    def _send(self, frame: bytes) -> None:
-        assert self._link is not None
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self._link.sendall(frame)
-
-    def _watch_stdin(self) -> None:
-        fd = sys.stdin.fileno()
-
-        def read() -> None:
-            data = os.read(fd, _CHUNK)
-            if not data:
-                self._selector.unregister(fd)
-            self._send(pack(Kind.STDIN, data))
-
-        try:
-            self._watch(fd, read)
-        except PermissionError:  # a regular file cannot be waited for, and need not be
-            while data := os.read(fd, _CHUNK):
-                self._send(pack(Kind.STDIN, data))
-            self._send(pack(Kind.STDIN))
-
-    def _hear(self, console: IO[bytes]) -> None:
-        data = os.read(console.fileno(), _CHUNK)
-        if not data:
-            self._selector.unregister(console)
-            return
-        self._log.write(data)
-        self._log.flush()
-        self._machine.heard(data)
-
-    def _machine_ended(self) -> None:
-        self._gone = True
-
-    def _drain(self, process: subprocess.Popen[bytes]) -> None:
-        """Take what the channel and the console still hold after the end."""
-        if self._link is not None:
-            self._link.setblocking(False)
-            with contextlib.suppress(OSError):
-                while data := self._link.recv(_CHUNK):
-                    for kind, payload in self._unpacker.feed(data):
-                        self._frame(kind, payload)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(5)
-        assert process.stdout is not None
-        os.set_blocking(process.stdout.fileno(), False)
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            while process.stdout.fileno() in self._selector.get_map():
-                self._hear(process.stdout)
 
 
 def _short(path: Path) -> str:
@@ -427,7 +292,9 @@ def virtme_command(kernel: Kernel, options: Options, results: Path, channel: Pat
     programs.require(programs.qemu_name())
     if not re.fullmatch(r"[a-zA-Z0-9_+ /.-]+", str(results)):
         raise UsageError(f"{results}: virtme-ng shares no folder with such a name", remedy="use --results")
-    agent = shlex.join([sys.executable, "-m", "vb2user.harness.guest"])
+    # The agent is this very package, wherever this process has found it: both speak one version of the wire.
+    where = [f"PYTHONPATH={path}"] if (path := os.environ.get("PYTHONPATH")) else []
+    agent = shlex.join(["env", *where, sys.executable, "-m", "vb2user.harness.guest"])
     package = Path(__file__).resolve().parents[2]
     folders = (str(Path.cwd()), sys.prefix, sys.base_prefix, str(package), str(Path.home()))
     argv = [programs.require("virtme-run"), "--kimg", str(kernel.image), "--mods=auto", "--force-9p"]

@@ -32,6 +32,7 @@ class Kind(enum.IntEnum):
     EXIT = 7  #: guest: JSON, the exit status; the last frame
     REFUSED = 8  #: guest: JSON, the command was never started; the last frame
     RUNNING = 9  #: guest: the command was started
+    KERNEL = 10  #: guest: text, lines of the kernel's log
 
 
 def pack(kind: Kind, payload: bytes = b"") -> bytes:

@@ -53,7 +53,8 @@ def trace(
     Wants root and tracefs. Without them COMMAND is run all the same, and the exit status is 3. With --json
     COMMAND's standard output goes to standard error.
 
-    Ends with 0 if COMMAND succeeded and all is balanced, with 1 if not.
+    Ends with 0 if COMMAND succeeded and all is balanced, with 1 if not, or if the kernel's log reported
+    trouble meanwhile: a warning, an oops, lockdep, a refcount.
     """
     from vb2user.trace.run import Wish, run
     from vb2user.trace.tracer import BUFFER_KB
@@ -100,10 +101,11 @@ def _show(report: Report) -> None:
     where = f"{report.path}: {report.driver}, {report.allocator or 'allocator not known'}"
     if report.unobserved is not None:
         talk(f"the kernel's calls were not observed: {report.unobserved}")
-        free = {True: "free", False: "still taken", None: "gone"}[report.free]
+        free = {True: "free", False: "still taken", None: "not there"}[report.free]
         rows = [("memory types", ", ".join(report.memory_types)), ("its queue afterwards", free)]
         say(f"{where}: what user space can see")
         table("", (), rows)
+        _show_kernel(report)
         return
     _show_calls(where, report)
     _show_processes(report)
@@ -115,6 +117,14 @@ def _show(report: Report) -> None:
     for remark in verdict.remarks:
         talk(remark)
     say(str(verdict))
+    _show_kernel(report)
+
+
+def _show_kernel(report: Report) -> None:
+    if report.kernel.unread is not None:
+        talk(report.kernel.unread)
+    for fault in report.kernel.faults:
+        say(f"fault: {fault}")
 
 
 def _show_calls(where: str, report: Report) -> None:

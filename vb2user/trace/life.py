@@ -9,8 +9,10 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
+from vb2user.capture.layout import Layout
 from vb2user.memory.ops import Op, Use
 from vb2user.uapi import calls
 from vb2user.uapi.enums import BufType
@@ -23,8 +25,8 @@ FRAMES = 8
 #: What a buffer is filled with before the driver gets it: a frame that nobody writes shows.
 POISON = 0xA5
 
-#: What a frame holds, judged: its format, the planes' bytes, and its sequence number (None: read(2) tells
-#: none); gives None where all is well.
+#: What a frame holds, judged: its format, the planes' bytes of payload, and its sequence number (None:
+#: read(2) tells none); gives None where all is well.
 Check = Callable[[calls.Format, Sequence[memoryview], "int | None"], "str | None"]
 #: What an output frame shall hold: writes into the planes' bytes.
 Fill = Callable[[calls.Format, Sequence[memoryview], int], None]
@@ -71,6 +73,7 @@ class Life:
         other_memory: whether the reason speaks of the memory that was offered, so that other memory may do.
         source: where the memory came from, for DMABUF and USERPTR.
         notes: what else is worth a word: a source that was refused, an ioctl that the kernel lacks.
+        no_frames: why no frame was to be moved, or None.
     """
 
     column: str
@@ -82,6 +85,7 @@ class Life:
     other_memory: bool = False
     source: str | None = None
     notes: list[str] = field(default_factory=list)
+    no_frames: str | None = None
 
     @property
     def use(self) -> Use:
@@ -109,6 +113,8 @@ class Setting:
         frames: frames to move in each life.
         known_errors: why this device flags every frame ERROR, if that is known: then it is no fault, only
             a note, and there is no content to judge.
+        no_frames: why no frames can be moved, so that buffers are queued and taken back alone; or None.
+        shared: whether the driver's MMAP memory may be another program's, too, so that it is not overwritten.
     """
 
     node: Fd
@@ -119,6 +125,8 @@ class Setting:
     count: int = BUFFERS
     frames: int = FRAMES
     known_errors: str | None = None
+    no_frames: str | None = None
+    shared: bool = False
 
     @property
     def type(self) -> BufType:
@@ -129,3 +137,25 @@ class Setting:
     def lengths(self) -> list[int]:
         """Bytes of each plane."""
         return [p.sizeimage for p in self.format.planes]
+
+    @cached_property
+    def _least(self) -> list[int]:
+        f = self.format
+        layout = Layout.of(
+            f.pixelformat, f.width, f.height, [(p.bytesperline, p.sizeimage) for p in f.planes]
+        )
+        return [layout.min_bytes(plane) for plane in range(len(f.planes))]
+
+    def too_short(self, sizes: Sequence[int], number: int) -> str | None:
+        """What is wrong with a frame that has so many bytes of payload in each plane; None: they are enough.
+
+        Of a format without samples to address, a compressed one, any byte is enough.
+        """
+        for plane, (size, least) in enumerate(zip(sizes, self._least, strict=True)):
+            if size < least:
+                return (
+                    f"frame {number} is short: {size} bytes in plane {plane}, and its picture needs {least}"
+                )
+            if size <= 0:
+                return f"frame {number} is empty: {size} bytes in plane {plane}"
+        return None

@@ -17,7 +17,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from vb2user.capture.pixfmt import FORMATS
 from vb2user.errors import ClosedError, KernelError, NotSupported, StreamTimeout, Vb2Error
 from vb2user.memory.base import BufferMemory, Memory
 from vb2user.memory.dmabuf import DmaBufBuffer, DmaBufMemory, Source
@@ -82,6 +81,8 @@ class _Living:
         try:
             for buffer in buffers:
                 self._queue(buffer)
+            if s.no_frames is not None:
+                return
             calls.streamon(s.node, s.type)
             by_index = {b.index: b for b in buffers}
             arg = BufferArg(s.type, buffers[0].arg.memory)
@@ -103,7 +104,7 @@ class _Living:
             _access(buffer, True, lambda: self._fill(buffer))
             for plane, length in enumerate(s.lengths):
                 arg.set_payload(plane, length)
-        elif s.check is not None:
+        elif s.check is not None and not (s.shared and isinstance(buffer, MmapBuffer)):
             # A frame that nobody writes must not pass as the one before it.
             _access(buffer, True, lambda: _poison(buffer.planes))
         buffer.vaddr()
@@ -130,9 +131,16 @@ class _Living:
         life.frames += 1
         if arg.flags & BufFlag.ERROR:
             life.errors += 1
-        elif s.check is not None and not is_output(s.type) and life.fault is None:
-            check, sequence = s.check, int(arg.raw.sequence)
-            life.fault = _access(buffer, False, lambda: check(s.format, buffer.planes, sequence))
+            return
+        if is_output(s.type) or life.fault is not None:
+            return
+        sequence = int(arg.raw.sequence)
+        spans = [slice(arg.data_offset(p), arg.bytesused(p)) for p in range(len(s.format.planes))]
+        life.fault = s.too_short([span.stop - span.start for span in spans], sequence)
+        if s.check is not None and life.fault is None:
+            check = s.check
+            payload = [plane[span] for plane, span in zip(buffer.planes, spans, strict=True)]
+            life.fault = _access(buffer, False, lambda: check(s.format, payload, sequence))
 
 
 def _access(buffer: BufferMemory, write: bool, look: Callable[[], _T]) -> _T:
@@ -183,7 +191,10 @@ def live(setting: Setting, column: str, *, source: Source | None = None, user: U
         What came of it. An error of the kernel is in there, not raised: a refusal at the first step is
         the life's ``reason``, any later one its ``fault``.
     """
-    life = Life(column)
+    life = Life(column, no_frames=setting.no_frames)
+    if column in ("read", "write") and setting.no_frames is not None:
+        life.reason = setting.no_frames
+        return life
     try:
         with ExitStack() as stack:
             living = _Living(setting, life, stack)
@@ -289,9 +300,8 @@ def _take_in(living: _Living, op: Op, call: str, buffers: Sequence[BufferMemory]
 
 def _stream(living: _Living, buffers: Sequence[BufferMemory]) -> None:
     name = type(buffers[0]).__name__
-    living.step(
-        Op.VADDR, f"{name}.vaddr()", "QBUF, STREAMON, DQBUF, STREAMOFF", lambda: living.stream(buffers)
-    )
+    actions = "QBUF, STREAMOFF" if living.setting.no_frames else "QBUF, STREAMON, DQBUF, STREAMOFF"
+    living.step(Op.VADDR, f"{name}.vaddr()", actions, lambda: living.stream(buffers))
 
 
 def _imported(living: _Living, memory: Memory) -> list[Any]:
@@ -354,32 +364,44 @@ def _file_io(living: _Living) -> None:
     living.step(Op.ALLOC, "FileIO.alloc()", "poll", lambda: io.alloc(POLLOUT if writing else POLLIN))
     buffer = memoryview(bytearray(s.lengths[0]))
     for number in range(s.frames):
-        if writing:
-            if s.fill is not None:
-                s.fill(s.format, [buffer], number)
-            try:
+        try:
+            if writing:
+                if s.fill is not None:
+                    s.fill(s.format, [buffer], number)
                 living.step(Op.VADDR, "FileIO.write()", "write", lambda: io.write(buffer, DEADLINE))
-            except KernelError as e:
-                if e.errno == errno.EINVAL and not number:
-                    life.reason = _told(e)
-                raise
-        else:
-            _poison([buffer])
-            used = living.step(Op.VADDR, "FileIO.vaddr()", "read", lambda: io.vaddr(buffer, DEADLINE))
-            if used < s.lengths[0] and (not used or s.format.pixelformat in FORMATS):
-                life.fault = life.fault or f"read gave {used} of {s.lengths[0]} bytes"
-            elif s.check is not None:
-                _judge_read(living, s.check(s.format, [buffer], None))
+            else:
+                _poison([buffer])
+                used = living.step(Op.VADDR, "FileIO.vaddr()", "read", lambda: io.vaddr(buffer, DEADLINE))
+                _judge_read(living, buffer, used, number)
+        except KernelError as e:
+            if not number:
+                life.reason = _not_offered(e, writing, len(s.lengths))
+            raise
         life.frames += 1
     living.step(Op.PUT, "FileIO.put()", "close", io.put)
 
 
-def _judge_read(living: _Living, wrong: str | None) -> None:
-    """read(2) has no ERROR flag: a frame that nobody wrote comes as if it were good."""
-    life, known = living.life, living.setting.known_errors
+def _not_offered(error: KernelError, writing: bool, planes: int) -> str | None:
+    """Why the first read or write failed, where that is no fault."""
+    if error.errno == errno.EBUSY and planes > 1:  # the queue is nobody's: it is the planes that are refused
+        return f"not offered: videobuf2 reads and writes queues of one memory plane, this has {planes}"
+    return _told(error) if error.errno == errno.EINVAL and writing else None
+
+
+def _judge_read(living: _Living, buffer: memoryview, used: int, number: int) -> None:
+    """read(2) has no ERROR flag: a frame that nobody wrote comes as if it were good.
+
+    videobuf2 leaves out what lies before the payload.
+    """
+    life, s = living.life, living.setting
+    short = s.too_short([used], number)
+    if short is not None:
+        life.fault = life.fault or short
+        return
+    wrong = None if s.check is None else s.check(s.format, [buffer[:used]], None)
     if wrong is None:
         return
-    if known is None:
+    if s.known_errors is None:
         life.fault = life.fault or wrong
     elif not life.notes:
-        life.notes.append(f"read(2) gave a frame as good that is {wrong}: {known}")
+        life.notes.append(f"read(2) gave a frame as good that is {wrong}: {s.known_errors}")

@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any
 
 from vb2user.memory.ops import ACTIONS, REQUIRED, Op, Use
+from vb2user.trace.kernel_log import Trouble
 from vb2user.trace.life import Life
 
 
@@ -50,6 +51,9 @@ _NOT_ASKED = {
     Op.PREPARE: "the kernel left it out",
     Op.FINISH: "the kernel left it out",
 }
+
+#: Called for frames that move, if at all.
+_FRAMES_OPS = frozenset({Op.VADDR, Op.COOKIE})
 
 #: What the kernel-doc wants of an allocator, and videobuf2 itself never calls: file I/O keeps its
 #: v4l2_buffers to itself, and asks who else has its memory only for a message of its debugging.
@@ -105,6 +109,8 @@ def cell(
         return Cell(Mark.UNOBSERVED, 0, unobserved)
     if required:
         return Cell(Mark.FAULT, 0, life.fault or f"{ACTIONS[life.use][op]}: the kernel did not call it")
+    if op in _FRAMES_OPS and life.no_frames is not None:
+        return Cell(Mark.UNREACHABLE, 0, life.no_frames)
     return Cell(Mark.UNREACHABLE, 0, _NOT_ASKED.get(op, _why_not(op, life)))
 
 
@@ -131,6 +137,7 @@ class DeviceReport:
         remarks: what lessens the evidence without taking it away.
         content: what a good frame holds, in words.
         refused: memory that was tried for DMABUF or USERPTR and refused, with the kernel's reason.
+        kernel: what trouble the kernel's log reported meanwhile.
     """
 
     path: str
@@ -148,6 +155,7 @@ class DeviceReport:
     remarks: list[str] = field(default_factory=list)
     content: str = ""
     refused: list[str] = field(default_factory=list)
+    kernel: Trouble = field(default_factory=Trouble)
 
     def cell(self, op: Op, column: str) -> Cell:
         """One op in one memory type."""
@@ -173,7 +181,7 @@ class DeviceReport:
             if self.cell(op, column).mark is Mark.FAULT
         ]
         found += [f"{name}: {life.fault}" for name, life in self.lives.items() if life.fault]
-        return found + self.outstanding
+        return found + self.outstanding + self.kernel.faults
 
     @property
     def exit_status(self) -> int:
@@ -196,6 +204,7 @@ class DeviceReport:
             "remarks": self.remarks,
             "content": self.content,
             "refused": self.refused,
+            "kernel_log": self.kernel.to_json(),
             "memory": {name: _life_json(life, self.phases.get(name)) for name, life in self.lives.items()},
         }
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from vb2user.device.device import Device
-from vb2user.errors import DeviceBusy, DeviceGone, KernelError
+from vb2user.errors import DeviceBusy, DeviceGone, KernelError, UsageError
 from vb2user.memory import heaps
 from vb2user.memory.dmabuf import Source
 from vb2user.memory.heaps import Export, Heap, UDmaBuf
@@ -20,8 +20,12 @@ from vb2user.memory.userptr import UserPtr
 from vb2user.trace.life import FRAMES, Check, Fill, Life, Phase, Setting, no_phase
 from vb2user.trace.living import live
 from vb2user.trace.marks import DeviceReport
+from vb2user.trace.queues import queue_types
 from vb2user.uapi.buffer import is_output
 from vb2user.uapi.enums import Cap
+
+_M2M = Cap.VIDEO_M2M | Cap.VIDEO_M2M_MPLANE
+_FED = "a memory-to-memory node gives frames only while its OUTPUT queue is fed, which memops does not do"
 
 
 @dataclass(frozen=True)
@@ -118,8 +122,10 @@ def examine(
         known: what :func:`~vb2user.memory.ops.symbols` gave; None asks now, which takes a moment.
 
     Raises:
+        UsageError: it has no queue of video, touch or metadata.
         DeviceBusy: its queue is another's.
     """
+    check_covered(device)
     plan = plan or Plan()
     name = _allocator(device)
     allocator = ALLOCATORS.get(name or "")
@@ -140,7 +146,10 @@ def examine(
         observer.phase if observer else no_phase,
         frames=plan.frames,
         known_errors=plan.known_errors,
+        no_frames=_FED if device.caps & _M2M else None,
+        shared=name is None,
     )
+    report.remarks += _limits(setting)
     if observer is not None:
         observer.take()  # what finding the allocator made the kernel do
         report.calls = {}
@@ -148,6 +157,35 @@ def examine(
         for life in _lives(setting, column, plan):
             _add(report, life, observer.take() if observer else None)
     return report
+
+
+def check_covered(device: Device) -> None:
+    """Refuse a node whose queues are not examined here, before anything is touched.
+
+    Raises:
+        UsageError: it says what can be done instead.
+    """
+    if device.capture_type is not None or device.output_type is not None:
+        return
+    what, remedy = "it has no queue of buffers", None
+    if queue_types(device):
+        what = "its queue is of another kind"
+        remedy = f"'vb2user trace {device.path} -- COMMAND' watches it while COMMAND streams"
+    raise UsageError(
+        f"{device.path}: memops examines queues of video, touch and metadata; {what}", remedy=remedy
+    )
+
+
+def _limits(setting: Setting) -> list[str]:
+    """What is not judged on this node, in words."""
+    found = []
+    if setting.no_frames is not None:
+        found.append(f"no frame was moved, and the OUTPUT queue was not examined: {setting.no_frames}")
+    if setting.shared and setting.check is not None:
+        found.append(
+            "whether MMAP frames were written anew is not judged: their memory may be another program's, too"
+        )
+    return found
 
 
 def _allocator(device: Device) -> str | None:

@@ -16,6 +16,7 @@ from vb2user.trace.buffers import Scope
 from vb2user.trace.ledger import Ledger
 from vb2user.trace.memops import Observed
 from vb2user.trace.queues import Calibration, calibrate, settle
+from vb2user.trace.tracefs import switched_off
 from vb2user.trace.tracer import Tracer
 
 
@@ -57,13 +58,16 @@ class Watch:
         settle(self._tracer, ledger, self._judged)
         verdict = ledger.verdict(self._judged)
         phases, self._phases = self._phases, []
-        remarks = [*verdict.remarks]
+        remarks, off = [*verdict.remarks], switched_off()
         if self.calibration.why is not None:
             remarks.append(f"calls of the whole allocator are counted: {self.calibration.why}")
-        blind = verdict.balanced is None
+        unseen = off or self.calibration.blind(ledger)
+        if unseen is not None:
+            remarks.insert(0, str(unseen))
+        blind = verdict.balanced is None or unseen is not None
         return Observed(
             {op: ledger.calls(op, scope=scope) for op in Op},
-            verdict.balanced,
+            None if blind else verdict.balanced,
             [*verdict.faults, *map(str, verdict.leaks)] if verdict.balanced is False else [],
             "; ".join(remarks) or str(verdict) if blind else None,
             [] if blind else remarks,

@@ -11,10 +11,10 @@ import contextlib
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vb2user.device.device import Device
-from vb2user.errors import DeviceBusy, KernelError
+from vb2user.errors import DeviceBusy, DeviceGone, KernelError
 from vb2user.memory.ops import Op
 from vb2user.trace.buffers import EVERYTHING, Scope
 from vb2user.trace.events import Event, What
@@ -22,10 +22,19 @@ from vb2user.trace.ledger import Ledger
 from vb2user.trace.probes import FUNCTIONS
 from vb2user.trace.tracer import Tracer
 from vb2user.uapi import calls
-from vb2user.uapi.enums import Memory
+from vb2user.uapi.enums import BufType, Cap, Memory
 
 #: Seconds in which references are given back after a process has ended.
 SETTLE = 5.0
+#: Queues that are neither of video nor of metadata. Raw and sliced VBI may be one queue.
+_OTHERS = (
+    (Cap.VBI_CAPTURE, BufType.VBI_CAPTURE),
+    (Cap.SLICED_VBI_CAPTURE, BufType.SLICED_VBI_CAPTURE),
+    (Cap.VBI_OUTPUT, BufType.VBI_OUTPUT),
+    (Cap.SLICED_VBI_OUTPUT, BufType.SLICED_VBI_OUTPUT),
+    (Cap.SDR_CAPTURE, BufType.SDR_CAPTURE),
+    (Cap.SDR_OUTPUT, BufType.SDR_OUTPUT),
+)
 _PHASE = "which queues are this device's?"
 
 
@@ -38,12 +47,23 @@ class Calibration:
         allocator: their allocator's name; None where not even that is known.
         why: why the queues cannot be told from others; None where they can.
         foreign: whether its driver uses none of the watched allocators, so that nothing can be told of it.
+        in_use: whether every queue was somebody else's, so that the driver's allocator is not known either.
     """
 
     queues: frozenset[int]
     allocator: str | None
     why: str | None = None
     foreign: bool = False
+    in_use: bool = False
+
+    def blind(self, ledger: Ledger) -> str | None:
+        """Why a ledger says nothing of a device that was in use; None: it does say something.
+
+        Its driver may be one that videobuf2 knows nothing of.
+        """
+        if not self.in_use or any(True for _ in ledger.keys(self.scope)):
+            return None
+        return f"{self.why}; and no mem op was called meanwhile, so nothing can be judged"
 
     @property
     def scope(self) -> Scope:
@@ -63,41 +83,103 @@ def calibrate(tracer: Tracer, path: str | os.PathLike[str]) -> Calibration:
             return Calibration(
                 frozenset(), None, "the kernel has no probes, which alone show a queue's address"
             )
-        try:
-            first = _allocate(tracer, device)
-        except KernelError as error:
-            why = "it is in use" if isinstance(error, DeviceBusy) else str(error)
-            return Calibration(frozenset(), None, f"its queues cannot be asked for: {why}")
-        if not first:
-            why = "its driver uses none of videobuf2's allocators for MMAP"
-            return Calibration(frozenset(), None, why, foreign=True)
-        allocators = {FUNCTIONS[e.function][0].name for e in first}
+        asked = _ask(tracer, device)
+        if asked.foreign is not None:
+            return Calibration(frozenset(), None, asked.foreign, foreign=True)
+        if not asked.allocations:
+            why = f"its queues cannot be asked for: {asked.refusal}"
+            return Calibration(frozenset(), None, why, in_use=bool(asked.busy))
+        allocators = {FUNCTIONS[e.function][0].name for e in asked.allocations}
         allocator = allocators.pop() if len(allocators) == 1 else None
-        queues = _queues(first)
+        if asked.busy:
+            names = ", ".join(type_.name for type_ in asked.busy)
+            return Calibration(frozenset(), allocator, f"its queue {names} is in use")
+        queues = _queues(asked.allocations)
         # A driver with queues for each open file (memory-to-memory) shows others the second time.
         with contextlib.suppress(DeviceBusy), Device(path) as again:
-            if _queues(_allocate(tracer, again)) != queues:
+            second = _ask(tracer, again)
+            if not second.busy and _queues(second.allocations) != queues:
                 return Calibration(frozenset(), allocator, "every open file of it has queues of its own")
     return Calibration(queues, allocator)
 
 
-def _allocate(tracer: Tracer, device: Device) -> list[Event]:
+def queue_types(device: Device) -> list[BufType]:
+    """Every queue of buffers that a node may have. None: a radio, or a node for controls alone."""
+    found = [type_ for type_ in (device.capture_type, device.output_type) if type_ is not None]
+    return found + [type_ for cap, type_ in _OTHERS if device.caps & cap]
+
+
+@dataclass
+class _Asked:
+    """What came of asking each queue for one buffer.
+
+    Attributes:
+        granted: the queues that gave one.
+        allocations: the calls of ``alloc`` meanwhile.
+        errors: the queues that gave none, with the reason.
+    """
+
+    granted: list[BufType] = field(default_factory=list)
+    allocations: list[Event] = field(default_factory=list)
+    errors: dict[BufType, KernelError] = field(default_factory=dict)
+
+    @property
+    def busy(self) -> list[BufType]:
+        """The queues that are somebody else's now."""
+        return [type_ for type_, error in self.errors.items() if isinstance(error, DeviceBusy)]
+
+    @property
+    def foreign(self) -> str | None:
+        """Why nothing can be told of this driver at all, or None."""
+        if not self.granted and not self.errors:
+            return "it has no queue of buffers: it is a radio, or a node for controls alone"
+        if self.granted and not self.allocations:
+            return "its driver uses none of videobuf2's allocators for MMAP"
+        return None
+
+    @property
+    def refusal(self) -> str:
+        """Why no queue gave a buffer."""
+        return "it is in use" if self.busy else str(next(iter(self.errors.values())))
+
+
+def _ask(tracer: Tracer, device: Device) -> _Asked:
+    asked = _Asked()
     with tracer.phase(_PHASE):
-        for type_ in (device.capture_type, device.output_type):
-            if type_ is not None:
-                try:
-                    calls.reqbufs(device.node, type_, Memory.MMAP, 1)
-                finally:
-                    with contextlib.suppress(KernelError):
-                        calls.reqbufs(device.node, type_, Memory.MMAP, 0)
+        for type_ in queue_types(device):
+            try:
+                calls.reqbufs(device.node, type_, Memory.MMAP, 1)
+                asked.granted.append(type_)
+            except DeviceGone:
+                raise
+            except KernelError as error:
+                asked.errors[type_] = error
+            finally:
+                with contextlib.suppress(KernelError):
+                    calls.reqbufs(device.node, type_, Memory.MMAP, 0)
     events = tracer.collect()
     # The number of this thread as the trace has it: in a container it is not what gettid(2) says.
     own = {e.tid for e in events if e.what is What.BEGIN and e.text == _PHASE}
-    return [
+    asked.allocations = [
         e
         for e in events
         if e.what is What.ENTER and e.tid in own and FUNCTIONS.get(e.function, (None, None))[1] is Op.ALLOC
     ]
+    return asked
+
+
+def is_free(device: Device) -> bool:
+    """Whether each queue of a device is nobody's, so that it can be taken; nothing is allocated for that."""
+    for type_ in queue_types(device):
+        try:
+            calls.reqbufs(device.node, type_, Memory.MMAP, 0)
+        except DeviceBusy:
+            return False
+        except DeviceGone:
+            raise
+        except KernelError:  # not MMAP's, or not with this input: then it is nobody's
+            continue
+    return True
 
 
 def _queues(events: Iterable[Event]) -> frozenset[int]:

@@ -20,10 +20,12 @@ from typing import Any, TextIO
 
 from vb2user.device.device import Device
 from vb2user.errors import DeviceBusy, KernelError, MissingPrerequisite, UsageError
+from vb2user.trace import tracefs
 from vb2user.trace.buffers import Scope
 from vb2user.trace.events import What
+from vb2user.trace.kernel_log import Trouble, watched
 from vb2user.trace.ledger import Ledger
-from vb2user.trace.queues import Calibration, calibrate, settle
+from vb2user.trace.queues import Calibration, calibrate, is_free, queue_types, settle
 from vb2user.trace.tracer import BUFFER_KB, Tracer
 from vb2user.trace.verdict import Verdict
 
@@ -64,11 +66,13 @@ class Report:
         argv: the program; status: its exit status, 128 and the signal's number if one ended it.
         allocator: of the device's queues; None where nobody can tell.
         memory_types: what its queue takes.
-        free: whether the device's queue was nobody's afterwards: what user space can see of it all.
+        free: whether the device's queues were nobody's afterwards: what user space can see of it all; None:
+            the device is gone, or has no queue.
         unobserved: why the kernel's calls were not seen; None: they were.
         calibration: the device's queues.
         scope: whose buffers are told of.
         ledger: what the kernel did.
+        kernel: what trouble the kernel's log reported meanwhile.
     """
 
     path: str
@@ -83,6 +87,7 @@ class Report:
     calibration: Calibration | None = None
     scope: Scope = field(default_factory=Scope)
     ledger: Ledger = field(default_factory=Ledger)
+    kernel: Trouble = field(default_factory=Trouble)
 
     @property
     def verdict(self) -> Verdict | None:
@@ -91,7 +96,9 @@ class Report:
 
     @property
     def exit_status(self) -> int:
-        """0 balanced, 1 it is not or the program failed, 3 nobody can tell."""
+        """0 balanced, 1 it is not, the kernel reported trouble or the program failed, 3 it cannot be told."""
+        if self.kernel.faults:
+            return 1
         verdict = self.verdict
         if verdict is None or verdict.balanced is None:
             return 3
@@ -115,6 +122,7 @@ class Report:
             "queues": sorted(hex(q) for q in calibration.queues) if calibration else [],
             "not_only_this_device": calibration.why if calibration else None,
             "only_command": self.scope.makers is not None,
+            "kernel_log": self.kernel.to_json(),
             "trace": None if self.unobserved is not None else self.ledger.to_json(self.scope),
         }
 
@@ -133,8 +141,8 @@ def run(wish: Wish) -> Report:
         with contextlib.suppress(KernelError):
             report.memory_types = [m.name for m in device.memory_types()]
         with contextlib.suppress(KernelError):
-            report.allocator = device.allocator()
-    with _Signals() as signals:
+            report.allocator = device.allocator(next(iter(queue_types(device)), None))
+    with _Signals() as signals, watched() as report.kernel:
         tracer = Tracer(
             [report.allocator] if report.allocator else None,
             forks=wish.only_command,
@@ -171,9 +179,14 @@ def _watched(wish: Wish, report: Report, tracer: Tracer, signals: _Signals) -> N
     if wish.only_command:
         report.scope = replace(report.scope, makers=ledger.descendants(process.pid))
     settle(tracer, ledger, report.scope)
-    if report.calibration.foreign:
+    off = tracefs.switched_off()
+    if off is not None:
+        report.unobserved = str(off)
+    elif report.calibration.foreign:
         # Whatever was counted is another device's.
         report.unobserved = report.calibration.why
+    else:
+        report.unobserved = report.calibration.blind(ledger)
 
 
 def _know_numbers(tracer: Tracer) -> None:
@@ -213,12 +226,11 @@ def _is_free(path: str) -> bool | None:
     # The device may be gone by now, or be another's: what it says is an answer, not an error.
     try:
         with Device(path) as device:
-            device.allocator()
+            return is_free(device) if queue_types(device) else None
     except DeviceBusy:
         return False
     except KernelError:
         return None
-    return True
 
 
 # -- the program --------------------------------------------------------------------------------------

@@ -61,6 +61,8 @@ def _frames(report: DeviceReport, name: str, notes: _Notes) -> str:
         return f"{Mark.FAULT.symbol} {notes.number(life.fault)})"
     if life.reason is not None:
         return "-"
+    if life.no_frames is not None:
+        return f"- {notes.number(life.no_frames)})"
     remarks = "".join(f" {notes.number(note)})" for note in life.notes)
     return f"{life.frames}{remarks}"
 
@@ -81,6 +83,8 @@ def verdict(reports: Sequence[DeviceReport]) -> list[str]:
             lines.append(f"  not observed: {report.unobserved}")
         lines += [f"  remark: {text}" for text in report.remarks if text not in told]
         told.update(report.remarks)
+        if report.kernel.unread:
+            lines.append(f"  remark: {report.kernel.unread}")
     if any(report.calls is not None for report in reports):
         for allocator, (there, seen) in coverage(reports).items():
             missing = ", ".join(op for op in Op if op in there - seen)

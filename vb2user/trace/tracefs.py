@@ -22,6 +22,7 @@ from vb2user.errors import MissingPrerequisite
 
 #: Where it may be mounted; the second is where older distributions have it.
 PLACES = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
+_SWITCH = Path("/proc/sys/kernel/ftrace_enabled")
 _FILESYSTEMS = Path("/proc/filesystems")
 _PROC = Path("/proc")
 _numbers = itertools.count()
@@ -42,7 +43,8 @@ def find() -> Path:
     """Where tracefs is, usable.
 
     Raises:
-        MissingPrerequisite: there is none, it is not mounted, not for us to write, or has no function tracer.
+        MissingPrerequisite: there is none, it is not mounted, not for us to write, has no function tracer, or
+            this is switched off.
     """
     mounted = next((p for p in PLACES if _exists(p / "trace_pipe")), None)
     if mounted is None:
@@ -61,7 +63,27 @@ def find() -> Path:
     if not os.access(mounted / "instances", os.W_OK):
         number = errno.EROFS if os.statvfs(mounted).f_flag & os.ST_RDONLY else errno.EACCES
         raise _denied(mounted, OSError(number, os.strerror(number)))
+    off = switched_off()
+    if off is not None:
+        raise off
     return mounted
+
+
+def switched_off() -> MissingPrerequisite | None:
+    """Why no function is traced now, or None: a sysctl switches it off for all, at any time.
+
+    Probes at the beginning of a function go the same way, so that nothing at all is seen then.
+    """
+    try:
+        off = _SWITCH.read_text().strip() == "0"
+    except OSError:  # this kernel has no such switch
+        return None
+    if not off:
+        return None
+    return MissingPrerequisite(
+        "the kernel's function tracing is switched off (kernel.ftrace_enabled is 0)",
+        remedy="as root: sysctl kernel.ftrace_enabled=1",
+    )
 
 
 def _exists(path: Path) -> bool:

@@ -1,0 +1,296 @@
+"""Beside the layers: the kernel's log, and the reports of trouble in it: warnings, oopses, lockdep, KASAN.
+
+:class:`KernelLog` reads ``/dev/kmsg``; :func:`reports` finds the reports in what it read, or in the file that
+:func:`parse` reads. Only what the kernel itself says counts: a program may write to the log, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from vb2user.errors import MissingPrerequisite
+
+KMSG = "/dev/kmsg"
+#: The names that dmesg(1) has for syslog's facilities and levels.
+_FACILITIES = ("kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron")
+_LEVELS = ("emerg", "alert", "crit", "err", "warn", "notice", "info", "debug")
+#: More than the longest record (CONSOLE_EXT_LOG_MAX): a smaller buffer gets EINVAL.
+_RECORD = 1 << 14
+_LINE = re.compile(r"(\w+) *:(\w+) *: \[ *(\d+\.\d+)\] (.*)")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the log. As text it is what ``dmesg --decode`` prints.
+
+    Attributes:
+        facility: ``kern`` for the kernel itself.
+        level: ``emerg`` to ``debug``.
+        time: seconds since the boot.
+        text: what it says.
+    """
+
+    facility: str
+    level: str
+    time: float
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.facility:<6}:{self.level:<6}: [{self.time:12.6f}] {self.text}"
+
+
+def lines_of(record: bytes) -> Iterator[Line]:
+    """The lines of one record of ``/dev/kmsg``.
+
+    Source: https://docs.kernel.org/admin-guide/abi-testing-files.html (dev-kmsg).
+    """
+    head, _, body = record.decode(errors="replace").partition(";")
+    priority, _, microseconds, *_ = (*head.split(","), "0", "0", "0")
+    facility, level = divmod(int(priority), 8)
+    name = _FACILITIES[facility] if facility < len(_FACILITIES) else str(facility)
+    # Lines after the first are the record's properties. What is not printable is escaped, line ends within.
+    for text in body.partition("\n")[0].split("\\x0a"):
+        yield Line(name, _LEVELS[level], int(microseconds) / 1e6, text)
+
+
+def parse(text: str) -> list[Line]:
+    """The lines of a file that holds the log as :class:`Line` writes it; others are left out."""
+    found = (_LINE.fullmatch(line) for line in text.splitlines())
+    return [Line(m[1], m[2], float(m[3]), m[4]) for m in found if m]
+
+
+class KernelLog:
+    """The kernel's log, read as it grows.
+
+    Args:
+        path: where it is; None: :data:`KMSG`.
+        from_start: also what was said before; else what is said from now on.
+
+    Attributes:
+        lost: how often the kernel dropped records before they were read.
+
+    Raises:
+        MissingPrerequisite: it cannot be read; the remedy says who can.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None = None, *, from_start: bool = False) -> None:
+        path = KMSG if path is None else path
+        self.lost = 0
+        self._fd = -1
+        try:
+            self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            if not from_start:
+                os.lseek(self._fd, 0, os.SEEK_END)
+        except OSError as error:
+            self.close()
+            raise MissingPrerequisite(
+                f"the kernel's log {os.fspath(path)} cannot be read: {error.strerror}",
+                remedy="root can read it (CAP_SYSLOG)",
+            ) from None
+
+    def fileno(self) -> int:
+        """Ready for reading when there is more."""
+        return self._fd
+
+    def read(self, most: int = 100_000) -> list[Line]:
+        """What has come since it was read last: at most so many records. Does not wait."""
+        found: list[Line] = []
+        for _ in range(most):
+            try:
+                record = os.read(self._fd, _RECORD)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                if error.errno != errno.EPIPE:  # records were overwritten; the next read goes on behind them
+                    raise
+                self.lost += 1
+                continue
+            if not record:
+                break
+            found += lines_of(record)
+        return found
+
+    def close(self) -> None:
+        """May be called again."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> KernelLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+# -- reports -----------------------------------------------------------------------------------------
+
+_CUT = re.compile(r"-+\[ cut here \]-+")
+_END = re.compile(r"---\[ end trace")
+_FENCE = re.compile(r"={20,}")
+_TRACE = re.compile(r"call trace:", re.IGNORECASE)
+#: How a report begins. "WARNING:" only in front: "Spectre V2 : WARNING: …" at boot speaks of a setting.
+_HEAD = re.compile(
+    r"WARNING: "  # WARN(), lockdep, RCU
+    r"|(?:[\w ]+: )?BUG: "  # bad accesses, KASAN, KCSAN, KFENCE, soft lockups
+    r"|BUG [\w-]+ .*: "  # SLUB
+    r"|(?:[\w ]+: )?INFO: (?:task .* blocked|.*stall|possible|trying to register|inconsistent|suspicious)"
+    r"|(?:Oops|refcount_t|UBSAN|ODEBUG|Internal error): "
+    r"|(?:kernel|Kernel) BUG at "
+    r"|Kernel panic - not syncing"
+    r"|(?:general protection fault|divide error|invalid opcode|stack segment|double fault)\b"
+    r"|Unable to handle kernel "
+    r"|list_(?:add|del) corruption"
+    r"|kmemleak: \d+ new suspected memory leak"
+    r"|[Cc]all [Tt]race:"
+)
+#: Registers, code and the like, which say little at a glance.
+_NOISE = re.compile(
+    r"Modules linked in|CPU: |Hardware name|Code: |[A-Z]S: |<|Tainted|\[last unloaded"
+    r"|(?!RIP|BUG)[A-Z0-9_]{2,8}: ?[0-9a-f]{4,}"  # registers
+)
+#: Lines of a report that has no end of its own: such as follow each other within this time, and so many.
+_PAUSE = 1.0
+_MOST_LINES = 200
+
+
+@dataclass
+class KernelReport:
+    """One report of trouble.
+
+    Attributes:
+        lines: what the kernel said, in full.
+    """
+
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        """What it is about, in one line."""
+        return self.first_lines(1)[0]
+
+    def first_lines(self, most: int = 8) -> list[str]:
+        """What says most, without registers and the like."""
+        telling = [t for t in self.lines if t.strip() and not (_CUT.match(t) or _FENCE.match(t))]
+        plain = [text for text in telling if not _NOISE.match(text.strip())]
+        return (plain or telling or self.lines)[:most]
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+
+def reports(lines: Iterable[Line]) -> list[KernelReport]:
+    """The reports of trouble among the lines of the log, in their order."""
+    found = _Finder()
+    for line in lines:
+        if line.facility == "kern":  # a program cannot write as the kernel
+            found.take(line)
+    return found.reports
+
+
+@dataclass
+class Trouble:
+    """What the kernel reported while something ran; complete when the block of :func:`watched` has ended.
+
+    Attributes:
+        reports: the reports, whatever device they are of.
+        unread: why its log was not read, or not all of it; None: it was.
+    """
+
+    reports: list[KernelReport] = field(default_factory=list)
+    unread: str | None = None
+
+    @property
+    def faults(self) -> list[str]:
+        """The reports, a line each, with how often each came."""
+        times = Counter(report.title for report in self.reports)
+        return [
+            f"the kernel reported meanwhile: {title}" + (f" ({count} times)" if count > 1 else "")
+            for title, count in times.items()
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON document."""
+        return {"reports": [str(report) for report in self.reports], "unread": self.unread}
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[Trouble]:
+    """Notes what the kernel reports from now on until the block ends. Needs root; what is missing is told."""
+    trouble = Trouble()
+    try:
+        log = KernelLog()
+    except MissingPrerequisite as error:
+        trouble.unread = str(error)
+        yield trouble
+        return
+    with log:
+        try:
+            yield trouble
+        finally:
+            trouble.reports = reports(log.read())
+            if log.lost:
+                trouble.unread = "the kernel dropped records of its log before they were read"
+
+
+class _Finder:
+    """Puts the lines of reports together."""
+
+    def __init__(self) -> None:
+        self.reports: list[KernelReport] = []
+        self._open = False
+        self._fence: str | None = None  # the line before, if it was one
+        self._fenced = self._traced = False
+        self._last = 0.0
+
+    def take(self, line: Line) -> None:
+        text = line.text
+        fence, self._fence = self._fence, None
+        if self._open and (line.time - self._last > _PAUSE or len(self._lines) >= _MOST_LINES):
+            self._open = False
+        self._last = line.time
+        if _CUT.match(text):
+            self._begin([text])
+        elif _FENCE.match(text):
+            if self._open and self._fenced:
+                self._lines.append(text)
+                self._open = False
+            else:
+                self._fence = text
+        elif _HEAD.match(text) and self._is_new(text, fence):
+            self._begin([text] if fence is None else [fence, text])
+            self._fenced = fence is not None
+        elif self._open:
+            self._lines.append(text)
+            self._open = not _END.match(text)
+        self._traced = self._open and (self._traced or bool(_TRACE.match(text)))
+
+    @property
+    def _lines(self) -> list[str]:
+        return self.reports[-1].lines
+
+    def _is_new(self, text: str, fence: str | None) -> bool:
+        """An oops has several lines that might begin a report; behind its call trace another one begins."""
+        return not self._open or fence is not None or (self._traced and not _TRACE.match(text))
+
+    def _begin(self, lines: list[str]) -> None:
+        self.reports.append(KernelReport(lines))
+        self._open, self._fenced, self._traced = True, False, False
+
+
+def read_file(path: str | os.PathLike[str]) -> list[Line]:
+    """The lines of a file of the log; none where there is no such file."""
+    with contextlib.suppress(FileNotFoundError):
+        return parse(Path(path).read_text(encoding="utf-8", errors="replace"))
+    return []
