@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -227,6 +228,22 @@ def test_counters_that_wrap(cam: vb2user.Camera, how: dict[str, Any], next_frame
                 assert frame.sequence < 0x100
     finally:
         cam.set_control(name, 0)
+
+
+def test_a_recording_lasts_as_long_as_asked_whatever_the_timestamps_say(
+    cam: vb2user.Camera, tmp_path: Path
+) -> None:
+    """vivid flags its timestamps as monotonic, also where they are about to wrap."""
+    cam.set_control("Wrap Timestamp", 1)
+    try:
+        done = cam.record(tmp_path / "x.raw", seconds=0.5, timeout=20)
+    finally:
+        cam.set_control("Wrap Timestamp", 0)
+    assert done.stats.clock == "arrival"
+    assert done.stats.bad_timestamps >= done.stats.frames >= 2
+    assert done.stats.last_ns - done.stats.first_ns >= 500_000_000
+    good = cam.record(tmp_path / "x.raw", count=3, timeout=20)
+    assert (good.stats.clock, good.stats.bad_timestamps) == ("monotonic", 0)
 
 
 def test_disconnecting(vivid_vmalloc: VividDevice, how: dict[str, Any], next_frame: Next) -> None:

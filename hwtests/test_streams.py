@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import pickle
 import threading
@@ -17,6 +18,7 @@ from conftest import Account, Resources, still
 import vb2user
 from vb2user.harness.pytest_plugin import VividDevice, VividFactory
 from vb2user.harness.vivid import Config, InstanceConfig
+from vb2user.uapi.enums import Field
 
 pytestmark = [pytest.mark.usefixtures("balanced"), pytest.mark.one_kernel]
 
@@ -272,3 +274,28 @@ def test_sixteen_at_once(vivid_factory: VividFactory) -> None:
             assert stream.stats.drops == stream.stats.errors == 0
     del frames
     assert Resources.now() == before
+
+
+# -- fields -----------------------------------------------------------------------------------------
+
+
+def test_each_field_of_an_interlaced_source_is_counted_once(vivid_vmalloc: VividDevice) -> None:
+    """The TV input, one field in each buffer: both have their frame's number."""
+    with vb2user.open(vivid_vmalloc.capture) as cam:
+        cam.set_input(1)
+        try:
+            granted = cam.set_format("GREY", 720, 576, field=Field.ALTERNATE)
+            assert granted.field == Field.ALTERNATE
+            with cam.stream(count=24, timeout=60) as stream:
+                frames = [(f.sequence, f.field, f.gap, f.time_ns) for f in stream]
+                stats = stream.stats
+        finally:
+            cam.set_input(0)
+    pairs = [a[1] for a, b in itertools.pairwise(frames) if a[0] == b[0] and a[1] != b[1]]
+    assert set(pairs) == {pairs[0]}, "the same field comes first, always"
+    assert pairs[0] in (Field.TOP, Field.BOTTOM)
+    places = [2 * sequence + (field != pairs[0]) for sequence, field, *_ in frames]
+    assert places == sorted(set(places))
+    assert sum(gap for *_, gap, _ in frames) == stats.drops == places[-1] - places[0] + 1 - len(frames)
+    assert (stats.repeats, stats.bad_timestamps) == (0, 0)
+    assert len({time for *_, time in frames}) == len(frames)

@@ -282,11 +282,11 @@ class Recorder:
 
     def _as_it_is(self, frame: Frame) -> bytes | None:
         data = frame.array.tobytes()
-        begun = self._out is not None or self._pending is not None
-        item = data if begun else self._entry.look(data)
+        item: bytes | None = data
         flaw = bitstream.beginning_flaw(self.format.pixelformat, memoryview(data))
-        if flaw is None and item is not None and not begun:
-            flaw = self._probed(item)
+        if flaw is None and self._out is None and self._pending is None:
+            item = self._entry.look(data)
+            flaw = None if item is None else self._probed(item)
         if flaw is not None:
             raise CorruptFrame(
                 f"{self.path}: frame {frame.sequence} cannot be decoded: {flaw}", remedy=_LEFT_OUT
