@@ -293,7 +293,7 @@ def test_a_buffer_more_when_the_device_is_gone(cam: Camera, node: FakeVideo) -> 
 
 @pytest.mark.parametrize("most", [1, 0])
 def test_less_than_there_are(cam: Camera, most: int) -> None:
-    with pytest.raises(UsageError, match=f"max_buffers={most} is less than buffers=2"):
+    with pytest.raises(UsageError, match=rf"max_buffers.* (less than buffers=2|at least 1, got {most})"):
         cam.stream(buffers=2, max_buffers=most)
 
 

@@ -148,7 +148,7 @@ def test_raise_ends_a_loop(cam: Camera, node: FakeVideo) -> None:
 
 @pytest.mark.parametrize("buffers", [0, -3])
 def test_no_buffers(cam: Camera, buffers: int) -> None:
-    with pytest.raises(UsageError, match=f"{buffers} buffers"):
+    with pytest.raises(UsageError, match=f"buffers must be at least 1, got {buffers}"):
         cam.stream(buffers=buffers)
 
 

@@ -6,25 +6,16 @@ import os
 import sys
 import threading
 from pathlib import Path
-from types import FrameType
 
 import pytest
 from fakes_vb2 import FakeVideo, Vb2System
+from interrupts import in_the_fake
 
 from vb2user.capture.camera import Camera
 
 HWTESTS = Path(__file__).parents[2] / "hwtests"
 SECONDS = float(os.environ.get("VB2USER_STRESS", "3"))
 WAIT = 20  # seconds until what hangs is a failure
-
-
-def in_the_fake(frame: FrameType | None) -> bool:
-    """Whether a stack is inside of the fake kernel."""
-    while frame is not None:
-        if Path(frame.f_code.co_filename).name.startswith("fakes"):
-            return True
-        frame = frame.f_back
-    return False
 
 
 @pytest.mark.parametrize("seed", [1, 2])

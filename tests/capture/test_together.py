@@ -160,7 +160,7 @@ def test_no_sources() -> None:
 
 @pytest.mark.parametrize("tolerance", [0, -1, float("nan")])
 def test_tolerances_that_are_none(tolerance: float) -> None:
-    with pytest.raises(UsageError, match="a tolerance of"):
+    with pytest.raises(UsageError, match="tolerance must be"):
         capture_all([stream_of(PipeEngine())], tolerance=tolerance)
 
 
