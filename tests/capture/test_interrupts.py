@@ -59,7 +59,7 @@ def test_ctrl_c_at_any_instruction_loses_no_buffer(
 ) -> None:
     for at in points(11, first=1 + len(str(how)) % 11):
         interrupt = Interrupt(at, ctrl_c)
-        with watchdog(), cam.stream(**how) as stream:
+        with watchdog(), Camera("/dev/video0") as camera, camera.stream(**how) as stream:
             held = stream.next_frame().hold()
             with interrupt, contextlib.suppress(KeyboardInterrupt):
                 use(stream, held)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
+_ERROR = int(BufFlag.ERROR)
 _TIMESTAMP_MASK = 0x0000E000
 _CLOCKS = {0x00000000: "unknown", 0x00002000: "monotonic", 0x00004000: "copy"}
 
@@ -41,7 +42,6 @@ class Frame:
         sequence: the driver's frame counter (``v4l2_buffer.sequence``); counted here for read(2).
         timestamp_ns: nanoseconds on :attr:`clock`.
         plane_bytesused: bytes used of each memory plane, those before the payload (``data_offset``) included.
-        flags: ``V4L2_BUF_FLAG_*``.
         index: which of the stream's buffers it lies in.
         gap: how many frames are missing before this one: the driver counted them and never delivered them.
         short: it has fewer bytes than its picture needs, or is compressed and by its own syntax not whole,
@@ -54,13 +54,13 @@ class Frame:
         "_array",
         "_born",
         "_components",
+        "_flags",
         "_layout",
         "_lease",
         "_memory",
         "_offsets",
         "_raw_field",
         "_time_ns",
-        "flags",
         "format",
         "gap",
         "index",
@@ -93,7 +93,7 @@ class Frame:
         self.index = index
         self.sequence, self.timestamp_ns, self._time_ns = sequence, timestamp_ns, time_ns
         self._raw_field, self.plane_bytesused = field, bytesused
-        self.flags = BufFlag(flags)
+        self._flags = flags
         self._layout = layout
         #: None: it was released.
         self._memory: tuple[memoryview, ...] | None = memory
@@ -125,7 +125,12 @@ class Frame:
     def clock(self) -> str:
         """What :attr:`timestamp` counts: ``monotonic`` (CLOCK_MONOTONIC), ``copy`` (given by the
         program at the other end of the device) or ``unknown``."""
-        return _CLOCKS.get(int(self.flags) & _TIMESTAMP_MASK, "unknown")
+        return _CLOCKS.get(self._flags & _TIMESTAMP_MASK, "unknown")
+
+    @property
+    def flags(self) -> BufFlag:
+        """``V4L2_BUF_FLAG_*``."""
+        return BufFlag(self._flags)
 
     @property
     def field(self) -> Field:
@@ -135,7 +140,7 @@ class Frame:
     @property
     def ok(self) -> bool:
         """False where the driver flagged the frame ``V4L2_BUF_FLAG_ERROR``, or where it is short."""
-        return not (self.flags & BufFlag.ERROR or self.short)
+        return not (self._flags & _ERROR or self.short)
 
     @property
     def bytesused(self) -> int:

@@ -47,6 +47,7 @@ class Lease:
         sequence: the number of the frame that lies in it.
         roots: the arrays from which every view of this delivery derives, made at the first look.
         stopped: the stream was closed.
+        returned: the driver has the buffer again.
 
     One thread may look for the first time while another one releases. Neither waits for the other: the
     releaser finds that a look is under way and leaves the rest to the looking thread, which checks for a
@@ -61,6 +62,7 @@ class Lease:
         "_looking",
         "_refs",
         "_released",
+        "returned",
         "roots",
         "sequence",
         "slot",
@@ -76,7 +78,7 @@ class Lease:
         self._lock = threading.RLock()
         self._looking = 0
         self._looked = False
-        self._released = self.stopped = False
+        self._released = self.stopped = self.returned = False
         self._refs: tuple[_Ref, ...] = ()
         self._frame: _Ref | None = None
 
@@ -214,6 +216,7 @@ class Leases:
                 self.out.pop(slot, None)  # a signal handler may have closed the stream just now
                 lease.finish()
                 self.engine.give_back(slot)
+                lease.returned = True
             except BaseException as error:
                 self.out[slot] = lease
                 if isinstance(error, Vb2Error):
@@ -236,7 +239,8 @@ class Leases:
                 ref = self.gone.popleft()
             except IndexError:  # the stream was closed just now
                 return
-            ref.lease.settle()
+            if not ref.lease.returned:
+                ref.lease.settle()
 
     def _settle_all(self, *, orphans: bool = False) -> None:
         for lease in list(self.out.values()):

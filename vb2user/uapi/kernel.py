@@ -109,8 +109,7 @@ class Fd:
             raise ClosedError(f"{self.name} is closed", remedy="open it again")
         return self._fd
 
-    def _leave(self, call: object) -> None:
-        self._calls.pop(call, None)
+    def _leave(self) -> None:
         if self._closings and not self._calls:
             self._release()
 
@@ -128,7 +127,8 @@ class Fd:
                     if e.errno != errno.EINTR:
                         raise self._error(e, name, buffer) from None
         finally:
-            self._leave(call)
+            self._calls.pop(call, None)  # not in a function of its own: a Ctrl-C may come at its beginning
+            self._leave()
 
     def try_ioctl(self, request: int, arg: Any) -> int:
         """Run one ioctl and return 0, or the errno instead of raising: for calls that may say no.
@@ -146,7 +146,8 @@ class Fd:
                     if e.errno != errno.EINTR:
                         return e.errno or errno.EIO
         finally:
-            self._leave(call)
+            self._calls.pop(call, None)  # not in a function of its own: a Ctrl-C may come at its beginning
+            self._leave()
 
     def mmap(self, length: int, offset: int = 0, *, writable: bool = True) -> _mmap.mmap:
         """Map ``length`` bytes, shared. The mapping is the caller's, and outlives this fd's close."""
@@ -157,7 +158,8 @@ class Fd:
         except OSError as e:
             raise self._error(e, "mmap", None) from None
         finally:
-            self._leave(call)
+            self._calls.pop(call, None)  # not in a function of its own: a Ctrl-C may come at its beginning
+            self._leave()
 
     def poll(self, events: int, timeout: float | None, wake: Fd | None = None) -> tuple[int, bool]:
         """Wait for ``events``; a readable ``wake`` ends the wait too.
@@ -187,11 +189,13 @@ class Fd:
                         return seen.get(fd, 0), wake_fd in seen
             finally:
                 if wake is not None:
-                    wake._leave(call)
+                    wake._calls.pop(call, None)
+                    wake._leave()
         except OSError as e:
             raise self._error(e, "poll", None) from None
         finally:
-            self._leave(call)
+            self._calls.pop(call, None)  # not in a function of its own: a Ctrl-C may come at its beginning
+            self._leave()
 
     def read_into(self, buffer: memoryview) -> int | None:
         """read(2) into ``buffer``: number of bytes, or None where nothing is ready (EAGAIN)."""
@@ -204,7 +208,8 @@ class Fd:
         except OSError as e:
             raise self._error(e, "read", None) from None
         finally:
-            self._leave(call)
+            self._calls.pop(call, None)  # not in a function of its own: a Ctrl-C may come at its beginning
+            self._leave()
 
     def write(self, buffer: memoryview) -> int | None:
         """write(2) of ``buffer``: number of bytes, or None where the device is not ready (EAGAIN)."""
@@ -217,7 +222,8 @@ class Fd:
         except OSError as e:
             raise self._error(e, "write", None) from None
         finally:
-            self._leave(call)
+            self._calls.pop(call, None)  # not in a function of its own: a Ctrl-C may come at its beginning
+            self._leave()
 
     def size(self) -> int:
         """Bytes of the object, by seeking to its end: the one way a dma-buf tells its size.
@@ -233,7 +239,8 @@ class Fd:
         except OSError as e:
             raise self._error(e, "lseek", None) from None
         finally:
-            self._leave(call)
+            self._calls.pop(call, None)  # not in a function of its own: a Ctrl-C may come at its beginning
+            self._leave()
 
     def fdinfo(self) -> dict[str, str]:
         """``/proc/self/fdinfo/<fd>`` as pairs; empty where /proc cannot be read."""
@@ -244,7 +251,8 @@ class Fd:
         except OSError:
             return {}
         finally:
-            self._leave(call)
+            self._calls.pop(call, None)  # not in a function of its own: a Ctrl-C may come at its beginning
+            self._leave()
         pairs = (line.split(":", 1) for line in text.splitlines() if ":" in line)
         return {key.strip(): value.strip() for key, value in pairs}
 
@@ -257,7 +265,8 @@ class Fd:
         except OSError as e:
             raise self._error(e, "eventfd_write", None) from None
         finally:
-            self._leave(call)
+            self._calls.pop(call, None)  # not in a function of its own: a Ctrl-C may come at its beginning
+            self._leave()
 
     def reopen(self) -> Fd:
         """Another, independent file handle on the same node: O_RDWR, O_CLOEXEC and O_NONBLOCK."""
@@ -269,7 +278,8 @@ class Fd:
         except OSError as e:
             raise self.error_of(_open_errno(e), "open") from None
         finally:
-            self._leave(call)
+            self._calls.pop(call, None)  # not in a function of its own: a Ctrl-C may come at its beginning
+            self._leave()
 
     def _error(self, error: OSError, request: str, buffer: int | None) -> KernelError:
         return self.error_of(error.errno or errno.EIO, request, buffer=buffer)
