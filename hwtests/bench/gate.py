@@ -1,4 +1,4 @@
-"""The regression gate: a frame may cost no more instructions than the stored number, within half a per cent.
+"""The regression gate: a frame may cost no more instructions than the stored number, within five per cent.
 
 ``python hwtests/bench/gate.py`` counts (see ``native.py``) and compares with ``baseline.json``; ``--store``
 writes that.
@@ -24,7 +24,7 @@ import click
 import native
 
 BASELINE = native.HERE / "baseline.json"
-TOLERANCE = 0.005
+TOLERANCE = 0.05
 SLACK = 1.25
 OURS = ("vb2user", "vb2user-timeout", "vb2user-copy", "vb2user-async")
 FLOORS = tuple(dict.fromkeys(native.FLOORS[client] for client in OURS))

@@ -40,10 +40,10 @@ FLOORS = {
     "python-poll": "python-poll",
     "asyncio-reader": "asyncio-reader",
     "asyncio-await": "asyncio-reader",
-    "vb2user": "python-block",
-    "vb2user-unseen": "python-block",
+    "vb2user": "python-poll",
+    "vb2user-unseen": "python-poll",
     "vb2user-timeout": "python-poll",
-    "vb2user-copy": "python-block",
+    "vb2user-copy": "python-poll",
     "vb2user-async": "asyncio-reader",
 }
 

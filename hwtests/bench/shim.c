@@ -4,8 +4,8 @@
  * open("/dev/vb2user-shim") gives a node with one queue: MMAP, USERPTR and DMABUF, as many buffers as wanted, YUYV in
  * any size (VB2USER_SHIM_SIZE=WIDTHxHEIGHT to begin with); or, with VB2USER_SHIM_PLANES=2 or 3, multi-planar NM12 or YM12.
  * open("/dev/dma_heap/system") gives a heap. No frame is ever written; DQBUF hands the
- * buffers back in their order, with sequence numbers and timestamps that depend on nothing, so that two runs are alike
- * to the instruction.
+ * buffers back in their order, with sequence numbers that depend on nothing, and timestamps of CLOCK_MONOTONIC. Two
+ * runs are alike to a few instructions.
  *
  * The node behaves as a camera that is slower than the program: after each frame there is none until somebody waits
  * (poll, select, epoll_wait, or DQBUF without O_NONBLOCK), and then there is one at once. With VB2USER_SHIM_READY=1 it
@@ -44,7 +44,6 @@
 #define HEAP "/dev/dma_heap/system"
 #define MAX_FDS 1024
 #define MAX_BUFFERS 64
-#define FRAME_US 16667
 #define SKIPPED 500
 #define PAGE 4096u
 
@@ -284,7 +283,7 @@ static int dequeue(struct node *node, struct v4l2_buffer *buffer)
 	own = &node->buffers[node->queue[node->first]];
 	node->first = (node->first + 1) % MAX_BUFFERS;
 	node->queued--;
-	us = 1000000000ul + (unsigned long)node->sequence * FRAME_US;
+	us = (unsigned long)nanoseconds() / 1000; /* as drivers do it: a clock that is none costs more to judge */
 	own->flags &= ~V4L2_BUF_FLAG_QUEUED;
 	if (times && node->sequence == SKIPPED)
 		node->since = nanoseconds();

@@ -36,9 +36,9 @@ def stored(gate: ModuleType, native: ModuleType) -> dict[str, dict[str, dict[str
 
 
 @pytest.mark.parametrize(
-    ("user", "worse", "better"), [(10_049, 0, 0), (10_051, 1, 0), (9_949, 0, 1), (10_000, 0, 0)]
+    ("user", "worse", "better"), [(10_490, 0, 0), (10_510, 1, 0), (9_490, 0, 1), (10_000, 0, 0)]
 )
-def test_half_a_per_cent_more_is_too_much(gate, native, stored, user, worse, better):
+def test_five_per_cent_more_is_too_much(gate, native, stored, user, worse, better):
     wrong, said = gate.judge(results(native, user, 99.0), stored, KEY)
     assert (len(wrong), len(said)) == (worse, better)
     assert all(f"{user:,}" in line and "10,000" in line for line in [*wrong, *said])

@@ -187,6 +187,23 @@ def test_another_thread_looks(cam: Camera) -> None:
     assert wrong == []
 
 
+def test_frames_leave_nothing_to_the_garbage_collector(cam: Camera) -> None:
+    import gc
+
+    with cam.stream(memory="dmabuf") as stream:
+        for frame in itertools.islice(stream, 5):
+            frame.array  # noqa: B018
+        gc.collect()
+        gc.disable()
+        try:
+            for frame in itertools.islice(stream, 50):
+                frame.array  # noqa: B018
+            del frame
+            assert gc.collect() < 25, "less than an object for every second frame"
+        finally:
+            gc.enable()
+
+
 # -- what comes -------------------------------------------------------------------------------------
 
 SCRIPT = st.lists(

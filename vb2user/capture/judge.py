@@ -207,10 +207,8 @@ class Judge:
     def _is_short(self, d: Delivery) -> bool:
         if d.flags & _ERROR:
             return False
-        for used, offset, least in zip(d.bytesused, d.data_offset, self._least, strict=True):
-            if used - offset < least:
-                return True
-        return False
+        used, offset = d.bytesused, d.data_offset
+        return any(used[p] - offset[p] < least for p, least in enumerate(self._least))
 
     def _gap(self, d: Delivery) -> int:
         last = self.last

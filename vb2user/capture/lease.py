@@ -149,6 +149,11 @@ class Lease:
                 return
         self._leases.give_back(self)
 
+    def drop_references(self) -> None:
+        """Break the circle of the lease and its weak references, so that no lease waits for the collector."""
+        self._frame = None
+        self._refs = ()
+
     def describe(self) -> str:
         """Say what holds the buffer."""
         what = f"frame {self.sequence} (buffer {self.slot})"
@@ -166,8 +171,7 @@ class Lease:
     def forget(self) -> None:
         """The stream is over: the buffer goes back no more, and views live on by themselves."""
         self._released = self.stopped = True
-        self._frame = None
-        self._refs = ()
+        self.drop_references()
         self.roots.clear()
 
     def _ref(self, target: object) -> _Ref:
@@ -217,6 +221,7 @@ class Leases:
                 lease.finish()
                 self.engine.give_back(slot)
                 lease.returned = True
+                lease.drop_references()
             except BaseException as error:
                 self.out[slot] = lease
                 if isinstance(error, Vb2Error):

@@ -23,6 +23,8 @@ from vb2user.errors import StateError
 class BufferState(Enum):
     """Whose a buffer is."""
 
+    __hash__ = object.__hash__  # Enum's own is Python, and is called for each look into TRANSITIONS
+
     DEQUEUED = "dequeued"  #: the program's
     PREPARED = "prepared"  #: the driver's memory already, not yet in its queue
     QUEUED = "queued"  #: the driver's
@@ -31,6 +33,8 @@ class BufferState(Enum):
 
 class Action(Enum):
     """What user space does to a buffer."""
+
+    __hash__ = object.__hash__
 
     QBUF = "VIDIOC_QBUF"
     DQBUF = "VIDIOC_DQBUF"
