@@ -21,6 +21,7 @@ from vb2user.errors import CorruptFrame, UsageError
 if TYPE_CHECKING:
     from vb2user.capture.record import Recorder, Recording
     from vb2user.capture.stream import Stream
+    from vb2user.uapi.calls import Format
 
 
 def _options(texts: tuple[str, ...]) -> dict[str, str]:
@@ -126,19 +127,29 @@ def _run(
         _tell_lost_bits(out, pix_fmt)
     result = {
         "device": cam.path,
-        "file": str(done.path),
         "memory": wish.memory,
         "exporter": exporter,
-        "format": str(stream.format.pixelformat),
-        "width": stream.format.width,
-        "height": stream.format.height,
+        "seconds_asked": seconds,
+        "complete": complete,
+        "interrupted": interrupted,
+        **_document(stream.format, done),
+    }
+    failed = done.stats.errors or not (complete or interrupted)
+    return result, 130 if interrupted and (seconds or count) else 1 if failed else 0
+
+
+def _document(format: Format, done: Recording) -> dict[str, Any]:
+    """What ``--json`` says of the file."""
+    return {
+        "file": str(done.path),
+        "format": str(format.pixelformat),
+        "width": format.width,
+        "height": format.height,
         "codec": done.codec,
         "passed_through": done.passed_through,
         "lost_bits": done.lost_bits,
         "frames": done.frames,
         "seconds": round(done.duration, 6),
-        "seconds_asked": seconds,
-        "complete": complete,
         "bytes": done.size,
         "skipped": done.skipped,
         "retimed": done.retimed,
@@ -149,10 +160,7 @@ def _run(
         "rate": round(done.stats.rate, 3),
         "clock": done.stats.clock,
         "bad_timestamps": done.stats.bad_timestamps,
-        "interrupted": interrupted,
     }
-    failed = done.stats.errors or not (complete or interrupted)
-    return result, 130 if interrupted and (seconds or count) else 1 if failed else 0
 
 
 def _tell_lost_bits(out: Recorder, pix_fmt: str | None) -> bool:
