@@ -328,7 +328,7 @@ def test_info_shows_what_it_can_of_any_node(vivid_factory: VividFactory) -> None
     told = {}
     for kind, path in one.nodes.items():
         with vb2user.open(path) as node:
-            told[kind] = describe(node)
+            told[kind] = describe(node, [], {})
             assert (metadata_note(node) is None) == (kind != "meta-cap")
     failed = {kind: [e["part"] for e in found["errors"]] for kind, found in told.items() if found["errors"]}
     assert failed == {"meta-cap": ["META_CAPTURE: format"]}

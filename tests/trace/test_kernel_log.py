@@ -219,3 +219,12 @@ def test_what_cannot_be_read_is_no_fault(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_log_that_cannot_be_read_says_who_can(tmp_path: Path) -> None:
     with pytest.raises(MissingPrerequisite, match="cannot be read: No such file or directory; root can"):
         KernelLog(tmp_path / "none")
+
+
+def test_a_known_fault_of_a_driver_is_taken_out() -> None:
+    texts = ["WARNING: CPU: 0 PID: 1 at kernel/dma/mapping.c:209 __dma_map_sg_attrs+0x1", "BUG: bad"]
+    trouble = kernel_log.Trouble([kernel_log.KernelReport([text]) for text in texts])
+    assert trouble.take_known("__dma_map_sg_attrs") == 1
+    assert trouble.take_known("__dma_map_sg_attrs") == 0
+    assert len(trouble.faults) == 1
+    assert "BUG: bad" in trouble.faults[0]

@@ -220,6 +220,12 @@ class Trouble:
             for title, count in times.items()
         ]
 
+    def take_known(self, text: str) -> int:
+        """Take out the reports that have this text in them: a known fault of a driver. Returns how many."""
+        known = [report for report in self.reports if text in str(report)]
+        self.reports = [report for report in self.reports if report not in known]
+        return len(known)
+
     def to_json(self) -> dict[str, Any]:
         """As a JSON document."""
         return {"reports": [str(report) for report in self.reports], "unread": self.unread}
