@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vb2user import checks
 from vb2user.capture.engine import Engine, QueueEngine, ReadEngine
@@ -87,6 +87,9 @@ def _kept(memory: str | Memory, fds: Sequence[Any] | None) -> GivenFds | None:
     return GivenFds(fds)
 
 
+_T = TypeVar("_T")
+
+
 class Camera(Device):
     """A V4L2 device that hands out frames (and takes them, where it is an output)."""
 
@@ -101,9 +104,9 @@ class Camera(Device):
         # stream on, and be busy for everybody, as long as one view of a frame lives.
         with contextlib.ExitStack() as last:
             last.callback(super().close)
-            for given in list(self._given):
+            for given in _all_of(self._given):
                 last.callback(given.close)
-            for made in list(self._made):
+            for made in _all_of(self._made):
                 last.callback(made.close)
 
     def stream(
@@ -325,3 +328,12 @@ class Camera(Device):
             if given is not None:
                 given.close()
             raise
+
+
+def _all_of(those: Iterable[_T]) -> list[_T]:
+    """The members of a WeakSet, to which another thread may be adding."""
+    while True:
+        try:
+            return list(those)
+        except RuntimeError:  # it changed meanwhile
+            continue

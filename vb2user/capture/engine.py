@@ -151,8 +151,6 @@ class QueueEngine(Engine):
         #: How many buffers the driver shall have at least: one that it fills, and one for the next frame.
         self._low = 1
         self._grows = True
-        #: Allocated for growth, and not taken by the driver yet: those whose first QBUF failed.
-        self._spare: list[Buffer] = []
         self._gone = False
 
     @property
@@ -177,7 +175,11 @@ class QueueEngine(Engine):
                 except (ClosedError, ValueError):  # another thread has just released the memory
                     raise self._closed() from None
                 self._views[buffer.index] = views
-            self._queue.enqueue(buffer)
+            try:
+                self._queue.enqueue(buffer)
+            except Vb2Error:
+                self._views.pop(buffer.index, None)  # it is one of those that can be taken up later
+                raise
 
     def next(self, timeout: float | None) -> Delivery:
         """DQBUF."""
@@ -194,7 +196,7 @@ class QueueEngine(Engine):
         if queue.queued >= self._low or not queue.streaming or self._gone:
             return
         limits = [n for n in (most, queue.memory.limit) if n is not None]
-        if self._spare or (self._grows and all(len(queue) < n for n in limits)):
+        if self._unused() or (self._grows and all(len(queue) < n for n in limits)):
             try:
                 self._grow()
             except (NotSupported, MissingPrerequisite, UsageError):
@@ -208,14 +210,13 @@ class QueueEngine(Engine):
             raise refusals.held(queue.name, len(queue))
 
     def _grow(self) -> None:
-        queue = self._queue
-        if not self._spare:
-            before = {b.index for b in queue.buffers}
-            queue.create(1, self._format)
-            self._spare = [b for b in queue.buffers if b.index not in before]
-        while self._spare:  # one whose QBUF fails stays spare: not every kernel can remove it
-            self._take_up(self._spare[:1])
-            self._spare.pop(0)
+        if not self._unused():
+            self._queue.create(1, self._format)
+        self._take_up(self._unused())
+
+    def _unused(self) -> list[Buffer]:
+        """Allocated, and not taken by the driver yet: its first QBUF failed, or a Ctrl-C came before it."""
+        return [buffer for buffer in self._queue.buffers if buffer.index not in self._views]
 
     @property
     def buffers(self) -> int:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from vb2user.capture.engine import Engine
 from vb2user.errors import Vb2Error
+from vb2user.uapi import fork
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -197,6 +198,7 @@ class Leases:
         self.interrupted = False
         self._refused = False
         self._lock = threading.RLock()
+        self._born = fork.generation
 
     def describe(self) -> str:
         """Say what holds each buffer."""
@@ -213,6 +215,8 @@ class Leases:
     def give_back(self, lease: Lease) -> None:
         """The driver gets the buffer of a lease, once. KernelError: the next turn tries again."""
         slot = lease.slot
+        if self._born != fork.generation:  # nor may a lock be waited for that a thread of the parent's holds
+            return
         with self._lock:
             if self.out.get(slot) is not lease or self.interrupted:  # the next turn asks the kernel first
                 return

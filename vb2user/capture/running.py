@@ -238,10 +238,18 @@ class Running:
         return d, verdict
 
     def flush(self, *, comes_back: bool) -> int:
-        """Discard what waits; returns how many frames that were.
+        """Begin a turn and discard what waits; returns how many frames that were.
 
         DeviceGone: unless it ``comes_back``, for the next turn says it, too.
         """
+        try:
+            self.begin_turn()
+            return self._discard_all(comes_back=comes_back)
+        except BaseException as error:
+            self._failed(error)
+            raise
+
+    def _discard_all(self, *, comes_back: bool) -> int:
         waiting = len(self._ready)
         while self._ready:
             self._discard(*self._ready.popleft())

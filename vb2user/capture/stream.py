@@ -162,8 +162,10 @@ class Stream(Flow[Frame]):
     def start(self) -> Stream:
         """Allocate, queue and start. Idempotent. On failure nothing stays allocated."""
         self._check_process()
-        if self._running is not None:
+        if self.started:
             return self
+        if self._running is not None:  # a Ctrl-C came amidst its close()
+            self.close()
         # Before the driver runs: importing it later would cost the first frames.
         import numpy  # noqa: F401
 
@@ -194,7 +196,6 @@ class Stream(Flow[Frame]):
             self._finalizer = weakref.finalize(self, _close_quietly, running)
             self._running = running
         except BaseException:
-            self._running = None
             _close_quietly(engine)
             raise
 
@@ -314,7 +315,6 @@ class Stream(Flow[Frame]):
             run = self._run
             if run.lost:
                 return 0
-            run.begin_turn()
             return run.flush(comes_back=self._reconnect is not None)
         finally:
             self._turns.pop(me, None)

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from vb2user.capture.engine import Engine
 
 
+def _nothing() -> None:
+    """Wake an event loop."""
+
+
 class Waiter:
     """Waits for an engine's deliveries in one event loop.
 
@@ -119,6 +123,8 @@ class Waiter:
             self._tell(future, refusals.timed_out(self._name))
 
     def _tell(self, future: asyncio.Future[None], what: Delivery | Exception) -> None:
+        if future.done():  # by a signal handler just now
+            return
         self._came = what
         future.set_result(None)
 
@@ -151,6 +157,8 @@ class Waiter:
             here = False
         if here or not self.loop.is_running():
             act()
+            if here:  # a signal handler, perhaps: the event loop may be waiting, and has to see what was done
+                self.loop.call_soon_threadsafe(_nothing)
         else:
             with contextlib.suppress(RuntimeError):  # the loop was closed just now
                 self.loop.call_soon_threadsafe(act)

@@ -296,10 +296,8 @@ class Events(Generic[_E]):
             self._release()
             return
         with self._lock:
-            if self._closed:
-                return
             self._closed = True
-            if self._calls:
+            if self._calls:  # each time: a Ctrl-C may have come between the two
                 # The last call in flight releases; it may have done so just now.
                 with contextlib.suppress(ClosedError):
                     self._wake.signal()

@@ -76,7 +76,9 @@ class Buffers(ABC):
         if self._steps or not self._deferred:
             return False
         while self._deferred:
-            self._deferred.pop(0)()
+            todo = self._deferred[0]
+            todo()
+            self._deferred.remove(todo)  # not before: after an error, or a Ctrl-C, it is still to be done
         return True
 
     def allocate(self, count: int) -> int:

@@ -29,6 +29,9 @@ from vb2user.uapi.enums import BufFlag, BufType
 from vb2user.uapi.kernel import POLLERR, POLLIN, POLLOUT, Fd, eventfd
 from vb2user.uapi.readiness import Readiness
 
+#: Seconds after which a waiting thread looks again: a Ctrl-C may have kept another one from notifying it.
+_AGAIN = 0.05
+
 
 class Queue(Buffers):
     """A queue of one video node.
@@ -46,6 +49,7 @@ class Queue(Buffers):
         self._idle = threading.Condition(self._lock)
         self._reader: int | None = None  # the thread that is inside of poll(2)
         self._streaming = False
+        self._closer: int | None = None  # the thread that is inside of close()
         self._readiness: Readiness | None = None
         #: The buffers that are with the driver. A set's add and discard are one step each to other threads.
         self._with_driver: set[int] = set()
@@ -176,8 +180,8 @@ class Queue(Buffers):
             seen, woken = self._node.poll(self._events, left, wake)
         finally:
             if mine:
+                self._reader = None  # before the lock: a Ctrl-C may come while it is waited for
                 with self._lock:
-                    self._reader = None
                     self._idle.notify_all()
                     self._do_deferred()
         if woken:
@@ -266,8 +270,12 @@ class Queue(Buffers):
         if self._inside_its_wait():
             self._deferred.append(self._renew_wake)
         else:
-            self._idle.wait_for(lambda: self._reader is None)
+            while self._is_waited_for():
+                self._idle.wait(_AGAIN)
             self._renew_wake()
+
+    def _is_waited_for(self) -> bool:
+        return self._reader is not None
 
     def _inside_its_wait(self) -> bool:
         # A signal handler of the very thread that waits: waiting for it here would be for ever, so what
@@ -305,6 +313,8 @@ class Queue(Buffers):
             self._free()
 
     def _free(self) -> None:
+        if self._reader is not None:  # after a Ctrl-C amidst a stop
+            self._dismiss_reader()
         buffers, self.buffers = self.buffers, []
         self._orphans.clear()
         try:
@@ -330,16 +340,21 @@ class Queue(Buffers):
             return
         with self._lock:
             if self._closed:
+                # Another thread is closing it: what it allocated is freed when this returns, too.
+                while self._closer not in (None, threading.get_ident()) and not self._inside_its_wait():
+                    self._idle.wait(_AGAIN)
                 return
             if self._steps or self._inside_its_wait():
                 self.stop()
                 self._deferred.append(self.close)
                 return
-            self._closed = True
+            self._closed, self._closer = True, threading.get_ident()
             try:
                 self.free()
             finally:
                 self.memory.close()
+                self._closer = None
+                self._idle.notify_all()
 
     def _abandon(self) -> None:
         self._closed, self._streaming, self._allocated = True, False, False

@@ -28,6 +28,7 @@ from types import TracebackType
 from typing import Any
 
 from vb2user.errors import ClosedError, KernelError, NoSuchDevice, kernel_error
+from vb2user.uapi import fork
 from vb2user.uapi.access import denied
 from vb2user.uapi.errnos import explain
 from vb2user.uapi.system import System as System
@@ -57,7 +58,7 @@ class Fd:
     # thread would wait for it for ever. And a Ctrl-C between two steps leaves no call counted as in flight.
     # weakref.finalize in place of __del__: a destructor in Python would run for closed descriptors, too, and
     # Python prints and forgets the KeyboardInterrupt of a Ctrl-C that comes inside of a destructor.
-    __slots__ = ("__weakref__", "_calls", "_closings", "_fd", "_release", "_system", "name")
+    __slots__ = ("__weakref__", "_born", "_calls", "_closings", "_fd", "_release", "_system", "name")
 
     def __init__(self, fd: int, name: str) -> None:
         self._fd = fd
@@ -67,13 +68,15 @@ class Fd:
         self._closings: list[None] = []  # one entry for each close()
         self._release = weakref.finalize(self, system.close, fd)
         self._release.atexit = False
+        self._born = fork.generation
 
     # -- life ---------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Close the descriptor, at once or when the last call in flight returns. Any thread."""
         self._closings.append(None)
-        if not self._calls:
+        # In a child of fork(2) the calls of its parent's threads never end.
+        if not self._calls or self._born != fork.generation:
             self._release()
 
     def forget(self) -> None:
@@ -175,8 +178,8 @@ class Fd:
         call = object()
         try:
             fd = self._enter(call)
-            wake_fd = wake._enter(call) if wake is not None else -1
             try:
+                wake_fd = wake._enter(call) if wake is not None else -1
                 wanted = {fd: events} if wake is None else {fd: events, wake_fd: POLLIN}
                 deadline = None if timeout is None else time.monotonic() + timeout
                 while True:

@@ -55,13 +55,14 @@ class Readiness:
         if self._born != fork.generation:
             return
         with self._lock:
-            node, self._node = self._node, None
+            node = self._node
             if node is None:
                 return
             with contextlib.suppress(OSError, ValueError, ClosedError):  # a closed node has left by itself
                 self._epoll.unregister(node.fileno())
             with contextlib.suppress(ClosedError):
                 self._dropped.signal()
+            self._node = None  # last: after a Ctrl-C the next call does it
 
     def close(self) -> None:
         """Close the epoll instance. Idempotent."""
