@@ -91,9 +91,8 @@ class Reconnect:
         """Something came, or the time is over."""
         left = self._left(deadline)
         seen.clear()
-        # Not wait_for(): it throws a CancelledError into the task, which asyncio holds for the rest of that step;
-        # in CPython 3.12.1 and 3.13.0 it refers to the frames it went through, theirs to all others, and so to
-        # the stream.
+        # Not wait_for(): it throws a CancelledError into the task, and asyncio holds it for the rest of that
+        # step. In CPython 3.12.1 and 3.13.0 it refers to frames, these to their callers: to the stream.
         timer = None if left is None else asyncio.get_running_loop().call_later(left, seen.set)
         try:
             await seen.wait()

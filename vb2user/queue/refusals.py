@@ -7,8 +7,8 @@ import errno
 from vb2user.errors import BuffersHeld, ClosedError, KernelError, StateError, StreamStopped, StreamTimeout
 
 
-class gone_is_done:  # noqa: N801 (it reads as contextlib's own do)
-    """Around a step of giving back. Unplugged, or the node was closed: the kernel has taken all back by itself.
+class gone_is_done:
+    """Unplugged, or the node was closed: the kernel has taken everything back by itself.
 
     Any other error while giving back is worth hearing.
     """
