@@ -24,11 +24,12 @@ from typing import Any
 import vb2user
 
 ROOT = str(Path(vb2user.__file__).parent)
-#: After these the interpreter looks for signals.
+#: After these the interpreter looks for signals: the calls, turns and beginnings of Python 3.10 to 3.14.
 CHECKED = frozenset(
     number
     for name, number in dis.opmap.items()
     if name.startswith(("CALL", "RESUME", "JUMP_BACKWARD", "JUMP_ABSOLUTE"))
+    and not name.startswith(("CALL_INTRINSIC", "JUMP_BACKWARD_NO_INTERRUPT"))
 )
 WAIT = 20  # seconds until what hangs is a failure
 
@@ -49,6 +50,8 @@ class Interrupt:
 
     def __enter__(self) -> Interrupt:
         self._before = sys.gettrace()
+        # In 3.12 settrace() turns the events on only if a frame has asked for them before.
+        sys._getframe().f_trace_opcodes = True
         sys.settrace(self._call)
         return self
 
@@ -68,7 +71,8 @@ class Interrupt:
         if event == "opcode" and not self.fired:
             code, before = frame.f_code, self._last.get(id(frame), -1)
             self._last[id(frame)] = frame.f_lasti
-            if before >= 0 and code.co_code[before] in CHECKED and same_handler(code, before, frame.f_lasti):
+            checked = before >= 0 and operation(code, before) in CHECKED
+            if checked and same_handler(code, before, frame.f_lasti):
                 self.points += 1
                 if self.points >= self.at and not in_the_fake(frame):
                     self.fired = True
@@ -85,6 +89,15 @@ def in_the_fake(frame: FrameType | None) -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+@functools.cache
+def operation(code: CodeType, offset: int) -> int:
+    """The instruction at an offset, past the prefixes of a long argument: from 3.12 on they are no steps."""
+    plain = code.co_code  # without what the interpreter has put in place of it: a copy
+    while plain[offset] == dis.EXTENDED_ARG:
+        offset += 2
+    return plain[offset]
 
 
 @functools.cache

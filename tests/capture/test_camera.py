@@ -83,13 +83,18 @@ def test_read_takes_nothing(cam: Camera) -> None:
 
 
 def test_memory_of_ones_own(cam: Camera, node: FakeVideo) -> None:
-    own = [np.full(node.format.sizeimage, 255, np.uint8) for _ in range(2)]
-    with cam.stream(memory="userptr", user_buffers=own, buffers=2) as stream:
+    own = [bytearray(b"\xff" * node.format.sizeimage) for _ in range(2)]
+    lent = [np.frombuffer(memory, np.uint8) for memory in own]
+    with cam.stream(memory="userptr", user_buffers=lent, buffers=2) as stream:
         frame = stream.next_frame()
-        assert not own[frame.index].any()  # the driver wrote into it: no copy
-        assert np.shares_memory(frame.array, own[frame.index])
+        assert not any(own[frame.index])  # the driver wrote into it: no copy
+        assert np.shares_memory(frame.array, lent[frame.index])
         del frame
-    own[0].resize(10)  # and nobody holds it any more
+        lent.clear()
+        with pytest.raises(BufferError):
+            own[0].clear()
+    for memory in own:
+        memory.clear()  # no view of it is left: BufferError else
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import gc
 import sys
 import weakref
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +17,9 @@ from fakes_vb2 import FakeVideo, Vb2System
 
 from vb2user.capture.camera import Camera
 from vb2user.capture.reconnect import Reconnect
+from vb2user.capture.record import Recorder
 from vb2user.capture.stream import Stream
-from vb2user.errors import CorruptFrame, DeviceGone, FramesLost, StreamTimeout, Vb2Error
+from vb2user.errors import CorruptFrame, DeviceGone, FramesLost, KernelError, StreamTimeout, Vb2Error
 from vb2user.uapi.enums import BufFlag
 
 WAIT = 20  # seconds until what hangs is a failure
@@ -162,6 +164,30 @@ def test_caught_in_a_task(case: str) -> None:
         asyncio.run(main())
     finally:
         gc.enable()
+
+
+# -- errors that become words, or other errors ------------------------------------------------------
+
+
+def refused_settings(cam: Camera, folder: Path) -> None:
+    path = folder / "x.toml"
+    path.write_text("[stream]\ninput = 9\n")
+    assert set(cam.restore_settings(path).failed) == {"input"}
+
+
+def refused_recording(cam: Camera, folder: Path) -> None:
+    with contextlib.suppress(KernelError):
+        Recorder(folder / "none" / "x.mkv", cam.get_format())
+
+
+@pytest.mark.parametrize("refused", [refused_settings, refused_recording])
+def test_what_was_refused_keeps_nothing_of_its_caller(cam: Camera, tmp_path: Path, refused: Any) -> None:
+    def caller() -> weakref.ref[Stream]:
+        stream = cam.stream()
+        refused(cam, tmp_path)
+        return weakref.ref(stream)
+
+    assert caller()() is None
 
 
 # -- Ctrl-C -----------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -51,6 +52,17 @@ def check(stream: Stream, node: FakeVideo, where: str, how: dict[str, Any]) -> N
         assert stream.engine.queued == with_the_driver(node) == stream.engine.buffers - 1, where
     else:
         assert stream.engine.queued == stream.engine.buffers - 1, where
+
+
+@pytest.mark.parametrize("how", HOWS, ids=str)
+def test_the_points_of_a_loop_are_seen(cam: Camera, how: dict[str, Any]) -> None:
+    """Else the tests below would have nothing to try, and pass."""
+    with cam.stream(**how) as stream:
+        held = stream.next_frame().hold()
+        with Interrupt(sys.maxsize, ctrl_c) as interrupt:
+            use(stream, held)
+    assert interrupt.points > 100
+    assert not interrupt.fired
 
 
 @pytest.mark.parametrize("how", HOWS, ids=str)

@@ -84,6 +84,7 @@ def test_the_base_of_a_view_that_is_kept_never_changes(cam: Camera, look: str) -
         assert all((base[: 64 * 32] == number % 256).all() for number, base in kept)
 
 
+@pytest.mark.filterwarnings("ignore:Setting the:DeprecationWarning")  # numpy 2.5's; a program still may
 def test_what_a_program_does_to_an_array_stays_with_it(cam: Camera) -> None:
     """Each delivery has an array of its own: shape and dtype of the next one are the format's."""
     shapes = set()

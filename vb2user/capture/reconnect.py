@@ -81,15 +81,24 @@ class Reconnect:
             while not self._is_back(restart):
                 if self._is_over(deadline):
                     return False
-                seen.clear()
-                try:
-                    await asyncio.wait_for(seen.wait(), self._left(deadline))
-                except asyncio.TimeoutError:
-                    continue
+                await self._seen(seen, deadline)
             return True
         finally:
             loop.remove_reader(fd)
             self._end()
+
+    async def _seen(self, seen: asyncio.Event, deadline: float | None) -> None:
+        """Something came, or the time is over."""
+        left = self._left(deadline)
+        seen.clear()
+        # Not wait_for(): it throws a CancelledError into the task, and asyncio holds it for the rest of that
+        # step. In CPython 3.12.1 and 3.13.0 it refers to frames, these to their callers: to the stream.
+        timer = None if left is None else asyncio.get_running_loop().call_later(left, seen.set)
+        try:
+            await seen.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     def cancel(self) -> None:
         """End the waiting: the stream was closed. Any thread."""

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import functools
 import io
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -39,6 +40,24 @@ if TYPE_CHECKING:
     from vb2user.uapi import calls
 
 _LEFT_OUT = "it is not in the file: go on with the next frame"
+
+
+class _Telling:
+    """Raises what the system's error means, in its place.
+
+    No generator of contextlib's: in CPython 3.12.1 and 3.13.0 one that replaces an error keeps it, and with
+    it what its callers' frames refer to.
+    """
+
+    def __init__(self, meant: Callable[[OSError | ValueError], Vb2Error]) -> None:
+        self._meant = meant
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, (OSError, ValueError)) and not isinstance(error, Vb2Error):
+            raise self._meant(error)
 
 
 class Recorder:
@@ -412,22 +431,18 @@ class Recorder:
             if self.frames:
                 self._target.commit()
 
-    @contextlib.contextmanager
-    def _telling(self, what: str) -> Iterator[None]:
+    def _telling(self, what: str) -> _Telling:
         """What the system says of the file becomes one line that names it."""
-        try:
-            yield
-        except Vb2Error:
-            raise
-        except OSError as e:  # PyAV's errors are some, too
-            number, text = e.errno or 0, e.strerror or str(e)
-        except ValueError as e:  # FFmpeg's EINVAL
-            number, text = 0, str(e)
-        else:
-            return
+        return _Telling(functools.partial(self._meant, what))
+
+    def _meant(self, what: str, error: OSError | ValueError) -> Vb2Error:
+        if isinstance(error, OSError):  # PyAV's errors are some, too
+            number, text = error.errno or 0, error.strerror or str(error)
+        else:  # FFmpeg's EINVAL
+            number, text = 0, str(error)
         text = text.replace(str(self._beside), str(self.path))
         if number <= 0 or number == 22:
-            raise UsageError(
+            return UsageError(
                 f"{self.path}: {self.codec} into {self.path.suffix} does not go: {text}",
                 remedy="choose another codec or kind of file, or other options",
             )
@@ -435,7 +450,7 @@ class Recorder:
         done = f"it can be played up to about frame {self.frames}" if self.frames else None
         if number == errno.EBUSY:
             done = text  # two recordings with one name
-        raise KernelError(number, what, str(self.path), meaning=done, remedy=remedy_for(self.path))
+        return KernelError(number, what, str(self.path), meaning=done, remedy=remedy_for(self.path))
 
     def result(self, stats: StreamStats) -> Recording:
         """What it has become, with what the stream saw."""

@@ -6,7 +6,6 @@ by name: menus by their text, compound controls in hexadecimal.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -171,21 +170,30 @@ def _fps(device: Device) -> dict[str, Any]:
     return {"fps": fps.numerator if fps.denominator == 1 else str(fps)} if fps else {}
 
 
-@contextlib.contextmanager
-def _told(report: Restored, name: str) -> Any:
-    """What is refused, or no value, is told under this name."""
-    try:
-        yield
-    except DeviceGone:
-        raise
-    except (Vb2Error, ValueError) as e:
-        report.failed[name] = str(e)
+class _Told:
+    """What is refused, or no value, is told under this name.
+
+    No generator of contextlib's: in CPython 3.12.1 and 3.13.0 one that swallows an error keeps it, and with
+    it what its callers' frames refer to.
+    """
+
+    def __init__(self, report: Restored, name: str) -> None:
+        self._report, self._name = report, name
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        if isinstance(error, DeviceGone) or not isinstance(error, (Vb2Error, ValueError)):
+            return False
+        self._report.failed[self._name] = str(error)
+        return True
 
 
 def _restore_input(device: Device, table: dict[str, Any], report: Restored) -> None:
     if "input" not in table:
         return
-    with _told(report, "input"):
+    with _Told(report, "input"):
         if device.input == table["input"]:
             report.kept.append("input")
         else:
@@ -194,7 +202,7 @@ def _restore_input(device: Device, table: dict[str, Any], report: Restored) -> N
 
 def _restore_format(device: Device, table: dict[str, Any], report: Restored) -> None:
     if "pixelformat" in table:
-        with _told(report, "format"):
+        with _Told(report, "format"):
             asked = FourCC(table["pixelformat"]), table["width"], table["height"]
             field = Field[table.get("field", "ANY")]
 
@@ -209,7 +217,7 @@ def _restore_format(device: Device, table: dict[str, Any], report: Restored) -> 
             else:
                 report.failed["format"] = f"the driver granted {granted}"
     if "fps" in table:
-        with _told(report, "fps"):
+        with _Told(report, "fps"):
             fps = rate(table["fps"])
             assert fps is not None  # check() saw to that
             if device.fps == fps:
