@@ -7,8 +7,7 @@ reader acts upon what was noticed at its next turn (:meth:`Leases.reap`).
 
 Any thread may release a frame, a signal handler too, at any moment. Therefore:
 
-* A buffer stays in :attr:`Leases.out` until the moment at which the driver gets it, and both change under
-  one lock. So no buffer is ever without an owner.
+* A buffer stays in :attr:`Leases.out` until the driver gets it. Both change under one lock.
 * The lock is re-entrant, and each step leaves a state that a handler of the same thread can go on from.
 * A Ctrl-C may come between an ioctl and the note of it. Then only the kernel knows whose the buffer is, and
   the next turn asks it (:meth:`Leases.recover`).

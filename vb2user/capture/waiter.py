@@ -2,8 +2,8 @@
 
 The event loop has one reader callback for as long as the stream is iterated, over the engine's
 :class:`~vb2user.uapi.readiness.Readiness`. The callback itself dequeues, once for each turn that a task waits
-for. So no buffer is taken from the driver ahead of its turn, the driver's ``sequence`` counts frames that the
-program missed, and a busy event loop delays its own streams alone.
+for. So no buffer is taken from the driver ahead of its turn, and the driver's ``sequence`` counts frames that
+the program missed.
 """
 
 from __future__ import annotations
