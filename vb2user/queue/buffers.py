@@ -6,6 +6,7 @@ import contextlib
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from vb2user import checks
 from vb2user.errors import ClosedError, KernelError, NotSupported, StateError, UsageError
@@ -18,6 +19,8 @@ from vb2user.queue.state import Action, after
 from vb2user.uapi import calls, fork
 from vb2user.uapi.enums import BufCap, BufType
 from vb2user.uapi.kernel import Fd, eventfd
+
+_T = TypeVar("_T")
 
 
 class Buffers(ABC):
@@ -55,21 +58,22 @@ class Buffers(ABC):
     def __len__(self) -> int:
         return len(self.buffers)
 
-    @contextlib.contextmanager
-    def _step(self) -> Iterator[None]:
-        """Around several ioctls that belong together: what a signal handler ends waits until they are done.
+    def _in_step(self, act: Callable[[], _T]) -> _T:
+        """Run several ioctls that belong together: what a signal handler ends waits until they are done.
 
-        StreamStopped: it did.
+        No context manager of contextlib: after a Ctrl-C at the beginning of its exit the lock would be kept
+        as long as the traceback lives. StreamStopped: a handler ended the queue meanwhile.
         """
         with self._lock:
             try:
                 self._steps += 1
-                yield
+                done = act()
             finally:
                 self._steps -= 1
                 ended = self._do_deferred()
             if ended:
                 raise refusals.stopped(self.name)
+            return done
 
     def _do_deferred(self) -> bool:
         """Do what was put off, if no step is under way any more; returns whether there was something."""
@@ -87,21 +91,23 @@ class Buffers(ABC):
         On any failure everything is given back before the error goes out.
         """
         count = checks.count(count, f"{self.name}: buffers", least=1, most=checks.U32)
-        with self._step():
-            self._check_open()
-            if self._allocated:
-                raise StateError(f"{self.name}: buffers are allocated already", remedy="free() them first")
-            with self._free_unless_refused():
-                granted = self.memory.request(self._node, self.type, count)
-            self.capabilities = granted.capabilities
-            try:
-                self._wake = eventfd(f"wake of {self.name}")
-                self.memory.provide(granted.count, self.sizes)
-                self._adopt(range(granted.count))
-            except BaseException:
-                self._free_after_error()
-                raise
-            return granted.count
+        return self._in_step(lambda: self._allocate(count))
+
+    def _allocate(self, count: int) -> int:
+        self._check_open()
+        if self._allocated:
+            raise StateError(f"{self.name}: buffers are allocated already", remedy="free() them first")
+        with self._free_unless_refused():
+            granted = self.memory.request(self._node, self.type, count)
+        self.capabilities = granted.capabilities
+        try:
+            self._wake = eventfd(f"wake of {self.name}")
+            self.memory.provide(granted.count, self.sizes)
+            self._adopt(range(granted.count))
+        except BaseException:
+            self._free_after_error()
+            raise
+        return granted.count
 
     def create(self, count: int, format: calls.Format) -> int:
         """CREATE_BUFS: ``count`` more buffers, also while streaming; returns how many were granted.
@@ -110,31 +116,33 @@ class Buffers(ABC):
         others; the next call takes them first.) ENOTTY: a driver without it; ENOBUFS: the queue is full.
         """
         count = checks.count(count, f"{self.name}: more buffers", least=1, most=checks.U32)
-        with self._step():
-            self._check_open()
-            first = not self._allocated
-            new = [index for index, made in self._orphans.items() if made == format][:count]
-            if not new:
-                with self._free_unless_refused() if first else contextlib.nullcontext():
-                    made = calls.create_bufs(self._node, self.memory.kind, count, format, self.memory.flags)
-                self.capabilities |= made.capabilities
-                new = list(range(made.index, made.index + made.count))
-            self._orphans |= dict.fromkeys(new, format)  # until each has its memory
-            try:
-                if self._wake is None:
-                    self._wake = eventfd(f"wake of {self.name}")
-                if first:
-                    self.memory.provide(len(new), self.sizes)
-                self._adopt(new)
-            except BaseException:
-                if first:
-                    self._free_after_error()
-                else:
-                    self._disown(new)
-                raise
-            for index in new:
-                del self._orphans[index]
-            return len(new)
+        return self._in_step(lambda: self._create(count, format))
+
+    def _create(self, count: int, format: calls.Format) -> int:
+        self._check_open()
+        first = not self._allocated
+        new = [index for index, made in self._orphans.items() if made == format][:count]
+        if not new:
+            with self._free_unless_refused() if first else contextlib.nullcontext():
+                made = calls.create_bufs(self._node, self.memory.kind, count, format, self.memory.flags)
+            self.capabilities |= made.capabilities
+            new = list(range(made.index, made.index + made.count))
+        self._orphans |= dict.fromkeys(new, format)  # until each has its memory
+        try:
+            if self._wake is None:
+                self._wake = eventfd(f"wake of {self.name}")
+            if first:
+                self.memory.provide(len(new), self.sizes)
+            self._adopt(new)
+        except BaseException:
+            if first:
+                self._free_after_error()
+            else:
+                self._disown(new)
+            raise
+        for index in new:
+            del self._orphans[index]
+        return len(new)
 
     @contextlib.contextmanager
     def _free_unless_refused(self) -> Iterator[None]:
@@ -168,18 +176,20 @@ class Buffers(ABC):
         self._check_process()
         index = checks.u32(index, f"{self.name}: index")
         count = checks.count(count, f"{self.name}: buffers to remove", least=1, most=checks.U32)
-        with self._step():
-            gone = [self.buffer(i) for i in range(index, index + count)]
-            states = [after(b.state, Action.REMOVE, b.index, self.name) for b in gone]
-            try:
-                self.memory.release(self._node, self.type, index, count)
-            except NotSupported:
-                return False
-            for buffer, state in zip(gone, states, strict=True):
-                buffer.state = state
-                buffer.memory.close()
-                self.buffers.remove(buffer)
-            return True
+        return self._in_step(lambda: self._remove(index, count))
+
+    def _remove(self, index: int, count: int) -> bool:
+        gone = [self.buffer(i) for i in range(index, index + count)]
+        states = [after(b.state, Action.REMOVE, b.index, self.name) for b in gone]
+        try:
+            self.memory.release(self._node, self.type, index, count)
+        except NotSupported:
+            return False
+        for buffer, state in zip(gone, states, strict=True):
+            buffer.state = state
+            buffer.memory.close()
+            self.buffers.remove(buffer)
+        return True
 
     def buffer(self, index: int) -> Buffer:
         """The buffer with this index. UsageError: there is none."""

@@ -203,17 +203,19 @@ class Queue(Buffers):
 
     def start(self) -> None:
         """STREAMON. On failure the buffers stay allocated and are the program's again."""
-        with self._step():
-            self._check_open()
-            if self._streaming:
-                return
-            try:
-                calls.streamon(self._node, self.type)
-                self._streaming = True
-            except BaseException:  # Ctrl-C too: it arrives when the kernel has done it
-                self._streaming = False
-                self._take_back()
-                raise
+        self._in_step(self._start)
+
+    def _start(self) -> None:
+        self._check_open()
+        if self._streaming:
+            return
+        try:
+            calls.streamon(self._node, self.type)
+            self._streaming = True
+        except BaseException:  # Ctrl-C too: it arrives when the kernel has done it
+            self._streaming = False
+            self._take_back()
+            raise
 
     def _take_back(self) -> None:
         # A driver that refuses to start leaves buffers queued; STREAMOFF returns them.
