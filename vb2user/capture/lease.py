@@ -102,9 +102,8 @@ class Lease:
             finally:
                 self._looking -= 1
                 if self._released and not self._looking:
-                    with contextlib.suppress(
-                        Vb2Error
-                    ):  # the next turn tries again; the caller hears of the release
+                    # The next turn tries again; the caller hears of the release.
+                    with contextlib.suppress(Vb2Error):
                         self.settle()
 
     def _begin(self, memory: Sequence[memoryview]) -> None:
