@@ -21,7 +21,6 @@ import pytest
 from conftest import Log, Resources, missing_source
 
 import vb2user
-from vb2user.capture.frame import Frame
 from vb2user.harness.pytest_plugin import WebcamFactory
 from vb2user.harness.usbip import ports
 from vb2user.harness.uvc import (
@@ -37,6 +36,7 @@ from vb2user.harness.uvc import (
     run_with_webcam,
 )
 from vb2user.harness.uvc_controls import OUT_OF_RANGE, WRONG_STATE
+from vb2user.stream.frame import Frame
 from vb2user.uapi.enums import Memory
 
 WIDTH, HEIGHT = 160, 120

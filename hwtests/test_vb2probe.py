@@ -19,7 +19,7 @@ from conftest import missing_source
 from test_capture import vb2user_hugepages
 
 import vb2user
-from vb2user.capture.camera import memory_strategy
+from vb2user.camera import memory_strategy
 from vb2user.harness import modules, probe
 from vb2user.harness.probe import ALLOCATORS, Instance, Probe, ProbeBusy, check, pattern, sequence_of
 from vb2user.memory.base import Memory

@@ -24,19 +24,19 @@ import pytest
 from fakes import FakeNode, FakeSystem
 from fakes_vb2 import FakeHeap, FakeUDmaBuf, FakeVideo, Vb2System
 
-from vb2user.capture.camera import Camera
-from vb2user.capture.colour import to_rgb
-from vb2user.capture.picture import jpeg
-from vb2user.capture.record import Recorder, record
-from vb2user.capture.sheet import Shot, contact_sheet
-from vb2user.capture.together import capture_all
+from vb2user.camera import Camera, capture_all
 from vb2user.errors import UsageError, Vb2Error
 from vb2user.harness import sur40, uvc, uvc_descriptors, uvc_jpeg, uvc_pictures, vm
+from vb2user.media.contact_sheet import Shot, contact_sheet
+from vb2user.media.record import record
+from vb2user.media.recorder import Recorder
 from vb2user.memory import heaps
 from vb2user.memory.dmabuf import DmaBuf, GivenFds
 from vb2user.memory.fileio import FileIO
 from vb2user.memory.mmap import Mmap, export
 from vb2user.memory.userptr import UserPtr
+from vb2user.pixels.colour import to_rgb
+from vb2user.pixels.picture import jpeg
 from vb2user.queue.queue import Queue
 from vb2user.uapi import calls
 from vb2user.uapi.buffer import BufferArg

@@ -21,7 +21,7 @@ from fakes_vb2 import FakeHeap
 from hostile import PIECES, HostileTelling, HostileVideo, hostile_in
 
 import vb2user
-from vb2user.capture.camera import Camera
+from vb2user.camera import Camera
 from vb2user.cli import main as cli
 from vb2user.cli import output
 from vb2user.device import discovery

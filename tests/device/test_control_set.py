@@ -35,7 +35,7 @@ from fakes_controls import (
     control,
 )
 
-from vb2user.capture.camera import Camera
+from vb2user.camera import Camera
 from vb2user.device.controls import NoSuchControl
 from vb2user.errors import DeviceGone, KernelError, UsageError
 from vb2user.uapi import videodev2 as v

@@ -10,7 +10,7 @@ from fakes_controls import BIG, BRIGHTNESS, MENU, NUMBERS, PAYLOAD, TellingVideo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vb2user.capture.camera import Camera
+from vb2user.camera import Camera
 from vb2user.device import control_show
 from vb2user.device.control_convert import brief, parse, takes, to_kernel
 from vb2user.device.controls import NoSuchControl, missing, near_matches

@@ -22,7 +22,7 @@ from fakes_controls import (
     control,
 )
 
-from vb2user.capture.camera import Camera
+from vb2user.camera import Camera
 from vb2user.device import settings_file
 from vb2user.device.controls import NoSuchControl
 from vb2user.errors import DeviceGone, KernelError

@@ -22,7 +22,7 @@ from fakes_controls import (
     control,
 )
 
-from vb2user.capture.camera import Camera
+from vb2user.camera import Camera
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.calls.control_errors import GOVERNORS, control_id
 from vb2user.uapi.calls.controls import ControlError, ControlInfo, s_ctrl, try_ext_ctrls

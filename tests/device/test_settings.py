@@ -30,7 +30,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vb2user.capture.camera import Camera
+from vb2user.camera import Camera
 from vb2user.device import settings_file
 from vb2user.device.control_convert import parse, takes, to_kernel
 from vb2user.errors import DeviceGone, UsageError

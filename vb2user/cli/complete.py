@@ -1,4 +1,4 @@
-"""Layer 6: what a shell offers when TAB is pressed: nodes, formats, sizes, heaps, controls.
+"""Layer 8: what a shell offers when TAB is pressed: nodes, formats, sizes, heaps, controls.
 
 Each function here is a ``shell_complete`` of a click parameter. A shell waits for the answer and shows no
 errors, so what needs a device asks the one that was typed already, and what goes wrong offers nothing.

@@ -1,4 +1,4 @@
-"""Layer 6: ``vb2user controls``: list, get, set, save, restore, reset and watch a node's controls."""
+"""Layer 8: ``vb2user controls``: list, get, set, save, restore, reset and watch a node's controls."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vb2user.capture.camera import Camera
-from vb2user.capture.camera import open as open_camera
+from vb2user.camera import Camera
+from vb2user.camera import open as open_camera
 from vb2user.cli import complete
 from vb2user.cli.output import document, json_option, reading, say, table, talk, will_write, writing
 from vb2user.device.control_convert import to_json

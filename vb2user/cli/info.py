@@ -1,4 +1,4 @@
-"""Layer 6: ``vb2user info``: formats, sizes, rates, inputs, memory types and allocator of a node."""
+"""Layer 8: ``vb2user info``: formats, sizes, rates, inputs, memory types and allocator of a node."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from vb2user.capture.camera import Camera
-from vb2user.capture.camera import open as open_camera
+from vb2user.camera import Camera
+from vb2user.camera import open as open_camera
 from vb2user.cli import complete
 from vb2user.cli.output import document, json_option, table
 from vb2user.device import control_show

@@ -1,4 +1,4 @@
-"""Layer 6: the command ``vb2user``.
+"""Layer 8: the command ``vb2user``.
 
 Every command is loaded when it is called, and those that stand beside the layers (``doctor``, ``vm``,
 ``harness``) are found through the entry points ``vb2user.commands``: nothing here imports them.

@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from vb2user.capture.camera import Camera
-from vb2user.capture.frame import Frame
+from vb2user.camera import Camera
 from vb2user.errors import KernelError, MissingPrerequisite, PermissionDenied, Vb2Error
 from vb2user.harness.pattern import check_colour_bars, fingerprint
+from vb2user.stream.frame import Frame
 from vb2user.uapi.calls import Format
 from vb2user.uapi.enums import Memory
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from vb2user.capture.layout import Layout
 from vb2user.device.device import Device
 from vb2user.errors import CorruptFrame, KernelError, UsageError
+from vb2user.pixels.layout import Layout
 from vb2user.trace.life import POISON, Check, Fill
 from vb2user.uapi.calls import Format, PlaneFormat
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import click
 
-from vb2user.capture.camera import Camera
+from vb2user.camera import Camera
 from vb2user.cli.main import run_click
 from vb2user.cli.output import say, table, talk
 from vb2user.device.discovery import find
@@ -126,8 +126,8 @@ def _sheet(cell: Cell, format: Format, path: Path) -> bool:
     """Lay out what a cell saw; False: nothing."""
     if not cell.shots:
         return False
-    from vb2user.capture.colour import to_rgb
-    from vb2user.capture.sheet import Shot, contact_sheet
+    from vb2user.media.contact_sheet import Shot, contact_sheet
+    from vb2user.pixels.colour import to_rgb
 
     try:
         shots = [

@@ -37,7 +37,7 @@ def memops(device: str, heap: str | None, frames: int, as_json: bool) -> None:
     sees, and ends with 3. Ends with 1 where a required op was not seen, a frame was wrong, a reference was
     not given back, or the kernel's log reported trouble. DEV's queue must be nobody's meanwhile.
     """
-    from vb2user.capture.camera import open as open_camera
+    from vb2user.camera import open as open_camera
     from vb2user.trace import tables
     from vb2user.trace.kernel_log import watched
     from vb2user.trace.memops import check_covered, examine

@@ -5,7 +5,7 @@ never written, half written, another frame's, shifted by a stride. vivid draws "
 pattern 0) unless told otherwise: eight vertical bars whose colours follow from the colour encoding
 alone. This module computes them and looks at **every** sample outside the text overlay.
 
-Knows vivid's picture and :mod:`vb2user.capture.channels`; nothing of devices.
+Knows vivid's picture and :mod:`vb2user.pixels.channels`; nothing of devices.
 
 Source: https://docs.kernel.org/admin-guide/media/vivid.html
 """
@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vb2user.capture.channels import Channel, Encoding, channels, format_of
 from vb2user.errors import UsageError
+from vb2user.pixels.channels import Channel, Encoding, channels, format_of
 from vb2user.uapi.fourcc import FourCC
 
 Array = npt.NDArray[Any]
@@ -77,7 +77,7 @@ def check_colour_bars(
     """Whether a frame holds vivid's 75 % colour bars, sample by sample.
 
     Args:
-        arrays: the views of :meth:`vb2user.capture.layout.Layout.arrays`, one per component.
+        arrays: the views of :meth:`vb2user.pixels.layout.Layout.arrays`, one per component.
         fourcc: the pixel format.
         colorspace, ycbcr_enc, quantization: as in ``struct v4l2_pix_format``, granted by the driver.
         osd: the text overlay may be drawn: ignore its area. Turn the overlay off (control ``OSD Text

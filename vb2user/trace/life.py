@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from vb2user.capture.layout import Layout
 from vb2user.memory.ops import Op, Use
+from vb2user.pixels.layout import Layout
 from vb2user.uapi import calls
 from vb2user.uapi.enums import BufType
 from vb2user.uapi.kernel import Fd
