@@ -32,7 +32,7 @@ from hypothesis import strategies as st
 
 from vb2user.camera import Camera
 from vb2user.device import settings_file
-from vb2user.device.control_convert import parse, takes, to_kernel
+from vb2user.device.controls.convert import parse, takes, to_kernel
 from vb2user.errors import DeviceGone, UsageError
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.calls.controls import MenuItem

@@ -86,7 +86,7 @@ def sizes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
 
 def controls(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The names of the controls of the device that was typed."""
-    from vb2user.device.controls import slug
+    from vb2user.device.controls.lookup import slug
     from vb2user.uapi.enums import CtrlType
 
     def ask(device: Device) -> list[_Offer]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from vb2user import checks
@@ -15,7 +16,7 @@ from vb2user.uapi.enums import BufType, Field
 from vb2user.uapi.fourcc import FourCC, known
 
 if TYPE_CHECKING:
-    from vb2user.device.device import Device
+    from vb2user.device.node import VideoNode
 
 #: What a transfer to the device comes to that it refuses, such as UVC's PROBE and COMMIT.
 _TRANSFER = frozenset({errno.EIO, errno.EPIPE, errno.EPROTO, errno.ETIMEDOUT})
@@ -42,7 +43,7 @@ _ELSEWHERE = {
 
 
 def wish(
-    device: Device,
+    device: VideoNode,
     pixelformat: int | str | None,
     width: int | None,
     height: int | None,
@@ -71,7 +72,7 @@ def wish(
     )
 
 
-def set_format(device: Device, wish: calls.Format) -> calls.Format:
+def set_format(device: VideoNode, wish: calls.Format) -> calls.Format:
     """Set it; returns what was granted."""
     try:
         return calls.s_fmt(device.node, wish)
@@ -79,7 +80,7 @@ def set_format(device: Device, wish: calls.Format) -> calls.Format:
         raise refused(device, e, str(wish)) from None
 
 
-def try_format(device: Device, wish: calls.Format) -> calls.Format | None:
+def try_format(device: VideoNode, wish: calls.Format) -> calls.Format | None:
     """What would be granted; None where the driver cannot say without setting it."""
     try:
         return calls.try_fmt(device.node, wish)
@@ -89,7 +90,7 @@ def try_format(device: Device, wish: calls.Format) -> calls.Format | None:
         raise refused(device, e, str(wish)) from None
 
 
-def set_strictly(device: Device, wish: calls.Format) -> calls.Format:
+def set_strictly(device: VideoNode, wish: calls.Format) -> calls.Format:
     """Set it, and nothing else. UsageError: the driver grants another; the format stays as it was."""
     if (tried := try_format(device, wish)) is not None:
         refuse_change(device, wish, tried)
@@ -104,7 +105,16 @@ def set_strictly(device: Device, wish: calls.Format) -> calls.Format:
     return granted
 
 
-def refused(device: Device, error: KernelError, wish: str) -> KernelError:
+def set_fps(device: VideoNode, fps: float | Fraction) -> Fraction | None:
+    """Set the rate; returns what was granted, or None where the driver does not tell."""
+    rate = checks.rate(fps, f"{device.path}: fps")
+    try:
+        return calls.rate(calls.s_parm(device.node, device.type, 1 / rate).timeperframe)
+    except KernelError as e:
+        raise refused(device, e, f"{float(rate):g} frames per second") from None
+
+
+def refused(device: VideoNode, error: KernelError, wish: str) -> KernelError:
     """The error of a request that sets something up. Nothing streams then: to stop would not help."""
     if error.errno not in _TRANSFER:
         return error
@@ -117,7 +127,7 @@ def refused(device: Device, error: KernelError, wish: str) -> KernelError:
     )
 
 
-def code_of(device: Device, wanted: int | str, type: BufType) -> FourCC:
+def code_of(device: VideoNode, wanted: int | str, type: BufType) -> FourCC:
     """The code of a format that the user names.
 
     A code that neither the kernel's header nor the driver knows is a slip: the driver would take it for a
@@ -149,7 +159,7 @@ def code_of(device: Device, wanted: int | str, type: BufType) -> FourCC:
     )
 
 
-def refuse_change(device: Device, asked: calls.Format, granted: calls.Format) -> None:
+def refuse_change(device: VideoNode, asked: calls.Format, granted: calls.Format) -> None:
     """UsageError: the driver makes another format, size or field order of what was asked for."""
     if granted.pixelformat != asked.pixelformat:
         raise UsageError(
@@ -170,7 +180,7 @@ def refuse_change(device: Device, asked: calls.Format, granted: calls.Format) ->
         )
 
 
-def _offers(device: Device, type: BufType) -> list[FourCC]:
+def _offers(device: VideoNode, type: BufType) -> list[FourCC]:
     try:
         return list(dict.fromkeys(f.pixelformat for f in device.formats(type)))
     except KernelError:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vb2user.device.control_convert import Value, choice, is_array, to_json
+from vb2user.device.controls.convert import Value, choice, is_array, to_json
 from vb2user.errors import KernelError
 from vb2user.text import printable
 from vb2user.uapi.calls.controls import ControlInfo, MenuItem

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vb2user.camera import Camera
-from vb2user.device import control_show
-from vb2user.device.control_convert import brief, parse, takes, to_kernel
-from vb2user.device.controls import NoSuchControl, missing, near_matches
+from vb2user.device.controls import show as control_show
+from vb2user.device.controls.convert import brief, parse, takes, to_kernel
+from vb2user.device.controls.lookup import NoSuchControl, missing, near_matches
 from vb2user.errors import UsageError
 from vb2user.uapi.calls.controls import ControlInfo, MenuItem
 from vb2user.uapi.enums import CtrlFlag, CtrlType

@@ -1,6 +1,6 @@
 """Layer 4: a node's controls by name, number or attribute-like name.
 
-Here are the names and single calls; what people touch is :class:`~vb2user.device.control_set.Controls`.
+Here are the names and single calls; what people touch is :class:`~vb2user.device.controls.set.Controls`.
 
 Source: https://docs.kernel.org/userspace-api/media/v4l/extended-controls.html
 """
@@ -10,12 +10,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from vb2user.device.brief import brief
+from vb2user.device.controls.brief import brief
 from vb2user.errors import KernelError, UsageError
 from vb2user.uapi.calls.controls import (
     ControlInfo,
     ControlValue,
+    MenuItem,
     control_id,
     g_ext_ctrls,
     header_name,
@@ -121,6 +123,35 @@ def _shared(words: Sequence[str], others: Sequence[str]) -> int:
         )
         for word in words
     )
+
+
+@dataclass(frozen=True)
+class Index:
+    """Which controls a node has: what is remembered of them, by the device.
+
+    Attributes:
+        node: whose.
+        infos: as the driver told them then.
+        names: what each is called, by its id.
+        by_name: each by what it is called.
+        failed: those that the driver could not tell, by their ids, and why.
+        menus: what was asked for since.
+    """
+
+    node: Fd
+    infos: list[ControlInfo]
+    names: dict[int, str]
+    by_name: dict[str, ControlInfo]
+    failed: dict[int, KernelError] = field(default_factory=dict)
+    menus: dict[int, tuple[MenuItem, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, node: Fd) -> Index:
+        """Ask for it."""
+        failed: dict[int, KernelError] = {}
+        infos = list(list_controls(node, failed=failed))
+        by_name = dict(zip(slugs(infos), infos, strict=True))
+        return cls(node, infos, {info.id: name for name, info in by_name.items()}, by_name, failed)
 
 
 def find_control(node: Fd, which: int | str) -> ControlInfo:

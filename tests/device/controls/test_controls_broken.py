@@ -24,7 +24,7 @@ from fakes_controls import (
 
 from vb2user.camera import Camera
 from vb2user.device import settings_file
-from vb2user.device.controls import NoSuchControl
+from vb2user.device.controls.lookup import NoSuchControl
 from vb2user.errors import DeviceGone, KernelError
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.calls.controls import ControlError, ControlInfo, list_controls

@@ -13,8 +13,8 @@ import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
-from vb2user.device.brief import brief
-from vb2user.device.controls import near_matches, slug
+from vb2user.device.controls.brief import brief
+from vb2user.device.controls.lookup import near_matches, slug
 from vb2user.errors import UsageError
 from vb2user.uapi.calls.controls import ControlInfo, ControlValue, MenuItem, struct_bytes
 from vb2user.uapi.enums import CtrlFlag, CtrlType

@@ -5,10 +5,11 @@ Source: https://docs.kernel.org/userspace-api/media/v4l/extended-controls.html
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
 
-from vb2user.device.control_convert import Value, choice, to_kernel, to_people
-from vb2user.device.control_show import Look, html_table, one_line
+from vb2user.device.controls.convert import Value, choice, to_kernel, to_people
+from vb2user.device.controls.show import Look, html_table, one_line
 from vb2user.errors import DeviceGone, KernelError, UsageError, Vb2Error
 from vb2user.uapi.calls.controls import (
     ControlInfo,
@@ -23,14 +24,37 @@ from vb2user.uapi.calls.controls import (
 from vb2user.uapi.enums import CtrlFlag, CtrlType, CtrlWhich
 from vb2user.uapi.kernel import Fd
 
-if TYPE_CHECKING:
-    from vb2user.device.device import Device
+
+class NodeOwner(Protocol):
+    """What a control needs of its device: the node, which may be another one after a reconnect."""
+
+    @property
+    def node(self) -> Fd:
+        """The file descriptor."""
+
+
+class ControlTable(Protocol):
+    """All controls of a device: :class:`~vb2user.device.controls.set.Controls` is one."""
+
+    @property
+    def node(self) -> Fd:
+        """The device's file descriptor."""
+
+    @property
+    def broken(self) -> Mapping[str, KernelError]:
+        """The controls that the driver fails to tell, and why."""
+
+    def __getitem__(self, which: int | str, /) -> Control: ...
+
+    def __contains__(self, which: object, /) -> bool: ...
+
+    def __iter__(self) -> Iterator[Control]: ...
 
 
 class Control:
     """A control of a device. Only its name, id, type and menu are remembered: all else is asked for.
 
-    Made by :class:`~vb2user.device.control_set.Controls`; two of the same device and id are equal.
+    Made by :class:`~vb2user.device.controls.set.Controls`; two of the same device and id are equal.
 
     Attributes:
         id: ``V4L2_CID_*``.
@@ -40,7 +64,7 @@ class Control:
     """
 
     def __init__(
-        self, device: Device, info: ControlInfo, name: str, menus: dict[int, tuple[MenuItem, ...]]
+        self, device: NodeOwner, info: ControlInfo, name: str, menus: dict[int, tuple[MenuItem, ...]]
     ) -> None:
         self._device = device
         self._known = info

@@ -15,9 +15,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from vb2user.device.brief import brief
-from vb2user.device.control import Control
-from vb2user.device.control_convert import Value, to_people
+from vb2user.device.controls.brief import brief
+from vb2user.device.controls.control import Control
+from vb2user.device.controls.convert import Value, to_people
 from vb2user.errors import DeviceGone, KernelError
 from vb2user.text import printable
 from vb2user.uapi.calls.controls import (

@@ -7,57 +7,45 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from vb2user.device.control import Control, default_of
-from vb2user.device.control_convert import Value, to_kernel, to_people
-from vb2user.device.control_show import html_table, one_line, word
-from vb2user.device.controls import broken_name, failure, missing, pick, slugs
-from vb2user.device.restoring import Restored, bring_to, is_setting
+from vb2user.device.controls.control import Control, NodeOwner, default_of
+from vb2user.device.controls.convert import Value, to_kernel, to_people
+from vb2user.device.controls.lookup import Index, broken_name, failure, missing, pick
+from vb2user.device.controls.restore import Restored, bring_to, is_setting
+from vb2user.device.controls.show import html_table, one_line, word
 from vb2user.errors import DeviceGone, KernelError, UsageError, Vb2Error
 from vb2user.uapi.calls.controls import (
     ControlError,
     ControlInfo,
     ControlValue,
-    MenuItem,
-    list_controls,
     s_ext_ctrls,
 )
 from vb2user.uapi.kernel import Fd
 
 if TYPE_CHECKING:
-    from vb2user.device.device import Device
-    from vb2user.device.events import ControlEvent, Events
+    from vb2user.device.events import ControlEvent, DeviceEvent, Events, What
 
 
-@dataclass(frozen=True)
-class Index:
-    """Which controls a node has: what is remembered of them, by the device.
+class ControlDevice(NodeOwner, Protocol):
+    """A device as its controls need it, which :class:`~vb2user.device.device.Device` is."""
 
-    Attributes:
-        node: whose.
-        infos: as the driver told them then.
-        names: what each is called, by its id.
-        by_name: each by what it is called.
-        failed: those that the driver could not tell, by their ids, and why.
-        menus: what was asked for since.
-    """
+    control_index: Index | None
 
-    node: Fd
-    infos: list[ControlInfo]
-    names: dict[int, str]
-    by_name: dict[str, ControlInfo]
-    failed: dict[int, KernelError] = field(default_factory=dict)
-    menus: dict[int, tuple[MenuItem, ...]] = field(default_factory=dict)
+    @property
+    def path(self) -> str:
+        """The path it was opened by."""
 
-    @classmethod
-    def of(cls, node: Fd) -> Index:
-        """Ask for it."""
-        failed: dict[int, KernelError] = {}
-        infos = list(list_controls(node, failed=failed))
-        by_name = dict(zip(slugs(infos), infos, strict=True))
-        return cls(node, infos, {info.id: name for name, info in by_name.items()}, by_name, failed)
+    @property
+    def driver(self) -> str:
+        """The driver's name."""
+
+    @property
+    def card(self) -> str:
+        """The device's name."""
+
+    def events(self, *what: What, initial: bool = False, timeout: float | None = None) -> Events[DeviceEvent]:
+        """Subscribe to events."""
 
 
 class Controls:
@@ -70,12 +58,13 @@ class Controls:
         print(cam.controls.brightness.value)
 
     A control whose name is that of a method here (or begins with a digit) is reached as an item:
-    ``cam.controls["reset"]``. Iterating yields :class:`~vb2user.device.control.Control` objects by their ids.
+    ``cam.controls["reset"]``. Iterating yields :class:`~vb2user.device.controls.control.Control`
+    objects by their ids.
     """
 
-    _device: Device
+    _device: ControlDevice
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: ControlDevice) -> None:
         # By this way, since an assignment sets a control.
         self.__dict__["_device"] = device
 
@@ -255,9 +244,9 @@ class Controls:
         Returns:
             What else was left out, by name: controls that the driver fails to tell, and why.
         """
-        from vb2user.device.settings import save
+        from vb2user.device.controls.file import save
 
-        return save(self._device, path, stream=False)
+        return save(self, path, driver=self._device.driver, card=self._device.card)
 
     def restore(self, path: str | os.PathLike[str]) -> Restored:
         """Set what :meth:`save` has written, in an order that works whatever depends on what.
@@ -267,9 +256,9 @@ class Controls:
 
         UsageError: no file of settings.
         """
-        from vb2user.device.settings import restore
+        from vb2user.device.controls.file import restore
 
-        return restore(self._device, path, stream=False)
+        return restore(self, path)
 
     # -- to look at ---------------------------------------------------------------------------------
 
