@@ -52,12 +52,6 @@ CONFIG = Config(
 )
 
 
-#: Driver -> text of a kernel report -> why it comes: known faults of stock drivers, see docs/kernels.md.
-KNOWN_REPORTS = {
-    "sur40": {"__dma_map_sg_attrs": "the stock driver's device has had no dma_mask since Linux 5.10"},
-}
-
-
 @dataclass(frozen=True)
 class Target:
     """A device to be examined.
@@ -132,6 +126,7 @@ def _examine(
     target: Target, frames: int, tracer: Tracer, known: Mapping[str, frozenset[str]]
 ) -> DeviceReport:
     with watched() as trouble, Device(target.path) as device:
+        trouble.driver = device.driver
         _prepare(device)
         frame = contents.of(device)
         plan = Plan(
@@ -143,9 +138,6 @@ def _examine(
             frames=frames,
         )
         report = examine(device, plan, Watch(tracer, device, target.exporters), known)
-    for text, why in KNOWN_REPORTS.get(report.driver, {}).items():
-        if trouble.take_known(text):
-            report.remarks.append(f"the kernel reported {text} meanwhile: {why}")
     report.kernel = trouble
     return report
 

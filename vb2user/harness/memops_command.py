@@ -45,6 +45,7 @@ def memops(device: str, heap: str | None, frames: int, as_json: bool) -> None:
 
     # Until the device is closed: what a driver does wrong, it often does then.
     with watched() as trouble, open_camera(device) as opened:
+        trouble.driver = opened.driver
         check_covered(opened)
         plan = plan_for(opened, heap, frames)
         with observing(opened, others=plan.exporters) as (observer, why):

@@ -121,8 +121,8 @@ def _show(report: Report) -> None:
 
 
 def _show_kernel(report: Report) -> None:
-    if report.kernel.unread is not None:
-        talk(report.kernel.unread)
+    for remark in report.kernel.remarks:
+        talk(remark)
     for fault in report.kernel.faults:
         say(f"fault: {fault}")
 

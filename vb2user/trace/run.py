@@ -143,6 +143,7 @@ def run(wish: Wish) -> Report:
         with contextlib.suppress(KernelError):
             report.allocator = device.allocator(next(iter(queue_types(device)), None))
     with _Signals() as signals, watched() as report.kernel:
+        report.kernel.driver = report.driver
         tracer = Tracer(
             [report.allocator] if report.allocator else None,
             forks=wish.only_command,

@@ -83,8 +83,7 @@ def verdict(reports: Sequence[DeviceReport]) -> list[str]:
             lines.append(f"  not observed: {report.unobserved}")
         lines += [f"  remark: {text}" for text in report.remarks if text not in told]
         told.update(report.remarks)
-        if report.kernel.unread:
-            lines.append(f"  remark: {report.kernel.unread}")
+        lines += [f"  remark: {remark}" for remark in report.kernel.remarks]
     if any(report.calls is not None for report in reports):
         for allocator, (there, seen) in coverage(reports).items():
             missing = ", ".join(op for op in Op if op in there - seen)
