@@ -12,6 +12,7 @@ import mmap as _mmap
 import os
 import select
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,10 @@ def _ioctl_of_much(fd: int, request: int, arg: memoryview) -> int:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
     return int(answer)
+
+
+#: Waits so many milliseconds (None: for ever) and returns the events seen, each with its fd.
+Poller = Callable[[int | None], list[tuple[int, int]]]
 
 
 class System:
@@ -71,12 +76,12 @@ class System:
             return _mmap.mmap(fd, length, _mmap.MAP_SHARED, prot, offset=offset, trackfd=False)
         return _mmap.mmap(fd, length, _mmap.MAP_SHARED, prot, offset=offset)
 
-    def poll(self, wanted: dict[int, int], timeout_ms: int | None) -> dict[int, int]:
-        """poll(2): events by fd; ``timeout_ms`` None waits for ever."""
-        poller = select.poll()
+    def poller(self, wanted: dict[int, int]) -> Poller:
+        """Return a function that calls poll(2) for these events by fd."""
+        made = select.poll()
         for fd, events in wanted.items():
-            poller.register(fd, events)
-        return dict(poller.poll(timeout_ms))
+            made.register(fd, events)
+        return made.poll
 
     def readv(self, fd: int, buffer: memoryview) -> int:
         """read(2) into ``buffer``."""
