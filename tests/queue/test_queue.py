@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from fakes_vb2 import FakeDmaBuf, FakeVideo, Vb2System
+from interrupts import Interrupt, ctrl_c, points, watchdog
 
 from vb2user.errors import (
     ClosedError,
@@ -26,7 +28,6 @@ from vb2user.errors import (
 from vb2user.memory.base import BufferMemory, Memory
 from vb2user.memory.mmap import Mmap
 from vb2user.memory.userptr import UserPtr
-from vb2user.queue.buffer import has_error
 from vb2user.queue.queue import Queue
 from vb2user.queue.state import BufferState
 from vb2user.uapi.enums import BufCap, BufFlag, BufType
@@ -76,12 +77,12 @@ def test_life_of_a_buffer(node: FakeVideo, queue: Queue) -> None:
     assert ours(queue) == states(node) == {0: "queued", 1: "queued", 2: "dequeued"}
     queue.start()
     done = queue.dequeue()
-    assert done.buffer is queue.buffers[0]
+    assert done.buffer_index == 0
     assert (done.sequence, done.timestamp_ns) == (0, 1_000_000_000)
     assert done.bytesused == (node.format.sizeimage,)
     assert done.data_offset == (0,)
-    assert bytes(done.buffer.memory.planes[0]) == bytes(node.format.sizeimage)
-    assert not has_error(done)
+    assert bytes(queue.buffers[0].memory.planes[0]) == bytes(node.format.sizeimage)
+    assert not done.flags & BufFlag.ERROR
     assert ours(queue) == states(node)
     queue.stop()
     assert set(states(node).values()) == set(ours(queue).values()) == {"dequeued"}
@@ -151,9 +152,9 @@ def test_flags_of_the_last_round_are_no_wish(node: FakeVideo, queue: Queue) -> N
     filled(queue, 1)
     node.errors.append(True)
     done = queue.dequeue()
-    assert has_error(done)
+    assert done.flags & BufFlag.ERROR
     queue.stop()
-    queue.prepare(done.buffer)
+    queue.prepare(queue.buffer(done.buffer_index))
     assert not v4l2_buffer.from_buffer_copy(node.log[-1][1]).flags & BufFlag.ERROR
 
 
@@ -257,8 +258,8 @@ def test_out_of_order(node: FakeVideo, queue: Queue) -> None:
     filled(queue, 3)
     node.pick = 2
     done = [queue.dequeue() for _ in range(3)]
-    assert [d.buffer.index for d in done] == [2, 1, 0]
-    assert [bytes(d.buffer.memory.planes[0][:1])[0] for d in done] == [0, 1, 2]
+    assert [d.buffer_index for d in done] == [2, 1, 0]
+    assert [bytes(queue.buffer(d.buffer_index).memory.planes[0][:1])[0] for d in done] == [0, 1, 2]
 
 
 def waiting_reader(queue: Queue) -> tuple[threading.Thread, list[BaseException]]:
@@ -268,7 +269,7 @@ def waiting_reader(queue: Queue) -> tuple[threading.Thread, list[BaseException]]
     def read() -> None:
         try:
             while True:
-                queue.enqueue(queue.dequeue().buffer)
+                queue.enqueue(queue.buffer(queue.dequeue().buffer_index))
         except BaseException as e:
             outcome.append(e)
 
@@ -276,7 +277,7 @@ def waiting_reader(queue: Queue) -> tuple[threading.Thread, list[BaseException]]
     thread.start()
     with queue._idle:
         # Entering the wait is told by nobody, so look until it is there.
-        while queue._reader is None:
+        while not queue._readers:
             queue._idle.wait(0.001)
     return thread, outcome
 
@@ -311,34 +312,20 @@ def test_a_signal_handler_of_the_waiting_thread_ends_the_wait(
             queue.dequeue(0)
 
 
-class Interrupted:
-    """A lock; Ctrl-C comes when it was let go and the reader has said that it waits."""
-
-    def __init__(self, queue: Queue) -> None:
-        self.queue, self.lock, self.armed = queue, queue._lock, True
-        queue._lock = self  # type: ignore[assignment]
-
-    def __enter__(self) -> bool:
-        return self.lock.__enter__()
-
-    def __exit__(self, *error: Any) -> None:
-        self.lock.__exit__(*error)
-        if self.armed and self.queue._reader is not None:
-            self.armed = False
-            raise KeyboardInterrupt
-
-
 @pytest.mark.parametrize("way", ["stop", "close", "free"])
-def test_ctrl_c_just_before_the_wait(node: FakeVideo, queue: Queue, way: str) -> None:
+def test_ctrl_c_at_any_point_of_a_wait(node: FakeVideo, fd: Fd, way: str) -> None:
     node.auto = False
-    filled(queue)
-    lock = Interrupted(queue)
-    with pytest.raises(KeyboardInterrupt):
-        queue.dequeue()
-    assert not lock.armed
-    assert queue._reader is None
-    getattr(queue, way)()
-    assert bool(queue.buffers) == (way == "stop")
+    for at in points(1):
+        interrupt = Interrupt(at, ctrl_c)
+        with Queue(fd, CAP, Mmap(), [node.format.sizeimage]) as queue, watchdog():
+            filled(queue)
+            with contextlib.suppress(KeyboardInterrupt, StreamTimeout), interrupt:
+                queue.dequeue(0)
+            getattr(queue, way)()
+            assert bool(queue.buffers) == (way == "stop"), interrupt.where
+        if not interrupt.fired:
+            break
+    assert at > 20
 
 
 def test_a_signal_handler_that_closes_and_reads(
@@ -374,7 +361,7 @@ def test_another_thread_ends_the_wait(node: FakeVideo, queue: Queue, way: str) -
     thread.join(WAIT)
     assert not thread.is_alive()
     assert isinstance(outcome[0], StreamStopped)
-    assert queue._reader is None
+    assert not queue._readers
     if way == "stop":
         # The wake-up is over with: the next wait is a wait again.
         for buffer in queue.buffers:
@@ -447,7 +434,7 @@ def test_created_and_removed(node: FakeVideo, queue: Queue) -> None:
     with pytest.raises(UsageError, match="no buffer 2"):
         queue.buffer(2)
     # Index and place in the list differ now.
-    assert [queue.dequeue().buffer.index for _ in range(3)] == [0, 1, 3]
+    assert [queue.dequeue().buffer_index for _ in range(3)] == [0, 1, 3]
     assert queue.create(1, node.format) == 1
     assert ours(queue).keys() == states(node).keys()
 
@@ -479,7 +466,7 @@ def test_a_failed_create_leaves_the_queue_as_it_was(vb2: Vb2System, node: FakeVi
     assert [b.index for b in queue.buffers] == [0, 1]
     assert len(vb2.mapped()) == before
     assert sorted(node.buffers) == [0, 1]
-    assert queue.dequeue().buffer.index == 0
+    assert queue.dequeue().buffer_index == 0
     assert queue.create(1, node.format) == 1
 
 
@@ -508,7 +495,7 @@ def test_what_could_not_be_removed_is_created_again(vb2: Vb2System, node: FakeVi
     assert sorted(b.index for b in queue.buffers) == sorted(node.buffers) == [0, 1, 2, 3, 4]
     for buffer in queue.buffers[2:]:
         queue.enqueue(buffer)
-    assert [queue.dequeue().buffer.index for _ in range(5)] == [0, 1, 2, 3, 4]
+    assert [queue.dequeue().buffer_index for _ in range(5)] == [0, 1, 2, 3, 4]
 
 
 def test_what_was_created_for_another_format_is_not(vb2: Vb2System, node: FakeVideo, queue: Queue) -> None:
@@ -586,9 +573,9 @@ def test_several_planes(vb2: Vb2System) -> None:
         for _ in range(6):
             done = queue.dequeue()
             assert done.bytesused == tuple(sizes)
-            for plane, view in enumerate(done.buffer.memory.planes):
+            for plane, view in enumerate(queue.buffer(done.buffer_index).memory.planes):
                 assert bytes(view[: sizes[plane]]) == bytes([done.sequence]) * sizes[plane]
-            queue.enqueue(done.buffer)
+            queue.enqueue(queue.buffer(done.buffer_index))
 
 
 def test_output(vb2: Vb2System) -> None:
@@ -725,7 +712,7 @@ def test_an_output_forgets_what_was_sent_before(vb2: Vb2System, type: BufType) -
         queue.enqueue(queue.buffers[0], [100], timestamp_ns=5_000_000)
         assert node.buffers[0].timestamp_ns == 5_000_000
         queue.start()
-        queue.enqueue(queue.dequeue(WAIT).buffer)
+        queue.enqueue(queue.buffer(queue.dequeue(WAIT).buffer_index))
         assert node.buffers[0].timestamp_ns == 0
         queue.dequeue(WAIT)
         assert [len(planes[0]) for planes in node.shown] == [100, node.buffers[0].sizes[0]]

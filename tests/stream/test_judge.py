@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from vb2user.errors import CorruptFrame, FramesLost
 from vb2user.pixels.layout import Layout
 from vb2user.stream import clock
-from vb2user.stream.engine import Delivery
 from vb2user.stream.judge import GOOD, Judge, Verdict
 from vb2user.stream.stats import POLICIES
+from vb2user.uapi.buffer import Dequeued
 from vb2user.uapi.enums import BufFlag, Field
 from vb2user.uapi.fourcc import FourCC
 
@@ -57,11 +57,11 @@ coming = st.builds(
 
 def delivery(
     sequence: int, c: Coming, least: tuple[int, ...], at: int = 5, clock: int = MONOTONIC
-) -> Delivery:
+) -> Dequeued:
     # In the last plane: each of them has to be looked at.
     used = [n + c.offset for n in least]
     used[-1] = max(0, used[-1] - c.lacks)
-    return Delivery(
+    return Dequeued(
         0, clock | (ERROR if c.error else 0), 1, sequence, at, tuple(used), (c.offset,) * len(least)
     )
 
@@ -271,7 +271,7 @@ def test_a_buffer_that_is_given_back_empty_says_nothing_of_the_clock() -> None:
     judge = judge_of(on_error="yield")
     came(judge, 0, LATER + 40 * MS)
     CLOCK.reach(LATER + 100 * MS)
-    d = Delivery(1, MONOTONIC | ERROR, 1, 0, 0, (0,), (0,))
+    d = Dequeued(1, MONOTONIC | ERROR, 1, 0, 0, (0,), (0,))
     assert judge.look(d).time_ns == LATER + 100 * MS
     assert came(judge, 1, LATER + 101 * MS, slot=2, stamp=LATER + 80 * MS).time_ns is None
     assert (judge.stats.bad_timestamps, judge.stats.clock) == (0, "monotonic")
@@ -290,7 +290,7 @@ def test_frames_that_waited_and_frames_ahead_of_time_are_believed(late_ms: int) 
 
 def test_a_payload_that_ends_before_it_begins_is_short() -> None:
     judge = judge_of((1,), on_short="yield")
-    d = Delivery(0, MONOTONIC, 1, 0, 5, (3,), (9,))
+    d = Dequeued(0, MONOTONIC, 1, 0, 5, (3,), (9,))
     assert judge.look(d).short
     assert judge.stats.short == 1
 
@@ -298,8 +298,8 @@ def test_a_payload_that_ends_before_it_begins_is_short() -> None:
 # -- compressed frames ------------------------------------------------------------------------------
 
 
-def compressed(data: bytes, sequence: int = 0, offset: int = 0) -> tuple[Delivery, tuple[memoryview]]:
-    d = Delivery(0, MONOTONIC, 1, sequence, 5, (offset + len(data),), (offset,))
+def compressed(data: bytes, sequence: int = 0, offset: int = 0) -> tuple[Dequeued, tuple[memoryview]]:
+    d = Dequeued(0, MONOTONIC, 1, sequence, 5, (offset + len(data),), (offset,))
     return d, (memoryview(bytes(offset) + data + bytes(100)),)
 
 

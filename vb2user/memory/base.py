@@ -88,9 +88,11 @@ class BufferMemory(ABC):
                 ``finish`` need not touch the caches.
         """
         # What the kernel wrote last time (flags, a timestamp) must not be read as a wish.
-        self.arg.raw.flags = hints
-        self.arg.set_num_planes(self.num_planes)
-        return self.arg
+        arg = self.arg
+        arg.raw.flags = hints
+        if arg.multiplanar:
+            arg.set_num_planes(self.num_planes)
+        return arg
 
     # -- mem ops that every memory type drives alike ------------------------------------------------
 

@@ -13,8 +13,6 @@ https://docs.kernel.org/userspace-api/media/v4l/buffer.html (``bytesused``, ``da
 
 from __future__ import annotations
 
-import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,9 +25,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Array = npt.NDArray[Any]
-
-#: Sample types that a memoryview knows, too, by numpy's names.
-_CODES = {"u1": "B", "<u2" if sys.byteorder == "little" else ">u2": "H"}
 
 
 @dataclass(frozen=True)
@@ -210,26 +205,6 @@ class Layout:
             return tuple(_bytes(b, n, s) for b, n, s in zip(buffers, bytesused, starts, strict=True))
         return tuple(_lay(c, buffers, data_offset) for c in self.components)
 
-    @property
-    def is_one_array(self) -> bool:
-        """Whether each picture is one array, of the same shape each time."""
-        return self._view is not None and not self.compressed and len(self.planes) == 1
-
-    def whole(self, memory: memoryview, start: int = 0) -> Array | None:
-        """Where the picture lies in one piece: an array right over the memory, itself the root of its views.
-
-        None: it does not, or its numbers are not this machine's.
-        """
-        view = self._view
-        code = None if view is None else _CODES.get(view.dtype)
-        if view is None or code is None or view.strides != _packed(view):
-            return None
-        import numpy as np
-
-        begin = start + view.offset
-        piece: Any = memory[begin : begin + math.prod(view.shape) * view.itemsize]
-        return np.asarray(piece.cast(code, view.shape))
-
     def _contradiction(self) -> str | None:
         """What in the granted numbers contradicts the format, or None."""
         fmt = self.format
@@ -284,8 +259,8 @@ class Layout:
             raise UsageError(
                 f"{self.title}: {len(offsets)} data offsets for {len(self.planes)} memory planes"
             )
-        for plane, (buffer, used, least) in enumerate(zip(buffers, bytesused, self._least, strict=True)):
-            start = offsets[plane] if offsets else 0
+        for plane, least in enumerate(self._least):
+            buffer, used, start = buffers[plane], bytesused[plane], offsets[plane] if offsets else 0
             if start < 0 or used - start < least or used < start:
                 raise CorruptFrame(
                     f"short frame: {self.title} needs {least} bytes in plane {plane}, it has {used - start}"
@@ -300,11 +275,6 @@ class Layout:
 def _line_bytes(part: Part, width: int) -> int:
     """Bytes of one unpadded line of a component: groups are never cut."""
     return -(-width // part.across) * part.group_bytes
-
-
-def _packed(view: Component) -> tuple[int, ...]:
-    """The strides without any padding."""
-    return tuple(math.prod(view.shape[n:]) * view.itemsize for n in range(1, len(view.shape) + 1))
 
 
 def _span(component: Component) -> int:

@@ -193,7 +193,10 @@ class Buffers(ABC):
 
     def buffer(self, index: int) -> Buffer:
         """The buffer with this index. UsageError: there is none."""
-        for buffer in self.buffers:
+        buffers = self.buffers  # once: a signal handler may close the queue meanwhile
+        if 0 <= index < len(buffers) and (found := buffers[index]).index == index:
+            return found
+        for buffer in buffers:  # after REMOVE_BUFS the list has gaps
             if buffer.index == index:
                 return buffer
         raise UsageError(f"{self.name} has no buffer {index}", remedy=f"it has {len(self.buffers)}")

@@ -112,8 +112,8 @@ class Stream(Flow[Frame]):
         self._judge = self._new_judge()
         self._running: Running | None = None
         #: Who reads: the first one in it; any other is on its way out with an error. No lock: a Ctrl-C just
-        #: after it was taken would leave it so, and to take a key out of a dict is one step.
-        self._turns: dict[object, None] = {}
+        #: after it was taken would leave it so. A list's append and remove are one step each.
+        self._turns: list[object] = []
         self._closings = 0
         self._born = fork.generation
         self._finalizer: weakref.finalize[..., Stream] | None = None
@@ -229,11 +229,13 @@ class Stream(Flow[Frame]):
 
     # -- frames -------------------------------------------------------------------------------------
 
-    def _next(self) -> Frame:
+    def _next(self) -> Frame | None:
+        if self._count is not None and self._judge.stats.frames >= self._count:
+            return None
         return self.next_frame()
 
-    async def _anext(self) -> Frame:
-        return await self.anext_frame()
+    async def _anext(self) -> Frame | None:
+        return None if self.exhausted else await self.anext_frame()
 
     def next_frame(self, timeout: float | None = None) -> Frame:
         """Wait for the next frame; the one before it is released.
@@ -252,12 +254,17 @@ class Stream(Flow[Frame]):
             DeviceGone: unplugged; with ``reconnect=seconds``: and not back within these.
             StateError: another thread is waiting here already, or this is a forked child.
         """
-        deadline = self._deadline(timeout)
+        deadline = None if timeout is None and self._timeout is None else self._deadline(timeout)
         me = object()
+        turns = self._turns
         try:
-            self._take_turn(me)
+            turns.append(me)
+            if turns[0] is not me or self._born != fork.generation:
+                self._refuse_turn()
             while True:
-                run = self._run
+                run = self._running
+                if run is None or not (run.open or run.lost):
+                    run = self._run
                 try:
                     return run.next_frame(deadline)
                 except DeviceGone:
@@ -271,14 +278,17 @@ class Stream(Flow[Frame]):
             self.stats.timeouts += 1
             raise
         finally:
-            self._turns.pop(me, None)
+            turns.remove(me)
 
     async def anext_frame(self, timeout: float | None = None) -> Frame:
         """:meth:`next_frame` for a task of asyncio."""
         deadline = self._deadline(timeout)
         me = object()
+        turns = self._turns
         try:
-            self._take_turn(me)
+            turns.append(me)
+            if turns[0] is not me or self._born != fork.generation:
+                self._refuse_turn()
             while True:
                 run = self._run
                 try:
@@ -295,7 +305,7 @@ class Stream(Flow[Frame]):
             self.stats.timeouts += 1
             raise
         finally:
-            self._turns.pop(me, None)
+            turns.remove(me)
 
     def _deadline(self, timeout: float | None) -> float | None:
         wait = self._timeout if timeout is None else checks.seconds(timeout, f"{self.name}: timeout")
@@ -310,24 +320,24 @@ class Stream(Flow[Frame]):
             ``reconnect`` waits for it, those that came before; the next turn waits.
         """
         me = object()
+        turns = self._turns
         try:
-            self._take_turn(me)
+            turns.append(me)
+            if turns[0] is not me or self._born != fork.generation:
+                self._refuse_turn()
             run = self._run
             if run.lost:
                 return 0
             return run.flush(comes_back=self._reconnect is not None)
         finally:
-            self._turns.pop(me, None)
+            turns.remove(me)
 
-    def _take_turn(self, me: object) -> None:
+    def _refuse_turn(self) -> None:
         self._check_process()
-        self._turns[me] = None
-        # list() is one step to other threads, next(iter()) is two.
-        if list(self._turns)[0] is not me:  # noqa: RUF015
-            raise StateError(
-                f"{self.name}: somebody else waits for this stream's next frame",
-                remedy="let one thread or task read a stream; any may close it",
-            )
+        raise StateError(
+            f"{self.name}: another thread or task waits for this stream's next frame",
+            remedy="let one thread or task read a stream; any may close it",
+        )
 
     # -- gone, and back -----------------------------------------------------------------------------
 

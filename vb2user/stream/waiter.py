@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from vb2user.errors import StateError, StreamStopped
 from vb2user.queue import refusals
-from vb2user.stream.engine import Delivery
 from vb2user.uapi import fork
+from vb2user.uapi.buffer import Dequeued
 
 if TYPE_CHECKING:
     from vb2user.stream.engine import Engine
@@ -38,7 +38,7 @@ class Waiter:
     """
 
     def __init__(
-        self, name: str, engine: Engine, keep: Callable[[Delivery], None], readers: dict[int, Waiter]
+        self, name: str, engine: Engine, keep: Callable[[Dequeued], None], readers: dict[int, Waiter]
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self._name = name
@@ -53,19 +53,19 @@ class Waiter:
         self._future: asyncio.Future[None] | None = None
         #: What the future is done for. An error in the future itself would be kept by it, and so by the event
         #: loop's handle of this very step: and with it the frames it came through, the stream among them.
-        self._came: Delivery | Exception | None = None
+        self._came: Dequeued | Exception | None = None
 
     @property
     def slot(self) -> int | None:
         """The buffer that has come, and that no task has taken yet."""
         came = self._came
-        return came.slot if isinstance(came, Delivery) else None
+        return came.buffer_index if isinstance(came, Dequeued) else None
 
     def is_here(self) -> bool:
         """Whether it waits in the loop that runs."""
         return asyncio.get_running_loop() is self.loop
 
-    async def next(self, timeout: float | None) -> Delivery:
+    async def next(self, timeout: float | None) -> Dequeued:
         """The next delivery. StreamTimeout, StreamStopped, DeviceGone, … as :meth:`Engine.next`."""
         if self._future is not None:
             raise self._another()
@@ -82,7 +82,7 @@ class Waiter:
                 timer.cancel()
             # The task was cancelled, or its coroutine closed, after it had come.
             came, self._came = self._came, None
-            if isinstance(came, Delivery):
+            if isinstance(came, Dequeued):
                 self._keep(came)
 
     def _another(self) -> StateError:
@@ -94,10 +94,10 @@ class Waiter:
             self._readers[id(self.loop)] = self
             self.watched = True
 
-    def _taken(self) -> Delivery:
+    def _taken(self) -> Dequeued:
         came, self._came = self._came, None
         assert came is not None
-        if isinstance(came, Delivery):
+        if isinstance(came, Dequeued):
             return came
         try:
             raise came
@@ -122,7 +122,7 @@ class Waiter:
         if not future.done():
             self._tell(future, refusals.timed_out(self._name))
 
-    def _tell(self, future: asyncio.Future[None], what: Delivery | Exception) -> None:
+    def _tell(self, future: asyncio.Future[None], what: Dequeued | Exception) -> None:
         if future.done():  # by a signal handler just now
             return
         self._came = what

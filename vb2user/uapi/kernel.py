@@ -65,12 +65,22 @@ class Fd:
         name: what it is, as the user knows it (``/dev/video0``, ``dma-buf from heap system``).
     """
 
-    # A list's append and pop are one step each to other threads and to signal handlers. So no lock is held here:
-    # a handler that closes the descriptor amidst a call of its own thread would wait for it for ever. CPython
-    # looks for signals after the append, not between "try" and append: so each append has its pop.
+    # A list's append and pop are one step each to other threads and to signal handlers. So no lock is held
+    # here: a handler that closes the descriptor amidst a call of its own thread would wait for it for ever.
+    # CPython looks for signals after the append, not between "try" and append: so each append has its pop.
     # weakref.finalize in place of __del__: a destructor in Python would run for closed descriptors, too, and
     # Python prints and forgets the KeyboardInterrupt of a Ctrl-C that comes inside of a destructor.
-    __slots__ = ("__weakref__", "_born", "_calls", "_closings", "_fd", "_pollers", "_release", "_system", "name")
+    __slots__ = (
+        "__weakref__",
+        "_born",
+        "_calls",
+        "_closings",
+        "_fd",
+        "_pollers",
+        "_release",
+        "_system",
+        "name",
+    )
 
     def __init__(self, fd: int, name: str) -> None:
         self._fd = fd
