@@ -19,9 +19,11 @@ from test_vb2probe import alternating
 import vb2user
 from vb2user.device.device import Device
 from vb2user.errors import KernelError
-from vb2user.harness import contents, memops, probe
+from vb2user.harness import contents
+from vb2user.harness.drivers import vb2probe as probe
+from vb2user.harness.drivers.vivid import Config, InstanceConfig
 from vb2user.harness.pytest_plugin import VividDevice, VividFactory
-from vb2user.harness.vivid import Config, InstanceConfig
+from vb2user.harness.reports import memops
 from vb2user.memory.dmabuf import DmaBufMemory
 from vb2user.memory.heaps import Export
 from vb2user.memory.mmap import Mmap
@@ -90,7 +92,7 @@ def test_every_op_of_every_allocator_is_seen(
     command = [
         sys.executable,
         "-m",
-        "vb2user.harness.memops",
+        "vb2user.harness.reports.memops",
         "--here",
         "--out",
         str(tmp_path),

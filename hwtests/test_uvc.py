@@ -22,8 +22,8 @@ from conftest import Log, Resources, missing_source
 
 import vb2user
 from vb2user.harness.pytest_plugin import WebcamFactory
-from vb2user.harness.usbip import ports
-from vb2user.harness.uvc import (
+from vb2user.harness.usb.uvc.controls import OUT_OF_RANGE, WRONG_STATE
+from vb2user.harness.usb.uvc.webcam import (
     FORMATS,
     Corruption,
     VirtualWebcam,
@@ -35,7 +35,7 @@ from vb2user.harness.uvc import (
     picture,
     run_with_webcam,
 )
-from vb2user.harness.uvc_controls import OUT_OF_RANGE, WRONG_STATE
+from vb2user.harness.usb.vhci import ports
 from vb2user.stream.frame import Frame
 from vb2user.uapi.enums import Memory
 
@@ -535,7 +535,7 @@ def test_a_command_that_is_killed_while_it_streams(log: Log) -> None:
 
 ITS_OWN = """
 import os, signal, sys, vb2user
-from vb2user.harness.uvc import VirtualWebcam
+from vb2user.harness.usb.uvc.webcam import VirtualWebcam
 webcam = VirtualWebcam(sys.argv[1])
 webcam.plug_in()
 cam = vb2user.open(webcam.video)

@@ -20,8 +20,17 @@ from test_capture import vb2user_hugepages
 
 import vb2user
 from vb2user.camera import memory_strategy
-from vb2user.harness import modules, probe
-from vb2user.harness.probe import ALLOCATORS, Instance, Probe, ProbeBusy, check, pattern, sequence_of
+from vb2user.harness.drivers import module as modules
+from vb2user.harness.drivers import vb2probe as probe
+from vb2user.harness.drivers.vb2probe import (
+    ALLOCATORS,
+    Instance,
+    Probe,
+    ProbeBusy,
+    check,
+    pattern,
+    sequence_of,
+)
 from vb2user.memory.base import Memory
 from vb2user.memory.mmap import Mmap
 from vb2user.memory.userptr import UserPtr

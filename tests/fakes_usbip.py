@@ -9,9 +9,8 @@ import socket
 import struct
 from collections.abc import Iterator
 
-from vb2user.harness.usbdevice import Setup, UsbDevice
-from vb2user.harness.usbip import Connection
-from vb2user.harness.usbip_wire import (
+from vb2user.harness.usb.device import Setup, UsbDevice
+from vb2user.harness.usb.usbip_protocol import (
     HEADER_SIZE,
     IN,
     OUT,
@@ -22,6 +21,7 @@ from vb2user.harness.usbip_wire import (
     Unlink,
     decode_answer,
 )
+from vb2user.harness.usb.vhci import Connection
 
 PATIENCE = 10.0
 

@@ -26,7 +26,12 @@ from fakes_vb2 import FakeHeap, FakeUDmaBuf, FakeVideo, Vb2System
 
 from vb2user.camera import Camera, capture_all
 from vb2user.errors import UsageError, Vb2Error
-from vb2user.harness import sur40, uvc, uvc_descriptors, uvc_jpeg, uvc_pictures, vm
+from vb2user.harness.usb import sur40
+from vb2user.harness.usb.uvc import descriptors as uvc_descriptors
+from vb2user.harness.usb.uvc import jpeg as uvc_jpeg
+from vb2user.harness.usb.uvc import pattern as uvc_pictures
+from vb2user.harness.usb.uvc import webcam as uvc
+from vb2user.harness.vm import machine as vm
 from vb2user.media.contact_sheet import Shot, contact_sheet
 from vb2user.media.record import record
 from vb2user.media.recorder import Recorder
@@ -316,9 +321,9 @@ WHOLE: dict[str, tuple[int, Callable[[World, Any], Any]]] = {
     "Device.set_format(width)": (64, lambda w, n: w.cam.set_format(None, n, 32)),
     "Device.set_format(height)": (32, lambda w, n: w.cam.set_format(None, 64, n)),
     "Device.try_format(width)": (64, lambda w, n: w.cam.try_format(None, n, 32)),
-    "Device.frame_intervals(width)": (64, lambda w, n: w.cam.frame_intervals("YUYV", n, 32)),
-    "Device.frame_intervals(height)": (32, lambda w, n: w.cam.frame_intervals("YUYV", 64, n)),
-    "Device.set_input(index)": (1, lambda w, n: w.cam.set_input(n)),
+    "VideoNode.frame_intervals(width)": (64, lambda w, n: w.cam.frame_intervals("YUYV", n, 32)),
+    "VideoNode.frame_intervals(height)": (32, lambda w, n: w.cam.frame_intervals("YUYV", 64, n)),
+    "VideoNode.set_input(index)": (1, lambda w, n: w.cam.set_input(n)),
     "Camera.sink(buffers)": (4, lambda w, n: closed(w.out.sink(buffers=n))),
     "Frame.save(quality)": (50, lambda w, n: looked(w, lambda f: f.save(w.given("x.jpg"), quality=n))),
     "jpeg quality": (50, lambda w, n: jpeg(PICTURE, n)),

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from fakes_vb2 import FakeHeap, FakeUDmaBuf, FakeVideo, Vb2System
 
-from vb2user.harness import demo
 from vb2user.harness.cells import PATHS, Cell, run_cell
+from vb2user.harness.reports import demo
 from vb2user.uapi.enums import BufType
 
 

@@ -85,7 +85,7 @@ def _colour_bars(device: Device) -> bool:
 
 
 def _vb2probe(device: Device) -> Contents:
-    from vb2user.harness import probe
+    from vb2user.harness.drivers import vb2probe as probe
 
     def check(format: Format, planes: Sequence[memoryview], sequence: int | None) -> str | None:
         number = probe.sequence_of(planes[0]) if sequence is None else sequence
@@ -105,7 +105,7 @@ def _each(format: Format, planes: Sequence[memoryview]) -> list[tuple[int, memor
 
 
 def _sur40(device: Device) -> Contents:
-    from vb2user.harness import sur40
+    from vb2user.harness.usb import sur40
 
     def check(format: Format, planes: Sequence[memoryview], sequence: int | None) -> str | None:
         picture = sur40.picture(int.from_bytes(planes[0][:4], "little"))
