@@ -413,7 +413,7 @@ ELSEWHERE = {
             "KernelReport.",
             "Leak.",
             "Line.",
-            "Ledger.",
+            "References.",
             "OpInfo.",
             "Recording.",
             "Scope.",

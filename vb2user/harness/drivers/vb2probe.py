@@ -6,7 +6,7 @@ were built lie in the cache, one for each kernel and each state of the source::
     modules/<release>/vb2probe-<hash>.ko
 
 so a guest, which has no network, loads what was built outside (``vb2user vm run --probe``). Loading works by
-sysfs and udev alone (:mod:`.modules`); numpy is imported when the pattern is asked for.
+sysfs and udev alone (:mod:`.module`); numpy is imported when the pattern is asked for.
 """
 
 from __future__ import annotations

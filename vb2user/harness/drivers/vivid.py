@@ -1,6 +1,6 @@
 """Beside the layers: loads and unloads vivid, the kernel's virtual video driver, as asked.
 
-Works by module parameters, sysfs and udev alone (:mod:`.modules`); no V4L2 ioctl is made on a video node.
+Works by module parameters, sysfs and udev alone (:mod:`.module`); no V4L2 ioctl is made on a video node.
 Kernel documentation: Documentation/admin-guide/media/vivid.rst.
 """
 

@@ -1,7 +1,7 @@
 """Beside the layers: the headers of a kernel, and how a module is built against them.
 
 Headers that are installed (``/lib/modules/<release>/build``) are used as they are. Else they are fetched
-like the kernel itself (:mod:`.kernels`), from the suite that the cached kernel came from, into the cache::
+like the kernel itself (:mod:`.cache`), from the suite that the cached kernel came from, into the cache::
 
     headers/<release>/headers.json    what they were unpacked from, and which of two ways they are used
     headers/<release>/usr/src/…       here: with this machine's compiler

@@ -2,7 +2,7 @@
 
 The guest's root is this machine's, shared copy-on-write, so the checkout and its virtual environment
 are there as they are; only the results folder is written through. Output, exit status, input and the kernel's
-log go over a channel of their own (:mod:`.wire`), never over the console, which is kept for the case that
+log go over a channel of their own (:mod:`.protocol`), never over the console, which is kept for the case that
 the machine is lost. A lost machine (panic, QEMU gone, deadline) is an error of its own, never taken for
 a failed command.
 """

@@ -1,6 +1,6 @@
 """Beside the layers: what a life is: the user actions of one memory type, and what came of them.
 
-Data, and the setting in which it is lived; the lives themselves are :mod:`.living`'s.
+Data, and the setting in which it is lived; the lives themselves are :mod:`.lifecycle`'s.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from vb2user.device.device import Device
 from vb2user.errors import CorruptFrame, KernelError, UsageError
 from vb2user.pixels.layout import Layout
-from vb2user.trace.life import POISON, Check, Fill
 from vb2user.uapi.calls import Format, PlaneFormat
+from vb2user.validate.steps import POISON, Check, Fill
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def written(format: Format, planes: Sequence[memoryview], sequence: int | None) 
 
 
 def _vivid(device: Device) -> Contents:
-    from vb2user.harness import pattern
+    from vb2user.validate.content import colour_bars as pattern
 
     if device.capture_type is None:
         return Contents("anything: vivid looks at no output frame")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from vb2user.harness.reports import demo, memops
+from vb2user.validate.reports import demo, memops
 
 
 @pytest.mark.parametrize("command", [demo.demo, memops.memops], ids=["demo", "memops"])

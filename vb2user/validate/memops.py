@@ -1,7 +1,7 @@
 """Beside the layers: one device through every memory type, with the kernel's own word for what it called.
 
-It lives each memory type through (:mod:`vb2user.trace.life`) under a tracer, and hands what came of it to
-:mod:`vb2user.trace.marks`. Without a tracer it does the same and says what it could not observe.
+It lives each memory type through (:mod:`vb2user.validate.steps`) under a tracer, and hands what came of it to
+:mod:`vb2user.validate.results`. Without a tracer it does the same and says what it could not observe.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from vb2user.memory.dmabuf import Source
 from vb2user.memory.heaps import Export, Heap, UDmaBuf
 from vb2user.memory.ops import ALLOCATORS, Op, implemented
 from vb2user.memory.userptr import UserPtr
-from vb2user.trace.life import FRAMES, Check, Fill, Life, Phase, Setting, no_phase
-from vb2user.trace.living import live
-from vb2user.trace.marks import DeviceReport
 from vb2user.trace.queues import queue_types
 from vb2user.uapi.buffer import is_output
 from vb2user.uapi.enums import Cap
+from vb2user.validate.lifecycle import live
+from vb2user.validate.results import DeviceReport
+from vb2user.validate.steps import FRAMES, Check, Fill, Life, Phase, Setting, no_phase
 
 _M2M = Cap.VIDEO_M2M | Cap.VIDEO_M2M_MPLANE
 _FED = "a memory-to-memory node gives frames only while its OUTPUT queue is fed, which memops does not do"
@@ -65,7 +65,7 @@ class Plan:
     """How a device is examined.
 
     Attributes:
-        check, fill, content, known_errors: see :class:`~vb2user.trace.life.Setting`; content in words.
+        check, fill, content, known_errors: see :class:`~vb2user.validate.steps.Setting`; content in words.
         heap: DMABUF from this source alone (as :func:`~vb2user.memory.heaps.source` takes it); None: from the
             heaps there are, then from the exporters, then from udmabuf, until one is taken.
         exporters: video nodes whose buffers may be exported; DMABUF into dma-contig needs one, or a CMA heap.

@@ -12,7 +12,7 @@ from typing import Any
 
 from vb2user.memory.ops import ACTIONS, REQUIRED, Op, Use
 from vb2user.trace.kernel_log import Trouble
-from vb2user.trace.life import Life
+from vb2user.validate.steps import Life
 
 
 class Mark(str, Enum):

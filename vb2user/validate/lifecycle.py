@@ -24,11 +24,11 @@ from vb2user.memory.fileio import FileIO
 from vb2user.memory.mmap import Mmap, MmapBuffer
 from vb2user.memory.ops import Op
 from vb2user.memory.userptr import UserPtr, UserPtrBuffer
-from vb2user.trace.life import POISON, Life, Setting, Step
 from vb2user.uapi import calls
 from vb2user.uapi.buffer import BufferArg, is_output
 from vb2user.uapi.enums import BufFlag
 from vb2user.uapi.kernel import POLLERR, POLLIN, POLLOUT
+from vb2user.validate.steps import POISON, Life, Setting, Step
 
 #: Seconds for one frame; emulated machines are slow.
 DEADLINE = 20.0

@@ -19,10 +19,10 @@ from typing import Any
 
 from vb2user.camera import Camera
 from vb2user.errors import KernelError, MissingPrerequisite, PermissionDenied, Vb2Error
-from vb2user.harness.pattern import check_colour_bars, fingerprint
 from vb2user.stream.frame import Frame
 from vb2user.uapi.calls import Format
 from vb2user.uapi.enums import Memory
+from vb2user.validate.content.colour_bars import check_colour_bars, fingerprint
 
 #: Path -> (memory type, source). ``export`` stands for the path of the exporting node.
 PATHS: dict[str, tuple[str, str | None]] = {

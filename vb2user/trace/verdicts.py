@@ -1,20 +1,106 @@
-"""Beside the layers: reads a ledger: the verdict, and everything as one document. Changes nothing in it."""
+"""Beside the layers: what the references in a ledger mean: balanced, leaked, or why nobody can tell.
+
+Pure: it reads a ledger and changes nothing in it.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from vb2user.memory.ops import BALANCES, Op
-from vb2user.trace.buffers import Hold, Scope
+from vb2user.trace.buffers import Buffer, Hold, Scope
 from vb2user.trace.probes import FUNCTIONS, VM_OPEN
-from vb2user.trace.verdict import Leak, Status, Verdict
 
 if TYPE_CHECKING:
-    from vb2user.trace.ledger import Ledger
+    from vb2user.trace.references import References
 
 
-def verdict(ledger: Ledger, scope: Scope) -> Verdict:
+class Status(str, Enum):
+    """The verdict in one word."""
+
+    BALANCED = "balanced"
+    LEAKED = "leaked"
+    FAULTY = "faulty"
+    UNOBSERVABLE = "unobservable"
+
+    __str__ = str.__str__
+
+
+@dataclass(frozen=True)
+class Leak:
+    """References of one kind that were not given back.
+
+    Attributes:
+        op: the op that took them.
+        count: how many.
+        text: what that means.
+        buffers: whose they are; empty where only totals are known.
+    """
+
+    op: Op
+    count: int
+    text: str
+    buffers: Sequence[Buffer] = ()
+
+    def __str__(self) -> str:
+        return self.text
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON document."""
+        return {
+            "op": self.op,
+            "count": self.count,
+            "text": self.text,
+            "buffers": [b.number for b in self.buffers],
+        }
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What can be said of the references.
+
+    Attributes:
+        status: LEAKED: something was not given back; FAULTY: something was given back that nobody had, or the
+            like; UNOBSERVABLE: nobody can tell, and ``remarks`` say why.
+        leaks: what was not given back (where UNOBSERVABLE: as far as it was seen).
+        faults: what no caller of the ops may do, in words.
+        remarks: what lessens the evidence: lost events, counts only, witnesses that disagree.
+        by_totals: judged by the ops' totals alone, for no arguments were seen.
+    """
+
+    status: Status
+    leaks: Sequence[Leak] = ()
+    faults: Sequence[str] = ()
+    remarks: Sequence[str] = field(default_factory=tuple)
+    by_totals: bool = False
+
+    @property
+    def balanced(self) -> bool | None:
+        """True, False, or None where nobody can tell."""
+        return None if self.status is Status.UNOBSERVABLE else self.status is Status.BALANCED
+
+    def __str__(self) -> str:
+        found = "; ".join([*self.faults, *map(str, self.leaks)])
+        if self.status is Status.UNOBSERVABLE:
+            found = "; ".join([*self.remarks, *([f"as far as was seen: {found}"] if found else [])])
+        return f"{self.status}: {found}" if found else str(self.status)
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON document."""
+        return {
+            "status": self.status,
+            "leaks": [leak.to_json() for leak in self.leaks],
+            "faults": list(self.faults),
+            "remarks": list(self.remarks),
+            "by_totals": self.by_totals,
+        }
+
+
+def verdict(ledger: References, scope: Scope) -> Verdict:
     """What can be said of the references of a scope."""
     blind = doubts(ledger, scope)
     if ledger.counts_only:
@@ -37,7 +123,7 @@ def verdict(ledger: Ledger, scope: Scope) -> Verdict:
     return Verdict(status, tuple(leaks), tuple(faults), (*blind, *remarks), ledger.counts_only)
 
 
-def doubts(ledger: Ledger, scope: Scope) -> list[str]:
+def doubts(ledger: References, scope: Scope) -> list[str]:
     """Why nobody can tell; empty where the trace is good."""
     found = []
     if not ledger.watched:
@@ -55,7 +141,7 @@ def doubts(ledger: Ledger, scope: Scope) -> list[str]:
     return found
 
 
-def disagreements(ledger: Ledger) -> list[str]:
+def disagreements(ledger: References) -> list[str]:
     """Where the two witnesses, function tracer and probes, tell different numbers of calls."""
     if ledger.counts_only:
         return []
@@ -67,7 +153,7 @@ def disagreements(ledger: Ledger) -> list[str]:
     ]
 
 
-def _leaks(ledger: Ledger, scope: Scope) -> list[Leak]:
+def _leaks(ledger: References, scope: Scope) -> list[Leak]:
     found = []
     held = ledger.held(scope)
     for hold in Hold:
@@ -78,7 +164,7 @@ def _leaks(ledger: Ledger, scope: Scope) -> list[Leak]:
     return found
 
 
-def _remarks(ledger: Ledger, scope: Scope) -> list[str]:
+def _remarks(ledger: References, scope: Scope) -> list[str]:
     found = []
     if not ledger.of(scope) and not any(True for _ in ledger.keys(scope)):
         found.append("no mem op was called for these buffers at all")
@@ -92,7 +178,7 @@ def _remarks(ledger: Ledger, scope: Scope) -> list[str]:
     return found
 
 
-def _by_totals(ledger: Ledger) -> tuple[list[Leak], list[str]]:
+def _by_totals(ledger: References) -> tuple[list[Leak], list[str]]:
     count = {op: ledger.calls(op) for op in Op}
     if VM_OPEN in ledger.watched:
         # mmap takes its reference there, and so do fork and mremap.
@@ -109,7 +195,7 @@ def _by_totals(ledger: Ledger) -> tuple[list[Leak], list[str]]:
     return leaks, faults
 
 
-def to_json(ledger: Ledger, scope: Scope) -> dict[str, Any]:
+def to_json(ledger: References, scope: Scope) -> dict[str, Any]:
     """A ledger as a JSON document."""
     ops: Counter[tuple[Op, str, str | None]] = Counter()
     bad: Counter[tuple[Op, str, str | None]] = Counter()
@@ -124,7 +210,7 @@ def to_json(ledger: Ledger, scope: Scope) -> dict[str, Any]:
         processes.setdefault(key.process, Counter())[key.op] += count
     order = list(Op)
     return {
-        "verdict": ledger.verdict(scope).to_json(),
+        "verdict": verdict(ledger, scope).to_json(),
         "calls": [
             {
                 "op": op,

@@ -14,11 +14,11 @@ from vb2user.errors import ClosedError
 from vb2user.memory.dmabuf import Source
 from vb2user.memory.heaps import Heap
 from vb2user.memory.ops import ACTIONS, REQUIRED, Op
-from vb2user.trace.life import Life, Setting
-from vb2user.trace.living import live
 from vb2user.uapi import calls
 from vb2user.uapi.enums import BufType, Memory
 from vb2user.uapi.kernel import Fd, open_node
+from vb2user.validate.lifecycle import live
+from vb2user.validate.steps import Life, Setting
 
 COLUMNS = ["mmap", "userptr", "dmabuf", "read"]
 TYPES = [BufType.VIDEO_CAPTURE, BufType.VIDEO_CAPTURE_MPLANE, BufType.VIDEO_OUTPUT]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from vb2user.cli.output import say, table
 from vb2user.memory.ops import ALLOCATORS, OPS, Op
-from vb2user.trace.life import COLUMNS
-from vb2user.trace.marks import Cell, DeviceReport, Mark, coverage
+from vb2user.validate.results import Cell, DeviceReport, Mark, coverage
+from vb2user.validate.steps import COLUMNS
 
 #: In markdown a bare star would begin emphasis.
 STAR = "\\*"

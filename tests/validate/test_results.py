@@ -7,9 +7,9 @@ import json
 import pytest
 
 from vb2user.memory.ops import ACTIONS, ALLOCATORS, REQUIRED, Op, Use
-from vb2user.trace import tables
-from vb2user.trace.life import Life
-from vb2user.trace.marks import Cell, DeviceReport, Mark, cell, coverage
+from vb2user.validate import tables
+from vb2user.validate.results import Cell, DeviceReport, Mark, cell, coverage
+from vb2user.validate.steps import Life
 
 ALL = frozenset(Op)
 VMALLOC = ALLOCATORS["vmalloc"].ops

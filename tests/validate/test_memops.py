@@ -10,14 +10,14 @@ from fakes_vb2 import FakeHeap, FakeVideo, Vb2System
 
 from vb2user.device.device import Device
 from vb2user.errors import DeviceBusy, UsageError
-from vb2user.harness import contents
 from vb2user.memory.ops import Op
-from vb2user.trace import tables
 from vb2user.trace.kernel_log import KernelReport, Trouble
-from vb2user.trace.life import no_phase
-from vb2user.trace.memops import Observed, Plan, examine
 from vb2user.uapi import calls
 from vb2user.uapi.enums import Cap, Memory
+from vb2user.validate import tables
+from vb2user.validate.content import known_devices as contents
+from vb2user.validate.memops import Observed, Plan, examine
+from vb2user.validate.steps import no_phase
 
 
 class Witness:

@@ -2,7 +2,7 @@
 
 vivid brings vmalloc and dma-contig, the in-tree driver sur40 (on an emulated USB device) brings dma-sg,
 and vb2probe what no stock driver reaches: USERPTR on dma-contig and dma-sg, ``cookie``, a dma-sg capture that
-works. Each device is examined by :func:`vb2user.trace.memops.examine`; three tables go to standard output,
+works. Each device is examined by :func:`vb2user.validate.memops.examine`; three tables go to standard output,
 ``report.json`` and ``table.md`` (all in one) to the output folder.
 
 The process that is the emulated USB device outlives the one that streams from it (see
@@ -28,17 +28,17 @@ from vb2user.cli.output import say, talk
 from vb2user.device.device import Device
 from vb2user.errors import MissingPrerequisite
 from vb2user.files import write_whole
-from vb2user.harness import contents
 from vb2user.harness.drivers.vb2probe import Probe
 from vb2user.harness.drivers.vivid import Config, InstanceConfig, Vivid
 from vb2user.harness.usb.sur40 import ENVIRONMENT, run_with_sur40
 from vb2user.memory.ops import ALLOCATORS, implemented, symbols
-from vb2user.trace import tables
 from vb2user.trace.kernel_log import watched
-from vb2user.trace.marks import DeviceReport, coverage
-from vb2user.trace.memops import Plan, examine
-from vb2user.trace.observer import Watch
 from vb2user.trace.tracer import Tracer
+from vb2user.validate import tables
+from vb2user.validate.content import known_devices as contents
+from vb2user.validate.memops import Plan, examine
+from vb2user.validate.observer import Watch
+from vb2user.validate.results import DeviceReport, coverage
 
 #: Pixels: small, so that a frame of dma-contig USERPTR fits into one huge page, and all is quick.
 SIZE = (320, 180)
@@ -75,7 +75,8 @@ class Target:
 @click.option("--inside", is_flag=True, hidden=True)
 def memops(out: Path, frames: int, kernel: str, here: bool, inside: bool) -> None:
     """The mem ops of every allocator, as the kernel's own trace shows them."""
-    own = [sys.executable, "-m", "vb2user.harness.reports.memops", "--out", str(out), "--frames", str(frames)]
+    own = [sys.executable, "-m", "vb2user.validate.reports.memops"]
+    own += ["--out", str(out), "--frames", str(frames)]
     if inside:
         sys.exit(_examine_all(out, frames))
     if here:
@@ -171,4 +172,4 @@ def _show(reports: list[tuple[DeviceReport, bool]], known: Mapping[str, frozense
 
 
 if __name__ == "__main__":
-    run_click(memops, "python -m vb2user.harness.reports.memops")
+    run_click(memops, "python -m vb2user.validate.reports.memops")

@@ -23,9 +23,9 @@ from vb2user.cli.output import say, table, talk
 from vb2user.device.discovery import find
 from vb2user.errors import CorruptFrame, KernelError, MissingPrerequisite, UsageError, Vb2Error
 from vb2user.files import write_whole
-from vb2user.harness.cells import Cell, cells_of, compare, run_cell
 from vb2user.harness.drivers.vivid import Config, InstanceConfig, Vivid, module_state
 from vb2user.uapi.calls import Format
+from vb2user.validate.capture_matrix import Cell, cells_of, compare, run_cell
 
 Devices = dict[str, tuple[str, "str | None"]]
 
@@ -84,7 +84,7 @@ def _real_device() -> Devices | None:
 def _in_a_machine(kernel: str, out: Path, count: int) -> int:
     """Run this very command in a stock kernel; the results folder is the output folder."""
     command = [sys.executable, "-m", "vb2user", "vm", "run", "--kernel", kernel, "--no-vivid"]
-    command += ["--results", str(out), "--", sys.executable, "-m", "vb2user.harness.reports.demo", "--here"]
+    command += ["--results", str(out), "--", sys.executable, "-m", "vb2user.validate.reports.demo", "--here"]
     return subprocess.run([*command, "--out", str(out), "--count", str(count)], check=False).returncode
 
 
@@ -168,4 +168,4 @@ def _table(cells: list[Cell]) -> None:
 
 
 if __name__ == "__main__":
-    run_click(demo, "python -m vb2user.harness.reports.demo")
+    run_click(demo, "python -m vb2user.validate.reports.demo")

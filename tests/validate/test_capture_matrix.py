@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from fakes_vb2 import FakeHeap, FakeUDmaBuf, FakeVideo, Vb2System
 
-from vb2user.harness.cells import PATHS, Cell, run_cell
-from vb2user.harness.reports import demo
 from vb2user.uapi.enums import BufType
+from vb2user.validate.capture_matrix import PATHS, Cell, run_cell
+from vb2user.validate.reports import demo
 
 
 def run(path: str, *, bars: bool = True) -> Cell:

@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vb2user.errors import UsageError
-from vb2user.harness import contents
-from vb2user.harness.pattern import OSD_AREA, can_check, check_colour_bars, fingerprint
 from vb2user.pixels.channels import Encoding, channels
 from vb2user.pixels.layout import Layout
 from vb2user.pixels.pixfmt import FORMATS
 from vb2user.uapi.calls import Format, PlaneFormat
 from vb2user.uapi.enums import BufType, Colorspace, Field
 from vb2user.uapi.fourcc import FourCC
+from vb2user.validate.content import known_devices as contents
+from vb2user.validate.content.colour_bars import OSD_AREA, can_check, check_colour_bars, fingerprint
 
 av = pytest.importorskip("av")
 

@@ -1,6 +1,6 @@
 """Beside the layers: one device watched while its memory types are lived through.
 
-It brings :mod:`.tracer`, :mod:`.queues` and :mod:`.ledger` together behind the small face that
+It brings the tracer, the queues and the ledger of :mod:`vb2user.trace` together behind the small face that
 :mod:`.memops` wants: phases, and after each life what the kernel did in it.
 """
 
@@ -14,10 +14,10 @@ from vb2user.errors import KernelError, MissingPrerequisite
 from vb2user.memory.ops import Op
 from vb2user.trace.buffers import Scope
 from vb2user.trace.ledger import Ledger
-from vb2user.trace.memops import Observed
 from vb2user.trace.queues import Calibration, calibrate, settle
 from vb2user.trace.tracefs import switched_off
 from vb2user.trace.tracer import Tracer
+from vb2user.validate.memops import Observed
 
 
 class Watch:

@@ -16,7 +16,7 @@ from vb2user.cli.output import document, json_option, say, talk
 
 if TYPE_CHECKING:
     from vb2user.device.device import Device
-    from vb2user.trace.memops import Plan
+    from vb2user.validate.memops import Plan
 
 
 @click.command()
@@ -38,10 +38,10 @@ def memops(device: str, heap: str | None, frames: int, as_json: bool) -> None:
     not given back, or the kernel's log reported trouble. DEV's queue must be nobody's meanwhile.
     """
     from vb2user.camera import open as open_camera
-    from vb2user.trace import tables
     from vb2user.trace.kernel_log import watched
-    from vb2user.trace.memops import check_covered, examine
-    from vb2user.trace.observer import observing
+    from vb2user.validate import tables
+    from vb2user.validate.memops import check_covered, examine
+    from vb2user.validate.observer import observing
 
     # Until the device is closed: what a driver does wrong, it often does then.
     with watched() as trouble, open_camera(device) as opened:
@@ -69,8 +69,8 @@ def memops(device: str, heap: str | None, frames: int, as_json: bool) -> None:
 def plan_for(device: Device, heap: str | None, frames: int) -> Plan:
     """How a device is examined where nobody said more."""
     from vb2user.device.discovery import find
-    from vb2user.harness import contents
-    from vb2user.trace.memops import Plan
+    from vb2user.validate.content import known_devices as contents
+    from vb2user.validate.memops import Plan
 
     known = contents.of(device)
     others = [n.path for n in find(driver=device.driver, role=None) if n.path != device.path]
