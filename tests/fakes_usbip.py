@@ -124,3 +124,11 @@ def served(device: UsbDevice) -> Iterator[tuple[Host, Connection]]:
 def wait_for(fd: int) -> bool:
     """Does an fd become readable while a test may still wait?"""
     return bool(select.select([fd], [], [], PATIENCE)[0])
+
+
+def submit_with(**fields: int) -> bytes:
+    """A header of CMD_SUBMIT with some fields as they never are."""
+    plain = {"command": 1, "seqnum": 1, "devid": 1, "direction": IN, "ep": 1}
+    more = {"flags": 0, "length": 8, "start": 0, "packets": 0, "interval": 0}
+    values = [fields.get(k, v) for k, v in (plain | more).items()]
+    return struct.pack(">6I4i8x", *values)

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import os
 import struct
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes_usbip import Host, served, wait_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from webcam_host import (
+    CUR,
+    DEF,
+    FAST,
+    GET,
+    INFO,
+    LEN,
+    MAX,
+    MIN,
+    PROBE_FORMAT,
+    RES,
+    SET,
+    bulk_frame,
+    commit,
+    stream_get,
+    stream_set,
+    wish,
+)
 
-from vb2user.errors import MissingPrerequisite, UsageError, Vb2Error
-from vb2user.harness.usb import vhci
+from vb2user.errors import UsageError
 from vb2user.harness.usb.device import Setup
 from vb2user.harness.usb.usbip_protocol import IsoPacket
 from vb2user.harness.usb.uvc import webcam as uvc
@@ -24,13 +37,6 @@ from vb2user.harness.usb.uvc.controls import CONTROLS
 from vb2user.harness.usb.uvc.descriptors import ISOCHRONOUS, payload_size
 from vb2user.harness.usb.uvc.probe_commit import COMMIT, PROBE
 from vb2user.harness.usb.uvc.webcam import Format, Size, VirtualWebcam, Webcam, check, jpeg
-from vb2user.harness.usb.vhci import Plug
-
-FAST = (Format("YUYV", (Size(160, 120, (1000, 30)), Size(128, 16, (10,)))), Format("MJPG", (Size(160, 120),)))
-SET, GET = 0x21, 0xA1
-CUR, MIN, MAX, RES, LEN, INFO, DEF = 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87
-PROBE_FORMAT = struct.Struct("<H2BI5H2I")
-
 
 # -- descriptors ------------------------------------------------------------------------------------
 
@@ -133,26 +139,6 @@ def test_what_cannot_be_a_webcam() -> None:
 
 
 # -- probe and commit -------------------------------------------------------------------------------
-
-
-def wish(format_: int, frame: int, interval: int) -> bytes:
-    return PROBE_FORMAT.pack(1, format_, frame, interval, 0, 0, 0, 0, 0, 0, 0)
-
-
-def stream_get(host: Host, request: int, selector: int = PROBE, length: int = 26) -> bytes:
-    return host.get(GET, request, selector << 8, 1, length)
-
-
-def stream_set(host: Host, selector: int, data: bytes) -> int:
-    return host.control(Setup(SET, 1, selector << 8, 1, len(data)), data).status
-
-
-def commit(host: Host, format_: int, frame: int, interval: int) -> tuple[int, ...]:
-    """What uvcvideo does before a stream; what was agreed."""
-    assert stream_set(host, PROBE, wish(format_, frame, interval)) == 0
-    agreed = stream_get(host, CUR)
-    assert stream_set(host, COMMIT, agreed) == 0
-    return PROBE_FORMAT.unpack(agreed)
 
 
 INDEX, U32 = st.integers(0, 255), st.integers(0, 2**32 - 1)
@@ -296,16 +282,6 @@ def test_a_control_that_does_not_tell() -> None:
 # -- streaming --------------------------------------------------------------------------------------
 
 
-def bulk_frame(host: Host, size: int = 16384) -> bytes:
-    """A frame, as uvcvideo puts it together."""
-    whole = b""
-    while True:
-        raw = bytes(host.result(host.submit(0x81, size)).data)
-        whole += raw[2:]
-        if raw[1] & 2:
-            return whole
-
-
 def test_a_bulk_stream() -> None:
     webcam = Webcam(formats=FAST)
     with served(webcam) as (host, _):
@@ -411,131 +387,3 @@ def test_it_stays_when_told_so() -> None:
         assert [check(bulk_frame(host), 160, 120) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(UsageError, match="frames until it vanishes must be at least 1"):
         webcam.unplug_after(0)
-
-
-# -- plugging ---------------------------------------------------------------------------------------
-
-
-def test_before_it_is_plugged_in() -> None:
-    webcam = VirtualWebcam()
-    assert not webcam.plugged_in
-    webcam.unplug()
-    webcam.unplug(wait=False)
-    with pytest.raises(Vb2Error, match="never plugged in"):
-        _ = webcam.video
-
-
-def test_it_is_not_plugged_in_from_the_moment_of_unplugging_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(vhci, "_VHCI", tmp_path)
-    (tmp_path / "detach").touch()
-    webcam = VirtualWebcam(formats=FAST)
-    with served(webcam.device) as (host, connection):
-        webcam._plug = Plug(webcam.device, 3, connection)
-        assert webcam.plugged_in
-        webcam.unplug_after(1)
-        webcam.unplug(wait=False)
-        assert not webcam.plugged_in
-        assert webcam.device._left is None
-        assert (tmp_path / "detach").read_text() == "3"
-        webcam._plug = Plug(webcam.device, 3, connection)
-        webcam.unplug_after(1)
-        commit(host, 1, 1, 0)
-        bulk_frame(host)
-        assert host.ended()
-        assert not webcam.plugged_in
-
-
-def test_each_has_a_serial_number_of_its_own_and_keeps_it() -> None:
-    serials = {VirtualWebcam().device.descriptor.serial for _ in range(5)}
-    assert len(serials) == 5
-    assert VirtualWebcam(serial="mine", name="Eye").device.descriptor.texts == ("vb2user", "Eye", "mine")
-
-
-def test_which_node_is_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uvc, "_CLASS", tmp_path)
-    for name, index in (("video3", "1\n"), ("video10", "0\n")):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "index").write_text(index)
-    assert uvc._sorted(["/dev/video3", "/dev/video10"]) == ("/dev/video10", "/dev/video3")
-
-
-def test_the_stable_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uvc, "_BY_ID", tmp_path / "nothing")
-    webcam = VirtualWebcam()
-    webcam._nodes = ("/dev/null", "/dev/zero")
-    assert webcam.stable is None
-    monkeypatch.setattr(uvc, "_BY_ID", tmp_path)
-    (tmp_path / "other").symlink_to("/dev/zero")
-    (tmp_path / "usb-x-index0").symlink_to("/dev/null")
-    assert webcam.stable == str(tmp_path / "usb-x-index0")
-
-
-def test_a_parameter_is_put_back(tmp_path: Path) -> None:
-    file = tmp_path / "nodrop"
-    file.write_text("0\n")
-    with uvc._parameter(file, None):
-        assert file.read_text() == "0\n"
-    with contextlib.suppress(ZeroDivisionError), uvc._parameter(file, True):
-        assert file.read_text() == "1"
-        raise ZeroDivisionError
-    assert file.read_text() == "0\n"
-
-
-def test_only_root_plugs_it_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(MissingPrerequisite, match="only root"):
-        uvc.run_with_webcam(["true"])
-
-
-@pytest.fixture(autouse=True)
-def _no_threads_left() -> Iterator[None]:
-    import threading
-
-    before = threading.active_count()
-    yield
-    assert threading.active_count() == before
-
-
-@pytest.mark.parametrize(
-    ("options", "transport", "formats"),
-    [
-        ((), "bulk", ["YUYV", "MJPG"]),
-        (("--format", "MJPG", "--transport", "isochronous"), "isochronous", ["MJPG"]),
-        (("--format", "MJPG", "--format", "YUYV"), "bulk", ["MJPG", "YUYV"]),
-    ],
-)
-def test_the_command(
-    monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], transport: str, formats: list[str]
-) -> None:
-    from click.testing import CliRunner
-
-    from vb2user.harness.commands.harness import harness
-
-    asked: list[tuple[Any, ...]] = []
-
-    def run(*args: Any) -> int:
-        asked.append(args)
-        return 5
-
-    monkeypatch.setattr(uvc, "run_with_webcam", run)
-    done = CliRunner().invoke(harness, ["webcam", *options, "--", "echo", "--json"])
-    assert done.exit_code == 5
-    ((command, over, offered),) = asked
-    assert (command, over) == (("echo", "--json"), transport)
-    assert [f.pixelformat for f in offered] == formats
-
-
-def test_a_command_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    from click.testing import CliRunner
-
-    from vb2user.harness.commands.harness import harness
-
-    def run(*_: Any) -> int:
-        raise FileNotFoundError(errno.ENOENT, "", "nonsense")
-
-    monkeypatch.setattr(uvc, "run_with_webcam", run)
-    done = CliRunner().invoke(harness, ["webcam", "--", "nonsense"])
-    assert done.exit_code == 127
-    assert "nonsense: there is no such command" in done.output
