@@ -25,7 +25,7 @@ from fakes_controls import (
 from fakes_engine import idle, run, until
 from forks import in_child
 
-from vb2user.capture.camera import Camera
+from vb2user.camera import Camera
 from vb2user.device.events import ControlEvent, DeviceEvent, Events
 from vb2user.errors import (
     ClosedError,
