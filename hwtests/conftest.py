@@ -82,7 +82,7 @@ class Resources:
 
 @pytest.fixture(scope="module", autouse=True)
 def default_controls() -> Iterator[None]:
-    """Leave every vivid with the values of its controls that it was loaded with, for the modules that follow."""
+    """Leave the controls of every vivid at their defaults, for the modules that follow."""
     yield
     for node in (found for found in vb2user.devices() if found.driver == "vivid"):
         with contextlib.suppress(vb2user.DeviceGone, vb2user.NoSuchDevice), vb2user.open(node.path) as opened:
