@@ -176,7 +176,7 @@ class Stress:
 
     def _account(self, stream: vb2user.Stream, options: str) -> None:
         stream.next_frame().release()
-        library, kernel = stream.engine.queued, with_the_driver(stream)
+        library, kernel = len(stream.engine.free), with_the_driver(stream)
         if not library == kernel == stream.engine.buffers:
             self.outcome.wrong.append(
                 f"{options}: of {stream.engine.buffers} buffers the driver has {library} by the library's "

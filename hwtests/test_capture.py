@@ -13,13 +13,13 @@ from conftest import Resources, Scattered, missing_source, still
 import vb2user
 from vb2user.cli.info import describe
 from vb2user.device.discovery import metadata_note
-from vb2user.harness.pattern import check_colour_bars
+from vb2user.harness.drivers.vivid import Config, InstanceConfig
 from vb2user.harness.pytest_plugin import VividDevice, VividFactory, WebcamFactory
-from vb2user.harness.usbdevice import Setup, Stall
-from vb2user.harness.uvc_probe import COMMIT, PROBE, Agreement
-from vb2user.harness.vivid import Config, InstanceConfig
+from vb2user.harness.usb.device import Setup, Stall
+from vb2user.harness.usb.uvc.probe_commit import COMMIT, PROBE, Agreement
 from vb2user.stream.frame import Frame
 from vb2user.uapi.enums import BufType, Memory
+from vb2user.validate.content.colour_bars import check_colour_bars
 
 pytestmark = pytest.mark.usefixtures("balanced")
 

@@ -16,8 +16,8 @@ import pytest
 from conftest import Account, Resources, still
 
 import vb2user
+from vb2user.harness.drivers.vivid import Config, InstanceConfig
 from vb2user.harness.pytest_plugin import VividDevice, VividFactory
-from vb2user.harness.vivid import Config, InstanceConfig
 from vb2user.uapi.enums import Field
 
 pytestmark = [pytest.mark.usefixtures("balanced"), pytest.mark.one_kernel]
@@ -184,7 +184,7 @@ def test_one_reader(moving: vb2user.Camera) -> None:
             while reader.is_alive():  # the other one may not be there yet
                 stream.next_frame(timeout=20)
 
-        with pytest.raises(vb2user.StateError, match="somebody else waits"):
+        with pytest.raises(vb2user.StateError, match="another thread or task"):
             read_too()
         reader.join()
 

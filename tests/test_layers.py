@@ -1,9 +1,9 @@
-"""The layer rule, held over the import statements themselves: those inside of functions count, too."""
+"""The layer rule, and no circles, held over the import statements: those inside of functions count, too."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -28,7 +28,8 @@ NUMBER = {
 }
 #: What may be imported from the same layer: layer 0 is made of files, and each knows those before it.
 SAME = {("errors", "text"), ("checks", "errors")}
-BESIDE = {"trace", "validate", "harness", "preview"}
+#: What stands beside the layers, and what of it each may use.
+BESIDE = {"trace": set(), "harness": {"trace"}, "validate": {"trace", "harness"}, "preview": {"trace"}}
 #: The kernel's structs are used here alone, of what is numbered.
 STRUCT_USERS = {"uapi", "memory"}
 TOP = {"vb2user", "vb2user.__main__"}  #: the front door, which leads everywhere
@@ -42,7 +43,6 @@ STRUCTS = (
     "vb2user.uapi._base",
     "vb2user.uapi._generated",
 )
-MAX_LINES = 500
 
 
 def module_name(path: Path) -> str:
@@ -60,7 +60,9 @@ def place(module: str) -> str:
     return module.split(".")[1] if "." in module else module
 
 
-def imported(tree: ast.AST, module: str, *, package: bool) -> Iterator[tuple[int, str]]:
+def imported(
+    tree: ast.AST, module: str, *, package: bool, known: Collection[str] = frozenset(MODULES)
+) -> Iterator[tuple[int, str]]:
     """Every module that ``tree`` imports anywhere, with the line: statements, and import_module("…")."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -75,7 +77,7 @@ def imported(tree: ast.AST, module: str, *, package: bool) -> Iterator[tuple[int
             for alias in node.names:
                 # "from package import name": name is a submodule, or something in the package.
                 below = f"{base}.{alias.name}"
-                yield node.lineno, below if below in MODULES else base
+                yield node.lineno, below if below in known else base
         elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
             called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             if called in ("import_module", "__import__") and isinstance(node.args[0].value, str):
@@ -95,9 +97,13 @@ def violations(source: str, module: str, *, package: bool = False) -> list[str]:
             found.append(f"{where}: harness alone knows pytest")
         if top == "ctypes" and NUMBER.get(here, 0) > 0 and here not in STRUCT_USERS:
             found.append(f"{where}: no ctypes but in uapi and memory")
-        if top != "vb2user" or module in TOP or here in BESIDE:
+        if top != "vb2user" or module in TOP:
             continue
         there = place(target)
+        if here in BESIDE:
+            if there in BESIDE.keys() - {here} - BESIDE[here]:
+                found.append(f"{where}: {here} may not use {there}")
+            continue
         if there in BESIDE:
             found.append(f"{where}: what is numbered knows nothing of what stands beside")
         elif there not in NUMBER:
@@ -120,13 +126,72 @@ def test_imports_only_from_below(module: str) -> None:
 
 
 def test_every_module_has_a_place() -> None:
-    assert {place(m) for m in MODULES} - NUMBER.keys() - BESIDE == {place(m) for m in TOP}
-    assert {place(m) for m in MODULES} >= NUMBER.keys()
+    assert {place(m) for m in MODULES} - NUMBER.keys() - BESIDE.keys() == {place(m) for m in TOP}
+    assert {place(m) for m in MODULES} == NUMBER.keys() | BESIDE.keys() | {place(m) for m in TOP}
+    order = list(BESIDE)
+    assert all(order.index(used) < order.index(room) for room in BESIDE for used in BESIDE[room])
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if "_generated" not in p.parts], ids=module_name)
-def test_files_stay_readable(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= MAX_LINES
+# -- circles ----------------------------------------------------------------------------------------
+
+
+def arrows(sources: Mapping[str, str], packages: Collection[str] = ()) -> dict[str, set[str]]:
+    """Which of these modules each of them imports, by their sources."""
+    found = {}
+    for module, source in sources.items():
+        named = imported(ast.parse(source), module, package=module in packages, known=sources)
+        found[module] = {target for _, target in named if target in sources and target != module}
+    return found
+
+
+def circles(graph: Mapping[str, set[str]]) -> list[set[str]]:
+    """The groups of modules of which each leads to every other."""
+    reached: dict[str, set[str]] = {}
+    for start in graph:
+        seen: set[str] = set()
+        ahead = list(graph[start])
+        while ahead:
+            if (module := ahead.pop()) not in seen:
+                seen.add(module)
+                ahead += graph[module]
+        reached[start] = seen
+    groups = {frozenset({b for b in reached[a] if a in reached[b]}) for a in graph if a in reached[a]}
+    return [set(group) for group in groups]
+
+
+def test_the_package_has_no_circle_of_imports() -> None:
+    packages = {module for module, path in MODULES.items() if path.name == "__init__.py"}
+    assert circles(arrows({m: p.read_text() for m, p in MODULES.items()}, packages)) == []
+
+
+def test_folders_that_stand_beside_and_numbered_ones_have_no_circle_either() -> None:
+    packages = {module for module, path in MODULES.items() if path.name == "__init__.py"}
+    rooms: dict[str, set[str]] = {place(module): set() for module in MODULES if module not in TOP}
+    for module, targets in arrows({m: p.read_text() for m, p in MODULES.items()}, packages).items():
+        if module not in TOP:
+            rooms[place(module)] |= {place(t) for t in targets if t not in TOP} - {place(module)}
+    assert circles(rooms) == []
+
+
+CIRCLES = [
+    ("import vb2user.b", "import vb2user.a"),
+    ("from vb2user import b", "def f():\n    from vb2user.a import x"),
+    ("from .b import x", "if TYPE_CHECKING:\n    from vb2user.a import X"),
+    ("import vb2user.c", "import_module('vb2user.a')"),
+]
+
+
+@pytest.mark.parametrize(("a", "b"), CIRCLES)
+def test_a_circle_is_seen(a: str, b: str) -> None:
+    sources = {
+        "vb2user.a": a,
+        "vb2user.b": b,
+        "vb2user.c": "import vb2user.b",
+        "vb2user.d": "import vb2user.a",
+    }
+    (found,) = circles(arrows(sources))
+    assert found in ({"vb2user.a", "vb2user.b"}, {"vb2user.a", "vb2user.b", "vb2user.c"})
+    assert circles(arrows(sources | {"vb2user.b": "import os"})) == []
 
 
 # -- the checker can see a violation ----------------------------------------------------------------
@@ -148,6 +213,9 @@ BAD = [
     ("vb2user.queue.new", "importlib.import_module('vb2user.stream.frame')", "layer 5 from layer 3"),
     ("vb2user.cli.new", "from vb2user.harness import vm", "beside"),
     ("vb2user.device.new", "import vb2user.trace", "beside"),
+    ("vb2user.trace.new", "from vb2user.validate import memops", "trace may not use validate"),
+    ("vb2user.harness.vm.new", "import vb2user.validate.memops", "harness may not use validate"),
+    ("vb2user.preview.new", "from vb2user.harness.usb import vhci", "preview may not use harness"),
     ("vb2user.stream.new", "import vb2user", "front door"),
     ("vb2user.stream.new", "from vb2user import Camera", "front door"),
     ("vb2user.uapi.new", "import v4l2", "alone imports v4l2"),

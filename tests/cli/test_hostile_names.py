@@ -260,7 +260,7 @@ ROOT = Path(vb2user.__file__).parent
 PRINTS = {
     "cli/output.py": "it is the one place",
     "cli/man.py": "it is run by the build, and prints paths of pages",
-    "harness/guest.py": "it is the machine's own agent, whose standard error is a console",
+    "harness/vm/agent.py": "it is the machine's own agent, whose standard error is a console",
 }
 CALLS = {"echo", "secho", "print", "print_exc", "print_json", "print_exception"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-import fakes_vb2
+import fakes_formats
 import pytest
 from click.testing import CliRunner
 from fakes_vb2 import FakeVideo, Vb2System
@@ -29,8 +29,8 @@ class Metadata(FakeVideo):
 @pytest.fixture
 def webcam(vb2: Vb2System, monkeypatch: pytest.MonkeyPatch) -> Vb2System:
     """/dev/video0 has the picture, /dev/video1 is its metadata; /dev/video2 is another camera's."""
-    monkeypatch.setitem(fakes_vb2._KINDS, BufType.META_CAPTURE, Cap.META_CAPTURE)
-    monkeypatch.setitem(fakes_vb2._BITS, "UVCH", 8)
+    monkeypatch.setitem(fakes_formats._KINDS, BufType.META_CAPTURE, Cap.META_CAPTURE)
+    monkeypatch.setitem(fakes_formats._BITS, "UVCH", 8)
     vb2.nodes["/dev/video0"] = FakeVideo(vb2)
     vb2.nodes["/dev/video1"] = Metadata(vb2, BufType.META_CAPTURE)
     vb2.nodes["/dev/video2"] = FakeVideo(vb2)

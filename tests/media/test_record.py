@@ -6,64 +6,29 @@ import asyncio
 import errno
 import os
 import resource
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from fakes import CLOCK
-from fakes_engine import FORMAT as ENGINE_FORMAT
 from fakes_engine import PipeEngine, run, stream_of
-from fakes_vb2 import FakeVideo, Vb2System, jpeg_like
-from stills import Still, format_of, jpeg_frame, noise, packets
+from fakes_vb2 import FakeVideo, Vb2System
+from stills import Still, format_of, noise, packets
+from videos import cut, read
 
 import vb2user
 from vb2user.camera import Camera
 from vb2user.errors import ClosedError, CorruptFrame, DeviceGone, KernelError, UsageError
 from vb2user.media import container
-from vb2user.media.record import record
 from vb2user.media.recorder import Recorder
-from vb2user.pixels.picture import jpeg
 from vb2user.stream.stats import StreamStats
-from vb2user.stream.stream import Stream
 from vb2user.uapi import videodev2
-from vb2user.uapi.enums import BufFlag, Field
+from vb2user.uapi.enums import Field
 
 av = pytest.importorskip("av")
 
 FORMAT = format_of("YUYV")
-
-
-def read(path: Path, kind: str | None = None) -> tuple[list[float], list[Any], Any]:
-    """Times, pictures, and what the stream of a file says of itself."""
-    with av.open(str(path), format=kind) as file:
-        stream = file.streams.video[0]
-        times, pictures = [], []
-        for frame in file.decode(stream):
-            times.append(frame.time)
-            pictures.append(frame)
-        said = SimpleNamespace(
-            width=stream.width,
-            height=stream.height,
-            average_rate=stream.average_rate,
-            codec=stream.codec_context.name,
-        )
-        return times, pictures, said  # not the stream: PyAV 19 has none of a file that was closed
-
-
-def cut(path: Path) -> int:
-    """How many frames of a file that lacks its end can be played."""
-    count = 0
-    with av.open(str(path)) as file:
-        try:
-            for _ in file.decode(video=0):
-                count += 1
-        except av.FFmpegError:
-            pass
-    return count
 
 
 # -- what is in the file ----------------------------------------------------------------------------
@@ -496,242 +461,3 @@ def test_an_own_loop_with_asyncio(tmp_path: Path) -> None:
     times, _, _ = read(path)
     assert (out.frames, len(times)) == (6, 6)
     assert "6 frames, finished" in repr(out)
-
-
-# -- compressed frames that are not good ------------------------------------------------------------
-
-
-def broken_stream(count: int) -> list[bytes]:
-    """What some webcams send: at first no image at all, and of the others each third is cut at two thirds."""
-    noisy = np.random.default_rng(1).integers(20, 230, (count, 32, 64, 3), "u1")
-    images = [jpeg(one, 60) for one in noisy]
-    cut = [one if n % 3 else one[: len(one) * 2 // 3] for n, one in enumerate(images, 1)]
-    return [b"\xa8\x0a" + bytes(900), *cut]
-
-
-@pytest.mark.parametrize(
-    ("suffix", "codec"), [(".mkv", None), (".mp4", None), (".mjpg", None), (".mkv", "ffv1"), (".y4m", None)]
-)
-@pytest.mark.parametrize("fps", [True, False], ids=["rate known", "no rate"])
-def test_what_is_no_picture_is_left_out(
-    cam: Camera, node: FakeVideo, tmp_path: Path, suffix: str, codec: str | None, fps: bool
-) -> None:
-    cam.set_format("MJPG")
-    if not fps:
-        node.lacks |= {"VIDIOC_G_PARM"}
-    node.images.extend(broken_stream(30))
-    done = cam.record(tmp_path / f"x{suffix}", count=6, codec=codec)
-    assert (done.frames, done.corrupt, done.stats.short, done.stats.frames) == (6, 0, 3, 6)
-    times, pictures, _ = read(done.path)
-    assert len(pictures) == 6
-    if suffix in (".mkv", ".mp4"):
-        assert times == pytest.approx([0, 0.04, 0.12, 0.16, 0.24, 0.28], abs=0.0011), (
-            "what is left out is a gap"
-        )
-
-
-@pytest.mark.parametrize(("suffix", "codec"), [(".mkv", None), (".mjpg", None), (".mkv", "ffv1")])
-def test_what_cannot_be_decoded_is_left_out_whatever_the_policy(
-    cam: Camera, node: FakeVideo, tmp_path: Path, suffix: str, codec: str | None
-) -> None:
-    """Cut ones are what the program asked for: they can be decoded in part."""
-    cam.set_format("MJPG")
-    node.images.extend(broken_stream(30))
-    seen: list[bool] = []
-    done = cam.record(
-        tmp_path / f"x{suffix}",
-        count=7,
-        codec=codec,
-        on_short="yield",
-        on_frame=lambda frame: seen.append(frame.ok),
-    )
-    assert (done.frames, done.corrupt, done.stats.short) == (6, 1, 3)
-    assert seen == [True, True, False, True, True, False]
-    assert len(read(done.path)[1]) == 6
-
-
-@pytest.mark.parametrize("codec", [None, "ffv1"])
-def test_what_only_the_decoder_refuses_is_left_out(
-    cam: Camera, node: FakeVideo, tmp_path: Path, codec: str | None
-) -> None:
-    cam.set_format("MJPG")
-    good = [jpeg_frame(64, 32, n) for n in range(3)]
-    node.images.extend([jpeg_like(900, 1), *good[:2], *([jpeg_like(900, 1)] if codec else []), good[2]])
-    count = len(node.images)
-    done = cam.record(tmp_path / "x.mkv", count=count, codec=codec)
-    assert (done.frames, done.corrupt, done.stats.short) == (3, count - 3, 0)
-    assert len(read(done.path)[1]) == 3
-
-
-@pytest.mark.usefixtures("no_fd_stays")
-@pytest.mark.parametrize("code", ["MJPG", "H264", "HEVC"])
-@pytest.mark.parametrize("fps", [25, None])
-def test_a_loop_of_ones_own_goes_on_after_a_frame_that_is_none(
-    tmp_path: Path, code: str, fps: int | None
-) -> None:
-    format = format_of(code)
-    made = {"MJPG": "mjpeg", "H264": "libx264", "HEVC": "libx265"}[code]
-    options = {
-        "MJPG": {},
-        "H264": {"tune": "zerolatency"},
-        "HEVC": {"x265-params": "log-level=none:bframes=0"},
-    }
-    good = packets(made, 4, (64, 48), **options[code])
-    out = Recorder(tmp_path / "x.mkv", format, fps=fps)
-    with out:
-        for number, data in enumerate(
-            [b"\xa8\x0a" + bytes(900), *good[:2], b"\xa8\x0a" + bytes(9), *good[2:]]
-        ):
-            frame = Still(format, [np.frombuffer(data, "u1")], 40_000_000 * number, number)
-            if data in good:
-                out.write(frame)
-                continue
-            with pytest.raises(
-                CorruptFrame, match=f"frame {number} cannot be decoded.*it is not in the file"
-            ):
-                out.write(frame)
-    assert (out.frames, out.corrupt) == (4, 2)
-    assert len(read(tmp_path / "x.mkv")[1]) == 4
-
-
-def test_a_picture_of_another_size_is_left_out(tmp_path: Path) -> None:
-    format = format_of("MJPG")
-    with Recorder(tmp_path / "x.mkv", format, fps=25, codec="ffv1") as out:
-        for size in ((64, 48), (32, 16), (64, 48)):
-            frame = Still(format, [np.frombuffer(jpeg_frame(*size), "u1")], 40_000_000 * out.frames)
-            if size == (64, 48):
-                out.write(frame)
-                continue
-            with pytest.raises(CorruptFrame, match="a picture of 32x16 among those of 64x48"):
-                out.write(frame)
-    assert (out.frames, out.corrupt) == (2, 1)
-
-
-def test_nothing_that_can_be_decoded_leaves_no_file(cam: Camera, node: FakeVideo, tmp_path: Path) -> None:
-    cam.set_format("MJPG")
-    node.images.extend([jpeg_like(900, 1)] * 3)
-    done = cam.record(tmp_path / "x.mkv", count=3)
-    assert (done.frames, done.corrupt, done.size) == (0, 3, 0)
-    assert not done.path.exists()
-
-
-# -- drivers' clocks --------------------------------------------------------------------------------
-
-UPTIME = 5000 * 10**9
-CLOCKS: dict[str, Callable[[int], int]] = {
-    "all 0": lambda at: 0,
-    "all the same": lambda at: 12_345_000_000,
-    "first 0, then right": lambda at: 0 if at < UPTIME + 10_000_000 else at,
-    "190 s behind": lambda at: at - 190 * 10**9,
-    "realtime": lambda at: at + 1_700_000_000 * 10**9,
-}
-
-
-@pytest.fixture(params=CLOCKS)
-def clocked(request: pytest.FixtureRequest, cam: Camera, node: FakeVideo) -> Camera:
-    """A camera whose driver's clock says something else than it should."""
-    CLOCK.reach(UPTIME)
-    node.stamp = CLOCKS[request.param]
-    return cam
-
-
-@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
-@pytest.mark.parametrize("memory", ["mmap", "dmabuf"])
-def test_a_file_lasts_as_long_as_its_frames_took_whatever_the_clock_says(
-    clocked: Camera, tmp_path: Path, suffix: str, memory: str
-) -> None:
-    done = clocked.record(tmp_path / f"x{suffix}", count=25, memory=memory, codec="mpeg4")
-    times, _, _ = read(done.path)
-    assert times == pytest.approx([0.04 * n for n in range(25)], abs=0.0011)
-    assert (done.retimed, done.frames) == (0, 25)
-    assert done.duration == pytest.approx(24 * 0.04 + 1 / 30, abs=0.001)
-    assert done.stats.rate == pytest.approx(25)
-    assert done.stats.bad_timestamps in (1, 25)
-    if done.stats.bad_timestamps == 25:
-        assert (done.stats.clock, done.stats.latency_ns, done.stats.latency_max_ns) == ("arrival", 0, 0)
-    else:
-        assert done.stats.clock == "monotonic"
-
-
-def test_seconds_are_seconds_whatever_the_clock_says(clocked: Camera, tmp_path: Path) -> None:
-    done = clocked.record(tmp_path / "x.mkv", seconds=0.5, codec="mpeg4", timeout=20)
-    assert done.frames == 13
-    assert done.duration == pytest.approx(0.5, abs=0.04)
-
-
-def test_after_a_flush_comes_the_next_new_frame_whatever_the_clock_says(
-    clocked: Camera, node: FakeVideo
-) -> None:
-    node.auto = False
-    with clocked.stream(buffers=4, timeout=20) as stream:
-        node.complete(3)
-        stream.next_frame()
-        assert stream.flush() == 2
-        node.complete(2)
-        assert stream.next_frame().sequence == 3
-
-
-def test_a_loop_of_ones_own_has_the_same_times(clocked: Camera, tmp_path: Path) -> None:
-    """Frames that were held are written late, at the times at which they came."""
-    with (
-        clocked.stream(count=6, max_buffers=8) as stream,
-        Recorder(tmp_path / "x.mkv", stream.format, codec="ffv1") as out,
-    ):
-        held = [frame.hold() for frame in stream]
-        for frame in held:
-            out.write(frame)
-            frame.release()
-    assert read(tmp_path / "x.mkv")[0] == pytest.approx([0.04 * n for n in range(6)], abs=0.0011)
-
-
-@pytest.mark.parametrize("clock", [0, int(BufFlag.TIMESTAMP_COPY)])
-def test_clocks_that_are_none(tmp_path: Path, clock: int) -> None:
-    """One that the driver does not name is not used; one that is copied from nothing stands still."""
-    CLOCK.reach(UPTIME)
-    engine = PipeEngine(clock=clock)
-    for number in range(6):
-        engine.put(number, at=7, came=UPTIME + number * 40_000_000)
-    with (
-        stream_of(engine, count=6) as stream,
-        Recorder(tmp_path / "x.mkv", stream.format, fps=25, codec="ffv1") as out,
-    ):
-        for frame in stream:
-            out.write(frame)
-    assert read(tmp_path / "x.mkv")[0] == pytest.approx([0.04 * n for n in range(6)], abs=0.0011)
-
-
-# -- fields -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("suffix", [".mkv", ".y4m"])
-@pytest.mark.parametrize("lost", [None, 3])
-def test_a_field_is_half_a_frame(tmp_path: Path, suffix: str, lost: int | None) -> None:
-    """25 frames per second are 50 fields, and a lost one leaves its gap."""
-    engine = PipeEngine()
-    for n in range(8):
-        if n != lost:
-            field = Field.TOP if n % 2 == 0 else Field.BOTTOM
-            engine.put(n // 2, at=10**9 + n * 20_000_000, field=int(field))
-    format = replace(ENGINE_FORMAT, field=Field.ALTERNATE)
-    stream = Stream("/dev/video0", format, lambda: engine, count=8 - (lost is not None))
-    out = Recorder(tmp_path / f"x{suffix}", format, fps=25, codec="ffv1" if suffix == ".mkv" else None)
-    done = record(stream, out)
-    times, _, said = read(done.path)
-    assert (done.stats.repeats, done.stats.drops) == (0, int(lost is not None))
-    assert done.stats.rate == pytest.approx((done.frames - 1) / 0.14)
-    assert said.average_rate == 50
-    if suffix == ".mkv":
-        assert times == pytest.approx([0.02 * n for n in range(8) if n != lost], abs=0.0011)
-        assert done.duration == pytest.approx(0.16)
-
-
-@pytest.mark.parametrize("bad", [0, 5, 1000])
-def test_seconds_begin_with_the_first_frame_in_the_file(
-    cam: Camera, node: FakeVideo, tmp_path: Path, bad: int
-) -> None:
-    """As long as it has none, with the first one that came: a recording ends in any case."""
-    cam.set_format("MJPG")
-    node.images.extend([jpeg_like(900, 1)] * bad + [jpeg_frame(64, 32, 1)] * 50)
-    done = cam.record(tmp_path / "x.mkv", seconds=0.4, timeout=20)
-    assert (done.frames, done.corrupt) == ((10, bad) if bad < 1000 else (0, 10))
-    assert done.duration == pytest.approx(0.4 if bad < 1000 else 0, abs=0.01)

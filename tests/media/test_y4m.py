@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from stills import Still, format_of, noise
-from test_record import read
+from videos import read
 
 from vb2user.errors import UsageError
 from vb2user.media.recorder import Recorder

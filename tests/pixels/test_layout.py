@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from vb2user.errors import CorruptFrame, UsageError
 from vb2user.pixels.layout import Component, Layout
 from vb2user.pixels.pixfmt import FORMATS, FormatInfo
-from vb2user.uapi.fourcc import FourCC, PixelFormat
+from vb2user.uapi.fourcc import FourCC
+from vb2user.uapi.pixelformat import PixelFormat
 
 av = pytest.importorskip("av")
 

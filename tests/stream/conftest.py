@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from fakes_engine import Take
+from ways import WAYS
 
 from vb2user.stream.stream import Stream
 
@@ -41,3 +43,8 @@ def take(request: pytest.FixtureRequest) -> Take:
     """Frames of a stream, both ways."""
     chosen: Take = request.param
     return chosen
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return WAYS[request.param]

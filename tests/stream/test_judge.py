@@ -2,73 +2,36 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from fakes import CLOCK, Clock
+from deliveries import (
+    ERROR,
+    FINE,
+    LAYOUTS,
+    MONOTONIC,
+    MS,
+    START,
+    WRAP,
+    Coming,
+    coming,
+    compressed,
+    delivery,
+    judge_of,
+    policies,
+)
+from fakes import CLOCK
 from fakes_vb2 import jpeg_like
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vb2user.errors import CorruptFrame, FramesLost
-from vb2user.pixels.layout import Layout
 from vb2user.stream import clock
 from vb2user.stream.judge import GOOD, Judge, Verdict
 from vb2user.stream.stats import POLICIES
 from vb2user.uapi.buffer import Dequeued
 from vb2user.uapi.enums import BufFlag, Field
-from vb2user.uapi.fourcc import FourCC
-
-WRAP = 1 << 32
-ERROR = int(BufFlag.ERROR)
-MONOTONIC = int(BufFlag.TIMESTAMP_MONOTONIC)
-
-#: Layouts by what a whole picture needs of each plane.
-LAYOUTS: dict[tuple[int, ...], Layout] = {
-    (512,): Layout.of(FourCC("GREY"), 32, 16, [(32, 512)]),
-    (512, 256): Layout.of(FourCC("NM12"), 32, 16, [(32, 512), (32, 256)]),
-    (1,): Layout.of(FourCC("MJPG"), 32, 16, [(0, 512)]),  # compressed: not nothing
-}
-policy = st.sampled_from(POLICIES)
-policies = st.fixed_dictionaries({"on_error": policy, "on_short": policy, "on_gap": policy})
-
-
-@dataclass
-class Coming:
-    """A frame that the driver will deliver: how many are missing before it, and what is wrong with it."""
-
-    missing: int
-    error: bool
-    lacks: int
-    offset: int
-
-
-coming = st.builds(
-    Coming,
-    missing=st.one_of(st.just(0), st.integers(0, 3), st.integers(0, 0x7FFFFFFF)),
-    error=st.booleans(),
-    lacks=st.sampled_from([0, 0, 0, 1, 512]),
-    offset=st.sampled_from([0, 0, 64]),
-)
-
-
-def delivery(
-    sequence: int, c: Coming, least: tuple[int, ...], at: int = 5, clock: int = MONOTONIC
-) -> Dequeued:
-    # In the last plane: each of them has to be looked at.
-    used = [n + c.offset for n in least]
-    used[-1] = max(0, used[-1] - c.lacks)
-    return Dequeued(
-        0, clock | (ERROR if c.error else 0), 1, sequence, at, tuple(used), (c.offset,) * len(least)
-    )
-
-
-def judge_of(least: tuple[int, ...] = (512,), **given: Any) -> Judge:
-    chosen: dict[str, Any] = {"on_error": "skip", "on_short": "skip", "on_gap": "yield"}
-    return Judge("/dev/video0", LAYOUTS[least], **(chosen | given))
 
 
 @given(
@@ -167,18 +130,13 @@ def test_a_restart_is_no_gap() -> None:
     assert judge.look(delivery(92, fine, (512,))).gap == 1
 
 
-MS = 1_000_000
-START = Clock.FIRST_NS
-FINE = Coming(0, False, 0, 0)
-
-
 def came(
     judge: Judge, sequence: int, at: int, *, slot: int = 0, stamp: int | None = None, **also: Any
 ) -> Verdict:
     """A good frame that comes at a time, by default stamped with that."""
     CLOCK.reach(at)
     d = delivery(sequence, FINE, (512,), at if stamp is None else stamp)
-    return judge.look(d._replace(slot=slot, **also))
+    return judge.look(d._replace(buffer_index=slot, **also))
 
 
 @pytest.mark.parametrize("clock", [MONOTONIC, 0, int(BufFlag.TIMESTAMP_COPY)])
@@ -210,7 +168,7 @@ def test_a_gap_before_a_frame_that_was_flushed(on_gap: str) -> None:
     CLOCK.reach(START + 10 * MS)
     judge.discard_older()
     d = delivery(4, Coming(0, True, 0, 0), (512,), at=START + 9 * MS)
-    verdict = judge.look(d._replace(slot=1))
+    verdict = judge.look(d._replace(buffer_index=1))
     assert (verdict.keep, verdict.error, verdict.gap) == (False, None, 3)
     assert (judge.stats.drops, judge.stats.discarded, judge.stats.errors) == (3, 1, 1)
 
@@ -296,11 +254,6 @@ def test_a_payload_that_ends_before_it_begins_is_short() -> None:
 
 
 # -- compressed frames ------------------------------------------------------------------------------
-
-
-def compressed(data: bytes, sequence: int = 0, offset: int = 0) -> tuple[Dequeued, tuple[memoryview]]:
-    d = Dequeued(0, MONOTONIC, 1, sequence, 5, (offset + len(data),), (offset,))
-    return d, (memoryview(bytes(offset) + data + bytes(100)),)
 
 
 @pytest.mark.parametrize("on_short", POLICIES)
@@ -424,109 +377,3 @@ def test_fields_that_have_the_time_of_their_frame_are_no_bad_clock() -> None:
         times.append(stamp if verdict.time_ns is None else verdict.time_ns)
     assert times == [START + n * 20 * MS for n in range(6)]
     assert (judge.stats.bad_timestamps, judge.stats.clock) == (0, "monotonic")
-
-
-# -- what was left out, in words --------------------------------------------------------------------
-
-
-def bad_ones(judge: Judge, text: str, first: int = 0) -> None:
-    """Frames: good, short, flagged ERROR, after a gap."""
-    at, number = CLOCK.ns, first
-    for n, one in enumerate(text):
-        number += 1 + (one == "g")
-        CLOCK.reach(at + (n + 1) * MS)
-        c = Coming(0, one == "e", 32 * (one == "s"), 0)
-        with contextlib.suppress(CorruptFrame):
-            judge.look(delivery(number, c, (512,), CLOCK.ns)._replace(slot=number % 4))
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence", "remedies"),
-    [
-        ("s", "1 frame came and was left out: 1 short (480 of 512 bytes)", ["on_short"]),
-        ("ssss", "4 frames came and were left out: 4 short (480 of 512 bytes)", ["on_short"]),
-        ("eee", "3 frames came and were left out: 3 flagged ERROR", ["on_error"]),
-        ("g", "1 frame came and was left out: 1 after a gap", ["on_gap"]),
-        (
-            "esgse",
-            "5 frames came and were left out: 2 short (480 of 512 bytes), 2 flagged ERROR, 1 after a gap",
-            ["on_short", "on_error", "on_gap"],
-        ),
-        ("ss.e", "1 frame came and was left out: 1 flagged ERROR", ["on_error"]),
-    ],
-)
-def test_what_was_left_out_is_told_by_kind_and_with_its_policy(
-    text: str, sentence: str, remedies: list[str]
-) -> None:
-    judge = judge_of(on_gap="skip")
-    assert judge.describe_left_out() is None
-    bad_ones(judge, "." + text)
-    told = judge.describe_left_out()
-    assert told is not None
-    assert told[0] == sentence
-    for policy in ("on_short", "on_error", "on_gap"):
-        assert (f"{policy}='yield'" in told[1]) == (policy in remedies)
-    bad_ones(judge, ".", 100)
-    assert judge.describe_left_out() is not None, "after a gap"
-    bad_ones(judge, ".", 101)
-    assert judge.describe_left_out() is None
-
-
-def test_compressed_frames_that_were_left_out_are_told_by_their_flaw() -> None:
-    judge = judge_of((1,))
-    judge.look(*compressed(jpeg_like(300, 1)[:-9]))
-    told = judge.describe_left_out()
-    assert told is not None
-    assert told[0] == (
-        "1 frame came and was left out: 1 short (a JPEG image that does not end: ff d9 is missing)"
-    )
-
-
-def test_frames_older_than_a_flush_are_told() -> None:
-    judge = judge_of()
-    bad_ones(judge, "ss")
-    CLOCK.reach(START + 500 * MS)
-    judge.discard_older()
-    assert judge.describe_left_out() is None, "what was discarded by flush() itself"
-    for n in range(3):
-        d = delivery(3 + n, FINE, (512,), START + 400 * MS + n)
-        assert not judge.look(d._replace(slot=n)).keep
-    told = judge.describe_left_out()
-    assert told is not None
-    assert told == (
-        "3 frames came and were left out: 3 taken before flush()",
-        "wait longer for a frame that was taken after flush()",
-    )
-
-
-def test_frames_passed_over_for_a_newer_one_are_told_if_that_is_left_out() -> None:
-    judge = judge_of()
-    bad_ones(judge, ".")
-    judge.pass_over(delivery(2, FINE, (512,), CLOCK.ns + 1))
-    bad_ones(judge, "s", 2)
-    told = judge.describe_left_out()
-    assert told is not None
-    assert told[0] == "2 frames came and were left out: 1 short (480 of 512 bytes), 1 passed over"
-
-
-@pytest.mark.parametrize("chosen", [{"on_short": "raise"}, {"on_short": "yield"}])
-def test_what_was_raised_or_handed_out_was_not_left_out(chosen: dict[str, Any]) -> None:
-    judge = judge_of(**chosen)
-    bad_ones(judge, ".s")
-    assert judge.describe_left_out() is None
-
-
-@given(policies, st.text(".seg", max_size=20))
-def test_what_is_told_adds_up(chosen: dict[str, Any], text: str) -> None:
-    """Every frame that was discarded in silence since the last one handed out, and no other."""
-    CLOCK.ns = START
-    judge = judge_of(**chosen)
-    silent = number = 0
-    for n, one in enumerate(text):
-        number += 1 + (one == "g" and n > 0)
-        CLOCK.reach(START + (n + 1) * MS)
-        c = Coming(0, one == "e", 32 * (one == "s"), 0)
-        verdict = judge.look(delivery(number, c, (512,), CLOCK.ns)._replace(slot=n % 4))
-        silent = 0 if verdict.keep else silent + (not isinstance(verdict.error, CorruptFrame))
-    told = judge.describe_left_out()
-    assert (0 if told is None else int(told[0].split()[0])) == silent

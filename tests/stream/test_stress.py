@@ -60,7 +60,7 @@ def test_a_thread_is_in_the_midst_of_a_release_while_the_reader_goes_on(
             engine.give_back = real  # type: ignore[method-assign]
             for _ in range(6):
                 next(frames)
-            assert engine.queued == len(node.queued) + len(node.done) == 3
+            assert len(engine.free) == len(node.queued) + len(node.done) == 3
             del held
         frames.close()
     assert sys.getswitchinterval() > 0.001

@@ -194,7 +194,7 @@ class Queue(Buffers):
     def _left(self) -> None:
         with self._lock:
             self._idle.notify_all()
-            if not self._inside_its_wait():  # else a signal handler waited within a wait: at the end of that one
+            if not self._inside_its_wait():  # else a signal handler waited within a wait, whose end does it
                 self._do_deferred()
 
     def readiness(self) -> Readiness:

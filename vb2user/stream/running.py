@@ -26,7 +26,7 @@ from vb2user.queue import refusals
 from vb2user.stream.clock import ARRIVAL, CLOCK_MASK, MONOTONIC
 from vb2user.stream.engine import Engine
 from vb2user.stream.frame import Frame
-from vb2user.stream.judge import GOOD, Judge, Verdict
+from vb2user.stream.judge import Judge, Verdict
 from vb2user.stream.lease import Leases
 from vb2user.uapi import calls
 from vb2user.uapi.buffer import Dequeued
@@ -186,28 +186,30 @@ class Running:
             d, verdict = self._newest(d, verdict)
         if verdict is None:
             verdict = self._judged(d) if self.judge.reads_frames else self.judge.look(d)
-        if verdict is not GOOD and not self._is_wanted(d, verdict):
-            return None
-        lease = self.leases.lend(d.buffer_index, d.sequence)
-        frame = self._frame = Frame(self.format, self.layout, lease, d, verdict)
-        self._count(d, verdict)
-        return frame
-
-    def _is_wanted(self, d: Dequeued, verdict: Verdict) -> bool:
-        error = verdict.error
-        if error is not None:
-            if verdict.keep:
-                self._ready.append((d, Verdict(verdict.gap, verdict.short, time_ns=verdict.time_ns)))
-            else:
-                with contextlib.suppress(Vb2Error):  # the next turn tries again, and this was counted
-                    self.leases.discard(d.buffer_index)
+        if verdict.error is not None:
+            error = self._put_aside(d, verdict, verdict.error)
             try:
                 raise error
             finally:
                 del error, verdict  # no circle of the error and this frame: it holds the stream
         if not verdict.keep:
             self.leases.discard(d.buffer_index)
-        return verdict.keep
+            return None
+        if not self.open:  # by another thread just now; the buffers are freed
+            raise StreamStopped(f"{self._name}: the stream was closed")
+        lease = self.leases.lend(d.buffer_index, d.sequence)
+        frame = self._frame = Frame(self.format, self.layout, lease, d, verdict)
+        self._count(d, verdict)
+        return frame
+
+    def _put_aside(self, d: Dequeued, verdict: Verdict, error: Vb2Error) -> Vb2Error:
+        """Keep a delivery for the next turn, or give its buffer back; the caller raises the error."""
+        if verdict.keep:
+            self._ready.append((d, Verdict(verdict.gap, verdict.short, time_ns=verdict.time_ns)))
+        else:
+            with contextlib.suppress(Vb2Error):  # the next turn tries again, and this was counted
+                self.leases.discard(d.buffer_index)
+        return error
 
     def _judged(self, d: Dequeued) -> Verdict:
         try:

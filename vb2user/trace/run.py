@@ -27,7 +27,7 @@ from vb2user.trace.kernel_log import Trouble, watched
 from vb2user.trace.ledger import Ledger
 from vb2user.trace.queues import Calibration, calibrate, is_free, queue_types, settle
 from vb2user.trace.tracer import BUFFER_KB, Tracer
-from vb2user.trace.verdict import Verdict
+from vb2user.trace.verdicts import Verdict
 
 #: Milliseconds in which events may gather before they are read.
 _GATHER = 100
