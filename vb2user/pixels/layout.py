@@ -13,6 +13,7 @@ https://docs.kernel.org/userspace-api/media/v4l/buffer.html (``bytesused``, ``da
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from vb2user.pixels.pixfmt import FORMATS, FormatInfo, Part
 from vb2user.uapi.fourcc import FourCC
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
     Array = npt.NDArray[Any]
@@ -251,24 +253,23 @@ class Layout:
         self, buffers: Sequence[memoryview | Array], bytesused: Sequence[int], offsets: Sequence[int]
     ) -> None:
         """Refuse whatever would make a view read beyond the buffer or beyond the frame."""
-        if len(buffers) != len(self.planes) or len(bytesused) != len(self.planes):
-            raise UsageError(
-                f"{self.title} has {len(self.planes)} memory plane(s), {len(buffers)} were given"
-            )
-        if offsets and len(offsets) != len(self.planes):
+        planes = len(self.planes)
+        if len(buffers) != planes or len(bytesused) != planes:
+            raise UsageError(f"{self.title} has {planes} memory plane(s), {len(buffers)} were given")
+        if offsets and len(offsets) != planes:
             raise UsageError(
                 f"{self.title}: {len(offsets)} data offsets for {len(self.planes)} memory planes"
             )
         for plane, least in enumerate(self._least):
-            buffer, used, start = buffers[plane], bytesused[plane], offsets[plane] if offsets else 0
+            used, start, there = bytesused[plane], offsets[plane] if offsets else 0, buffers[plane].nbytes
             if start < 0 or used - start < least or used < start:
                 raise CorruptFrame(
                     f"short frame: {self.title} needs {least} bytes in plane {plane}, it has {used - start}"
                 )
-            if used > buffer.nbytes:
+            if used > there:
                 raise CorruptFrame(
                     f"{self.title}: the driver says it used {used} bytes of plane {plane}, "
-                    f"the buffer has {buffer.nbytes}"
+                    f"the buffer has {there}"
                 )
 
 
@@ -338,13 +339,19 @@ def _component(part: Part, plane: int, offset: int, width: int, height: int, str
 
 
 def _lay(view: Component, buffers: Sequence[memoryview | Array], data_offset: Sequence[int]) -> Array:
+    start = view.offset + (data_offset[view.plane] if data_offset else 0)
+    # By position and with a dtype made once: numpy takes twice as long to read names and keywords.
+    ndarray, dtype = _numpy(view.dtype)
+    array: Array = ndarray(view.shape, dtype, buffers[view.plane], start, view.strides)
+    return array
+
+
+@functools.cache
+def _numpy(dtype: str) -> tuple[type[Array], np.dtype[Any]]:
+    """Return numpy's array type and a sample type, imported at the first use."""
     import numpy as np
 
-    start = data_offset[view.plane] if data_offset else 0
-    array: Array = np.ndarray(
-        view.shape, view.dtype, buffer=buffers[view.plane], offset=start + view.offset, strides=view.strides
-    )
-    return array
+    return np.ndarray, np.dtype(dtype)
 
 
 def _bytes(buffer: memoryview | Array, used: int, start: int) -> Array:

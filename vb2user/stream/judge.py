@@ -212,8 +212,9 @@ class Judge:
     def _is_short(self, d: Dequeued) -> bool:
         if d.flags & _ERROR:
             return False
-        for used, offset, least in zip(d.bytesused, d.data_offset, self._least, strict=True):
-            if used - offset < least:
+        used, offset = d.bytesused, d.data_offset
+        for plane, least in enumerate(self._least):
+            if used[plane] - offset[plane] < least:
                 return True
         return False
 
