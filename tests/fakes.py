@@ -147,6 +147,9 @@ class FakeSystem(System):
         file = self._file(fd)
         return file.node.ioctl(file, request, arg)
 
+    def ioctl_fd(self, fd: int, request: int, arg: Any) -> int:
+        return self.ioctl(fd, request, arg)
+
     def poll(self, wanted: dict[int, int], timeout_ms: int | None) -> dict[int, int]:
         """Never waits: a test has no other thread that could make a fake ready."""
         seen = {fd: self._file(fd).node.poll(self._file(fd)) & events for fd, events in wanted.items()}

@@ -91,9 +91,7 @@ class MemFd(FakeNode):
 
     mode = stat.S_IFREG | 0o600
 
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.memory = PlaneMemory(size)
+    memory: PlaneMemory
 
 
 class FakeDmaBuf(FakeNode):
@@ -304,10 +302,14 @@ class Vb2System(FakeSystem):
             self.files[number] = file
             return number
 
-    def memfd(self, size: int) -> int:
+    def memfd(self) -> int:
         with self.changed:
             self._call("memfd")
-            return self.install(MemFd(size))
+            return self.install(MemFd())
+
+    def seal(self, fd: int, size: int) -> None:
+        node: Any = self._file(fd).node
+        node.memory = PlaneMemory(size)
 
     def eventfd(self) -> int:
         with self.changed:

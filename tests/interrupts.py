@@ -10,11 +10,15 @@ An action that raises is a Ctrl-C.
 
 from __future__ import annotations
 
+import _weakrefset
+import contextlib
 import dis
 import functools
 import itertools
 import signal
 import sys
+import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +28,8 @@ from typing import Any
 import vb2user
 
 ROOT = str(Path(vb2user.__file__).parent)
+#: Modules of the standard library, in Python, that the library calls where it acquires and releases.
+LIBRARY = tuple(module.__file__ for module in (contextlib, weakref, threading, _weakrefset))
 #: After these the interpreter looks for signals: the calls, turns and beginnings of Python 3.10 to 3.14.
 CHECKED = frozenset(
     number
@@ -38,10 +44,16 @@ class Interrupt:
     """Run ``action`` at the ``at``-th point inside of this library, or at the next one outside of a fake.
 
     ``fired`` says whether there was one.
+
+    Args:
+        at: which point.
+        action: what a handler would do.
+        library: the standard library's part of the way is tried, too.
     """
 
-    def __init__(self, at: int, action: Callable[[], object]) -> None:
+    def __init__(self, at: int, action: Callable[[], object], *, library: bool = False) -> None:
         self.at, self.action = at, action
+        self._where = (ROOT, *LIBRARY) if library else (ROOT,)
         self.points = 0
         self.fired = False
         self.where = ""
@@ -61,7 +73,7 @@ class Interrupt:
         sys.settrace(self._before)
 
     def _call(self, frame: FrameType, event: str, arg: object) -> Callable[..., Any] | None:
-        if self.fired or not frame.f_code.co_filename.startswith(ROOT):
+        if self.fired or not frame.f_code.co_filename.startswith(self._where):
             return None
         frame.f_trace_lines, frame.f_trace_opcodes = False, True
         self._last[id(frame)] = -1

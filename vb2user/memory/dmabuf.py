@@ -35,11 +35,16 @@ class DmaBuf:
 
     Args:
         fd: the dma-buf's file descriptor; ownership passes here.
-        name: for error messages, e.g. ``dma-buf from heap system``.
+        name: for error messages, e.g. ``dma-buf from heap system``; None: an :class:`Fd` has its own.
     """
 
-    def __init__(self, fd: int | Fd, name: str = "dma-buf") -> None:
-        self._fd = fd if isinstance(fd, Fd) else Fd(checks.fd(fd, f"{name}: file descriptor"), name)
+    def __init__(self, fd: int | Fd, name: str | None = None) -> None:
+        if isinstance(fd, Fd):
+            self._fd, fd.name = fd, name or fd.name
+        else:
+            name = name or "dma-buf"
+            self._fd = Fd(checks.fd(fd, f"{name}: file descriptor"), name)
+        name = self._fd.name
         self._map: _mmap.mmap | None = None
         self._view: memoryview | None = None
         try:
@@ -114,7 +119,7 @@ class DmaBuf:
         It becomes readable (poll) when they are signalled. ENOTTY before Linux 6.0.
         """
         flags = DmaBufSync.RW if write else DmaBufSync.READ
-        return Fd(calls.dma_buf_export_sync_file(self._fd, flags), f"sync_file of {self.name}")
+        return calls.dma_buf_export_sync_file(self._fd, flags)
 
     def import_sync_file(self, sync_file: Fd | int, *, write: bool = False) -> None:
         """Add a sync_file's fences to the buffer, as a reader's or a writer's."""

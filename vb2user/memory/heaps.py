@@ -192,7 +192,8 @@ class Export(Source):
             self._buffers = self._allocate(self._fd, 1, length, more=True)
         index = self._buffers[0]
         made = DmaBuf(calls.expbuf(self._fd, self._type, index), f"dma-buf by {self.name}")
-        self._exported[made] = self._buffers.pop(0)
+        self._exported[made] = index
+        del self._buffers[0]  # last: until then a Ctrl-C leaves it for the next one
         return made
 
     def take_back(self, buf: DmaBuf) -> None:

@@ -34,8 +34,7 @@ def export(node: Fd, type: BufType, index: int, plane: int = 0, flags: int = EXP
 
     EINVAL: no MMAP queue, or no such buffer or plane; ENOTTY: no export in this driver.
     """
-    fd = calls.expbuf(node, type, index, plane, flags)
-    return DmaBuf(fd, f"dma-buf of {node.name} buffer {index} plane {plane}")
+    return DmaBuf(calls.expbuf(node, type, index, plane, flags))
 
 
 class MmapBuffer(BufferMemory):
