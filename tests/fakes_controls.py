@@ -16,6 +16,7 @@ import dataclasses
 import errno
 import os
 import select
+import weakref
 from collections import deque
 from typing import Any
 
@@ -74,6 +75,7 @@ class FakeEpoll:
         self.system = system
         self.wanted: dict[int, int] = {}
         self.fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._end = weakref.finalize(self, os.close, self.fd)  # as of a real one that is dropped
 
     def fileno(self) -> int:
         if self.fd < 0:
@@ -85,7 +87,8 @@ class FakeEpoll:
         self.refresh()
 
     def unregister(self, fd: int) -> None:
-        del self.wanted[fd]
+        if self.wanted.pop(fd, None) is None:
+            raise refuse(errno.ENOENT)
 
     def refresh(self) -> None:
         """After every change."""
@@ -102,8 +105,8 @@ class FakeEpoll:
 
     def close(self) -> None:
         if self.fd >= 0:
-            os.close(self.fd)
-            self.system.epolls.remove(self)
+            self._end()
+            self.system.epolls.discard(self)
             self.fd = -1
 
 
@@ -114,17 +117,18 @@ class TellingSystem(Vb2System):
 
     def __init__(self) -> None:
         super().__init__()
-        self.epolls: list[FakeEpoll] = []
+        self.epolls: weakref.WeakSet[FakeEpoll] = weakref.WeakSet()
 
     def refresh(self) -> None:
         """Something may have become ready."""
         with self.changed:
-            for one in self.epolls:
+            for one in list(self.epolls):
                 one.refresh()
             self.changed.notify_all()
 
     def epoll(self) -> Any:
-        self.epolls.append(made := FakeEpoll(self))
+        made = FakeEpoll(self)
+        self.epolls.add(made)
         return made
 
     def poll(self, wanted: dict[int, int], timeout_ms: int | None) -> dict[int, int]:
@@ -145,7 +149,7 @@ class TellingSystem(Vb2System):
 
     def close(self, fd: int) -> None:
         super().close(fd)
-        for one in self.epolls:
+        for one in list(self.epolls):
             one.wanted.pop(fd, None)
 
 

@@ -75,6 +75,8 @@ class Interrupt:
     def _call(self, frame: FrameType, event: str, arg: object) -> Callable[..., Any] | None:
         if self.fired or not frame.f_code.co_filename.startswith(self._where):
             return None
+        if frame.f_code.co_name in ("remove", "_remove"):
+            return None  # a weak reference's callback: Python prints and forgets an error in it
         frame.f_trace_lines, frame.f_trace_opcodes = False, True
         self._last[id(frame)] = -1
         return self._opcode

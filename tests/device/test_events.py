@@ -368,7 +368,7 @@ def test_forgotten(telling: TellingVideo, cam: Camera) -> None:
     cam.controls.events("brightness")
     gc.collect()
     assert len(telling.files) == 1
-    assert telling.telling.epolls == []
+    assert not telling.telling.epolls
 
 
 def test_a_child_of_fork_reads_nothing(telling: TellingVideo, cam: Camera) -> None:

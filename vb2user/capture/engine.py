@@ -449,9 +449,7 @@ class ReadEngine(Engine):
             self._node.close()
             return
         with self._closing:
-            if self._closed:
-                return
-            self._closed = True
+            self._closed = True  # no early return: after a Ctrl-C the next close() does the rest
             if self._readiness is not None:
                 self._readiness.drop()
         with contextlib.suppress(ClosedError):  # the reader has left meanwhile, and let go of all

@@ -135,6 +135,12 @@ class Running:
             waiting.append(slot)
         self.leases.recover(waiting)
 
+    def _interrupted(self) -> None:
+        """A Ctrl-C came in the event loop: the turn goes on, so the kernel is asked now."""
+        self.leases.interrupted = True
+        with contextlib.suppress(Vb2Error):  # else the next turn asks once more
+            self._recover()
+
     def _feed(self) -> None:
         if self._ready:
             return
@@ -177,7 +183,9 @@ class Running:
 
             if waiter is not None:
                 waiter.leave()
-            waiter = self._waiter = Waiter(self._name, self.engine, self.keep, self._readers)
+            waiter = self._waiter = Waiter(
+                self._name, self.engine, self.keep, self._interrupted, self._readers
+            )
         return waiter
 
     def take(self, d: Delivery | None) -> Frame | None:

@@ -20,7 +20,7 @@ from typing import Any
 
 from vb2user import checks
 from vb2user.errors import ClosedError, KernelError, UsageError
-from vb2user.memory.base import BufferMemory, Memory
+from vb2user.memory.base import BufferMemory, Memory, unmap
 from vb2user.uapi import calls
 from vb2user.uapi.buffer import BufferArg
 from vb2user.uapi.enums import BufFlag, BufType, DmaBufSync
@@ -147,14 +147,9 @@ class DmaBuf:
     def close(self) -> None:
         """Close the fd and drop the mapping (with its last view). Idempotent."""
         self._fd.close()
-        view, self._view = self._view, None
-        mapping, self._map = self._map, None
-        if view is not None:
-            with contextlib.suppress(BufferError):
-                view.release()
-        if mapping is not None:
-            with contextlib.suppress(BufferError):
-                mapping.close()
+        if self._map is not None:
+            unmap([self._view] if self._view is not None else [], [self._map])
+        self._view = self._map = None
 
     def __enter__(self) -> DmaBuf:
         return self

@@ -50,6 +50,8 @@ class Queue(Buffers):
         self._reader: int | None = None  # the thread that is inside of poll(2)
         self._streaming = False
         self._closer: int | None = None  # the thread that is inside of close()
+        self._over = False  # close() has done all there was to do
+        self._leaving: list[Buffer] = []  # buffers whose memory is being given back
         self._readiness: Readiness | None = None
         #: The buffers that are with the driver. A set's add and discard are one step each to other threads.
         self._with_driver: set[int] = set()
@@ -151,13 +153,14 @@ class Queue(Buffers):
             return dequeued(buffer, dq)
 
     def resync(self) -> None:
-        """QUERYBUF of every buffer, and note which are with the driver.
+        """QUERYBUF of every buffer, and note which there are and which are with the driver.
 
         After a Ctrl-C amidst an ioctl only the kernel knows.
         """
         with self._lock:
+            there = self._agree()
             for buffer in self.buffers:
-                flags = self.query(buffer.index).flags
+                flags = there[buffer.index]
                 if flags & (BufFlag.QUEUED | BufFlag.DONE):
                     buffer.state = BufferState.QUEUED
                     self._with_driver.add(buffer.index)
@@ -263,9 +266,9 @@ class Queue(Buffers):
     def _dismiss_reader(self) -> None:
         # The reader must have left poll(2) before the buffers go: polling a queue without buffers
         # makes videobuf2 start file I/O on it. So must an event loop.
-        readiness, self._readiness = self._readiness, None
-        if readiness is not None:
-            readiness.drop()
+        if self._readiness is not None:
+            self._readiness.drop()
+            self._readiness = None
         if self._reader is None or self._wake is None:
             return
         self._wake.signal()
@@ -315,17 +318,18 @@ class Queue(Buffers):
             self._free()
 
     def _free(self) -> None:
-        if self._reader is not None:  # after a Ctrl-C amidst a stop
-            self._dismiss_reader()
-        buffers, self.buffers = self.buffers, []
+        self._dismiss_reader()  # once more: a Ctrl-C may have come amidst the stop
+        self._leaving += self.buffers
+        self.buffers = []
         self._orphans.clear()
         try:
-            for buffer in buffers:
-                buffer.state = after(buffer.state, Action.FREE, buffer.index, self.name)
+            for buffer in self._leaving:
+                buffer.state = BufferState.FREED  # whatever it was
                 buffer.memory.close()
-            wake, self._wake = self._wake, None
-            if wake is not None:
-                wake.close()
+            self._leaving.clear()  # not before: after a Ctrl-C the next call frees the rest
+            if self._wake is not None:
+                self._wake.close()
+                self._wake = None
         finally:
             if self._allocated:
                 with refusals.gone_is_done():
@@ -341,10 +345,10 @@ class Queue(Buffers):
             self._abandon()
             return
         with self._lock:
-            if self._closed:
-                # Another thread is closing it: what it allocated is freed when this returns, too.
-                while self._closer not in (None, threading.get_ident()) and not self._inside_its_wait():
-                    self._idle.wait(_AGAIN)
+            # Another thread may be closing it: what it allocated is freed when this returns, too.
+            while self._closer not in (None, threading.get_ident()) and not self._inside_its_wait():
+                self._idle.wait(_AGAIN)
+            if self._over or self._closer is not None:
                 return
             if self._steps or self._inside_its_wait():
                 self.stop()
@@ -352,11 +356,20 @@ class Queue(Buffers):
                 return
             self._closed, self._closer = True, threading.get_ident()
             try:
-                self.free()
+                self._close()
+                self._over = True  # after a Ctrl-C the next close() does the rest
+            except Vb2Error:
+                self._over = True
+                raise
             finally:
-                self.memory.close()
                 self._closer = None
                 self._idle.notify_all()
+
+    def _close(self) -> None:
+        try:
+            self.free()
+        finally:
+            self.memory.close()
 
     def _abandon(self) -> None:
         self._closed, self._streaming, self._allocated = True, False, False
