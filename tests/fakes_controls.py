@@ -27,6 +27,7 @@ from vb2user.uapi import videodev2 as v
 from vb2user.uapi.calls.controls import ControlInfo
 from vb2user.uapi.enums import CtrlChange, CtrlFlag, CtrlType, CtrlWhich, EventSubFlag, EventType
 from vb2user.uapi.kernel import POLLERR, POLLHUP, POLLPRI
+from vb2user.uapi.weak import members
 
 NONE = CtrlFlag(0)
 PAYLOAD = CtrlFlag.HAS_PAYLOAD
@@ -92,6 +93,11 @@ class FakeEpoll:
 
     def refresh(self) -> None:
         """After every change."""
+        with self.system.changed:
+            if self.fd >= 0:
+                self._refresh()
+
+    def _refresh(self) -> None:
         files = self.system.files
         ready = any(
             files[fd].node.poll(files[fd]) & (events | POLLERR | POLLHUP)
@@ -104,10 +110,11 @@ class FakeEpoll:
             os.eventfd_read(self.fd)
 
     def close(self) -> None:
-        if self.fd >= 0:
-            self._end()
-            self.system.epolls.discard(self)
-            self.fd = -1
+        with self.system.changed:
+            if self.fd >= 0:
+                self._end()
+                self.system.epolls.discard(self)
+                self.fd = -1
 
 
 class TellingSystem(Vb2System):
@@ -122,7 +129,7 @@ class TellingSystem(Vb2System):
     def refresh(self) -> None:
         """Something may have become ready."""
         with self.changed:
-            for one in list(self.epolls):
+            for one in members(self.epolls):
                 one.refresh()
             self.changed.notify_all()
 
@@ -149,7 +156,7 @@ class TellingSystem(Vb2System):
 
     def close(self, fd: int) -> None:
         super().close(fd)
-        for one in list(self.epolls):
+        for one in members(self.epolls):
             one.wanted.pop(fd, None)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from vb2user import checks
 from vb2user.capture.engine import Engine, QueueEngine, ReadEngine
@@ -24,6 +24,7 @@ from vb2user.memory.mmap import Mmap
 from vb2user.memory.userptr import UserPtr
 from vb2user.uapi import calls
 from vb2user.uapi.buffer import is_output
+from vb2user.uapi.weak import members
 
 if TYPE_CHECKING:
     from vb2user.capture.flow import AsyncLoop
@@ -87,9 +88,6 @@ def _kept(memory: str | Memory, fds: Sequence[Any] | None) -> GivenFds | None:
     return GivenFds(fds)
 
 
-_T = TypeVar("_T")
-
-
 class Camera(Device):
     """A V4L2 device that hands out frames (and takes them, where it is an output)."""
 
@@ -104,9 +102,9 @@ class Camera(Device):
         # stream on, and be busy for everybody, as long as one view of a frame lives.
         with contextlib.ExitStack() as last:
             last.callback(super().close)
-            for given in _all_of(self._given):
+            for given in members(self._given):
                 last.callback(given.close)
-            for made in _all_of(self._made):
+            for made in members(self._made):
                 last.callback(made.close)
 
     def stream(
@@ -328,12 +326,3 @@ class Camera(Device):
             if given is not None:
                 given.close()
             raise
-
-
-def _all_of(those: Iterable[_T]) -> list[_T]:
-    """The members of a WeakSet, to which another thread may be adding."""
-    while True:
-        try:
-            return list(those)
-        except RuntimeError:  # it changed meanwhile
-            continue

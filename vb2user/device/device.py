@@ -22,6 +22,7 @@ from vb2user.uapi import calls
 from vb2user.uapi.enums import BufCap, BufType, Cap, Field, Memory
 from vb2user.uapi.fourcc import FourCC
 from vb2user.uapi.kernel import Fd, open_node
+from vb2user.uapi.weak import members
 
 if TYPE_CHECKING:
     from vb2user.device.control_set import Controls, Index
@@ -326,7 +327,7 @@ class Device:
 
     def open_events(self) -> list[Events[DeviceEvent]]:
         """The iterators of events that were not closed."""
-        return [one for one in list(self._events) if not one.closed]
+        return [one for one in members(self._events) if not one.closed]
 
     # -- memory -------------------------------------------------------------------------------------
 
@@ -418,7 +419,7 @@ class Device:
     def close(self) -> None:
         """Close the node, and end its events. Idempotent."""
         self._closed = True
-        for one in list(self._events):
+        for one in members(self._events):
             one.close()
         self._node.close()
 
