@@ -53,7 +53,9 @@ class Interrupt:
 
     def __init__(self, at: int, action: Callable[[], object], *, library: bool = False) -> None:
         self.at, self.action = at, action
-        self._where = (ROOT, *LIBRARY) if library else (ROOT,)
+        #: Between any two instructions: of other threads, where Python has no GIL.
+        self.everywhere = False
+        self.files = (ROOT, *LIBRARY) if library else (ROOT,)  #: whose code is tried
         self.points = 0
         self.fired = False
         self.where = ""
@@ -73,7 +75,7 @@ class Interrupt:
         sys.settrace(self._before)
 
     def _call(self, frame: FrameType, event: str, arg: object) -> Callable[..., Any] | None:
-        if self.fired or not frame.f_code.co_filename.startswith(self._where):
+        if self.fired or not frame.f_code.co_filename.startswith(self.files):
             return None
         if frame.f_code.co_name in ("remove", "_remove"):
             return None  # a weak reference's callback: Python prints and forgets an error in it
@@ -86,7 +88,7 @@ class Interrupt:
             code, before = frame.f_code, self._last.get(id(frame), -1)
             self._last[id(frame)] = frame.f_lasti
             checked = before >= 0 and operation(code, before) in CHECKED
-            if checked and same_handler(code, before, frame.f_lasti):
+            if self.everywhere or (checked and same_handler(code, before, frame.f_lasti)):
                 self.points += 1
                 if self.points >= self.at and not in_the_fake(frame):
                     self.fired = True

@@ -110,19 +110,24 @@ class Stream(Flow[Frame]):
             [(p.bytesperline, p.sizeimage) for p in format.planes],
         )
         self._judge = self._new_judge()
-        self._running: Running | None = None
+        #: What runs, or is closed and not forgotten yet, with its finalizer. One step puts in or takes out:
+        #: a thread that closes the one does not touch what another thread starts meanwhile.
+        self._runs: dict[Running, weakref.finalize[..., Stream]] = {}
         #: Who reads: the first one in it; any other is on its way out with an error. No lock: a Ctrl-C just
         #: after it was taken would leave it so, and to take a key out of a dict is one step.
         self._turns: dict[object, None] = {}
         self._closings = 0
         self._born = fork.generation
-        self._finalizer: weakref.finalize[..., Stream] | None = None
 
     def _new_judge(self) -> Judge:
         alternate = self.format.field == Field.ALTERNATE
         return Judge(self.name, self._layout, alternate=alternate, **self._policies)
 
     # -- life ---------------------------------------------------------------------------------------
+
+    @property
+    def _running(self) -> Running | None:
+        return next(iter(list(self._runs)), None)
 
     @property
     def started(self) -> bool:
@@ -193,8 +198,7 @@ class Stream(Flow[Frame]):
                 latest=self._latest,
             )
             # Not __del__: a finalizer runs at interpreter exit as well, and sees no half-built object.
-            self._finalizer = weakref.finalize(self, _close_quietly, running)
-            self._running = running
+            self._runs = {running: weakref.finalize(self, _close_quietly, running)}
         except BaseException:
             _close_quietly(engine)
             raise
@@ -222,10 +226,8 @@ class Stream(Flow[Frame]):
 
     def _forget(self, running: Running) -> None:
         """It is closed: nothing is left to do for its finalizer."""
-        if self._running is running:
-            self._running = None
-            if self._finalizer is not None:
-                self._finalizer.detach()
+        if (finalizer := self._runs.pop(running, None)) is not None:
+            finalizer.detach()
 
     # -- frames -------------------------------------------------------------------------------------
 
@@ -344,11 +346,12 @@ class Stream(Flow[Frame]):
 
     def _found(self, closings: int) -> None:
         """It is back: go on. StreamStopped: closed meanwhile."""
-        if self._finalizer is not None:
-            self._finalizer.detach()
+        before = list(self._runs.values())
         if closings == self._closings:
             self._begin()
             self.stats.reconnects += 1
+        for finalizer in before:
+            finalizer.detach()  # what is gone was closed
         if closings != self._closings:
             self.close()
             raise StreamStopped(f"{self.name}: the stream was closed")
