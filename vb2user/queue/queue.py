@@ -127,6 +127,8 @@ class Queue(Buffers):
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             seen = self._wait(deadline)
+            if not isinstance(seen, int):
+                return seen
             done = self.try_dequeue()
             if done is not None:
                 return done
@@ -168,7 +170,8 @@ class Queue(Buffers):
                     buffer.state = BufferState.PREPARED if flags & BufFlag.PREPARED else BufferState.DEQUEUED
                     self._with_driver.discard(buffer.index)
 
-    def _wait(self, deadline: float | None) -> int:
+    def _wait(self, deadline: float | None) -> int | Dequeued:
+        """Wait; return what poll(2) saw, or the buffer that came although none seemed to be queued."""
         mine = False
         try:  # from here on: Ctrl-C may come as soon as the lock is let go
             with self._lock:
@@ -176,7 +179,9 @@ class Queue(Buffers):
                 if not self._streaming or wake is None:
                     raise refusals.not_streaming(self.name, self._closed)
                 if not self.queued:
-                    self.try_dequeue()  # of a device that is gone this says so
+                    done = self.try_dequeue()  # of a device that is gone this says so
+                    if done is not None:  # a signal handler has queued it just now
+                        return done
                     raise refusals.held(self.name, len(self.buffers))
                 mine, self._reader = True, threading.get_ident()
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
