@@ -14,7 +14,7 @@ from vb2user.capture.sink import Sink
 from vb2user.capture.stats import Policy
 from vb2user.capture.stream import Stream
 from vb2user.device.device import Device
-from vb2user.device.discovery import resolve
+from vb2user.device.discovery import metadata_note, resolve
 from vb2user.device.naming import Node
 from vb2user.errors import KernelError, NoSuchDevice, StateError, UsageError
 from vb2user.memory import heaps
@@ -24,6 +24,7 @@ from vb2user.memory.mmap import Mmap
 from vb2user.memory.userptr import UserPtr
 from vb2user.uapi import calls
 from vb2user.uapi.buffer import is_output
+from vb2user.uapi.enums import BufType
 from vb2user.uapi.weak import members
 
 if TYPE_CHECKING:
@@ -185,6 +186,7 @@ class Camera(Device):
                 on_short=on_short,
                 on_gap=on_gap,
                 reconnect=None if reconnect is False else self._reconnect(format, reconnect),
+                note=(lambda: metadata_note(self)) if type == BufType.META_CAPTURE else None,
             )
             own(made)
         return made

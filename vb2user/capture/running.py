@@ -12,6 +12,7 @@ import errno
 import time
 import weakref
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from vb2user.capture.clock import ARRIVAL
@@ -45,6 +46,7 @@ class Running:
         judge: what is counted, and what becomes of each delivery.
         most: how many buffers there may be; None: as many as the driver allows.
         latest: of several that are ready the newest is wanted.
+        note: returns what a time-out says of the node; None: nothing.
 
     Attributes:
         open: until :meth:`close`.
@@ -63,12 +65,13 @@ class Running:
         *,
         most: int | None,
         latest: bool,
+        note: Callable[[], str | None] | None = None,
     ) -> None:
         self.engine = engine
         self.leases = Leases(engine)
         self._name, self.format, self.layout = name, format, layout
         self.judge, self.stats = judge, judge.stats
-        self._most, self._latest = most, latest
+        self._most, self._latest, self._note = most, latest, note
         self._waiter: Waiter | None = None
         self._frame: weakref.ref[Frame] | None = None
         #: With what was found of it, if it was looked at.
@@ -110,7 +113,9 @@ class Running:
             self.leases.interrupted = True
         elif not self.open and not self.lost and not isinstance(error, StreamStopped):
             raise StreamStopped(f"{self._name}: the stream was closed") from None
-        elif isinstance(error, StreamTimeout) and self.judge.describe_left_out() is not None:
+        elif isinstance(error, StreamTimeout) and (
+            self._note is not None or self.judge.describe_left_out() is not None
+        ):
             raise self._timed_out() from None  # by no name of ours: error and frame would hold each other
 
     def begin_turn(self) -> None:
@@ -289,10 +294,11 @@ class Running:
             raise self._timed_out()
 
     def _timed_out(self) -> StreamTimeout:
-        """The time-out of a stream, with what came and was left out meanwhile."""
+        """The time-out of a stream, with what came and was left out meanwhile, or what the node is."""
         left_out = self.judge.describe_left_out()
+        note = None if self._note is None else self._note()
         if left_out is None:
-            return refusals.timed_out(self._name)
+            return refusals.timed_out(self._name, note)
         sentence, remedy = left_out
         return StreamTimeout(
             f"{self._name}: no frame was handed out within the time-out: {sentence}", remedy=remedy

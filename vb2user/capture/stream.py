@@ -61,6 +61,7 @@ class Stream(Flow[Frame]):
             Whatever is done is counted in ``stats``.
         reconnect: how to wait for a device that is gone; None: DeviceGone is raised. A turn waits no longer
             than its time-out, and the next one waits on.
+        note: returns what a time-out says of the node, e.g. that it has no picture; None: nothing.
 
     Attributes:
         format: what every frame is: ``width``, ``height``, ``pixelformat``, ``sizeimage``, …
@@ -82,6 +83,7 @@ class Stream(Flow[Frame]):
         on_short: Policy = "skip",
         on_gap: Policy = "yield",
         reconnect: Reconnect | None = None,
+        note: Callable[[], str | None] | None = None,
     ) -> None:
         buffers = checks.count(buffers, f"{name}: buffers", least=1, most=checks.U32)
         max_buffers = checks.limit(max_buffers, f"{name}: max_buffers")
@@ -103,6 +105,7 @@ class Stream(Flow[Frame]):
         self._latest = latest
         self._policies: dict[str, Policy] = {"on_error": on_error, "on_short": on_short, "on_gap": on_gap}
         self._reconnect = reconnect
+        self._note = note
         self._layout = Layout.of(
             format.pixelformat,
             format.width,
@@ -196,6 +199,7 @@ class Stream(Flow[Frame]):
                 self._judge,
                 most=self._most,
                 latest=self._latest,
+                note=self._note,
             )
             # Not __del__: a finalizer runs at interpreter exit as well, and sees no half-built object.
             self._runs = {running: weakref.finalize(self, _close_quietly, running)}
