@@ -34,6 +34,7 @@ from fakes import CLOCK, Controls, FakeFile, FakeNode, FakeSystem, answers, refu
 
 from vb2user.memory.base import PAGESIZE, page_align
 from vb2user.uapi import dmabuf as d
+from vb2user.uapi import fork
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.buffer import is_multiplanar, is_output
 from vb2user.uapi.calls.formats import Format, PlaneFormat, pack_format, unpack_format
@@ -161,6 +162,11 @@ class Vb2System(FakeSystem):
         self._by_number: dict[int, int] = {}
         self._before: dict[int, Callable[[], object]] = {}
         self._after: dict[int, Callable[[], object]] = {}
+        fork.tell(self)
+
+    def forked(self) -> None:
+        """This is a child: a thread of the parent's that was inside of this kernel is not in it."""
+        self.changed = threading.Condition(threading.RLock())
 
     # -- faults -------------------------------------------------------------------------------------
 
