@@ -339,8 +339,10 @@ class Stream(Flow[Frame]):
 
     def _lost(self, run: Running) -> Reconnect | None:
         """The device is gone: give back what there is, and be ready to wait; None: nobody wants to."""
-        if self._reconnect is None or self._running is not run:
+        if self._reconnect is None:
             return None
+        if self._running is not run:
+            raise StreamStopped(f"{self.name}: the stream was closed")
         run.lost = True
         self._reconnect.begin()
         _close_quietly(run)
