@@ -34,10 +34,10 @@ $(VENV)/.programs: $(VENV)/.ready .ci/setup
 programs: $(VENV)/.programs
 
 demo: setup
-	$(BIN)/python -m vb2user.harness.demo --out build/demo
+	$(BIN)/python -m vb2user.validate.reports.demo --out build/demo
 
 memops: setup
-	$(BIN)/python -m vb2user.harness.memops --out build/memops --kernel $(or $(KERNEL),6.12)
+	$(BIN)/python -m vb2user.validate.reports.memops --out build/memops --kernel $(or $(KERNEL),6.12)
 
 test: lint types unit gate docs hw
 	@echo "all of make test passed"

@@ -24,13 +24,8 @@ class ShellHook(BuildHookInterface):
             sys.path.remove(self.root)
 
     def _generate(self, shared: dict[str, str]) -> None:
-        main = import_module("vb2user.cli.main")
         man = import_module("vb2user.cli.man")
         completion = import_module("vb2user.cli.completion")
-        # Nothing is installed yet, so the entry points are read where they are written.
-        for name, reference in self.metadata.core.entry_points["vb2user.commands"].items():
-            module, _, attribute = reference.partition(":")
-            main.cli.add_command(getattr(import_module(module), attribute), name)
         folder = Path(self.root, "build", "shell")
         for page in man.write(folder, self.metadata.version):
             shared[str(page)] = f"share/man/man1/{page.name}"

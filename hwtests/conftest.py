@@ -80,6 +80,15 @@ class Resources:
         return cls(len(list(Path("/proc/self/fd").iterdir())), len(devices), int(objects[1]))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def default_controls() -> Iterator[None]:
+    """Leave the controls of every vivid at their defaults, for the modules that follow."""
+    yield
+    for node in (found for found in vb2user.devices() if found.driver == "vivid"):
+        with contextlib.suppress(vb2user.DeviceGone, vb2user.NoSuchDevice), vb2user.open(node.path) as opened:
+            opened.controls.reset()
+
+
 @pytest.fixture
 def balanced() -> Iterator[None]:
     """The test holds at its end what it held at its beginning."""
@@ -119,6 +128,7 @@ def still(cam: vb2user.Camera, pixelformat: str = "YUYV", fps: int = 30) -> None
 def cam(device: VividDevice) -> Iterator[vb2user.Camera]:
     """The capture node, with a still picture."""
     with vb2user.open(device.capture) as opened:
+        opened.controls.reset()
         still(opened)
         yield opened
 

@@ -13,8 +13,8 @@ import pytest
 from conftest import HDMI, S_VIDEO, TV, WEBCAM, ByName, default_after
 
 from vb2user.errors import KernelError, NoSuchDevice, NotSupported
+from vb2user.harness.drivers.vivid import Config, Instance, InstanceConfig
 from vb2user.harness.pytest_plugin import VividDevice, VividFactory
-from vb2user.harness.vivid import Config, Instance, InstanceConfig
 from vb2user.memory.heaps import UDMABUF
 from vb2user.uapi import calls
 from vb2user.uapi.calls import audio, codec, controls, debug, events, media, overlay, selection, signal, tuner

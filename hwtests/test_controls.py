@@ -20,7 +20,7 @@ import vb2user
 from vb2user.cli.controls import controls
 from vb2user.device.events import ControlEvent
 from vb2user.harness.pytest_plugin import VividDevice
-from vb2user.harness.uvc import VirtualWebcam
+from vb2user.harness.usb.uvc.webcam import VirtualWebcam
 from vb2user.uapi.calls.controls import ControlError, s_ctrl
 from vb2user.uapi.calls.events import SourceChanged
 from vb2user.uapi.enums import CtrlChange, CtrlFlag, CtrlType, EventType, SourceChange

@@ -13,10 +13,10 @@ import pytest
 
 import vb2user
 from vb2user.errors import UsageError
-from vb2user.harness import probe
-from vb2user.harness import vivid as module
+from vb2user.harness.drivers import vb2probe as probe
+from vb2user.harness.drivers import vivid as module
+from vb2user.harness.drivers.vivid import PRESETS, Config, InstanceConfig, Vivid, VividBusy
 from vb2user.harness.pytest_plugin import VividDevice, VividFactory
-from vb2user.harness.vivid import PRESETS, Config, InstanceConfig, Vivid, VividBusy
 
 
 def test_a_device_per_allocator(vivid_vmalloc: VividDevice, vivid_dma_contig: VividDevice) -> None:
@@ -129,7 +129,7 @@ def vb2probe_back() -> Iterator[None]:
 @pytest.mark.usefixtures("unloaded", "vb2probe_back")
 def test_the_command() -> None:
     def vb2user(*args: str) -> subprocess.CompletedProcess[str]:
-        group = "from vb2user.harness.commands import harness; harness()"
+        group = "from vb2user.harness.commands.harness import harness; harness()"
         return subprocess.run([sys.executable, "-c", group, *args], capture_output=True, text=True)
 
     assert vb2user("down").returncode == 0

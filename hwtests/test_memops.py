@@ -19,18 +19,20 @@ from test_vb2probe import alternating
 import vb2user
 from vb2user.device.device import Device
 from vb2user.errors import KernelError
-from vb2user.harness import contents, memops, probe
+from vb2user.harness.drivers import vb2probe as probe
+from vb2user.harness.drivers.vivid import Config, InstanceConfig
 from vb2user.harness.pytest_plugin import VividDevice, VividFactory
-from vb2user.harness.vivid import Config, InstanceConfig
 from vb2user.memory.dmabuf import DmaBufMemory
 from vb2user.memory.heaps import Export
 from vb2user.memory.mmap import Mmap
 from vb2user.memory.ops import ALLOCATORS, REQUIRED, Op, Use, implemented
 from vb2user.memory.userptr import UserPtr
 from vb2user.trace import Ledger, Scope, Status, Tracer, calibrate, settle
-from vb2user.trace.memops import Plan, examine
-from vb2user.trace.observer import observing
 from vb2user.uapi.enums import BufCap, BufFlag, BufType, MemoryFlag
+from vb2user.validate.content import known_devices as contents
+from vb2user.validate.memops import Plan, examine
+from vb2user.validate.observer import observing
+from vb2user.validate.reports import memops
 
 CAP = BufType.VIDEO_CAPTURE
 NAMES = list(ALLOCATORS)
@@ -90,7 +92,7 @@ def test_every_op_of_every_allocator_is_seen(
     command = [
         sys.executable,
         "-m",
-        "vb2user.harness.memops",
+        "vb2user.validate.reports.memops",
         "--here",
         "--out",
         str(tmp_path),

@@ -15,9 +15,9 @@ from conftest import memory_of, missing_source
 from forked import vb2user_command
 
 import vb2user
-from vb2user.harness.pattern import BARS
 from vb2user.harness.pytest_plugin import VividDevice
-from vb2user.harness.uvc import VirtualWebcam, check_jpeg
+from vb2user.harness.usb.uvc.webcam import VirtualWebcam, check_jpeg
+from vb2user.validate.content.colour_bars import BARS
 
 pytestmark = pytest.mark.one_kernel
 

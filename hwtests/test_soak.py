@@ -37,7 +37,7 @@ from hypothesis.stateful import (
 
 import vb2user
 from vb2user.harness.pytest_plugin import VividDevice, WebcamFactory
-from vb2user.harness.uvc_descriptors import Format, Size
+from vb2user.harness.usb.uvc.descriptors import Format, Size
 from vb2user.trace import Ledger, Tracer, calibrate, settle
 from vb2user.uapi.calls import signal as video_signal
 from vb2user.uapi.enums import DvFlag, DvPolarity, DvStandard

@@ -16,8 +16,8 @@ import pytest
 from conftest import Account, Resources, still
 
 import vb2user
+from vb2user.harness.drivers.vivid import Config, InstanceConfig
 from vb2user.harness.pytest_plugin import VividDevice, VividFactory
-from vb2user.harness.vivid import Config, InstanceConfig
 from vb2user.uapi.enums import Field
 
 pytestmark = [pytest.mark.usefixtures("balanced"), pytest.mark.one_kernel]

@@ -26,9 +26,9 @@ from conftest import Log, Resources, hanging, missing_source, still
 
 import vb2user
 from vb2user.harness.pytest_plugin import VividDevice
-from vb2user.harness.sur40 import HEIGHT, SIZE, WIDTH, Sur40Busy, VirtualSur40, picture, run_with_sur40
-from vb2user.harness.usbdevice import Urb
-from vb2user.harness.usbip import UsbipError, ports
+from vb2user.harness.usb.device import Urb
+from vb2user.harness.usb.sur40 import HEIGHT, SIZE, WIDTH, Sur40Busy, VirtualSur40, picture, run_with_sur40
+from vb2user.harness.usb.vhci import UsbipError, ports
 from vb2user.uapi.enums import BufFlag
 
 TRACING = Path("/sys/kernel/tracing")
@@ -182,7 +182,7 @@ def test_a_command_that_is_killed_while_it_streams(log: Log) -> None:
 
 RUNNER = """
 import sys
-from vb2user.harness.sur40 import run_with_sur40
+from vb2user.harness.usb.sur40 import run_with_sur40
 sys.exit(run_with_sur40([sys.executable, "-c", sys.argv[1]]))
 """
 STREAMS = """

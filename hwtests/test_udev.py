@@ -23,9 +23,9 @@ from forked import vb2user_command
 
 import vb2user
 import vb2user.cli.capture
-import vb2user.harness.doctor
+import vb2user.harness.doctor.checks
 from vb2user.device.discovery import devices
-from vb2user.harness import udev
+from vb2user.harness.doctor import udev_rules
 from vb2user.harness.pytest_plugin import VividDevice, WebcamFactory
 
 USER, ID = "vb2tester", 54321
@@ -58,7 +58,7 @@ def edited(path: str, change: Callable[[str], str]) -> Iterator[None]:
 def user() -> Iterator[str]:
     """A user who belongs to no group but its own."""
     # Whatever is imported on the way is imported now: the user may lack the right to read Python's own files.
-    vb2user.harness.doctor.examine()
+    vb2user.harness.doctor.checks.examine()
     with (
         edited("/etc/passwd", lambda text: f"{text}{USER}:x:{ID}:{ID}::/:/bin/sh\n"),
         edited("/etc/group", lambda text: f"{text}{USER}:x:{ID}:\n"),
@@ -69,14 +69,14 @@ def user() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def install() -> Iterator[list[dict[str, Any]]]:
     """The rules, installed twice by the command; what it said. Before, no rules are here."""
-    assert udev.installed().state is udev.State.ABSENT
-    path = udev.FOLDERS[0] / udev.NAME
+    assert udev_rules.installed().state is udev_rules.State.ABSENT
+    path = udev_rules.FOLDERS[0] / udev_rules.NAME
     said = []
     for _ in range(2):
         done = vb2user_command("doctor", "--install-udev", "--json")
         assert (done.returncode, done.stderr) == (0, "")
         said.append(json.loads(done.stdout))
-    assert path.read_bytes() == udev.rules()
+    assert path.read_bytes() == udev_rules.rules()
     yield said
     path.unlink()
     subprocess.run(["udevadm", "control", "--reload"], check=True)
@@ -169,7 +169,7 @@ def test_a_node_that_comes_later_and_one_that_was_changed(
     found = checks(as_user("doctor", "--json", groups=("video",)))
     assert f"{node} (root:video 0666)" in found["udev rules applied"]["detail"]
     assert str(node) in found["nodes kept from others"]["detail"]
-    assert udev.install().wrong == ()
+    assert udev_rules.install().wrong == ()
     assert stat.S_IMODE(node.stat().st_mode) == 0o660
 
 

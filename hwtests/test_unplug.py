@@ -12,8 +12,8 @@ from conftest import Log, Next
 
 import vb2user
 from vb2user.harness.pytest_plugin import WebcamFactory
-from vb2user.harness.uvc import VirtualWebcam, check
-from vb2user.harness.uvc_descriptors import Format, Size
+from vb2user.harness.usb.uvc.descriptors import Format, Size
+from vb2user.harness.usb.uvc.webcam import VirtualWebcam, check
 
 pytestmark = pytest.mark.usefixtures("nobody_hangs")
 

@@ -12,19 +12,18 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from conftest import Log, Resources, missing_source
+from conftest import Log, missing_source
+from webcams import HEIGHT, SIZE, TIMEOUT, TRANSPORTS, WIDTH, each, number, opened
 
 import vb2user
-from vb2user.capture.frame import Frame
-from vb2user.harness.pytest_plugin import WebcamFactory
-from vb2user.harness.usbip import ports
-from vb2user.harness.uvc import (
+from vb2user.harness.usb.uvc.controls import OUT_OF_RANGE, WRONG_STATE
+from vb2user.harness.usb.uvc.webcam import (
     FORMATS,
     Corruption,
     VirtualWebcam,
@@ -36,16 +35,11 @@ from vb2user.harness.uvc import (
     picture,
     run_with_webcam,
 )
-from vb2user.harness.uvc_controls import OUT_OF_RANGE, WRONG_STATE
 from vb2user.uapi.enums import Memory
 
-WIDTH, HEIGHT = 160, 120
-SIZE = WIDTH * HEIGHT * 2
 #: So small that a larger MJPG picture makes two of them; isochronous: what the rate takes of a microframe.
 PAYLOAD = {"bulk": 1536, "isochronous": 256}
 LARGE = (320, 240)
-TRANSPORTS = ("bulk", "isochronous")
-TIMEOUT = 60.0
 
 pytestmark = pytest.mark.usefixtures("nobody_hangs")
 
@@ -75,36 +69,11 @@ def plugged(request: pytest.FixtureRequest, webcams: dict[str, VirtualWebcam]) -
     return webcams[request.param]
 
 
-@contextlib.contextmanager
-def opened(
-    webcam: VirtualWebcam, pixelformat: str = "YUYV", size: tuple[int, int] = (WIDTH, HEIGHT)
-) -> Iterator[vb2user.Camera]:
-    """Its node, set to pictures of a size, the smallest where nothing is said."""
-    with vb2user.open(webcam.video) as cam:
-        granted = cam.set_format(pixelformat, *size)
-        assert (str(granted.pixelformat), granted.width, granted.height) == (pixelformat, *size)
-        cam.set_fps(30)
-        yield cam
-
-
 @pytest.fixture
 def cam(plugged: VirtualWebcam, log: Log) -> Iterator[vb2user.Camera]:
     """The capture node of each transport in turn."""
     with opened(plugged) as found:
         yield found
-
-
-def number(frame: Frame) -> int:
-    """A frame's number; it has to be the whole picture, right in every byte."""
-    f = frame.format
-    what = check if str(f.pixelformat) == "YUYV" else check_jpeg
-    return what(frame.array, f.width, f.height)
-
-
-def each(frames: Iterable[Frame], do: Callable[[Frame], object]) -> None:
-    """Do something with every frame until there is none, or an error."""
-    for frame in frames:
-        do(frame)
 
 
 # -- what it is -------------------------------------------------------------------------------------
@@ -380,93 +349,7 @@ def test_a_stalled_endpoint(webcams: dict[str, VirtualWebcam], log: Log) -> None
         assert take(cam) == good()  # stopping clears the halt, so the next stream is well
 
 
-# -- unplugging -------------------------------------------------------------------------------------
-
-
-def gone(webcam: VirtualWebcam) -> bool:
-    """Has it left no node?"""
-    return not Path(webcam.video).exists() and not Path(webcam.metadata).exists()
-
-
-def until_gone(cam: vb2user.Camera) -> list[int]:
-    """Stream until the device is gone; the numbers that were seen."""
-    seen: list[int] = []
-    with pytest.raises(vb2user.DeviceGone) as caught:
-        each(cam.stream(timeout=TIMEOUT), lambda frame: seen.append(number(frame)))
-    assert caught.value.errno == errno.ENODEV
-    return seen
-
-
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_it_vanishes_while_it_streams_and_comes_back(
-    webcam_factory: WebcamFactory, log: Log, transport: str
-) -> None:
-    webcam = webcam_factory(transport)
-    name, video = webcam.stable, webcam.video
-    assert name is not None
-    with opened(webcam) as cam:
-        webcam.unplug_after(5)
-        seen = until_gone(cam)
-    assert set(seen) <= set(range(5))
-    assert webcam.device.frames == 5
-    webcam.unplug()
-    assert not webcam.plugged_in
-    assert gone(webcam)
-    assert any("USB disconnect" in m for m in log())
-    webcam.unplug()
-    webcam.plug_in()
-    webcam.plug_in()
-    assert webcam.stable == name
-    assert webcam.video == video
-    with opened(webcam) as cam, cam.stream(count=3, timeout=TIMEOUT) as stream:
-        assert len([number(frame) for frame in stream]) == 3
-
-
-@pytest.mark.parametrize("memory", ["userptr", "dmabuf"])
-def test_unplugged_from_another_thread(webcam: VirtualWebcam, log: Log, dma_bufs: str, memory: str) -> None:
-    """While somebody waits in poll(2) for a frame; and it is put back before the old file is closed."""
-    with opened(webcam) as cam:
-        cam.set_fps(5)
-        stream = cam.stream(memory=memory, heap=dma_bufs if memory == "dmabuf" else None, timeout=TIMEOUT)
-        with stream:
-            number(next(iter(stream)))
-            thread = threading.Thread(target=webcam.unplug)
-            thread.start()
-            with pytest.raises(vb2user.DeviceGone):
-                each(stream, number)
-            thread.join()
-            assert gone(webcam)
-        webcam.plug_in()
-        assert webcam.video != cam.path  # for that is open still
-        with pytest.raises(vb2user.DeviceGone):
-            cam.get_format()
-        with opened(webcam) as again, again.stream(count=2, timeout=TIMEOUT) as stream:
-            assert len([number(frame) for frame in stream]) == 2
-
-
-def test_unplugging_without_waiting(webcam: VirtualWebcam, log: Log) -> None:
-    with opened(webcam) as cam, cam.stream(timeout=TIMEOUT) as stream:
-        number(next(iter(stream)))
-        webcam.unplug(wait=False)
-        with pytest.raises(vb2user.DeviceGone):
-            each(stream, number)
-        assert not webcam.plugged_in
-        webcam.plug_in()  # waits for the other to be gone
-        assert webcam.plugged_in
-    with opened(webcam) as cam, cam.stream(count=1, timeout=TIMEOUT) as stream:
-        number(next(iter(stream)))
-
-
-def test_flagged_frames_at_the_end(webcam: VirtualWebcam, log: Log) -> None:
-    """What lay in the queue may come back flagged before the device is gone; none of it counts as good."""
-    with opened(webcam) as cam:
-        webcam.unplug_after(2)
-        frames: list[tuple[bool, int]] = []
-        stream = cam.stream(timeout=TIMEOUT, on_error="yield")
-        with pytest.raises(vb2user.DeviceGone):
-            each(stream, lambda frame: frames.append((frame.ok, frame.bytesused)))
-    assert len([size for ok, size in frames if ok]) <= 2
-    assert {size for ok, size in frames if ok} <= {SIZE}
+# -- several ----------------------------------------------------------------------------------------
 
 
 def test_several_stream_at_once(webcams: dict[str, VirtualWebcam], webcam: VirtualWebcam, log: Log) -> None:
@@ -504,21 +387,6 @@ def test_opened_together_after_a_rest(webcams: dict[str, VirtualWebcam], log: Lo
     assert all(Path(webcam.video).exists() for webcam in webcams.values())
 
 
-def test_twenty_cycles_leak_nothing(log: Log) -> None:
-    def held() -> tuple[Resources, int, int]:
-        return Resources.now(), threading.active_count(), sum(port.state == 6 for port in ports())
-
-    webcam = VirtualWebcam()
-    with webcam:
-        pass  # modules and caches come with the first
-    before = held()
-    for _ in range(20):
-        with webcam:
-            pass
-    assert held() == before
-    assert gone(webcam)
-
-
 # -- commands ---------------------------------------------------------------------------------------
 
 KILLED = """
@@ -535,7 +403,7 @@ def test_a_command_that_is_killed_while_it_streams(log: Log) -> None:
 
 ITS_OWN = """
 import os, signal, sys, vb2user
-from vb2user.harness.uvc import VirtualWebcam
+from vb2user.harness.usb.uvc.webcam import VirtualWebcam
 webcam = VirtualWebcam(sys.argv[1])
 webcam.plug_in()
 cam = vb2user.open(webcam.video)

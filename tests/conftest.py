@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 from collections.abc import Iterator
 
 import pytest
 from fakes import CLOCK, Clock, FakeSystem
 from fakes_controls import TellingSystem, TellingVideo
-from fakes_vb2 import FakeVideo, Vb2System
+from fakes_vb2 import FakeHeap, FakeUDmaBuf, FakeVideo, Vb2System
 from hypothesis import settings
 
-from vb2user.capture import clock
+from vb2user.camera import Camera
+from vb2user.stream import clock
 from vb2user.uapi import kernel
 
 # A machine that is busy with other things is no failure of a test.
@@ -50,6 +52,29 @@ def node(vb2: Vb2System) -> FakeVideo:
     """``/dev/video0``: a capture node, GREY 64x32."""
     vb2.nodes["/dev/video0"] = made = FakeVideo(vb2)
     return made
+
+
+@pytest.fixture
+def cam(vb2: Vb2System, node: FakeVideo) -> Iterator[Camera]:
+    """``/dev/video0``, with all that its streams can get memory from."""
+    vb2.nodes["/dev/video1"] = FakeVideo(vb2)
+    vb2.nodes["/dev/dma_heap/system"] = FakeHeap(vb2)
+    vb2.nodes["/dev/udmabuf"] = FakeUDmaBuf(vb2)
+    with Camera("/dev/video0") as opened:
+        yield opened
+        # Before the node is closed, so that nothing hides behind that.
+        gc.collect()
+        assert vb2.leaks() == {"FakeVideo": 1}
+
+
+@pytest.fixture
+def no_fd_stays() -> Iterator[None]:
+    """As many fds afterwards as before."""
+    gc.collect()
+    before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208 - iterdir() opens one more
+    yield
+    gc.collect()
+    assert len(set(os.listdir("/proc/self/fd")) - before) == 0  # noqa: PTH208
 
 
 @pytest.fixture

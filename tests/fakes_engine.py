@@ -23,10 +23,10 @@ from typing import Any, TypeVar
 
 from fakes import CLOCK
 
-from vb2user.capture.engine import Delivery, Engine
-from vb2user.capture.stream import Stream
 from vb2user.errors import BuffersHeld, DeviceGone, StreamStopped
 from vb2user.queue import refusals
+from vb2user.stream.engine import Delivery, Engine
+from vb2user.stream.stream import Stream
 from vb2user.uapi.calls.formats import Format, PlaneFormat
 from vb2user.uapi.enums import BufFlag, BufType, Field
 from vb2user.uapi.fourcc import FourCC

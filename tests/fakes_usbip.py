@@ -9,9 +9,8 @@ import socket
 import struct
 from collections.abc import Iterator
 
-from vb2user.harness.usbdevice import Setup, UsbDevice
-from vb2user.harness.usbip import Connection
-from vb2user.harness.usbip_wire import (
+from vb2user.harness.usb.device import Setup, UsbDevice
+from vb2user.harness.usb.usbip_protocol import (
     HEADER_SIZE,
     IN,
     OUT,
@@ -22,6 +21,7 @@ from vb2user.harness.usbip_wire import (
     Unlink,
     decode_answer,
 )
+from vb2user.harness.usb.vhci import Connection
 
 PATIENCE = 10.0
 
@@ -124,3 +124,11 @@ def served(device: UsbDevice) -> Iterator[tuple[Host, Connection]]:
 def wait_for(fd: int) -> bool:
     """Does an fd become readable while a test may still wait?"""
     return bool(select.select([fd], [], [], PATIENCE)[0])
+
+
+def submit_with(**fields: int) -> bytes:
+    """A header of CMD_SUBMIT with some fields as they never are."""
+    plain = {"command": 1, "seqnum": 1, "devid": 1, "direction": IN, "ep": 1}
+    more = {"flags": 0, "length": 8, "start": 0, "packets": 0, "interval": 0}
+    values = [fields.get(k, v) for k, v in (plain | more).items()]
+    return struct.pack(">6I4i8x", *values)

@@ -16,372 +16,34 @@ nothing moves before :meth:`FakeVideo.complete`, and poll() waits for it, so tha
 
 from __future__ import annotations
 
-import ctypes
 import errno
-import mmap
 import os
-import stat
-import threading
-import time
-import weakref
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
-from fakes import CLOCK, Controls, FakeFile, FakeNode, FakeSystem, answers, refuse
+from fakes import CLOCK, Controls, FakeFile, answers, refuse
+from fakes_fileio import FakeFileIO
+from fakes_formats import FakeFormats
+from fakes_memory import NAMES, KernelBuffer
+from fakes_memory import FakeDmaBuf as FakeDmaBuf
+from fakes_memory import FakeHeap as FakeHeap
+from fakes_memory import FakeUDmaBuf as FakeUDmaBuf
+from fakes_memory import PlaneMemory as PlaneMemory
+from fakes_memory import jpeg_like as jpeg_like
+from fakes_system import FakeQueueNode
+from fakes_system import Vb2System as Vb2System
 
-from vb2user.memory.base import PAGESIZE, page_align
-from vb2user.uapi import dmabuf as d
-from vb2user.uapi import fork
+from vb2user.memory.base import page_align
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.buffer import is_multiplanar, is_output
-from vb2user.uapi.calls.formats import Format, PlaneFormat, pack_format, unpack_format
-from vb2user.uapi.enums import BufCap, BufFlag, BufType, Cap, Colorspace, Field, FrmSizeType, Memory
+from vb2user.uapi.calls.formats import Format, unpack_format
+from vb2user.uapi.enums import BufCap, BufFlag, BufType, Field, Memory
 from vb2user.uapi.fourcc import FourCC
 from vb2user.uapi.kernel import POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI
 
-NAMES = {
-    number: name
-    for module in (v, d)
-    for name, number in vars(module).items()
-    if isinstance(number, int) and name.startswith(("VIDIOC_", "DMA_", "UDMABUF_CREATE")) and number > 0xFFFF
-}
-
-
-def put_text(array: Any, text: str) -> None:
-    """Fill a character array of a struct."""
-    data = text.encode() + b"\0"
-    array[: len(data)] = data
-
-
-def jpeg_like(size: int, number: int) -> bytes:
-    """As much of a JPEG image as its syntax asks for, filled with the byte ``number``."""
-    head = b"\xff\xd8\xff\xc4\x00\x02\xff\xc0\x00\x02\xff\xda\x00\x02"
-    return (head + bytes([number & 0xFF]) * (size - len(head) - 2) + b"\xff\xd9")[:size]
-
-
-class PlaneMemory:
-    """Memory that lives as long as somebody refers to it."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.fd = os.memfd_create("fake", os.MFD_CLOEXEC)
-        os.ftruncate(self.fd, page_align(max(size, 1)))
-        weakref.finalize(self, os.close, self.fd)
-
-    def write(self, data: bytes) -> None:
-        os.pwrite(self.fd, data, 0)
-
-    def read(self, count: int) -> bytes:
-        return os.pread(self.fd, count, 0)
-
-
-class EventFd(FakeNode):
-    """What eventfd(2) makes."""
-
-    count = 0
-
-    def poll(self, file: FakeFile) -> int:
-        return POLLIN if self.count else 0
-
-
-class MemFd(FakeNode):
-    """What memfd_create(2) makes."""
-
-    mode = stat.S_IFREG | 0o600
-
-    memory: PlaneMemory
-
-
-class FakeDmaBuf(FakeNode):
-    """A dma-buf; ``syncs`` are the flags of each DMA_BUF_IOCTL_SYNC."""
-
-    mode = stat.S_IFREG | 0o600
-
-    def __init__(self, memory: PlaneMemory, exporter: str) -> None:
-        super().__init__()
-        self.memory = memory
-        self.size = page_align(memory.size)
-        self.exporter = exporter
-        self.syncs: list[int] = []
-
-    @answers(d.DMA_BUF_IOCTL_SYNC)
-    def _sync(self, file: FakeFile, arg: Any) -> None:
-        self.syncs.append(arg.flags)
-
-    def map(self, length: int, offset: int) -> PlaneMemory:
-        if offset + length > self.size:
-            raise refuse(errno.EINVAL)
-        return self.memory
-
-
-class FakeHeap(FakeNode):
-    """``/dev/dma_heap/<name>``."""
-
-    def __init__(self, system: Vb2System, name: str = "system") -> None:
-        super().__init__()
-        self.system, self.name = system, name
-
-    @answers(d.DMA_HEAP_IOCTL_ALLOC)
-    def _alloc(self, file: FakeFile, arg: Any) -> None:
-        arg.fd = self.system.install(FakeDmaBuf(PlaneMemory(arg.len), self.name))
-
-
-class FakeUDmaBuf(FakeNode):
-    """``/dev/udmabuf``."""
-
-    def __init__(self, system: Vb2System) -> None:
-        super().__init__()
-        self.system = system
-
-    @answers(d.UDMABUF_CREATE)
-    def _create(self, file: FakeFile, arg: Any) -> int:
-        memfd = self.system.files[arg.memfd].node
-        if not isinstance(memfd, MemFd) or arg.size % PAGESIZE or arg.size > page_align(memfd.memory.size):
-            raise refuse(errno.EINVAL)
-        return self.system.install(FakeDmaBuf(memfd.memory, "udmabuf"))
-
-
-class Vb2System(FakeSystem):
-    """System calls that can fail on demand, and that know what was not given back.
-
-    Attributes:
-        calls: the name of every call that was made, in order (closing and fdinfo are not counted).
-        changed: notified whenever something may have become ready.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        CLOCK.ns = CLOCK.FIRST_NS
-        self.calls: list[str] = []
-        self.changed = threading.Condition(threading.RLock())
-        self.maps: list[tuple[weakref.ref[mmap.mmap], PlaneMemory]] = []
-        self._by_name: dict[str, deque[int]] = {}
-        self._by_number: dict[int, int] = {}
-        self._before: dict[int, Callable[[], object]] = {}
-        self._after: dict[int, Callable[[], object]] = {}
-        fork.tell(self)
-
-    def forked(self) -> None:
-        """This is a child: a thread of the parent's that was inside of this kernel is not in it."""
-        self.changed = threading.Condition(threading.RLock())
-
-    # -- faults -------------------------------------------------------------------------------------
-
-    def fail(self, name: str, number: int, *, skip: int = 0, times: int = 1) -> None:
-        """Let calls of this name fail with errno ``number``: ``times`` of them, after ``skip`` that work."""
-        self._by_name.setdefault(name, deque()).extend([0] * skip + [number] * times)
-
-    def fail_at(self, index: int, number: int) -> None:
-        """Let the call that will be ``calls[index]`` fail, whichever it is."""
-        self._by_number[index] = number
-
-    def before(self, index: int, action: Callable[[], object]) -> None:
-        """Do something just before the call that will be ``calls[index]``."""
-        self._before[index] = action
-
-    def after(self, index: int, action: Callable[[], object]) -> None:
-        """Do something just after the call that will be ``calls[index]``: an ioctl that succeeds."""
-        self._after[index] = action
-
-    def _call(self, name: str) -> None:
-        index = len(self.calls)
-        self.calls.append(name)
-        self._before.pop(index, lambda: None)()
-        waiting = self._by_name.get(name)
-        number = self._by_number.pop(index, 0) or (waiting.popleft() if waiting else 0)
-        if number:
-            raise refuse(number)
-
-    # -- what is left -------------------------------------------------------------------------------
-
-    def mapped(self) -> list[PlaneMemory]:
-        """The memory of every mapping that was neither unmapped nor dropped."""
-        alive = [(ref(), memory) for ref, memory in self.maps]
-        return [memory for mapping, memory in alive if mapping is not None and not mapping.closed]
-
-    def leaks(self) -> Counter[str]:
-        """What is held: open files by their node's class, mappings, buffers."""
-        found = Counter(type(file.node).__name__ for file in self.files.values())
-        found["mappings"] = len(self.mapped())
-        found["buffers"] = sum(len(n.buffers) for n in self.nodes.values() if isinstance(n, FakeVideo))
-        return +found
-
-    # -- the calls ----------------------------------------------------------------------------------
-
-    def open(self, path: str, flags: int) -> int:
-        with self.changed:
-            self._call("open")
-            if path.startswith("/proc/self/fd/"):
-                node = self._file(int(path.rpartition("/")[2])).node
-                if isinstance(node, FakeVideo) and node.gone:
-                    raise refuse(errno.ENXIO)
-                return self.install(node, flags)
-            return super().open(path, flags)
-
-    def close(self, fd: int) -> None:
-        with self.changed:
-            file = self._file(fd)
-            del self.files[fd]
-            if not any(other is file for other in self.files.values()):
-                file.node.close(file)
-
-    def ioctl(self, fd: int, request: int, arg: Any) -> int:
-        with self.changed:
-            index = len(self.calls)
-            self._call(NAMES.get(request, hex(request)))
-            try:
-                value = super().ioctl(fd, request, arg)
-                self._after.pop(index, lambda: None)()
-                return value
-            finally:
-                self.changed.notify_all()
-
-    def mmap(self, fd: int, length: int, offset: int, writable: bool) -> mmap.mmap:
-        with self.changed:
-            self._call("mmap")
-            node: Any = self._file(fd).node
-            if not hasattr(node, "map"):
-                raise refuse(errno.ENODEV)
-            memory: PlaneMemory = node.map(length, offset)
-            return self._map(memory, length, writable)
-
-    def _map(self, memory: PlaneMemory, length: int, writable: bool = True) -> mmap.mmap:
-        prot = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
-        made = mmap.mmap(memory.fd, length, mmap.MAP_SHARED, prot)
-        self.maps.append((weakref.ref(made), memory))
-        return made
-
-    def anonymous(self, length: int) -> mmap.mmap:
-        with self.changed:
-            self._call("anonymous")
-            return self._map(PlaneMemory(length), length)
-
-    def huge(self, length: int) -> mmap.mmap:
-        with self.changed:
-            self._call("huge")
-            return self._map(PlaneMemory(length), length)
-
-    def poll(self, wanted: dict[int, int], timeout_ms: int | None) -> dict[int, int]:
-        """Really waits, but on a condition that every change of the fakes notifies."""
-        if timeout_ms is not None and timeout_ms > 0x7FFFFFFF:
-            raise OverflowError("timeout is too large")  # as select.poll does: it is an int of C's
-        deadline = None if timeout_ms is None else time.monotonic() + timeout_ms / 1000
-        with self.changed:
-            self._call("poll")
-            while True:
-                seen = {fd: self._file(fd).node.poll(self._file(fd)) for fd in wanted}
-                # Errors are told whether they were asked for or not.
-                seen = {fd: e & (wanted[fd] | POLLERR | POLLHUP) for fd, e in seen.items()}
-                ready = {fd: events for fd, events in seen.items() if events}
-                left = None if deadline is None else deadline - time.monotonic()
-                if ready or (left is not None and left <= 0):
-                    return ready
-                self.changed.wait(left)
-
-    def readv(self, fd: int, buffer: memoryview) -> int:
-        with self.changed:
-            self._call("read")
-            node: Any = self._file(fd).node
-            return int(node.read(self._file(fd), buffer))
-
-    def write(self, fd: int, buffer: memoryview) -> int:
-        with self.changed:
-            self._call("write")
-            node: Any = self._file(fd).node
-            return int(node.write(self._file(fd), buffer))
-
-    def lseek(self, fd: int, offset: int, whence: int) -> int:
-        node: Any = self._file(fd).node
-        self._call("lseek")
-        if not hasattr(node, "size"):
-            raise refuse(errno.ESPIPE)
-        return int(node.size) if whence == os.SEEK_END else offset
-
-    def dup(self, fd: int) -> int:
-        with self.changed:
-            self._call("dup")
-            file = self._file(fd)
-            number = next(self._numbers)
-            self.files[number] = file
-            return number
-
-    def memfd(self) -> int:
-        with self.changed:
-            self._call("memfd")
-            return self.install(MemFd())
-
-    def seal(self, fd: int, size: int) -> None:
-        node: Any = self._file(fd).node
-        node.memory = PlaneMemory(size)
-
-    def eventfd(self) -> int:
-        with self.changed:
-            self._call("eventfd")
-            return self.install(EventFd())
-
-    def eventfd_write(self, fd: int) -> None:
-        with self.changed:
-            node: Any = self._file(fd).node
-            node.count += 1
-            self.changed.notify_all()
-
-    def fdinfo(self, fd: int) -> str:
-        node = self._file(fd).node
-        if isinstance(node, FakeDmaBuf):
-            return f"pos:\t0\nflags:\t02000002\nsize:\t{node.size}\ncount:\t1\nexp_name:\t{node.exporter}\n"
-        return "pos:\t0\nflags:\t02000002\n"
-
-
-# -- the video node ---------------------------------------------------------------------------------
-
-
-@dataclass
-class KernelBuffer:
-    """A ``struct vb2_buffer``."""
-
-    index: int
-    sizes: tuple[int, ...]
-    memory: list[PlaneMemory | None]
-    pointers: list[tuple[int, int]] = field(default_factory=list)  #: USERPTR: address and length
-    imports: list[FakeDmaBuf] = field(default_factory=list)
-    state: str = "dequeued"  #: dequeued, prepared, queued, done
-    flags: int = 0
-    sequence: int = 0
-    timestamp_ns: int = 0
-    bytesused: tuple[int, ...] = ()
-    data_offset: tuple[int, ...] = ()
-
-    def put(self, plane: int, data: bytes) -> None:
-        """The driver writes."""
-        if self.pointers:
-            address, length = self.pointers[plane]
-            ctypes.memmove(address, data, min(len(data), length))
-        else:
-            self._plane(plane).write(data)
-
-    def get(self, plane: int) -> bytes:
-        """The driver reads."""
-        if self.pointers:
-            return ctypes.string_at(self.pointers[plane][0], self.bytesused[plane])
-        return self._plane(plane).read(self.bytesused[plane])
-
-    def _plane(self, plane: int) -> PlaneMemory:
-        memory = self.imports[plane].memory if self.imports else self.memory[plane]
-        assert memory is not None
-        return memory
-
-
-_BITS = {"YUYV": 16, "GREY": 8, "NV12": 12, "RGB3": 24, "MJPG": 8}
 _STATES = {"queued": BufFlag.QUEUED, "prepared": BufFlag.PREPARED, "done": BufFlag.DONE, "dequeued": 0}
-_KINDS = {
-    BufType.VIDEO_CAPTURE: Cap.VIDEO_CAPTURE,
-    BufType.VIDEO_OUTPUT: Cap.VIDEO_OUTPUT,
-    BufType.VIDEO_CAPTURE_MPLANE: Cap.VIDEO_CAPTURE_MPLANE,
-    BufType.VIDEO_OUTPUT_MPLANE: Cap.VIDEO_OUTPUT_MPLANE,
-}
 _SUPPORTS = {
     Memory.MMAP: BufCap.SUPPORTS_MMAP,
     Memory.USERPTR: BufCap.SUPPORTS_USERPTR,
@@ -389,7 +51,7 @@ _SUPPORTS = {
 }
 
 
-class FakeVideo(Controls, FakeNode):
+class FakeVideo(FakeFormats, FakeFileIO, Controls, FakeQueueNode):
     """A video node with one videobuf2 queue.
 
     Args:
@@ -541,100 +203,6 @@ class FakeVideo(Controls, FakeNode):
         if file is self.owner:
             self._free()
             self.frames_read = 0
-
-    # -- what it is ---------------------------------------------------------------------------------
-
-    @answers(v.VIDIOC_QUERYCAP)
-    def _querycap(self, file: FakeFile, arg: Any) -> None:
-        for array, value in (
-            (arg.driver, self.driver),
-            (arg.card, self.card),
-            (arg.bus_info, "platform:fake"),
-        ):
-            put_text(array, value)
-        arg.version = 0x060C00
-        caps = _KINDS[self.type] | Cap.STREAMING | (Cap.READWRITE if self.read_write else 0)
-        arg.capabilities, arg.device_caps = caps | Cap.DEVICE_CAPS, caps
-
-    def _codes(self) -> list[FourCC]:
-        names = ["GREY", "NM12"] if is_multiplanar(self.type) else list(_BITS)
-        return [FourCC(n) for n in names]
-
-    def grant(self, wish: Format) -> Format:
-        """What S_FMT makes of a wish."""
-        code = wish.pixelformat if wish.pixelformat in self._codes() else self._codes()[0]
-        width = min(max(wish.width, 16), 1024) & ~7
-        height = min(max(wish.height, 16), 1024) & ~7
-        if str(code) == "NM12":
-            planes = [PlaneFormat(width * height, width), PlaneFormat(width * height // 2, width)]
-        else:
-            bits = _BITS[str(code)]
-            line = width if bits == 12 else width * bits // 8
-            planes = [PlaneFormat(width * height * bits // 8, 0 if str(code) == "MJPG" else line)]
-        if self.data_offsets:
-            pairs = zip(planes, self.data_offsets, strict=True)
-            planes = [replace(plane, sizeimage=plane.sizeimage + before) for plane, before in pairs]
-        return replace(
-            Format(wish.type, code, width, height, Field.NONE, Colorspace.SRGB), planes=tuple(planes)
-        )
-
-    @answers(v.VIDIOC_G_FMT, v.VIDIOC_S_FMT, v.VIDIOC_TRY_FMT)
-    def _fmt(self, file: FakeFile, arg: Any) -> None:
-        if arg.type != self.type:
-            raise refuse(errno.EINVAL)
-        request = self.log[-1][0]
-        granted = self.format if request == v.VIDIOC_G_FMT else self.grant(unpack_format(arg))
-        if request == v.VIDIOC_S_FMT:
-            if self.buffers:
-                raise refuse(errno.EBUSY)
-            self.format = granted
-        ctypes.memmove(ctypes.byref(arg), ctypes.byref(pack_format(granted)), ctypes.sizeof(arg))
-
-    @answers(v.VIDIOC_ENUM_FMT)
-    def _enum_fmt(self, file: FakeFile, arg: Any) -> None:
-        codes = self._codes()
-        if arg.type != self.type or arg.index >= len(codes):
-            raise refuse(errno.EINVAL)
-        arg.pixelformat = codes[arg.index]
-        put_text(arg.description, f"Format {codes[arg.index]}")
-
-    @answers(v.VIDIOC_ENUM_FRAMESIZES)
-    def _enum_sizes(self, file: FakeFile, arg: Any) -> None:
-        if arg.index:
-            raise refuse(errno.EINVAL)
-        arg.type = FrmSizeType.STEPWISE
-        s = arg.stepwise
-        s.min_width = s.min_height = 16
-        s.max_width = s.max_height = 1024
-        s.step_width = s.step_height = 8
-
-    @answers(v.VIDIOC_G_PARM, v.VIDIOC_S_PARM)
-    def _parm(self, file: FakeFile, arg: Any) -> None:
-        if arg.type != self.type:
-            raise refuse(errno.EINVAL)
-        raw = arg.parm.output if is_output(self.type) else arg.parm.capture
-        if self.log[-1][0] == v.VIDIOC_S_PARM and raw.timeperframe.numerator:
-            asked = Fraction(raw.timeperframe.denominator, raw.timeperframe.numerator)
-            self.rate = min(max(asked, Fraction(1)), Fraction(60))
-        raw.capability = v.V4L2_CAP_TIMEPERFRAME
-        raw.timeperframe.numerator, raw.timeperframe.denominator = self.rate.denominator, self.rate.numerator
-
-    @answers(v.VIDIOC_ENUMINPUT)
-    def _enum_input(self, file: FakeFile, arg: Any) -> None:
-        if is_output(self.type) or arg.index > 1:
-            raise refuse(errno.EINVAL)
-        arg.type = 2
-        put_text(arg.name, f"Input {arg.index}")
-
-    @answers(v.VIDIOC_G_INPUT, v.VIDIOC_S_INPUT)
-    def _input(self, file: FakeFile, arg: Any) -> None:
-        if is_output(self.type):
-            raise refuse(errno.ENOTTY)
-        if self.log[-1][0] == v.VIDIOC_S_INPUT:
-            if arg.value > 1:
-                raise refuse(errno.EINVAL)
-            self.input = arg.value
-        arg.value = self.input
 
     # -- the queue ----------------------------------------------------------------------------------
 
@@ -884,33 +452,3 @@ class FakeVideo(Controls, FakeNode):
         if self.owner is not None and self.owner is not file:
             raise refuse(errno.EBUSY)
         self._cancel()
-
-    # -- file I/O -----------------------------------------------------------------------------------
-
-    def _file_io(self, file: FakeFile) -> None:
-        if self.gone:
-            raise refuse(errno.ENODEV)
-        if not self.read_write:
-            raise refuse(errno.EINVAL)
-        if self.owner is not None and self.owner is not file:
-            raise refuse(errno.EBUSY)
-        if not file.state.get("file_io"):
-            # The first call makes the driver start: nothing is ready yet.
-            file.state["file_io"], self.owner = True, file
-            raise refuse(errno.EAGAIN)
-
-    def read(self, file: FakeFile, buffer: memoryview) -> int:
-        """read(2): frame n is filled with the byte n."""
-        self._file_io(file)
-        if self.read_waits:
-            raise refuse(errno.EAGAIN)
-        count = min(len(buffer), self.format.sizeimage)
-        buffer[:count] = bytes([self.frames_read & 0xFF]) * count
-        self.frames_read += 1
-        return count
-
-    def write(self, file: FakeFile, buffer: memoryview) -> int:
-        """write(2)."""
-        self._file_io(file)
-        self.shown.append((bytes(buffer),))
-        return len(buffer)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vb2user.capture.layout import Layout
+from vb2user.pixels.layout import Layout
 from vb2user.uapi.calls import Format, PlaneFormat
 from vb2user.uapi.enums import BufType, Colorspace, Field
 from vb2user.uapi.fourcc import FourCC

@@ -4,197 +4,46 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import enum
 import gc
-import importlib
 import inspect
 import itertools
 import math
-import pkgutil
 import pydoc
 import re
 from collections.abc import Callable, Iterator
-from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import numpy as np
 import pytest
-from fakes import FakeNode, FakeSystem
 from fakes_vb2 import FakeHeap, FakeUDmaBuf, FakeVideo, Vb2System
+from number_kinds import BROKEN, HUGE, NONSENSE, WIDE, brief, kinds
 
-from vb2user.capture.camera import Camera
-from vb2user.capture.colour import to_rgb
-from vb2user.capture.picture import jpeg
-from vb2user.capture.record import Recorder, record
-from vb2user.capture.sheet import Shot, contact_sheet
-from vb2user.capture.together import capture_all
+from vb2user.camera import Camera, capture_all
 from vb2user.errors import UsageError, Vb2Error
-from vb2user.harness import sur40, uvc, uvc_descriptors, uvc_jpeg, uvc_pictures, vm
+from vb2user.harness.usb import sur40
+from vb2user.harness.usb.uvc import descriptors as uvc_descriptors
+from vb2user.harness.usb.uvc import jpeg as uvc_jpeg
+from vb2user.harness.usb.uvc import pattern as uvc_pictures
+from vb2user.harness.usb.uvc import webcam as uvc
+from vb2user.harness.vm import machine as vm
+from vb2user.media.contact_sheet import Shot, contact_sheet
+from vb2user.media.record import record
+from vb2user.media.recorder import Recorder
 from vb2user.memory import heaps
 from vb2user.memory.dmabuf import DmaBuf, GivenFds
 from vb2user.memory.fileio import FileIO
 from vb2user.memory.mmap import Mmap, export
 from vb2user.memory.userptr import UserPtr
+from vb2user.pixels.colour import to_rgb
+from vb2user.pixels.picture import jpeg
 from vb2user.queue.queue import Queue
-from vb2user.uapi import calls
 from vb2user.uapi.buffer import BufferArg
-from vb2user.uapi.calls.selection import Rect
 from vb2user.uapi.enums import BufType, Memory
 from vb2user.uapi.fourcc import FourCC
-from vb2user.uapi.kernel import Fd
 
-HUGE = 10**5000
-#: Never a number that anything could mean, whatever it is asked for.
-NONSENSE = [math.nan, -math.inf, Decimal("NaN"), np.float32("nan"), np.complex64(1), True, np.True_]
 NONSENSE += [2.5 + 1j, "1", b"1", [1], (), object(), np.array([1, 2]), HUGE, -HUGE]
-#: No whole number.
-BROKEN = [1.5, Fraction(3, 2), Decimal("1.5"), np.float64(1.5), math.inf, Decimal("1e100000000")]
-#: What a struct of the kernel would take modulo 2**32.
-WIDE = [2**32, 2**32 + 4, 2**40, 2**64 + 1, np.int64(2**40), 1e12]
-
-
-def kinds(number: int) -> list[Any]:
-    """The same whole number, of other kinds."""
-    return [
-        float(number),
-        Fraction(number),
-        Decimal(number),
-        np.int64(number),
-        np.uint8(number),
-        np.float32(number),
-        np.array(number),
-    ]
-
-
-def brief(value: object) -> str:
-    try:
-        return f"{type(value).__name__}-{str(value)[:24]}"
-    except ValueError:
-        return f"{type(value).__name__}-huge"
-
-
-# -- the typed function of each ioctl ---------------------------------------------------------------
-
-
-class Ear(FakeNode):
-    """Knows no ioctl, and hears them all."""
-
-
-def typed_calls() -> list[Any]:
-    """Each function of uapi.calls with each of its parameters that is a number."""
-    found = []
-    for module in sorted(m.name for m in pkgutil.iter_modules(calls.__path__)):
-        if module.startswith(("_", "control")):  # values of controls have rules of their own
-            continue
-        held = importlib.import_module(f"{calls.__name__}.{module}")
-        for name, call in vars(held).items():
-            if inspect.isfunction(call) and call.__module__ == held.__name__ and not name.startswith("_"):
-                parameters = inspect.signature(call).parameters.values()
-                if not any("Fd" in str(p.annotation) for p in parameters):
-                    continue  # it makes no ioctl
-                for parameter in parameters:
-                    words = re.findall(r"\w+", str(parameter.annotation))
-                    if {"int", "Fraction"} & set(words) and not {"bytes", "list", "raw"} & set(words):
-                        found.append(pytest.param(call, parameter.name, id=f"{name}-{parameter.name}"))
-    return found
-
-
-def some(kind: Any, node: Fd) -> Any:
-    """An argument of this type that is harmless."""
-    if kind is Fd:
-        return node
-    if kind is calls.Format:
-        return calls.Format(BufType.VIDEO_CAPTURE, FourCC("YUYV"), 64, 32, planes=(calls.PlaneFormat(1, 1),))
-    if inspect.isclass(kind) and issubclass(kind, enum.Enum):
-        return next(iter(kind))
-    if inspect.isclass(kind) and dataclasses.is_dataclass(kind):
-        hints = get_type_hints(kind)
-        return kind(**{f.name: some(hints[f.name], node) for f in dataclasses.fields(kind) if f.init})
-    made = {
-        int: 1,
-        str: "x",
-        bytes: b"x" * 128,
-        bool: True,
-        Fraction: Fraction(1, 30),
-        FourCC: FourCC("YUYV"),
-    }
-    for known, value in made.items():
-        if kind == known or known in getattr(kind, "__args__", ()):
-            return value
-    raise AssertionError(f"no argument of type {kind}")
-
-
-def heard(
-    system: FakeSystem, call: Callable[..., Any], parameter: str, value: Any
-) -> tuple[str, list[tuple[int, bytes]]]:
-    """How a call with this value ends, and which ioctls came of it."""
-    ear = Ear()
-    node = Fd(system.install(ear), "/dev/ear")
-    hints = get_type_hints(call)
-    hints.pop("return", None)
-    arguments = {
-        p.name: some(hints[p.name], node)
-        for p in inspect.signature(call).parameters.values()
-        if p.default is p.empty
-    }
-    try:
-        made = call(**arguments | {parameter: value})
-        if inspect.isgenerator(made):
-            list(made)
-        how = "done"
-    except Vb2Error as e:
-        how = type(e).__name__
-    # The argument of S_EDID ends in the address of its blocks.
-    return how, [(n, raw[:-8] if call.__name__ == "s_edid" else raw) for n, raw in ear.log]
-
-
-@pytest.mark.parametrize(("call", "parameter"), typed_calls())
-def test_an_ioctl_gets_the_plain_number_or_is_not_made(
-    fake_system: FakeSystem, call: Callable[..., Any], parameter: str
-) -> None:
-    plain = heard(fake_system, call, parameter, 1)
-    for value in kinds(1):
-        assert heard(fake_system, call, parameter, value) == plain, value
-    for value in [*NONSENSE, 2**64, 2**70]:
-        assert heard(fake_system, call, parameter, value) == ("UsageError", []), brief(value)
-    if "Fraction" not in str(inspect.signature(call).parameters[parameter].annotation):
-        for value in BROKEN:
-            assert heard(fake_system, call, parameter, value) == ("UsageError", []), brief(value)
-
-
-@pytest.mark.parametrize("field", ["width", "height", "pixelformat"])
-@pytest.mark.parametrize("type", [BufType.VIDEO_CAPTURE, BufType.VIDEO_CAPTURE_MPLANE, BufType.META_CAPTURE])
-def test_a_format_holds_what_the_struct_holds(field: str, type: BufType) -> None:
-    whole = calls.Format(type, FourCC("YUYV"), 64, 32, planes=(calls.PlaneFormat(1, 1),))
-    for value in [*NONSENSE, *BROKEN, *WIDE, -1]:
-        with pytest.raises(UsageError, match=field):
-            calls.formats.pack_format(dataclasses.replace(whole, **{field: value}))
-    for value in WIDE:
-        with pytest.raises(UsageError, match="sizeimage"):
-            calls.formats.pack_format(dataclasses.replace(whole, planes=(calls.PlaneFormat(value, 1),)))
-
-
-def test_a_four_character_code_is_a_whole_number() -> None:
-    for value in kinds(20):
-        assert FourCC(value) == FourCC(20)
-    for value in [*BROKEN, *WIDE, -1, *(v for v in NONSENSE if not isinstance(v, str))]:
-        with pytest.raises(UsageError, match="four-character code"):
-            FourCC(value)
-
-
-@pytest.mark.parametrize("field", ["left", "top", "width", "height"])
-def test_a_rectangle_holds_what_the_struct_holds(field: str) -> None:
-    from vb2user.uapi import videodev2 as v
-    from vb2user.uapi.calls.selection import pack_rect, unpack_rect
-
-    for value in [*NONSENSE, *BROKEN, *WIDE]:
-        with pytest.raises(UsageError, match=field):
-            pack_rect(v.v4l2_rect(), dataclasses.replace(Rect(1, 1, 1, 1), **{field: value}))
-    raw = v.v4l2_rect()
-    pack_rect(raw, Rect(-5.0, np.int64(-6), Fraction(7), 8))  # type: ignore[arg-type]
-    assert unpack_rect(raw) == Rect(-5, -6, 7, 8)
 
 
 # -- what programs call -----------------------------------------------------------------------------
@@ -316,9 +165,9 @@ WHOLE: dict[str, tuple[int, Callable[[World, Any], Any]]] = {
     "Device.set_format(width)": (64, lambda w, n: w.cam.set_format(None, n, 32)),
     "Device.set_format(height)": (32, lambda w, n: w.cam.set_format(None, 64, n)),
     "Device.try_format(width)": (64, lambda w, n: w.cam.try_format(None, n, 32)),
-    "Device.frame_intervals(width)": (64, lambda w, n: w.cam.frame_intervals("YUYV", n, 32)),
-    "Device.frame_intervals(height)": (32, lambda w, n: w.cam.frame_intervals("YUYV", 64, n)),
-    "Device.set_input(index)": (1, lambda w, n: w.cam.set_input(n)),
+    "VideoNode.frame_intervals(width)": (64, lambda w, n: w.cam.frame_intervals("YUYV", n, 32)),
+    "VideoNode.frame_intervals(height)": (32, lambda w, n: w.cam.frame_intervals("YUYV", 64, n)),
+    "VideoNode.set_input(index)": (1, lambda w, n: w.cam.set_input(n)),
     "Camera.sink(buffers)": (4, lambda w, n: closed(w.out.sink(buffers=n))),
     "Frame.save(quality)": (50, lambda w, n: looked(w, lambda f: f.save(w.given("x.jpg"), quality=n))),
     "jpeg quality": (50, lambda w, n: jpeg(PICTURE, n)),
@@ -408,7 +257,7 @@ ELSEWHERE = {
             "KernelReport.",
             "Leak.",
             "Line.",
-            "Ledger.",
+            "References.",
             "OpInfo.",
             "Recording.",
             "Scope.",

@@ -1,9 +1,9 @@
-"""The layer rule, held over the import statements themselves: those inside of functions count, too."""
+"""The layer rule, and no circles, held over the import statements: those inside of functions count, too."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,14 +18,20 @@ NUMBER = {
     "files": 0,
     "uapi": 1,
     "memory": 2,
+    "pixels": 2,
     "queue": 3,
     "device": 4,
-    "capture": 5,
-    "cli": 6,
+    "stream": 5,
+    "media": 6,
+    "camera": 7,
+    "cli": 8,
 }
 #: What may be imported from the same layer: layer 0 is made of files, and each knows those before it.
 SAME = {("errors", "text"), ("checks", "errors")}
-BESIDE = {"trace", "validate", "harness", "preview"}
+#: What stands beside the layers, and what of it each may use.
+BESIDE = {"trace": set(), "harness": {"trace"}, "validate": {"trace", "harness"}, "preview": {"trace"}}
+#: The kernel's structs are used here alone, of what is numbered.
+STRUCT_USERS = {"uapi", "memory"}
 TOP = {"vb2user", "vb2user.__main__"}  #: the front door, which leads everywhere
 #: Whose ctypes structs stay below: by their full names, or all that begins with them and a dot.
 STRUCTS = (
@@ -37,7 +43,6 @@ STRUCTS = (
     "vb2user.uapi._base",
     "vb2user.uapi._generated",
 )
-MAX_LINES = 500
 
 
 def module_name(path: Path) -> str:
@@ -55,7 +60,9 @@ def place(module: str) -> str:
     return module.split(".")[1] if "." in module else module
 
 
-def imported(tree: ast.AST, module: str, *, package: bool) -> Iterator[tuple[int, str]]:
+def imported(
+    tree: ast.AST, module: str, *, package: bool, known: Collection[str] = frozenset(MODULES)
+) -> Iterator[tuple[int, str]]:
     """Every module that ``tree`` imports anywhere, with the line: statements, and import_module("…")."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -70,7 +77,7 @@ def imported(tree: ast.AST, module: str, *, package: bool) -> Iterator[tuple[int
             for alias in node.names:
                 # "from package import name": name is a submodule, or something in the package.
                 below = f"{base}.{alias.name}"
-                yield node.lineno, below if below in MODULES else base
+                yield node.lineno, below if below in known else base
         elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
             called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             if called in ("import_module", "__import__") and isinstance(node.args[0].value, str):
@@ -88,19 +95,27 @@ def violations(source: str, module: str, *, package: bool = False) -> list[str]:
             found.append(f"{where}: uapi/videodev2.py alone imports v4l2")
         if top in ("pytest", "_pytest") and here != "harness":
             found.append(f"{where}: harness alone knows pytest")
-        if top == "ctypes" and NUMBER.get(here, 0) > 2:
-            found.append(f"{where}: no ctypes above layer 2")
-        if top != "vb2user" or module in TOP or here in BESIDE:
+        if top == "ctypes" and NUMBER.get(here, 0) > 0 and here not in STRUCT_USERS:
+            found.append(f"{where}: no ctypes but in uapi and memory")
+        if top != "vb2user" or module in TOP:
             continue
         there = place(target)
+        if here in BESIDE:
+            if there in BESIDE.keys() - {here} - BESIDE[here]:
+                found.append(f"{where}: {here} may not use {there}")
+            continue
         if there in BESIDE:
             found.append(f"{where}: what is numbered knows nothing of what stands beside")
         elif there not in NUMBER:
             found.append(f"{where}: the front door is for users")
         elif there != here and NUMBER[there] >= NUMBER[here] and (here, there) not in SAME:
             found.append(f"{where}: layer {NUMBER[there]} from layer {NUMBER[here]}")
-        if NUMBER[here] > 2 and any(target == s or target.startswith(f"{s}.") for s in STRUCTS):
-            found.append(f"{where}: no kernel struct above layer 2")
+        if (
+            NUMBER[here] > 0
+            and here not in STRUCT_USERS
+            and any(target == s or target.startswith(f"{s}.") for s in STRUCTS)
+        ):
+            found.append(f"{where}: no kernel struct but in uapi and memory")
     return found
 
 
@@ -111,13 +126,72 @@ def test_imports_only_from_below(module: str) -> None:
 
 
 def test_every_module_has_a_place() -> None:
-    assert {place(m) for m in MODULES} - NUMBER.keys() - BESIDE == {place(m) for m in TOP}
-    assert {place(m) for m in MODULES} >= NUMBER.keys()
+    assert {place(m) for m in MODULES} - NUMBER.keys() - BESIDE.keys() == {place(m) for m in TOP}
+    assert {place(m) for m in MODULES} == NUMBER.keys() | BESIDE.keys() | {place(m) for m in TOP}
+    order = list(BESIDE)
+    assert all(order.index(used) < order.index(room) for room in BESIDE for used in BESIDE[room])
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if "_generated" not in p.parts], ids=module_name)
-def test_files_stay_readable(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= MAX_LINES
+# -- circles ----------------------------------------------------------------------------------------
+
+
+def arrows(sources: Mapping[str, str], packages: Collection[str] = ()) -> dict[str, set[str]]:
+    """Which of these modules each of them imports, by their sources."""
+    found = {}
+    for module, source in sources.items():
+        named = imported(ast.parse(source), module, package=module in packages, known=sources)
+        found[module] = {target for _, target in named if target in sources and target != module}
+    return found
+
+
+def circles(graph: Mapping[str, set[str]]) -> list[set[str]]:
+    """The groups of modules of which each leads to every other."""
+    reached: dict[str, set[str]] = {}
+    for start in graph:
+        seen: set[str] = set()
+        ahead = list(graph[start])
+        while ahead:
+            if (module := ahead.pop()) not in seen:
+                seen.add(module)
+                ahead += graph[module]
+        reached[start] = seen
+    groups = {frozenset({b for b in reached[a] if a in reached[b]}) for a in graph if a in reached[a]}
+    return [set(group) for group in groups]
+
+
+def test_the_package_has_no_circle_of_imports() -> None:
+    packages = {module for module, path in MODULES.items() if path.name == "__init__.py"}
+    assert circles(arrows({m: p.read_text() for m, p in MODULES.items()}, packages)) == []
+
+
+def test_folders_that_stand_beside_and_numbered_ones_have_no_circle_either() -> None:
+    packages = {module for module, path in MODULES.items() if path.name == "__init__.py"}
+    rooms: dict[str, set[str]] = {place(module): set() for module in MODULES if module not in TOP}
+    for module, targets in arrows({m: p.read_text() for m, p in MODULES.items()}, packages).items():
+        if module not in TOP:
+            rooms[place(module)] |= {place(t) for t in targets if t not in TOP} - {place(module)}
+    assert circles(rooms) == []
+
+
+CIRCLES = [
+    ("import vb2user.b", "import vb2user.a"),
+    ("from vb2user import b", "def f():\n    from vb2user.a import x"),
+    ("from .b import x", "if TYPE_CHECKING:\n    from vb2user.a import X"),
+    ("import vb2user.c", "import_module('vb2user.a')"),
+]
+
+
+@pytest.mark.parametrize(("a", "b"), CIRCLES)
+def test_a_circle_is_seen(a: str, b: str) -> None:
+    sources = {
+        "vb2user.a": a,
+        "vb2user.b": b,
+        "vb2user.c": "import vb2user.b",
+        "vb2user.d": "import vb2user.a",
+    }
+    (found,) = circles(arrows(sources))
+    assert found in ({"vb2user.a", "vb2user.b"}, {"vb2user.a", "vb2user.b", "vb2user.c"})
+    assert circles(arrows(sources | {"vb2user.b": "import os"})) == []
 
 
 # -- the checker can see a violation ----------------------------------------------------------------
@@ -126,23 +200,31 @@ BAD = [
     ("vb2user.memory.new", "from vb2user.queue.queue import Queue", "layer 3 from layer 2"),
     ("vb2user.memory.new", "import vb2user.queue.queue as q", "layer 3 from layer 2"),
     ("vb2user.memory.new", "from vb2user import queue", "layer 3 from layer 2"),
-    ("vb2user.memory.new", "from ..capture import frame", "layer 5 from layer 2"),
+    ("vb2user.memory.new", "from ..stream import frame", "layer 5 from layer 2"),
+    ("vb2user.memory.new", "from vb2user.pixels.layout import Layout", "layer 2 from layer 2"),
+    ("vb2user.stream.new", "from vb2user.media.record import record", "layer 6 from layer 5"),
+    ("vb2user.media.new", "from vb2user.camera import Camera", "layer 7 from layer 6"),
     ("vb2user.errors", "from vb2user.uapi import calls", "layer 1 from layer 0"),
     ("vb2user.errors", "from vb2user import checks", "layer 0 from layer 0"),
     ("vb2user.uapi.calls.new", "from ...memory.base import Memory", "layer 2 from layer 1"),
     ("vb2user.queue.new", "def f():\n    from vb2user.device.device import Device", "layer 4 from layer 3"),
-    ("vb2user.queue.new", "if TYPE_CHECKING:\n    import vb2user.cli.main", "layer 6 from layer 3"),
-    ("vb2user.queue.new", "import_module('vb2user.capture.frame')", "layer 5 from layer 3"),
-    ("vb2user.queue.new", "importlib.import_module('vb2user.capture.frame')", "layer 5 from layer 3"),
+    ("vb2user.queue.new", "if TYPE_CHECKING:\n    import vb2user.cli.main", "layer 8 from layer 3"),
+    ("vb2user.queue.new", "import_module('vb2user.stream.frame')", "layer 5 from layer 3"),
+    ("vb2user.queue.new", "importlib.import_module('vb2user.stream.frame')", "layer 5 from layer 3"),
     ("vb2user.cli.new", "from vb2user.harness import vm", "beside"),
     ("vb2user.device.new", "import vb2user.trace", "beside"),
-    ("vb2user.capture.new", "import vb2user", "front door"),
-    ("vb2user.capture.new", "from vb2user import Camera", "front door"),
+    ("vb2user.trace.new", "from vb2user.validate import memops", "trace may not use validate"),
+    ("vb2user.harness.vm.new", "import vb2user.validate.memops", "harness may not use validate"),
+    ("vb2user.preview.new", "from vb2user.harness.usb import vhci", "preview may not use harness"),
+    ("vb2user.stream.new", "import vb2user", "front door"),
+    ("vb2user.stream.new", "from vb2user import Camera", "front door"),
     ("vb2user.uapi.new", "import v4l2", "alone imports v4l2"),
     ("vb2user.harness.new", "from v4l2 import v4l2_buffer", "alone imports v4l2"),
     ("vb2user.validate.new", "import pytest", "knows pytest"),
     ("vb2user.trace.new", "from _pytest.fixtures import fixture", "knows pytest"),
     ("vb2user.queue.new", "import ctypes", "no ctypes"),
+    ("vb2user.pixels.new", "import ctypes", "no ctypes"),
+    ("vb2user.pixels.new", "from vb2user.uapi import videodev2", "no kernel struct"),
     ("vb2user.queue.new", "from vb2user.uapi import videodev2 as v", "no kernel struct"),
     ("vb2user.device.new", "from vb2user.uapi.dmabuf import dma_buf_sync", "no kernel struct"),
     ("vb2user.cli.new", "import vb2user.uapi._generated.media", "no kernel struct"),
@@ -162,6 +244,8 @@ GOOD = [
     ("vb2user.errors", "from vb2user.text import printable"),
     ("vb2user.queue.new", "from vb2user.queue.state import after\nfrom . import state"),
     ("vb2user.queue.new", "import vb2user.errors, os\nfrom vb2user.uapi.enums import BufType"),
+    ("vb2user.stream.new", "from vb2user.pixels.layout import Layout"),
+    ("vb2user.camera", "from vb2user.media.record import record"),
     ("vb2user.memory.new", "import ctypes\nfrom vb2user.uapi import videodev2"),
     ("vb2user.harness.new", "import pytest, vb2user\nfrom vb2user.cli.main import run_click"),
     ("vb2user.validate.new", "from vb2user.trace import ledger\nimport vb2user.uapi.videodev2"),
@@ -176,5 +260,5 @@ def test_what_is_allowed_is_allowed(module: str, source: str) -> None:
 
 
 def test_relative_imports_of_a_package_itself() -> None:
-    assert violations("from ..capture import frame", "vb2user.memory", package=True) != []
+    assert violations("from ..stream import frame", "vb2user.memory", package=True) != []
     assert violations("from .mmap import Mmap", "vb2user.memory", package=True) == []

@@ -84,9 +84,9 @@ def test_what_is_in_them(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         files = archive.namelist()
-        rules = archive.read("vb2user/harness/rules/60-vb2user.rules")
+        rules = archive.read("vb2user/harness/doctor/rules/60-vb2user.rules")
     assert rules == (ROOT / "udev" / "60-vb2user.rules").read_bytes()
-    assert "vb2user/harness/vb2probe/vb2probe.c" in files
+    assert "vb2user/harness/drivers/vb2probe_source/vb2probe.c" in files
     assert "vb2user/py.typed" in files
     pages = {"-".join(("vb2user", *words)) + ".1" for words in commands(cli)}
     assert {Path(f).name for f in files if "/share/man/man1/" in f} == pages
@@ -143,5 +143,5 @@ def test_a_missing_extra_is_said(home: Path, tmp_path: Path) -> None:
         done.stderr
         == f"vb2user: virtme-run is not installed; run: {python_of(home)} -m pip install 'vb2user[vm]'\n"
     )
-    jpeg = "from vb2user.harness.uvc_jpeg import decode; decode(b'')"
+    jpeg = "from vb2user.harness.usb.uvc.jpeg import decode; decode(b'')"
     assert "pip install 'vb2user[media]'" in run(python_of(home), "-c", jpeg).stderr

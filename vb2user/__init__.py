@@ -14,16 +14,9 @@ from __future__ import annotations
 TYPE_CHECKING = False  # as in typing, which takes longer to import than all of this
 
 if TYPE_CHECKING:
-    from vb2user.capture.camera import Camera as Camera
-    from vb2user.capture.camera import open as open
-    from vb2user.capture.frame import Frame as Frame
-    from vb2user.capture.record import Recorder as Recorder
-    from vb2user.capture.record import Recording as Recording
-    from vb2user.capture.sink import Sink as Sink
-    from vb2user.capture.stats import StreamStats as StreamStats
-    from vb2user.capture.stream import Stream as Stream
-    from vb2user.capture.together import Together as Together
-    from vb2user.capture.together import capture_all as capture_all
+    from vb2user.camera import Camera as Camera
+    from vb2user.camera import capture_all as capture_all
+    from vb2user.camera import open as open
     from vb2user.device.discovery import NodeInfo as NodeInfo
     from vb2user.device.discovery import devices as devices
     from vb2user.device.discovery import find as find
@@ -43,17 +36,25 @@ if TYPE_CHECKING:
     from vb2user.errors import StreamTimeout as StreamTimeout
     from vb2user.errors import UsageError as UsageError
     from vb2user.errors import Vb2Error as Vb2Error
+    from vb2user.media.recorder import Recorder as Recorder
+    from vb2user.media.recording import Recording as Recording
+    from vb2user.stream.frame import Frame as Frame
+    from vb2user.stream.sink import Sink as Sink
+    from vb2user.stream.stats import StreamStats as StreamStats
+    from vb2user.stream.stream import Stream as Stream
+    from vb2user.stream.together import Together as Together
 
 __version__ = "0.1.0.dev0"
 
 _WHERE = {
-    "vb2user.capture.camera": ("Camera", "open"),
-    "vb2user.capture.frame": ("Frame",),
-    "vb2user.capture.record": ("Recorder", "Recording"),
-    "vb2user.capture.sink": ("Sink",),
-    "vb2user.capture.stats": ("StreamStats",),
-    "vb2user.capture.stream": ("Stream",),
-    "vb2user.capture.together": ("Together", "capture_all"),
+    "vb2user.camera": ("Camera", "capture_all", "open"),
+    "vb2user.stream.frame": ("Frame",),
+    "vb2user.media.recorder": ("Recorder",),
+    "vb2user.media.recording": ("Recording",),
+    "vb2user.stream.sink": ("Sink",),
+    "vb2user.stream.stats": ("StreamStats",),
+    "vb2user.stream.stream": ("Stream",),
+    "vb2user.stream.together": ("Together",),
     "vb2user.device.discovery": ("NodeInfo", "devices", "find"),
     "vb2user.errors": (
         "BuffersHeld",

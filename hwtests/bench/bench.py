@@ -23,7 +23,9 @@ from rich.console import Console
 from rich.table import Table
 
 from vb2user.errors import Vb2Error
-from vb2user.harness import kernels, vivid, vm
+from vb2user.harness.drivers import vivid
+from vb2user.harness.kernels import cache as kernels
+from vb2user.harness.vm import machine as vm
 
 SIZES = ("640x360", "1920x1080", "3840x2160")
 ALL = ",".join(native.MEMORIES)

@@ -220,10 +220,14 @@ def emit_controls(headers: Headers, preamble: Preamble) -> str:
     return "\n".join(lines) + "\n"
 
 
-def emit_formats(headers: Headers, preamble: Preamble) -> str:
-    """_generated/formats.py."""
+def emit_formats(headers: Headers, preamble: Preamble) -> tuple[str, str]:
+    """_generated/formats.py, which imports nothing, and _generated/pixelformat.py: the codes as FourCC."""
+    table = [
+        preamble("Every pixel, metadata, software radio and touch format of the header, by its name."),
+        "NAMES: dict[str, int] = {",
+    ]
     lines = [
-        preamble("Every pixel, metadata, software radio and touch format of the header."),
+        preamble("Every pixel, metadata, software radio and touch format of the header, as FourCC."),
         "from ..fourcc import FourCC",
         "",
         "",
@@ -231,16 +235,15 @@ def emit_formats(headers: Headers, preamble: Preamble) -> str:
         '    """``V4L2_PIX_FMT_*`` by their own names; the others begin ``META_``, ``SDR_``, ``TCH_``."""',
         "",
     ]
-    table = ["", "", "# By the header's own names.", "NAMES = {"]
     for prefix, short in FORMATS:
         for constant in ordered(headers):
             if not isinstance(constant.value, int):
                 continue
             if constant.name.startswith(prefix) and constant.body.startswith("v4l2_fourcc"):
                 name = identifier(short + constant.name.removeprefix(prefix))
+                table.append(f'    "{constant.name}": 0x{constant.value:08X},')
                 lines.append(f"    {name} = FourCC(0x{constant.value:08X})")
-                table.append(f'    "{constant.name}": PixelFormat.{name},')
-    return "\n".join([*lines, *table, "}"]) + "\n"
+    return "\n".join([*table, "}"]) + "\n", "\n".join(lines) + "\n"
 
 
 def ordered(headers: Headers) -> Iterator[Constant]:

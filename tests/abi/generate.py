@@ -100,7 +100,7 @@ def generate() -> dict[str, str]:
     for name, (what, specs) in LAZY.items():
         files[f"{name}.py"] = emit_enums(headers, preamble, specs, what)
     files["control_ids.py"] = emit_controls(headers, preamble)
-    files["formats.py"] = emit_formats(headers, preamble)
+    files["formats.py"], files["pixelformat.py"] = emit_formats(headers, preamble)
     return files
 
 

@@ -11,7 +11,8 @@ from test_abi_golden import vendored
 
 from vb2user.uapi import videodev2 as v4l2
 from vb2user.uapi._base import text
-from vb2user.uapi.fourcc import FourCC, PixelFormat
+from vb2user.uapi.fourcc import FourCC
+from vb2user.uapi.pixelformat import PixelFormat
 
 FAMILIES = {"V4L2_PIX_FMT_": "", "V4L2_META_FMT_": "META_", "V4L2_SDR_FMT_": "SDR_", "V4L2_TCH_FMT_": "TCH_"}
 

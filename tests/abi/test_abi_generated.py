@@ -11,7 +11,7 @@ import pytest
 
 GENERATOR = Path(__file__).resolve().parent / "generate.py"
 
-LAZY = ("video_enums", "media_enums", "control_ids", "formats", "media", "subdev", "dmabuf")
+LAZY = ("video_enums", "media_enums", "control_ids", "formats", "pixelformat", "media", "subdev", "dmabuf")
 
 
 def python(code: str, *options: str, path: str = "") -> subprocess.CompletedProcess[str]:

@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from fakes import CLOCK
 from fakes_vb2 import FakeHeap, FakeVideo, Vb2System
 
-from vb2user.capture import clock
 from vb2user.cli.main import main
+from vb2user.stream import clock
 from vb2user.uapi import kernel
 from vb2user.uapi.enums import BufType
 

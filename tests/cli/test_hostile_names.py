@@ -21,7 +21,7 @@ from fakes_vb2 import FakeHeap
 from hostile import PIECES, HostileTelling, HostileVideo, hostile_in
 
 import vb2user
-from vb2user.capture.camera import Camera
+from vb2user.camera import Camera
 from vb2user.cli import main as cli
 from vb2user.cli import output
 from vb2user.device import discovery
@@ -260,7 +260,7 @@ ROOT = Path(vb2user.__file__).parent
 PRINTS = {
     "cli/output.py": "it is the one place",
     "cli/man.py": "it is run by the build, and prints paths of pages",
-    "harness/guest.py": "it is the machine's own agent, whose standard error is a console",
+    "harness/vm/agent.py": "it is the machine's own agent, whose standard error is a console",
 }
 CALLS = {"echo", "secho", "print", "print_exc", "print_json", "print_exception"}
 

@@ -12,10 +12,10 @@ import pytest
 from click.testing import CliRunner, Result
 from fakes_vb2 import Vb2System
 
-from vb2user.capture.course import Course
 from vb2user.cli import plot
 from vb2user.cli.main import cli
 from vb2user.errors import DeviceBusy, UsageError
+from vb2user.stream.course import Course
 
 
 def run(*arguments: object) -> Result:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import fakes_vb2
+import fakes_formats
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -263,7 +263,7 @@ def test_snapshot(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("system")
 def test_bits_that_are_lost_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(fakes_vb2._BITS, "Y16", 16)
+    monkeypatch.setitem(fakes_formats._BITS, "Y16", 16)
     path = tmp_path / "x.mkv"
     done = run("record", "/dev/video0", path, "--format", "Y16", "--count", 3, "--json")
     assert done.exit_code == 0, done.output

@@ -17,10 +17,10 @@ from click.testing import CliRunner, Result
 from fakes_vb2 import FakeVideo, Vb2System
 from hostile import PIECES, hostile_in
 
-from vb2user.capture.course import Course
 from vb2user.cli import plot as plots
 from vb2user.cli.capture import capture
 from vb2user.errors import MissingPrerequisite, UsageError
+from vb2user.stream.course import Course
 
 
 def run(*argv: str) -> Result:

@@ -28,7 +28,7 @@ from fakes_engine import idle, run, until
 from forks import in_child
 from interrupts import Interrupt, ctrl_c, points
 
-from vb2user.capture.camera import Camera
+from vb2user.camera import Camera
 from vb2user.device.events import ControlEvent, DeviceEvent, Events
 from vb2user.errors import (
     ClosedError,

@@ -50,7 +50,7 @@ def test_a_vendors_code_is_the_drivers_to_know(
 ) -> None:
     vendor = FourCC("zzzz")
     monkeypatch.setattr(FakeVideo, "_codes", lambda self: [FourCC("YUYV"), vendor])
-    monkeypatch.setattr("fakes_vb2._BITS", {"YUYV": 16, "zzzz": 8})
+    monkeypatch.setattr("fakes_formats._BITS", {"YUYV": 16, "zzzz": 8})
     assert dev.set_format("zzzz").pixelformat == dev.set_format(int(vendor)).pixelformat == vendor
     node.lacks.add("VIDIOC_ENUM_FMT")  # a driver that lists nothing may take anything
     assert dev.set_format("zzzy", 64, 32).pixelformat == FourCC("YUYV")

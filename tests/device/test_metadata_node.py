@@ -7,19 +7,19 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-import fakes_vb2
+import fakes_formats
 import pytest
 from click.testing import CliRunner
 from fakes_controls import TellingSystem
 from fakes_vb2 import FakeVideo, Vb2System
 
-from vb2user.capture.camera import Camera
-from vb2user.capture.stream import Stream
+from vb2user.camera import Camera
 from vb2user.cli.main import cli
 from vb2user.device import discovery
 from vb2user.device.device import Device
 from vb2user.device.discovery import metadata_note
 from vb2user.errors import StreamTimeout, UsageError
+from vb2user.stream.stream import Stream
 from vb2user.uapi import kernel
 from vb2user.uapi.enums import BufType, Cap
 from vb2user.uapi.fourcc import FourCC
@@ -37,8 +37,8 @@ def webcam(monkeypatch: pytest.MonkeyPatch) -> Vb2System:
     """/dev/video0 has the picture, /dev/video1 is its metadata; /dev/video2 is another camera's."""
     vb2 = TellingSystem()
     monkeypatch.setattr(kernel, "system", vb2)
-    monkeypatch.setitem(fakes_vb2._KINDS, BufType.META_CAPTURE, Cap.META_CAPTURE)
-    monkeypatch.setitem(fakes_vb2._BITS, "UVCH", 8)
+    monkeypatch.setitem(fakes_formats._KINDS, BufType.META_CAPTURE, Cap.META_CAPTURE)
+    monkeypatch.setitem(fakes_formats._BITS, "UVCH", 8)
     vb2.nodes["/dev/video0"] = FakeVideo(vb2)
     vb2.nodes["/dev/video1"] = Metadata(vb2, BufType.META_CAPTURE)
     vb2.nodes["/dev/video2"] = FakeVideo(vb2)

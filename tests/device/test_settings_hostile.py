@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vb2user.capture.camera import Camera
+from vb2user.camera import Camera
 from vb2user.device import settings_file
 from vb2user.errors import UsageError
 from vb2user.uapi import videodev2 as v

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vb2user.capture.camera import Camera
+from vb2user.camera import Camera
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.calls.controls import ControlInfo
 from vb2user.uapi.enums import CtrlFlag, CtrlType, Field

@@ -13,7 +13,7 @@ USES_IT = """
     def test_frames(vivid_vmalloc): assert vivid_vmalloc.capture
     def test_each(vivid): assert vivid.capture
     def test_own(vivid_factory):
-        from vb2user.harness.vivid import PRESETS
+        from vb2user.harness.drivers.vivid import PRESETS
         vivid_factory(PRESETS["capture"])
 """
 
@@ -23,7 +23,7 @@ def no_vivid(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(USES_IT)
     pytester.makeconftest("""
         from vb2user.errors import MissingPrerequisite
-        from vb2user.harness import vivid
+        from vb2user.harness.drivers import vivid
         def up(self): raise MissingPrerequisite("no module vivid", remedy="look for one")
         vivid.Vivid.up = up
         vivid.loaded = lambda: False
@@ -54,7 +54,7 @@ def test_one_load_serves_the_session(pytester: pytest.Pytester, monkeypatch: pyt
     monkeypatch.delenv("VB2USER_VM", raising=False)
     pytester.makepyfile(USES_IT)
     pytester.makeconftest("""
-        from vb2user.harness import vivid as v
+        from vb2user.harness.drivers import vivid as v
         now, log = [None], []
         def up(self):
             if now[0] is None: log.append(f"up {len(self.config.instances)}")

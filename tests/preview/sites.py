@@ -14,7 +14,7 @@ import aiohttp
 from aiohttp.test_utils import TestClient, TestServer
 from fakes_vb2 import FakeVideo
 
-from vb2user.capture.camera import Camera
+from vb2user.camera import Camera
 from vb2user.preview.hub import HEADER
 from vb2user.preview.server import Preview, serve
 from vb2user.uapi.calls.controls import ControlInfo

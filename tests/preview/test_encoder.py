@@ -10,10 +10,10 @@ import av
 import numpy as np
 import pytest
 
-from vb2user.capture import ffmpeg
-from vb2user.capture.layout import Layout
-from vb2user.capture.picture import to_rgb as picture_of
 from vb2user.errors import MissingPrerequisite, UsageError
+from vb2user.pixels import ffmpeg
+from vb2user.pixels.layout import Layout
+from vb2user.pixels.picture import to_rgb as picture_of
 from vb2user.preview.encoder import Encoder, still
 from vb2user.uapi.calls.formats import Format, PlaneFormat
 from vb2user.uapi.enums import BufType, Colorspace, Field, Quantization, YCbCrEncoding

@@ -12,7 +12,7 @@ from fakes_engine import idle, run
 from fakes_vb2 import FakeVideo, Vb2System
 from sites import BRIGHTNESS, WAIT, Look, Site, site, until
 
-from vb2user.capture.camera import Camera
+from vb2user.camera import Camera
 from vb2user.preview import session as sessions
 from vb2user.preview.encoder import Encoder
 

@@ -13,14 +13,14 @@ from fakes_engine import FakeLookout, run
 from fakes_vb2 import FakeVideo, Vb2System
 from sites import CONTROLS, site, until, wait_for_threads
 
-from vb2user.capture.camera import Camera
-from vb2user.capture.stats import StreamStats
+from vb2user.camera import Camera
 from vb2user.device import comeback
 from vb2user.errors import ClosedError, KernelError, StateError
 from vb2user.preview import session as sessions
 from vb2user.preview.encoder import Encoder
 from vb2user.preview.figures import Figures
 from vb2user.preview.session import Session, State, Wish, merged
+from vb2user.stream.stats import StreamStats
 
 
 @pytest.fixture

@@ -221,10 +221,19 @@ def test_a_log_that_cannot_be_read_says_who_can(tmp_path: Path) -> None:
         KernelLog(tmp_path / "none")
 
 
-def test_a_known_fault_of_a_driver_is_taken_out() -> None:
-    texts = ["WARNING: CPU: 0 PID: 1 at kernel/dma/mapping.c:209 __dma_map_sg_attrs+0x1", "BUG: bad"]
-    trouble = kernel_log.Trouble([kernel_log.KernelReport([text]) for text in texts])
-    assert trouble.take_known("__dma_map_sg_attrs") == 1
-    assert trouble.take_known("__dma_map_sg_attrs") == 0
-    assert len(trouble.faults) == 1
-    assert "BUG: bad" in trouble.faults[0]
+@pytest.mark.parametrize(
+    ("driver", "known"),
+    [
+        ("sur40", "WARNING: CPU: 0 PID: 1 at kernel/dma/mapping.c:209 __dma_map_sg_attrs+0x1"),
+        ("vivid", "Call Trace:\n schedule_timeout+0x138/0x150\n vivid_thread_vid_cap+0x3b7/0x420 [vivid]"),
+    ],
+)
+def test_a_known_fault_of_a_driver_is_a_remark(driver: str, known: str) -> None:
+    found = [kernel_log.KernelReport(text.splitlines()) for text in (known, known, "BUG: bad")]
+    trouble = kernel_log.Trouble(found, driver=driver)
+    assert [fault.rpartition(": ")[2] for fault in trouble.faults] == ["bad"]
+    assert len(trouble.remarks) == 1
+    assert len(trouble.to_json()["reports"]) == 3
+    of_another = kernel_log.Trouble(found, driver="uvcvideo")
+    assert len(of_another.faults) == 2
+    assert of_another.remarks == []

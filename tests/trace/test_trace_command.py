@@ -17,7 +17,7 @@ from tracing import QUEUE, Kernel
 from vb2user.errors import KernelError, MissingPrerequisite, UsageError
 from vb2user.memory.ops import Op
 from vb2user.trace import Calibration, Ledger, Scope, kernel_log, run
-from vb2user.trace.commands import _show, trace
+from vb2user.trace.command import _show, trace
 from vb2user.trace.run import Report, Wish
 from vb2user.uapi.enums import Cap
 

@@ -12,7 +12,7 @@ from tracing import WATCH
 
 from vb2user.errors import ClosedError, MissingPrerequisite, UsageError
 from vb2user.trace import Calibration, Event, Scope, Tracer, available, tracefs
-from vb2user.trace.observer import Watch
+from vb2user.validate.observer import Watch
 
 
 @pytest.fixture

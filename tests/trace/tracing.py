@@ -111,3 +111,6 @@ class Kernel:
             self.op(Op.PUT, tid, priv=private)
         self.say(What.RETURN, function, tid)
         self.free.append(dmabuf)
+
+
+NOTHING = "no mem op was called for these buffers at all"

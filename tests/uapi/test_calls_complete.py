@@ -112,15 +112,3 @@ def test_a_function_names_its_ioctl(function: Function) -> None:
     assert function.strings == {plain}
     assert not function.name.startswith("_"), "the public function is the one that makes the call"
     assert f"``{plain}``" in function.doc
-
-
-def test_nobody_else_makes_ioctls() -> None:
-    elsewhere = [
-        f"{path.relative_to(PACKAGE)}: {name}"
-        for path in PACKAGE.rglob("*.py")
-        if "uapi" not in path.relative_to(PACKAGE).parts
-        for node in ast.walk(ast.parse(path.read_text()))
-        for name in [getattr(node, "attr", None)]
-        if name in IOCTLS
-    ]
-    assert elsewhere == []

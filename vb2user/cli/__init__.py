@@ -1,1 +1,1 @@
-"""Layer 6: the command ``vb2user``."""
+"""Layer 8: the command ``vb2user``."""

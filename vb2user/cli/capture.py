@@ -1,4 +1,4 @@
-"""Layer 6: ``vb2user capture``: frames through any memory type, to a file or to nowhere."""
+"""Layer 8: ``vb2user capture``: frames through any memory type, to a file or to nowhere."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from vb2user.capture import clock
-from vb2user.capture.camera import Camera
-from vb2user.capture.camera import open as open_camera
-from vb2user.capture.frame import Frame
-from vb2user.capture.stream import Stream
+from vb2user.camera import Camera
+from vb2user.camera import open as open_camera
 from vb2user.cli import complete
 from vb2user.cli.output import document, json_option, say, table, talk, will_write
 from vb2user.cli.streaming import Wish, progress, refuse_fewer_buffers, set_up, stream_options
 from vb2user.errors import UsageError, Vb2Error
 from vb2user.files import Replacement
+from vb2user.stream import clock
+from vb2user.stream.frame import Frame
+from vb2user.stream.stream import Stream
 
 if TYPE_CHECKING:
     from vb2user.cli.watch import Watch

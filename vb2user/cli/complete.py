@@ -1,4 +1,4 @@
-"""Layer 6: what a shell offers when TAB is pressed: nodes, formats, sizes, heaps, controls.
+"""Layer 8: what a shell offers when TAB is pressed: nodes, formats, sizes, heaps, controls.
 
 Each function here is a ``shell_complete`` of a click parameter. A shell waits for the answer and shows no
 errors, so what needs a device asks the one that was typed already, and what goes wrong offers nothing.
@@ -86,7 +86,7 @@ def sizes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
 
 def controls(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The names of the controls of the device that was typed."""
-    from vb2user.device.controls import slug
+    from vb2user.device.controls.lookup import slug
     from vb2user.uapi.enums import CtrlType
 
     def ask(device: Device) -> list[_Offer]:

@@ -1,4 +1,4 @@
-"""Layer 6: ``vb2user completion``: the script by which a shell completes the command line."""
+"""Layer 8: ``vb2user completion``: the script by which a shell completes the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layer 6: ``vb2user controls``: list, get, set, save, restore, reset and watch a node's controls."""
+"""Layer 8: ``vb2user controls``: list, get, set, save, restore, reset and watch a node's controls."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vb2user.capture.camera import Camera
-from vb2user.capture.camera import open as open_camera
+from vb2user.camera import Camera
+from vb2user.camera import open as open_camera
 from vb2user.cli import complete
 from vb2user.cli.output import document, json_option, reading, say, table, talk, will_write, writing
-from vb2user.device.control_convert import to_json
+from vb2user.device.controls.convert import to_json
 from vb2user.errors import DeviceGone, KernelError, UsageError
 from vb2user.uapi.calls.controls import ControlError
 
 if TYPE_CHECKING:
-    from vb2user.device.control_show import Look
+    from vb2user.device.controls.restore import Restored
+    from vb2user.device.controls.show import Look
     from vb2user.device.events import ControlEvent
-    from vb2user.device.restoring import Restored
 
 
 @click.command()
@@ -107,7 +107,7 @@ def _change(
 
 
 def _parsed(cam: Camera, given: str) -> tuple[int, Any]:
-    from vb2user.device.control_convert import parse
+    from vb2user.device.controls.convert import parse
 
     name, _, text = given.partition("=")
     control = cam.controls[name]
@@ -148,7 +148,7 @@ def _print(cam: Camera, names: tuple[str, ...], as_json: bool) -> bool:
         if looks:
             document({look.name: to_json(look.value) for look in looks.values()})
         return failed
-    from vb2user.device.control_show import shown
+    from vb2user.device.controls.show import shown
 
     for look in looks.values():
         say(f"{look.name}: {shown(look, look.value)}")
@@ -156,7 +156,7 @@ def _print(cam: Camera, names: tuple[str, ...], as_json: bool) -> bool:
 
 
 def _list(cam: Camera, as_json: bool) -> None:
-    from vb2user.device.control_show import COLUMNS, as_document, broken_row, row
+    from vb2user.device.controls.show import COLUMNS, as_document, broken_row, row
 
     looks = [control.look() for control in cam.controls]
     broken = cam.controls.broken

@@ -1,4 +1,4 @@
-"""Layer 6: ``vb2user devices``: what is plugged in."""
+"""Layer 8: ``vb2user devices``: what is plugged in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layer 6: a command of somebody else's that follows our own options, which click leaves alone."""
+"""Layer 8: a command of somebody else's that follows our own options, which click leaves alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layer 6: ``vb2user info``: formats, sizes, rates, inputs, memory types and allocator of a node."""
+"""Layer 8: ``vb2user info``: formats, sizes, rates, inputs, memory types and allocator of a node."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from vb2user.capture.camera import Camera
-from vb2user.capture.camera import open as open_camera
+from vb2user.camera import Camera
+from vb2user.camera import open as open_camera
 from vb2user.cli import complete
 from vb2user.cli.output import document, json_option, table
-from vb2user.device import control_show
+from vb2user.device.controls import show as control_show
 from vb2user.device.discovery import roles
 from vb2user.errors import DeviceBusy, DeviceGone, KernelError
 from vb2user.uapi import calls
 from vb2user.uapi.enums import BufType, FrmSizeType
 
 if TYPE_CHECKING:
-    from vb2user.device.control_show import Look
+    from vb2user.device.controls.show import Look
 
 _T = TypeVar("_T")
 

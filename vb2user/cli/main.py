@@ -1,7 +1,6 @@
-"""Layer 6: the command ``vb2user``.
+"""Layer 8: the command ``vb2user``.
 
-Every command is loaded when it is called, and those that stand beside the layers (``doctor``, ``vm``,
-``harness``) are found through the entry points ``vb2user.commands``: nothing here imports them.
+Every command is loaded when it is called; :mod:`vb2user.cli.commands` knows which there are.
 
 Exit status: 0 done, 1 the thing asked about is not so, 2 wrong usage, 3 no such device, no permission
 or a missing prerequisite, 130 interrupted, 141 the reader of our output left, 143 terminated.
@@ -13,14 +12,13 @@ import io
 import os
 import signal
 import sys
-from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 import click
 
+from vb2user.cli import commands
 from vb2user.cli.output import (
     NOTHING_HERE,
     STANDARD_OUTPUT,
@@ -32,23 +30,12 @@ from vb2user.cli.output import (
 )
 from vb2user.errors import NoSuchDevice, Vb2Error
 
-_OWN = {
-    "capture": "vb2user.cli.capture:capture",
-    "completion": "vb2user.cli.completion:completion",
-    "controls": "vb2user.cli.controls:controls",
-    "devices": "vb2user.cli.devices:devices",
-    "info": "vb2user.cli.info:info",
-    "record": "vb2user.cli.record:record",
-    "snapshot": "vb2user.cli.record:snapshot",
-}
-_GROUP = "vb2user.commands"
-
 
 class _Commands(click.Group):
-    """The layers' own commands, and whatever the entry points add."""
+    """The commands that entry points declare."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*_OWN, *self.commands, *(e.name for e in entry_points(group=_GROUP))})
+        return sorted({*self.commands, *commands.names()})
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -66,16 +53,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name in self.commands:
             return self.commands[name]
-        if name in _OWN:
-            module, attribute = _OWN[name].split(":")
-            found = getattr(import_module(module), attribute)
-        else:
-            plugins = [e for e in entry_points(group=_GROUP) if e.name == name]
-            if not plugins:
-                return None
-            found = plugins[0].load()
-        assert isinstance(found, click.Command), name
-        return found
+        return commands.load(name)
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,4 +1,4 @@
-"""Layer 6: man pages, one for each command, from what ``--help`` is made of.
+"""Layer 8: man pages, one for each command, from what ``--help`` is made of.
 
 ``python -m vb2user.cli.man FOLDER`` writes them; a wheel carries them in ``share/man/man1``. Knows roff,
 and of the commands only what click tells.

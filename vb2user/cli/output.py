@@ -1,4 +1,4 @@
-"""Layer 6: how commands speak: documents and tables to standard output, talk to standard error.
+"""Layer 8: how commands speak: documents and tables to standard output, talk to standard error.
 
 Nothing else prints. What is said to people goes through :func:`vb2user.text.printable` here, whatever names
 of devices and files are in it; what is said to programs is JSON, which has them as they are.

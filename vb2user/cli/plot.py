@@ -1,4 +1,4 @@
-"""Layer 6: a stream's course as a picture: a PNG by matplotlib, or text in the terminal by plotext.
+"""Layer 8: a stream's course as a picture: a PNG by matplotlib, or text in the terminal by plotext.
 
 Neither needs a display. Both are optional (the extra ``plot``) and imported on use only.
 """
@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from vb2user import files
-from vb2user.capture.course import Course
 from vb2user.cli.output import cannot_write, say_drawn
 from vb2user.errors import MissingPrerequisite, UsageError, install
+from vb2user.stream.course import Course
 from vb2user.text import printable
 
 #: What --plot takes for the terminal.

@@ -1,4 +1,4 @@
-"""Layer 6: ``vb2user record`` and ``vb2user snapshot``: videos and pictures into files."""
+"""Layer 8: ``vb2user record`` and ``vb2user snapshot``: videos and pictures into files."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vb2user.capture.camera import Camera
-from vb2user.capture.camera import open as open_camera
-from vb2user.capture.frame import Frame
+from vb2user.camera import Camera
+from vb2user.camera import open as open_camera
 from vb2user.cli import complete
 from vb2user.cli.output import document, json_option, say, table, talk, will_write
 from vb2user.cli.streaming import Wish, progress, refuse_fewer_buffers, set_up, stream_options
 from vb2user.errors import CorruptFrame, UsageError
+from vb2user.stream.frame import Frame
 
 if TYPE_CHECKING:
-    from vb2user.capture.record import Recorder, Recording
-    from vb2user.capture.stream import Stream
+    from vb2user.media.recorder import Recorder
+    from vb2user.media.recording import Recording
+    from vb2user.stream.stream import Stream
     from vb2user.uapi.calls import Format
 
 
@@ -61,7 +62,8 @@ def record(
     played; ends with 1 if the driver flagged frames as broken, which are left out, or if FILE is clearly
     shorter than --seconds.
     """
-    from vb2user.capture import container, ffmpeg
+    from vb2user.media import container
+    from vb2user.pixels import ffmpeg
 
     options = _options(pairs)
     will_write(file)
@@ -99,11 +101,12 @@ def _run(
     options: dict[str, str],
 ) -> tuple[dict[str, Any], int]:
     """Record; what ``--json`` prints, and the exit status. Ctrl-C ends it, and is told apart."""
-    from vb2user.capture import clock
-    from vb2user.capture import record as recording
+    from vb2user.media import record as recording
+    from vb2user.media.recorder import Recorder
+    from vb2user.stream import clock
 
     stream = wish.stream(cam, count)
-    out = recording.Recorder(file, stream.format, fps=cam.fps, codec=codec, pix_fmt=pix_fmt, options=options)
+    out = Recorder(file, stream.format, fps=cam.fps, codec=codec, pix_fmt=pix_fmt, options=options)
     bits_told = _tell_lost_bits(out, pix_fmt)  # now, for it may take hours
     interrupted = False
     try:
@@ -215,7 +218,7 @@ def _still(stream: Stream, skip: int, timeout: float, save: Callable[[Frame], Pa
 @json_option
 def snapshot(device: str, wish: Wish, file: str, skip: int, quality: int, as_json: bool) -> None:
     """Take one picture from the node DEV into FILE: .png, .jpg, .npy or .raw."""
-    from vb2user.capture import picture
+    from vb2user.pixels import picture
 
     will_write(file)
     picture.check_name(file)

@@ -1,4 +1,4 @@
-"""Layer 6: what the commands have in common that stream from a device: options, set-up, progress."""
+"""Layer 8: what the commands have in common that stream from a device: options, set-up, progress."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 
 import click
 
-from vb2user.capture.camera import MEMORY_NAMES, Camera
-from vb2user.capture.stream import Stream
+from vb2user.camera import MEMORY_NAMES, Camera
 from vb2user.cli import complete
 from vb2user.cli.output import talk
 from vb2user.device.discovery import metadata_note
 from vb2user.errors import UsageError
+from vb2user.stream.stream import Stream
 
 #: How many buffers a command asks for by itself.
 BUFFERS = 4

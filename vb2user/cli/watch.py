@@ -1,18 +1,18 @@
-"""Layer 6: what ``vb2user capture`` draws of the frames that pass: a plot, a contact sheet."""
+"""Layer 8: what ``vb2user capture`` draws of the frames that pass: a plot, a contact sheet."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vb2user.capture.course import Course
-from vb2user.capture.frame import Frame
-from vb2user.capture.stats import StreamStats
 from vb2user.cli import plot as plots
 from vb2user.errors import CorruptFrame, UsageError
+from vb2user.stream.course import Course
+from vb2user.stream.frame import Frame
+from vb2user.stream.stats import StreamStats
 
 if TYPE_CHECKING:
-    from vb2user.capture.sheet import Shot
+    from vb2user.media.contact_sheet import Shot
 
 #: Pictures on a sheet, and how wide each is in pixels.
 _PICTURES, _WIDTH = 24, 240
@@ -51,7 +51,7 @@ class Watch:
         if sheet is not None:
             if Path(sheet).suffix.lower() != ".png":
                 raise UsageError(f"--contact-sheet {sheet} is no PNG", remedy="name it FILE.png")
-            from vb2user.capture.ffmpeg import av
+            from vb2user.pixels.ffmpeg import av
 
             av()
 
@@ -64,8 +64,8 @@ class Watch:
         self._seen += 1
 
     def _keep(self, frame: Frame) -> None:
-        from vb2user.capture.picture import to_rgb
-        from vb2user.capture.sheet import Shot
+        from vb2user.media.contact_sheet import Shot
+        from vb2user.pixels.picture import to_rgb
 
         try:
             picture = to_rgb(frame, _WIDTH)
@@ -81,7 +81,7 @@ class Watch:
         """
         what = f"{result['format']} {result['width']}x{result['height']}, {result['memory']}"
         if self._sheet is not None:
-            from vb2user.capture.sheet import contact_sheet
+            from vb2user.media.contact_sheet import contact_sheet
 
             said = (
                 f"{result['frames']} frames at {result['rate']:g} fps, {result['drops']} dropped, "

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vb2user.device.device import Device
 from vb2user.device.naming import Node, node_path
+from vb2user.device.node import VideoNode
 from vb2user.errors import KernelError, NoSuchDevice, UsageError
 from vb2user.uapi.calls import Capability
 from vb2user.uapi.enums import BufType, Cap
@@ -117,7 +117,7 @@ def _describe(device: pyudev.Device) -> NodeInfo:
     path = str(device.device_node)
     capability, error = None, None
     try:
-        with Device(path) as node:
+        with VideoNode(path) as node:
             capability = node.capability
     except KernelError as e:
         error = str(e)
@@ -134,7 +134,7 @@ def _sysfs_driver(device: pyudev.Device) -> str | None:
     return link.resolve().name if link.exists() else None
 
 
-def metadata_note(device: Device) -> str | None:
+def metadata_note(device: VideoNode) -> str | None:
     """Of a metadata node, that it is one and where the picture is; None for every other node.
 
     A webcam has two nodes, and the second one is easily taken for a camera: it streams nothing by itself.
@@ -147,7 +147,7 @@ def metadata_note(device: Device) -> str | None:
     return f"{device.path} is a metadata node and has no picture{where}"
 
 
-def _siblings(device: Device, role: str) -> list[str]:
+def _siblings(device: VideoNode, role: str) -> list[str]:
     """The nodes of this role that belong to the same device: to the same USB interface, for one."""
     import pyudev
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from vb2user import checks
-from vb2user.device.control_convert import Value, choice, to_people
+from vb2user.device.controls.convert import Value, choice, to_people
 from vb2user.errors import ClosedError, DeviceBusy, KernelError, StateError, StreamTimeout, UsageError
 from vb2user.uapi import fork
 from vb2user.uapi.calls.events import (
@@ -39,8 +39,8 @@ from vb2user.uapi.kernel import POLLERR, POLLHUP, POLLPRI, Fd, eventfd
 from vb2user.uapi.readiness import Readiness
 
 if TYPE_CHECKING:
-    from vb2user.device.control import Control
-    from vb2user.device.device import Device
+    from vb2user.device.controls.control import Control
+    from vb2user.device.event_source import EventSource
 
 What = EventType | str | tuple[EventType, int]
 
@@ -113,7 +113,7 @@ class Events(Generic[_E]):
 
     def __init__(
         self,
-        device: Device,
+        device: EventSource,
         subscriptions: Sequence[tuple[EventType, int]],
         *,
         initial: bool = False,
@@ -375,7 +375,7 @@ class _Holdings:
                     self._subscribed.remove(subscription)
 
 
-def _handle(device: Device) -> tuple[Fd, bool]:
+def _handle(device: EventSource) -> tuple[Fd, bool]:
     """The file handle for events, and whether it is the device's own."""
     if not device.caps & _M2M:
         with contextlib.suppress(DeviceBusy):  # the driver allows one handle
@@ -388,7 +388,7 @@ def _handle(device: Device) -> tuple[Fd, bool]:
     return device.node, True
 
 
-def subscriptions(device: Device, whats: Sequence[What]) -> list[tuple[EventType, int]]:
+def subscriptions(device: EventSource, whats: Sequence[What]) -> list[tuple[EventType, int]]:
     """What :meth:`Device.events` was asked for, as types and objects: all controls, all inputs.
 
     UsageError: no such event.

@@ -5,44 +5,26 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from vb2user import checks
 from vb2user.errors import KernelError, NotSupported, UsageError, kernel_error
+from vb2user.pixels.format_names import hint
 from vb2user.uapi import calls
 from vb2user.uapi.buffer import is_multiplanar
 from vb2user.uapi.enums import BufType, Field
-from vb2user.uapi.fourcc import FourCC, known
+from vb2user.uapi.fourcc import FourCC
 
 if TYPE_CHECKING:
-    from vb2user.device.device import Device
+    from vb2user.device.node import VideoNode
 
 #: What a transfer to the device comes to that it refuses, such as UVC's PROBE and COMMIT.
 _TRANSFER = frozenset({errno.EIO, errno.EPIPE, errno.EPROTO, errno.ETIMEDOUT})
 
-#: The struct has 32 bits for each; ctypes would take the rest off without a word.
-
-#: What other libraries call formats of V4L2: OpenCV, FFmpeg, DirectShow.
-_ELSEWHERE = {
-    "GRAY": "GREY",
-    "GRAY8": "GREY",
-    "Y8": "GREY",
-    "Y800": "GREY",
-    "I420": "YUV420",
-    "IYUV": "YUV420",
-    "YUV420P": "YUV420",
-    "YUY2": "YUYV",
-    "YUYV422": "YUYV",
-    "UYVY422": "UYVY",
-    "RGB": "RGB24",
-    "RGB888": "RGB24",
-    "BGR": "BGR24",
-    "BGR888": "BGR24",
-}
-
 
 def wish(
-    device: Device,
+    device: VideoNode,
     pixelformat: int | str | None,
     width: int | None,
     height: int | None,
@@ -71,7 +53,7 @@ def wish(
     )
 
 
-def set_format(device: Device, wish: calls.Format) -> calls.Format:
+def set_format(device: VideoNode, wish: calls.Format) -> calls.Format:
     """Set it; returns what was granted."""
     try:
         return calls.s_fmt(device.node, wish)
@@ -79,7 +61,7 @@ def set_format(device: Device, wish: calls.Format) -> calls.Format:
         raise refused(device, e, str(wish)) from None
 
 
-def try_format(device: Device, wish: calls.Format) -> calls.Format | None:
+def try_format(device: VideoNode, wish: calls.Format) -> calls.Format | None:
     """What would be granted; None where the driver cannot say without setting it."""
     try:
         return calls.try_fmt(device.node, wish)
@@ -89,7 +71,7 @@ def try_format(device: Device, wish: calls.Format) -> calls.Format | None:
         raise refused(device, e, str(wish)) from None
 
 
-def set_strictly(device: Device, wish: calls.Format) -> calls.Format:
+def set_strictly(device: VideoNode, wish: calls.Format) -> calls.Format:
     """Set it, and nothing else. UsageError: the driver grants another; the format stays as it was."""
     if (tried := try_format(device, wish)) is not None:
         refuse_change(device, wish, tried)
@@ -104,7 +86,16 @@ def set_strictly(device: Device, wish: calls.Format) -> calls.Format:
     return granted
 
 
-def refused(device: Device, error: KernelError, wish: str) -> KernelError:
+def set_fps(device: VideoNode, fps: float | Fraction) -> Fraction | None:
+    """Set the rate; returns what was granted, or None where the driver does not tell."""
+    rate = checks.rate(fps, f"{device.path}: fps")
+    try:
+        return calls.rate(calls.s_parm(device.node, device.type, 1 / rate).timeperframe)
+    except KernelError as e:
+        raise refused(device, e, f"{float(rate):g} frames per second") from None
+
+
+def refused(device: VideoNode, error: KernelError, wish: str) -> KernelError:
     """The error of a request that sets something up. Nothing streams then: to stop would not help."""
     if error.errno not in _TRANSFER:
         return error
@@ -117,7 +108,7 @@ def refused(device: Device, error: KernelError, wish: str) -> KernelError:
     )
 
 
-def code_of(device: Device, wanted: int | str, type: BufType) -> FourCC:
+def code_of(device: VideoNode, wanted: int | str, type: BufType) -> FourCC:
     """The code of a format that the user names.
 
     A code that neither the kernel's header nor the driver knows is a slip: the driver would take it for a
@@ -145,16 +136,16 @@ def code_of(device: Device, wanted: int | str, type: BufType) -> FourCC:
         wrong = f"{wrong} here: {metadata_note(device)}"
     raise UsageError(
         f"{device.path}: {wrong}",
-        remedy=_hint(str(wanted), offers) or f"'vb2user info {device.path}' lists the formats",
+        remedy=hint(str(wanted), offers) or f"'vb2user info {device.path}' lists the formats",
     )
 
 
-def refuse_change(device: Device, asked: calls.Format, granted: calls.Format) -> None:
+def refuse_change(device: VideoNode, asked: calls.Format, granted: calls.Format) -> None:
     """UsageError: the driver makes another format, size or field order of what was asked for."""
     if granted.pixelformat != asked.pixelformat:
         raise UsageError(
             f"{device.path}: the driver has no {asked.pixelformat} and would give {granted.pixelformat}",
-            remedy=_hint(str(asked.pixelformat), _offers(device, asked.type)),
+            remedy=hint(str(asked.pixelformat), _offers(device, asked.type)),
         )
     if (granted.width, granted.height) != (asked.width, asked.height):
         sizes = ", ".join(str(s) for s in device.frame_sizes(granted.pixelformat))
@@ -170,42 +161,8 @@ def refuse_change(device: Device, asked: calls.Format, granted: calls.Format) ->
         )
 
 
-def _offers(device: Device, type: BufType) -> list[FourCC]:
+def _offers(device: VideoNode, type: BufType) -> list[FourCC]:
     try:
         return list(dict.fromkeys(f.pixelformat for f in device.formats(type)))
     except KernelError:
         return []
-
-
-def _hint(text: str, offers: list[FourCC]) -> str | None:
-    guess = " or ".join(map(_described, alike(text, offers)))
-    listed = f"use one of {', '.join(map(str, offers))}" if offers else ""
-    if not guess:
-        return listed or None
-    return f"did you mean {guess}? else {listed}" if listed else f"did you mean {guess}?"
-
-
-def alike(text: str, offers: list[FourCC]) -> list[FourCC]:
-    """Formats that may have been meant: of those that the node offers, else of all; the best first."""
-    from difflib import get_close_matches
-
-    word = text.upper()
-    for codes in (offers, known()):
-        words = {name: code for code in codes for name in (*_short_names(code), str(code).upper())}
-        if word in words:
-            return []  # known, and not what this node does: nothing better is known
-        found = [name for name in (_ELSEWHERE.get(word),) if name in words]
-        found = found or sorted(name for name in words if name.startswith(word))
-        found = found or get_close_matches(word, words, 1)
-        if found:
-            return list(dict.fromkeys(words[name] for name in found))[:3]
-    return []
-
-
-def _short_names(code: FourCC) -> list[str]:
-    return [name.partition("_FMT_")[2] for name in code.names]
-
-
-def _described(code: FourCC) -> str:
-    names = _short_names(code)
-    return str(code) if not names or names[0] == str(code) else f"{names[0]} ('{code}')"

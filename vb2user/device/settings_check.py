@@ -7,12 +7,14 @@ takes the rest, only it can tell.
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from vb2user.device.brief import brief
+from vb2user.device import settings_file
+from vb2user.device.controls.brief import brief
 from vb2user.errors import UsageError
 from vb2user.uapi.enums import Field
 from vb2user.uapi.fourcc import FourCC
@@ -23,6 +25,16 @@ _FORMAT = ("pixelformat", "width", "height")
 #: A control has no more dimensions (V4L2_CTRL_MAX_DIMS).
 _DIMENSIONS = 4
 _RATE = re.compile(r"[0-9]{1,10}(/[0-9]{1,10}|\.[0-9]{1,9})?")
+
+
+def checked(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
+    """The document in a file. UsageError: it is none that a device can take; nothing was set."""
+    document = settings_file.read(path)
+    try:
+        check(document)
+    except UsageError as e:
+        raise UsageError(f"{os.fspath(path)}: {e.message}", remedy=e.remedy) from None
+    return document
 
 
 def check(document: dict[str, dict[str, Any]]) -> None:

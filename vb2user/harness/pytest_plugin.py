@@ -10,7 +10,7 @@ vivid_vmalloc       session  :class:`VividDevice` whose queues live in vmalloc m
 vivid_dma_contig    session  :class:`VividDevice` whose queues live in DMA-contiguous memory
 vivid               session  each of the two in turn
 vivid_factory       test     loads vivid otherwise for one test, and puts back what was there
-vb2probe            session  allocator to :class:`.probe.Instance`: vb2probe's nodes on each of the three
+vb2probe            session  allocator to :class:`.vb2probe.Instance`: vb2probe's nodes on each of the three
 sur40               module   a virtual Samsung SUR40, plugged in: the kernel's own dma-sg queue
 webcam              test     a virtual UVC webcam, plugged in: the kernel's own uvcvideo
 webcam_factory      test     plugs in webcams of the test's own making
@@ -36,14 +36,15 @@ import pytest
 
 if TYPE_CHECKING:
     from vb2user.errors import Vb2Error
-    from vb2user.harness import probe
-    from vb2user.harness.sur40 import VirtualSur40
-    from vb2user.harness.uvc import VirtualWebcam
-    from vb2user.harness.vivid import Config, Instance
+    from vb2user.harness.drivers import vb2probe as probe
+    from vb2user.harness.drivers.vivid import Config, Instance
+    from vb2user.harness.usb.sur40 import VirtualSur40
+    from vb2user.harness.usb.uvc.webcam import VirtualWebcam
 
 #: Loads vivid with a configuration for one test; returns its instances.
 VividFactory = Callable[["Config"], "list[Instance]"]
-#: Plugs in a webcam for one test; the arguments are those of :class:`vb2user.harness.uvc.VirtualWebcam`.
+#: Plugs in a webcam for one test; the arguments are those of
+#: :class:`vb2user.harness.usb.uvc.webcam.VirtualWebcam`.
 WebcamFactory = Callable[..., "VirtualWebcam"]
 
 
@@ -87,7 +88,7 @@ class VividDevice:
     @property
     def _instance(self) -> Instance:
         from vb2user.errors import MissingPrerequisite
-        from vb2user.harness.vivid import instances
+        from vb2user.harness.drivers.vivid import instances
 
         for instance in instances():
             if instance.index == self.index:
@@ -106,7 +107,7 @@ class _Loader:
 
     def use(self, config: Config) -> list[Instance]:
         """Have vivid loaded with ``config``."""
-        from vb2user.harness.vivid import Vivid, differences, loaded
+        from vb2user.harness.drivers.vivid import Vivid, differences, loaded
 
         if loaded() and differences(config) and (self._owned or self._may_take_over):
             Vivid().down()
@@ -117,7 +118,7 @@ class _Loader:
 
     def close(self) -> None:
         """Unload it if it is ours."""
-        from vb2user.harness.vivid import Vivid
+        from vb2user.harness.drivers.vivid import Vivid
 
         if self._owned:
             self._owned = False
@@ -148,7 +149,7 @@ def _vivid_loader() -> Iterator[_Loader]:
 
 @pytest.fixture(scope="session")
 def _vivid_session(_vivid_loader: _Loader) -> None:
-    from vb2user.harness.vivid import PRESETS
+    from vb2user.harness.drivers.vivid import PRESETS
 
     _use(_vivid_loader, PRESETS["tests"])
     _vivid_loader.session_in_use = True
@@ -174,11 +175,11 @@ def vivid(request: pytest.FixtureRequest, _vivid_session: None) -> VividDevice:
 
 @pytest.fixture
 def vivid_factory(_vivid_loader: _Loader) -> Iterator[VividFactory]:
-    """Loads vivid with a :class:`vb2user.harness.vivid.Config` of the test's own.
+    """Loads vivid with a :class:`vb2user.harness.drivers.vivid.Config` of the test's own.
 
     Afterwards the preset is loaded again, if fixtures of the session stand on it.
     """
-    from vb2user.harness.vivid import PRESETS
+    from vb2user.harness.drivers.vivid import PRESETS
 
     yield lambda config: _use(_vivid_loader, config)
     if _vivid_loader.session_in_use:
@@ -189,7 +190,7 @@ class _Probes(Mapping[str, "probe.Instance"]):
     """Allocator to vb2probe's nodes, looked up when asked for, as those of :class:`VividDevice`."""
 
     def __getitem__(self, allocator: str) -> probe.Instance:
-        from vb2user.harness import probe
+        from vb2user.harness.drivers import vb2probe as probe
 
         for instance in probe.instances():
             if instance.allocator == allocator:
@@ -197,7 +198,7 @@ class _Probes(Mapping[str, "probe.Instance"]):
         raise KeyError(f"vb2probe has no device for {allocator}, or is not loaded any more")
 
     def __iter__(self) -> Iterator[str]:
-        from vb2user.harness import probe
+        from vb2user.harness.drivers import vb2probe as probe
 
         return iter([i.allocator for i in probe.instances()])
 
@@ -209,7 +210,7 @@ class _Probes(Mapping[str, "probe.Instance"]):
 def vb2probe() -> Iterator[Mapping[str, probe.Instance]]:
     """vb2probe's nodes for each allocator, ``vmalloc``, ``dma-contig`` and ``dma-sg``."""
     from vb2user.errors import Vb2Error
-    from vb2user.harness.probe import Probe
+    from vb2user.harness.drivers.vb2probe import Probe
 
     with contextlib.ExitStack() as stack:
         try:
@@ -226,7 +227,7 @@ def sur40() -> Iterator[VirtualSur40]:
     Its frames come back flagged ERROR on kernels whose driver maps buffers for the USB interface.
     """
     from vb2user.errors import Vb2Error
-    from vb2user.harness.sur40 import VirtualSur40
+    from vb2user.harness.usb.sur40 import VirtualSur40
 
     device = VirtualSur40()
     try:
@@ -239,9 +240,12 @@ def sur40() -> Iterator[VirtualSur40]:
 
 @pytest.fixture
 def webcam_factory() -> Iterator[WebcamFactory]:
-    """Plugs in webcams as :class:`vb2user.harness.uvc.VirtualWebcam` is told; they go when the test ends."""
+    """Plugs in webcams as :class:`~vb2user.harness.usb.uvc.webcam.VirtualWebcam` is told.
+
+    They go when the test ends.
+    """
     from vb2user.errors import Vb2Error
-    from vb2user.harness.uvc import VirtualWebcam
+    from vb2user.harness.usb.uvc.webcam import VirtualWebcam
 
     with contextlib.ExitStack() as stack:
 

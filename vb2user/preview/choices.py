@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from vb2user.capture.camera import Camera
+from vb2user.camera import Camera
 from vb2user.errors import KernelError, UsageError
 from vb2user.memory import heaps
 from vb2user.text import printable

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vb2user.capture.camera import open as open_camera
+from vb2user.camera import open as open_camera
 from vb2user.cli.output import document, json_option, say, talk
 from vb2user.cli.streaming import Wish, set_up_options
 from vb2user.errors import MissingPrerequisite, install
 
 if TYPE_CHECKING:
-    from vb2user.capture.camera import Camera
+    from vb2user.camera import Camera
     from vb2user.preview import session
     from vb2user.preview.encoder import Encoder
     from vb2user.preview.guard import Guard

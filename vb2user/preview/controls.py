@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vb2user.device.control_show import Look
+from vb2user.device.controls.show import Look
 from vb2user.device.device import Device
 from vb2user.errors import UsageError
 from vb2user.text import printable

@@ -1,7 +1,7 @@
 """Beside the layers: a frame as a picture that a browser shows: JPEG, once for all who look.
 
 Frames of a camera that sends JPEG go on as they are. Everything else is converted and encoded by PyAV
-(FFmpeg), as fast as it can; what is to be kept is made by :mod:`vb2user.capture.picture`. Knows frames, and
+(FFmpeg), as fast as it can; what is to be kept is made by :mod:`vb2user.pixels.picture`. Knows frames, and
 neither devices nor viewers.
 """
 
@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vb2user.capture.bitstream import scan_without_tables
-from vb2user.capture.colour import encoding_of
-from vb2user.capture.ffmpeg import JPEGS, av, woven, wrap
-from vb2user.capture.frame import Frame
-from vb2user.capture.picture import fields_of, png, to_rgb, with_tables
 from vb2user.errors import MissingPrerequisite, install
+from vb2user.pixels.bitstream import scan_without_tables
+from vb2user.pixels.colour import encoding_of
+from vb2user.pixels.ffmpeg import JPEGS, av, woven, wrap
+from vb2user.pixels.picture import fields_of, png, to_rgb, with_tables
+from vb2user.stream.frame import Frame
 
 Array = npt.NDArray[Any]
 

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from typing import Any
 
-from vb2user.capture.stats import StreamStats
+from vb2user.stream.stats import StreamStats
 
 #: How many looks the rate is taken over.
 _LOOKS = 5

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from aiohttp import WSMsgType, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from vb2user.capture.camera import Camera
+from vb2user.camera import Camera
 from vb2user.errors import StreamTimeout, UsageError, Vb2Error
 from vb2user.preview import choices, fields
 from vb2user.preview.connections import Connections

@@ -20,10 +20,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, TypeVar
 
-from vb2user.capture.camera import Camera
-from vb2user.capture.frame import Frame
-from vb2user.capture.stats import StreamStats
-from vb2user.capture.stream import Stream
+from vb2user.camera import Camera
 from vb2user.errors import (
     ClosedError,
     CorruptFrame,
@@ -35,6 +32,9 @@ from vb2user.errors import (
 )
 from vb2user.preview.encoder import Encoder, Still, still
 from vb2user.preview.trouble import Trouble, report
+from vb2user.stream.frame import Frame
+from vb2user.stream.stats import StreamStats
+from vb2user.stream.stream import Stream
 from vb2user.uapi import calls
 
 _T = TypeVar("_T")

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from vb2user.trace.queues import settle as settle
     from vb2user.trace.tracer import Tracer as Tracer
     from vb2user.trace.tracer import available as available
-    from vb2user.trace.verdict import Leak as Leak
-    from vb2user.trace.verdict import Status as Status
-    from vb2user.trace.verdict import Verdict as Verdict
+    from vb2user.trace.verdicts import Leak as Leak
+    from vb2user.trace.verdicts import Status as Status
+    from vb2user.trace.verdicts import Verdict as Verdict
 
 _WHERE = {
     "vb2user.trace.buffers": ("EVERYTHING", "Buffer", "Hold", "Scope"),
@@ -37,7 +37,7 @@ _WHERE = {
     "vb2user.trace.ledger": ("Ledger",),
     "vb2user.trace.queues": ("Calibration", "calibrate", "settle"),
     "vb2user.trace.tracer": ("Tracer", "available"),
-    "vb2user.trace.verdict": ("Leak", "Status", "Verdict"),
+    "vb2user.trace.verdicts": ("Leak", "Status", "Verdict"),
 }
 _MODULE = {name: module for module, names in _WHERE.items() for name in names}
 

@@ -199,6 +199,13 @@ def reports(lines: Iterable[Line]) -> list[KernelReport]:
     return found.reports
 
 
+#: Driver -> text of a report -> why it comes: faults of stock drivers that touch no buffer (docs/kernels.md).
+KNOWN: dict[str, dict[str, str]] = {
+    "sur40": {"__dma_map_sg_attrs": "the stock driver's device has had no dma_mask since Linux 5.10"},
+    "vivid": {"vivid_thread_vid_": "a thread of vivid that is late asks the scheduler for a negative time"},
+}
+
+
 @dataclass
 class Trouble:
     """What the kernel reported while something ran; complete when the block of :func:`watched` has ended.
@@ -206,29 +213,39 @@ class Trouble:
     Attributes:
         reports: the reports, whatever device they are of.
         unread: why its log was not read, or not all of it; None: it was.
+        driver: the driver of the device in use: its :data:`KNOWN` reports are remarks, not faults.
     """
 
     reports: list[KernelReport] = field(default_factory=list)
     unread: str | None = None
+    driver: str = ""
 
     @property
     def faults(self) -> list[str]:
-        """The reports, a line each, with how often each came."""
-        times = Counter(report.title for report in self.reports)
+        """The reports that are not known, a line each, with how often each came."""
+        times = Counter(report.title for report in self.reports if self._known(report) is None)
         return [
             f"the kernel reported meanwhile: {title}" + (f" ({count} times)" if count > 1 else "")
             for title, count in times.items()
         ]
 
-    def take_known(self, text: str) -> int:
-        """Take out the reports that have this text in them: a known fault of a driver. Returns how many."""
-        known = [report for report in self.reports if text in str(report)]
-        self.reports = [report for report in self.reports if report not in known]
-        return len(known)
+    @property
+    def remarks(self) -> list[str]:
+        """What is no fault: known reports, a line for each kind, and why the log was not read."""
+        known = dict.fromkeys(filter(None, map(self._known, self.reports)))
+        lines = [f"the kernel reported {text} meanwhile: {KNOWN[self.driver][text]}" for text in known]
+        return lines if self.unread is None else [*lines, self.unread]
+
+    def _known(self, report: KernelReport) -> str | None:
+        return next((text for text in KNOWN.get(self.driver, {}) if text in str(report)), None)
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON document."""
-        return {"reports": [str(report) for report in self.reports], "unread": self.unread}
+        return {
+            "reports": [str(report) for report in self.reports],
+            "faults": self.faults,
+            "unread": self.unread,
+        }
 
 
 @contextlib.contextmanager

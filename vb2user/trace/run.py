@@ -27,7 +27,7 @@ from vb2user.trace.kernel_log import Trouble, watched
 from vb2user.trace.ledger import Ledger
 from vb2user.trace.queues import Calibration, calibrate, is_free, queue_types, settle
 from vb2user.trace.tracer import BUFFER_KB, Tracer
-from vb2user.trace.verdict import Verdict
+from vb2user.trace.verdicts import Verdict
 
 #: Milliseconds in which events may gather before they are read.
 _GATHER = 100
@@ -143,6 +143,7 @@ def run(wish: Wish) -> Report:
         with contextlib.suppress(KernelError):
             report.allocator = device.allocator(next(iter(queue_types(device)), None))
     with _Signals() as signals, watched() as report.kernel:
+        report.kernel.driver = report.driver
         tracer = Tracer(
             [report.allocator] if report.allocator else None,
             forks=wish.only_command,

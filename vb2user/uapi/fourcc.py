@@ -1,19 +1,12 @@
 """Layer 1: the four-character codes that name formats. Knows no struct.
 
-``FourCC`` is an int that prints as its text; ``PixelFormat`` holds every format of the header.
+``FourCC`` is an int that prints as its text. :mod:`vb2user.uapi.pixelformat` has every format of the header.
 """
 
 from __future__ import annotations
 
 from vb2user import checks
 from vb2user.errors import UsageError
-
-# As typing.TYPE_CHECKING, without the time that importing typing takes.
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from ._generated.formats import PixelFormat as PixelFormat
 
 _BIG_ENDIAN = 1 << 31
 _BE_SUFFIX = "-BE"
@@ -136,12 +129,13 @@ def _tables() -> tuple[dict[int, tuple[str, ...]], dict[str, FourCC], dict[str, 
     """Code to names; upper-case name, short and whole, to code; upper-case text to code."""
     global _cache
     if _cache is None:
-        from ._generated.formats import NAMES
+        from ._generated.formats import NAMES  # few programs ask for a name
 
         names: dict[int, tuple[str, ...]] = {}
         by_name: dict[str, FourCC] = {}
         by_text: dict[str, FourCC] = {}
-        for name, code in NAMES.items():
+        for name, value in NAMES.items():
+            code = FourCC(value)
             names[int(code)] = (*names.get(int(code), ()), name)
             by_name[name.upper()] = code
             for prefix in _PREFIXES:
@@ -155,13 +149,3 @@ def _tables() -> tuple[dict[int, tuple[str, ...]], dict[str, FourCC], dict[str, 
 def known() -> list[FourCC]:
     """Every code that the header has a name for."""
     return [FourCC(code) for code in _tables()[0]]
-
-
-def __getattr__(name: str) -> Any:
-    # Generated, and it needs FourCC itself; few programs need all of it.
-    if name == "PixelFormat":
-        from ._generated.formats import PixelFormat
-
-        globals()[name] = PixelFormat
-        return PixelFormat
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

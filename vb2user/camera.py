@@ -1,0 +1,392 @@
+"""Layer 7: what :func:`vb2user.open` returns: a device that hands out frames."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from vb2user import checks
+from vb2user.device.device import Device
+from vb2user.device.discovery import metadata_note, resolve
+from vb2user.device.naming import Node
+from vb2user.errors import KernelError, NoSuchDevice, StateError, UsageError
+from vb2user.memory import heaps
+from vb2user.memory.base import Memory
+from vb2user.memory.dmabuf import DmaBufMemory, GivenFds, Lent, Source
+from vb2user.memory.mmap import Mmap
+from vb2user.memory.userptr import UserPtr
+from vb2user.stream.clock import rate_of
+from vb2user.stream.engine import Engine, QueueEngine, ReadEngine
+from vb2user.stream.sink import Sink
+from vb2user.stream.stats import Policy
+from vb2user.stream.stream import Stream
+from vb2user.uapi import calls
+from vb2user.uapi.buffer import is_output
+from vb2user.uapi.enums import BufType
+from vb2user.uapi.weak import members
+
+if TYPE_CHECKING:
+    from vb2user.media.recording import Recording
+    from vb2user.stream.flow import AsyncLoop
+    from vb2user.stream.frame import Frame
+    from vb2user.stream.reconnect import Reconnect
+    from vb2user.stream.together import Together
+
+MEMORY_NAMES = ("mmap", "userptr", "dmabuf", "read")
+#: Seconds, where no camera tells its rate: half a frame of 30 per second.
+_TOLERANCE = 0.5 / 30
+
+
+def open(path: Node | None = None, *, name: str | None = None, driver: str | None = None) -> Camera:
+    """Open a video device.
+
+    Args:
+        path: its node, e.g. ``/dev/video0``; a number N means ``/dev/videoN``.
+        name: or a part of its name, in any case, e.g. ``"C920"``. Of a long name the kernel keeps 31 bytes;
+            the whole name finds it all the same.
+        driver: or its driver, e.g. ``"vivid"``. With none of the three: the first capture device; one that
+            converts from memory to memory (m2m) only where there is no other.
+
+    Raises:
+        UsageError: what names no node (an open file, a boolean), or a path and a name at once.
+        NoSuchDevice: ENOENT, or no such device among those there are.
+        PermissionDenied: EACCES, EPERM: the message says why.
+        DeviceBusy: EBUSY: the driver lets only one program open it.
+        DeviceGone: ENODEV, ENXIO.
+    """
+    return Camera(resolve(path, name=name, driver=driver))
+
+
+def memory_strategy(
+    memory: str | Memory,
+    *,
+    source: str | Source | None = None,
+    fds: Sequence[Any] | None = None,
+    user_buffers: Sequence[Any] | None = None,
+) -> Memory:
+    """The memory strategy of a name (``mmap``, ``userptr``, ``dmabuf``) and its particulars."""
+    if isinstance(memory, Memory):
+        return memory
+    kind = memory.lower()
+    if kind != "dmabuf" and (source is not None or fds is not None):
+        raise UsageError(f"memory={memory!r} takes no heap and no fds", remedy="use memory='dmabuf'")
+    if kind != "userptr" and user_buffers is not None:
+        raise UsageError(f"memory={memory!r} takes no user_buffers", remedy="use memory='userptr'")
+    if kind == "mmap":
+        return Mmap()
+    if kind == "userptr":
+        return UserPtr(user_buffers)
+    if kind == "dmabuf":
+        if fds is not None:
+            return DmaBufMemory(GivenFds(fds))
+        return DmaBufMemory(source if isinstance(source, Source) else heaps.source(source or "system"))
+    raise UsageError(f"there is no memory type {memory!r}", remedy=f"use one of {', '.join(MEMORY_NAMES)}")
+
+
+def _kept(memory: str | Memory, fds: Sequence[Any] | None) -> GivenFds | None:
+    """Duplicates of the user's fds, made now: they may close theirs, and a stream may start many times."""
+    if fds is None or not isinstance(memory, str) or memory.lower() != "dmabuf":
+        return None  # memory_strategy() says what is wrong with that
+    return GivenFds(fds)
+
+
+class Camera(Device):
+    """A V4L2 device that hands out frames (and takes them, where it is an output)."""
+
+    def __init__(self, path: Node) -> None:
+        super().__init__(path)
+        self._made: weakref.WeakSet[Stream | Sink] = weakref.WeakSet()
+        self._given: weakref.WeakSet[GivenFds] = weakref.WeakSet()
+
+    def close(self) -> None:
+        """Close the streams and sinks that are still open, and the node. Idempotent; any thread."""
+        # A mapping keeps the node's file open as well: were buffers left to close(2), the device would
+        # stream on, and be busy for everybody, as long as one view of a frame lives.
+        with contextlib.ExitStack() as last:
+            last.callback(super().close)
+            for given in members(self._given):
+                last.callback(given.close)
+            for made in members(self._made):
+                last.callback(made.close)
+
+    def stream(
+        self,
+        *,
+        memory: str | Memory = "mmap",
+        buffers: int = 4,
+        heap: str | Source | None = None,
+        fds: Sequence[Any] | None = None,
+        user_buffers: Sequence[Any] | None = None,
+        max_buffers: int | None = None,
+        timeout: float | None = None,
+        count: int | None = None,
+        latest: bool = False,
+        on_error: Policy = "skip",
+        on_short: Policy = "skip",
+        on_gap: Policy = "yield",
+        reconnect: bool | float = False,
+        writable: bool = False,
+    ) -> Stream:
+        """A stream of frames in the format that is set now.
+
+        Args:
+            memory: ``mmap``, ``userptr``, ``dmabuf``, ``read``, or a strategy of your own: that is closed
+                with the stream, and so good for one start only, without ``reconnect``.
+            buffers: how many to ask for; the driver may grant another number (``stream.buffers``).
+            heap: for ``dmabuf``: ``system`` (the default) or another heap's name, ``udmabuf``, or the
+                path of a video node whose buffers are exported.
+            fds: for ``dmabuf``: dma-bufs of your own, one per buffer (or a sequence, one per plane). They
+                are duplicated here: you may close yours at once, and start the stream more than once. The
+                duplicates are closed with this camera, or when the stream object goes.
+            user_buffers: for ``userptr``: memory of your own: arrays, bytearrays, shared memory.
+            max_buffers: how many there may be at most: more are allocated while the program holds frames.
+            timeout: seconds to wait for each frame; None: for ever.
+            count: end after so many frames.
+            latest: hand out the newest frame there is, and discard older ones that wait.
+            on_error: ``skip``, ``yield`` or ``raise`` frames that the driver flagged ERROR.
+            on_short: the same for frames with fewer bytes than the picture needs.
+            on_gap: the same for frames before which others are missing (``frame.gap``).
+            reconnect: go on when an unplugged device comes back; a number: seconds to wait for it.
+                ``timeout`` does not run meanwhile. Input, format and rate are set again, controls are not.
+            writable: views may be written to, e.g. to draw into the picture before it goes on.
+
+        Returns:
+            A :class:`~vb2user.stream.stream.Stream`: iterate over it, or use it as a context manager.
+        """
+        type = self.type
+        if is_output(type):
+            raise NoSuchDevice(
+                22,
+                "stream",
+                self.path,
+                meaning=f"{self.card} is an output on this node: it captures nothing",
+                remedy="'vb2user devices' shows which nodes capture",
+            )
+        format = self.get_format(type)
+        given = _kept(memory, fds)
+
+        def make() -> Engine:
+            if isinstance(memory, str) and memory.lower() == "read":
+                if heap is not None or fds is not None or user_buffers is not None:
+                    raise UsageError("memory='read' takes no heap, fds or user_buffers")
+                return ReadEngine(self.node, format, writable=writable)
+            strategy = self._strategy(given, memory, heap, fds, user_buffers)
+            return QueueEngine(self.node, format, strategy, writable=writable)
+
+        with self._owning(given) as own:
+            made = Stream(
+                self.path,
+                format,
+                make,
+                buffers=buffers,
+                max_buffers=max_buffers,
+                timeout=timeout,
+                count=count,
+                latest=latest,
+                on_error=on_error,
+                on_short=on_short,
+                on_gap=on_gap,
+                reconnect=None if reconnect is False else self._reconnect(format, reconnect),
+                note=(lambda: metadata_note(self)) if type == BufType.META_CAPTURE else None,
+            )
+            own(made)
+        return made
+
+    def record(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        seconds: float | None = None,
+        count: int | None = None,
+        codec: str | None = None,
+        options: dict[str, str] | None = None,
+        pix_fmt: str | None = None,
+        on_frame: Callable[[Frame], object] | None = None,
+        **stream: Any,
+    ) -> Recording:
+        """Record a video in the format that is set now; blocks until it is done.
+
+        Args:
+            path: ``.mkv``, ``.mp4``, ``.mov``, ``.webm``, ``.y4m``, ``.mjpg``, ``.h264`` or
+                ``.raw``. An older file is replaced with the first frame.
+            seconds: how long, by the frames' timestamps; None, and no ``count``: until an exception
+                (KeyboardInterrupt, say) or :meth:`close` from another thread ends it.
+            count: end after so many frames.
+            codec, options, pix_fmt: see :class:`~vb2user.media.recorder.Recorder`.
+            on_frame: called with each frame that was written, e.g. to show progress.
+            stream: arguments of :meth:`stream`: ``memory``, ``heap``, ``buffers``, ``timeout``, …
+
+        Returns:
+            What it became, with the stream's ``stats``: frames that were lost are not in the file.
+
+        Raises:
+            KernelError: of the device, or of the file, e.g. ENOSPC. Whatever is raised, the file was
+                finished first, and can be played. UsageError, MissingPrerequisite: see ``Recorder``.
+        """
+        from vb2user.media.record import record
+        from vb2user.media.recorder import Recorder
+
+        seconds = checks.seconds(seconds, f"{os.fspath(path)}: seconds", positive=True)
+        frames = self.stream(count=count, **stream)
+        made = Recorder(path, frames.format, fps=self.fps, codec=codec, options=options, pix_fmt=pix_fmt)
+        return record(frames, made, seconds=seconds, on_frame=on_frame)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """``for frame in cam``: a stream as :meth:`stream` makes it by default."""
+        return iter(self.stream())
+
+    def __aiter__(self) -> AsyncLoop[Frame]:
+        """``async for frame in cam``: likewise."""
+        return aiter(self.stream())
+
+    def _reconnect(self, format: calls.Format, patience: bool | float) -> Reconnect:
+        from vb2user.device.comeback import Comeback, Sought, identify
+        from vb2user.stream.reconnect import Reconnect
+
+        limit = None
+        if patience is not True:
+            if patience is None:
+                raise UsageError(f"{self.path}: reconnect=None", remedy="give seconds, True or False")
+            limit = checks.seconds(patience, f"{self.path}: reconnect", positive=True)
+        sought = Sought(identify(self))
+        chosen, rate = self.input, self.fps
+
+        def reopen(path: str) -> None:
+            self.reopen(path)
+            sought.found(identify(self))
+            with contextlib.suppress(KernelError):
+                if chosen is not None:
+                    self.set_input(chosen)
+            granted = calls.s_fmt(self.node, format)
+            if [granted.sizeimage, str(granted)] != [format.sizeimage, str(format)]:
+                raise StateError(
+                    f"{path}: the device came back, and grants {granted} where it had {format}",
+                    remedy="set the format anew and make a new stream",
+                )
+            with contextlib.suppress(KernelError):
+                if rate:
+                    self.set_fps(rate)
+
+        return Reconnect(self.path, lambda: Comeback(sought), reopen, limit)
+
+    def sink(
+        self,
+        *,
+        memory: str | Memory = "mmap",
+        buffers: int = 4,
+        heap: str | Source | None = None,
+        fds: Sequence[Any] | None = None,
+        user_buffers: Sequence[Any] | None = None,
+        timeout: float | None = None,
+    ) -> Sink:
+        """Where to write frames to, on an output node; arguments as for :meth:`stream`.
+
+        ``memory="write"`` uses write(2).
+        """
+        type = self.output_type
+        if type is None:
+            raise NoSuchDevice(
+                22,
+                "sink",
+                self.path,
+                meaning=f"{self.card} has no output of pictures or metadata on this node",
+                remedy="'vb2user devices' shows which nodes are outputs",
+            )
+        format = self.get_format(type)
+        given = _kept(memory, fds)
+        with self._owning(given) as own:
+            strategy = None
+            if memory not in ("read", "write"):
+                strategy = self._strategy(given, memory, heap, fds, user_buffers)
+            made = Sink(self.node, format, strategy, buffers=buffers, timeout=timeout)
+            own(made)
+        return made
+
+    @staticmethod
+    def _strategy(
+        given: GivenFds | None,
+        memory: str | Memory,
+        heap: str | Source | None,
+        fds: Sequence[Any] | None,
+        user_buffers: Sequence[Any] | None,
+    ) -> Memory:
+        if given is not None:
+            return memory_strategy(memory, source=Lent(given), user_buffers=user_buffers)
+        return memory_strategy(memory, source=heap, fds=fds, user_buffers=user_buffers)
+
+    @contextlib.contextmanager
+    def _owning(self, given: GivenFds | None) -> Iterator[Callable[[Stream | Sink], None]]:
+        """Around the making of a stream or sink: it is closed with the camera, and the fds with either."""
+
+        def own(made: Stream | Sink) -> None:
+            self._made.add(made)
+            if given is not None:
+                self._given.add(given)
+                weakref.finalize(made, given.close)
+
+        try:
+            yield own
+        except BaseException:
+            if given is not None:
+                given.close()
+            raise
+
+
+def capture_all(
+    sources: Sequence[str | os.PathLike[str] | Camera | Stream],
+    *,
+    tolerance: float | None = None,
+    count: int | None = None,
+    timeout: float | None = None,
+    **options: Any,
+) -> Together:
+    """Streams of several devices as one.
+
+    Args:
+        sources: paths (opened here, and closed again), cameras, or streams that are not started.
+        tolerance: seconds that the frames of a set may lie apart. None: half a frame of the fastest camera.
+        count: end after so many sets.
+        timeout: seconds to wait for each frame, and for each set: frames that never belong together are a
+            StreamTimeout, too. None: for ever.
+        options: for :meth:`Camera.stream`, of paths and cameras: ``memory``, ``reconnect``, …
+
+    Returns:
+        Iterate over it (``for frames in …``, ``async for``), or use it as a context manager.
+
+    Raises:
+        UsageError: no sources, or a stream that runs already.
+    """
+    from vb2user.stream.together import Together, close_all
+
+    if not sources:
+        raise UsageError("capture_all: no sources were given")
+    tolerance = checks.seconds(tolerance, "capture_all: tolerance", positive=True)
+    count = checks.limit(count, "capture_all: count", least=0)
+    timeout = checks.seconds(timeout, "capture_all: timeout")
+    opened: list[Camera] = []
+    streams: list[Stream] = []
+    rates = []
+    try:
+        for source in sources:
+            if isinstance(source, Stream):
+                if source.started:
+                    raise UsageError(f"{source.name}: the stream runs already", remedy="start none of them")
+                streams.append(source)
+                continue
+            if isinstance(source, Camera):
+                camera = source
+            else:
+                camera = Camera(source)
+                opened.append(camera)
+            streams.append(camera.stream(timeout=timeout, **options))
+            if rate := rate_of(camera.fps, streams[-1].format.field):
+                rates.append(rate)
+    except BaseException:
+        close_all(opened)
+        raise
+    if tolerance is None:
+        tolerance = float(1 / max(rates) / 2) if rates else _TOLERANCE
+    return Together(streams, opened, tolerance, count, timeout)

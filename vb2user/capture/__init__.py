@@ -1,1 +1,0 @@
-"""Layer 5: frames for people: streams, leases, sinks, arrays."""

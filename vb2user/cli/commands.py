@@ -1,0 +1,69 @@
+"""Layer 8: which commands there are: the entry points ``vb2user.commands``, of this package and of others.
+
+The package imports no command here: an entry point is a name and where its command lies. A checkout declares
+its commands in ``pyproject.toml``. That file counts, since the metadata of an editable installation may be
+older than the checkout, or may be missing.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vb2user.errors import MissingPrerequisite
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+GROUP = "vb2user.commands"
+NAME = "vb2user"
+#: In a checkout, beside the package.
+PROJECT = Path(__file__).parents[2] / "pyproject.toml"
+
+
+def own() -> dict[str, EntryPoint]:
+    """The commands of this package, by name.
+
+    Raises:
+        MissingPrerequisite: the package is neither a checkout nor installed.
+    """
+    project: dict[str, Any] = {}
+    if PROJECT.is_file():
+        project = tomllib.loads(PROJECT.read_text(encoding="utf-8")).get("project", {})
+    if project.get("name") == NAME:
+        declared: dict[str, str] = project["entry-points"][GROUP]
+        return {name: EntryPoint(name, value, GROUP) for name, value in declared.items()}
+    try:
+        return {e.name: e for e in distribution(NAME).entry_points if e.group == GROUP}
+    except PackageNotFoundError:
+        raise MissingPrerequisite(
+            "vb2user is not installed: its commands are not known", remedy="run: pip install vb2user"
+        ) from None
+
+
+def others() -> dict[str, EntryPoint]:
+    """The commands of other packages, by name."""
+    found = entry_points(group=GROUP)
+    return {e.name: e for e in found if e.dist is None or e.dist.metadata["Name"] != NAME}
+
+
+def names() -> list[str]:
+    """The names of all commands, sorted."""
+    return sorted({*others(), *own()})
+
+
+def load(name: str) -> click.Command | None:
+    """Return the command of this name, this package's before others'; None: there is none."""
+    # Others' are looked for last: that reads the metadata of every package there is.
+    entry = own().get(name) or others().get(name)
+    if entry is None:
+        return None
+    command = entry.load()
+    assert isinstance(command, click.Command), name
+    return command

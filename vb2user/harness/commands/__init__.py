@@ -1,0 +1,1 @@
+"""Beside the layers: commands of the command line."""

@@ -1,0 +1,1 @@
+"""Beside the layers: what this machine has and lacks."""

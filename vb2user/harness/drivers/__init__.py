@@ -1,0 +1,1 @@
+"""Beside the layers: the drivers that are loaded: vivid, vb2probe."""

@@ -1,0 +1,1 @@
+"""Beside the layers: stock kernels and their headers, fetched through apt."""

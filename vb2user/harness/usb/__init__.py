@@ -1,0 +1,1 @@
+"""Beside the layers: emulated USB devices, plugged into the running kernel."""

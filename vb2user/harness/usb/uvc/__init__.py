@@ -1,0 +1,1 @@
+"""Beside the layers: a webcam that is a program."""

@@ -1,0 +1,1 @@
+"""Beside the layers: virtual machines with stock kernels, and the agent inside."""

@@ -1,0 +1,1 @@
+"""Layer 6: video files of a stream's frames, and contact sheets."""

@@ -1,0 +1,1 @@
+"""Layer 5: frames for people: streams, leases, sinks."""

@@ -1,0 +1,465 @@
+"""Layer 5: the two ways frames come in: a videobuf2 queue, or read(2) into memory of our own.
+
+Both hand out :class:`Delivery` objects and take the slots back; what is a lease, what is counted and
+what a user sees is :mod:`vb2user.stream.stream`'s matter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import mmap
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from vb2user.errors import (
+    BuffersHeld,
+    ClosedError,
+    DeviceGone,
+    KernelError,
+    MissingPrerequisite,
+    NotSupported,
+    StateError,
+    StreamStopped,
+    UsageError,
+    Vb2Error,
+)
+from vb2user.memory.base import Memory, page_align
+from vb2user.memory.fileio import FileIO
+from vb2user.queue import refusals
+from vb2user.queue.buffer import Buffer, Dequeued
+from vb2user.queue.queue import Queue
+from vb2user.queue.state import BufferState
+from vb2user.stream import clock
+from vb2user.uapi import calls, fork
+from vb2user.uapi.enums import BufFlag, Field
+from vb2user.uapi.kernel import POLLIN, Fd, anonymous, eventfd
+from vb2user.uapi.readiness import Readiness
+
+
+class Delivery(NamedTuple):
+    """A filled buffer as an engine hands it out; ``slot`` is the buffer's index."""
+
+    slot: int
+    flags: int
+    field: int
+    sequence: int
+    timestamp_ns: int
+    bytesused: tuple[int, ...]
+    data_offset: tuple[int, ...]
+
+
+class Engine(ABC):
+    """Where frames come from.
+
+    Args:
+        writable: hand out memory that the program may write to (its own until it gives it back).
+    """
+
+    def __init__(self, *, writable: bool = False) -> None:
+        self.writable = writable
+
+    @abstractmethod
+    def start(self, count: int) -> int:
+        """Allocate ``count`` buffers and start; returns how many there are."""
+
+    @abstractmethod
+    def next(self, timeout: float | None) -> Delivery:
+        """Wait for a frame. StreamTimeout, StreamStopped, DeviceGone, …"""
+
+    @abstractmethod
+    def try_next(self) -> Delivery | None:
+        """A frame that is there already, or None. Errors as :meth:`next`, but for the time-out."""
+
+    @abstractmethod
+    def feed(self, most: int | None) -> None:
+        """See to it that the driver has a buffer to fill: more are allocated where the program holds them.
+
+        Args:
+            most: buffers that there may be; None: as many as the driver allows.
+
+        Raises:
+            BuffersHeld: the program has all there are, and no more can be had.
+        """
+
+    @property
+    @abstractmethod
+    def buffers(self) -> int:
+        """How many there are by now."""
+
+    @property
+    @abstractmethod
+    def queued(self) -> int:
+        """How many of them are with the driver."""
+
+    @abstractmethod
+    def readiness(self) -> Readiness:
+        """An fd that tells an event loop when to call :meth:`try_next`. StreamStopped: closed."""
+
+    @abstractmethod
+    def memory(self, index: int) -> tuple[memoryview, ...]:
+        """The bytes of each plane of a buffer, read-only unless asked; the same objects every time.
+
+        StreamStopped: closed meanwhile.
+        """
+
+    @abstractmethod
+    def begin(self, index: int) -> None:
+        """Before the CPU looks. StreamStopped: closed meanwhile."""
+
+    @abstractmethod
+    def end(self, index: int) -> None:
+        """After the CPU looked."""
+
+    @abstractmethod
+    def give_back(self, index: int) -> None:
+        """The buffer is free to be filled again. Does nothing on a stopped stream."""
+
+    @abstractmethod
+    def recover(self, known: set[int]) -> None:
+        """After a Ctrl-C amidst a step: every buffer but the ``known`` ones is free to be filled again."""
+
+    def exporter(self) -> str | None:
+        """``exp_name`` of the dma-buf behind the buffers, or None where there is none."""
+        return None
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop and free everything. Idempotent, from any thread."""
+
+
+#: No memory, or no file, for one buffer more: at another time there may be.
+_NOT_NOW = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+#: The driver, or the memory, gives no more buffers; the stream does with those it has.
+_NO_MORE = (*_NOT_NOW, errno.ENOBUFS, errno.EINVAL, errno.EBUSY, errno.EFAULT)
+
+
+def _delivery(d: Dequeued) -> Delivery:
+    return Delivery(d.buffer.index, d.flags, d.field, d.sequence, d.timestamp_ns, d.bytesused, d.data_offset)
+
+
+class QueueEngine(Engine):
+    """Frames out of a videobuf2 queue."""
+
+    def __init__(self, node: Fd, format: calls.Format, memory: Memory, *, writable: bool = False) -> None:
+        super().__init__(writable=writable)
+        self._queue = Queue(node, format.type, memory, [p.sizeimage for p in format.planes])
+        self._format = format
+        self._views: dict[int, tuple[memoryview, ...]] = {}
+        #: How many buffers the driver shall have at least: one that it fills, and one for the next frame.
+        self._low = 1
+        self._grows = True
+        self._gone = False
+
+    @property
+    def queue(self) -> Queue:
+        """The queue, for those who need more than frames."""
+        return self._queue
+
+    def start(self, count: int) -> int:
+        """REQBUFS, memory, QBUF of every buffer, STREAMON."""
+        granted = self._queue.allocate(count)
+        self._low = min(2, granted)
+        self._take_up(self._queue.buffers)
+        self._queue.start()
+        return granted
+
+    def _take_up(self, buffers: Sequence[Buffer]) -> None:
+        for buffer in buffers:
+            if buffer.index not in self._views:
+                try:
+                    planes = buffer.memory.planes
+                    views = planes if self.writable else tuple([p.toreadonly() for p in planes])
+                except (ClosedError, ValueError):  # another thread has just released the memory
+                    raise self._closed() from None
+                self._views[buffer.index] = views
+            try:
+                self._queue.enqueue(buffer)
+            except Vb2Error:
+                self._views.pop(buffer.index, None)  # it is one of those that can be taken up later
+                raise
+
+    def next(self, timeout: float | None) -> Delivery:
+        """DQBUF."""
+        return _delivery(self._queue.dequeue(timeout))
+
+    def try_next(self) -> Delivery | None:
+        """DQBUF, without waiting."""
+        done = self._queue.try_dequeue()
+        return None if done is None else _delivery(done)
+
+    def feed(self, most: int | None) -> None:
+        """CREATE_BUFS and QBUF of one more, where fewer than two are with the driver."""
+        queue = self._queue
+        if queue.queued >= self._low or not queue.streaming or self._gone:
+            return
+        limits = [n for n in (most, queue.memory.limit) if n is not None]
+        if self._unused() or (self._grows and all(len(queue) < n for n in limits)):
+            try:
+                self._grow()
+            except (NotSupported, MissingPrerequisite, UsageError):
+                self._grows = False  # no CREATE_BUFS, or no more memory of the program's own
+            except KernelError as e:
+                # One that exports to this one may be gone, and this one is not.
+                if e.errno not in _NO_MORE and (e.errno != errno.ENODEV or e.device == queue.name):
+                    raise
+                self._grows = e.errno in _NOT_NOW
+        if not queue.queued and queue.streaming:
+            raise refusals.held(queue.name, len(queue))
+
+    def _grow(self) -> None:
+        if not self._unused():
+            self._queue.create(1, self._format)
+        self._take_up(self._unused())
+
+    def _unused(self) -> list[Buffer]:
+        """Allocated, and not taken by the driver yet: its first QBUF failed, or a Ctrl-C came before it."""
+        return [buffer for buffer in self._queue.buffers if buffer.index not in self._views]
+
+    @property
+    def buffers(self) -> int:
+        """How many there are by now."""
+        return len(self._queue)
+
+    @property
+    def queued(self) -> int:
+        """How many are with the driver."""
+        return self._queue.queued
+
+    def readiness(self) -> Readiness:
+        """The queue's."""
+        return self._queue.readiness()
+
+    def memory(self, index: int) -> tuple[memoryview, ...]:
+        """The buffer's planes."""
+        try:
+            return self._views[index]
+        except KeyError:
+            raise self._closed() from None
+
+    def begin(self, index: int) -> None:
+        """``DMA_BUF_IOCTL_SYNC`` START for DMABUF; nothing for the others."""
+        self._buffer(index).memory.begin_access(write=self.writable)
+
+    def end(self, index: int) -> None:
+        """``DMA_BUF_IOCTL_SYNC`` END for DMABUF; nothing to end once the stream was closed."""
+        if self._queue.inherited:
+            return
+        with contextlib.suppress(StreamStopped):
+            self._buffer(index).memory.end_access(write=self.writable)
+
+    def _buffer(self, index: int) -> Buffer:
+        try:
+            return self._queue.buffer(index)
+        except UsageError:
+            raise self._closed() from None
+
+    def _closed(self) -> StreamStopped:
+        return StreamStopped(f"{self._queue.name}: the stream was closed")
+
+    def give_back(self, index: int) -> None:
+        """QBUF, unless the stream ended meanwhile, or the device is gone."""
+        if not self._queue.streaming or self._queue.inherited:
+            return
+        try:
+            buffer = self._buffer(index)
+            if buffer.state is BufferState.DEQUEUED:
+                self._queue.enqueue(buffer)
+        except DeviceGone:
+            self._gone = True  # nobody misses the buffer; the next DQBUF says it to whom it concerns
+        except Vb2Error:
+            if self._queue.streaming:
+                raise  # else another thread stopped the stream meanwhile, and all is well
+
+    def recover(self, known: set[int]) -> None:
+        """QUERYBUF of every buffer, and QBUF of those that neither the driver nor the program has."""
+        queue = self._queue
+        if not queue.streaming or queue.inherited:
+            return
+        queue.resync()
+        for buffer in queue.buffers:
+            if buffer.index not in known and buffer.index in self._views:
+                self.give_back(buffer.index)
+
+    def exporter(self) -> str | None:
+        """See :meth:`vb2user.queue.queue.Queue.exporter`."""
+        return self._queue.exporter()
+
+    def close(self) -> None:
+        """STREAMOFF, unmap, REQBUFS(0)."""
+        self._views.clear()
+        self._queue.close()
+
+
+class ReadEngine(Engine):
+    """Frames by read(2), into anonymous pages of our own.
+
+    read(2) tells neither sequence nor timestamp: frames are counted here, and stamped with
+    CLOCK_MONOTONIC when read(2) returned. Frames that the driver dropped in between cannot be seen.
+    """
+
+    def __init__(self, node: Fd, format: calls.Format, *, writable: bool = False) -> None:
+        super().__init__(writable=writable)
+        if len(format.planes) != 1:
+            raise UsageError(
+                f"{node.name}: read(2) has no multi-planar frames, and {format.pixelformat} has "
+                f"{len(format.planes)} memory planes",
+                remedy="choose a format with one plane, or memory='mmap'",
+            )
+        # File I/O ends only with close(2) of the handle that began it: hence a handle of its own.
+        self._node = node.reopen()
+        try:
+            self._wake = eventfd(f"wake of {node.name}")
+        except BaseException:
+            self._node.close()
+            raise
+        self._format = format
+        self._io = FileIO(self._node, self._wake)
+        self._maps: list[mmap.mmap] = []
+        self._views: list[tuple[memoryview, ...]] = []
+        self._free: list[int] = []
+        self._sequence = 0
+        self._closed = False
+        self._readiness: Readiness | None = None
+        self._born = fork.generation
+        # Reentrant, both: a signal handler of the thread that has one may close the stream.
+        self._reading = threading.RLock()
+        self._closing = threading.RLock()
+        self._inside = False  # of a read; what close() would free is in use
+
+    def start(self, count: int) -> int:
+        """Allocate; the driver itself starts at the first read(2)."""
+        if count < 1:
+            raise UsageError(f"{self._node.name}: {count} buffers make no stream", remedy="ask for more")
+        for _ in range(count):
+            self._add()
+        return count
+
+    def _add(self) -> None:
+        mapping = anonymous(page_align(max(self._format.sizeimage, 1)), self._node.name)
+        view = memoryview(mapping)
+        self._maps.append(mapping)
+        self._views.append((view if self.writable else view.toreadonly(),))
+        self._free.append(len(self._maps) - 1)
+
+    def feed(self, most: int | None) -> None:
+        """More anonymous memory, where the program holds all there is."""
+        if self._free or self._closed:
+            return
+        if most is not None and len(self._maps) >= most:
+            raise self._held()
+        try:
+            self._add()
+        except KernelError as e:
+            raise self._held() from e
+
+    def _held(self) -> BuffersHeld:
+        return BuffersHeld(
+            f"{self._node.name}: all {len(self._maps)} buffers are with the program",
+            remedy="release frames and drop their views, copy what you keep, or allow more (max_buffers)",
+        )
+
+    @property
+    def buffers(self) -> int:
+        """How many there are by now."""
+        return len(self._maps)
+
+    @property
+    def queued(self) -> int:
+        """How many can be read into."""
+        return len(self._free)
+
+    def try_next(self) -> Delivery | None:
+        """read(2), where it need not wait."""
+        return self._read(self._node.read_into)
+
+    def next(self, timeout: float | None) -> Delivery:
+        """read(2)."""
+        delivery = self._read(lambda target: self._wait(target, timeout))
+        assert delivery is not None
+        return delivery
+
+    def _wait(self, target: memoryview, timeout: float | None) -> int:
+        try:
+            return self._io.read_into(target, timeout)
+        except StateError as e:
+            raise StreamStopped(str(e)) from None
+
+    def _read(self, into: Callable[[memoryview], int | None]) -> Delivery | None:
+        with self._reading:
+            try:
+                self._inside = True
+                if self._closed:
+                    raise StreamStopped(f"{self._node.name}: the stream was closed")
+                if not self._free:
+                    raise self._held()
+                index = self._free[0]
+                with memoryview(self._maps[index]) as view, view[: self._format.sizeimage] as target:
+                    used = into(target)
+            finally:
+                self._inside = False
+                if self._closed:
+                    self._let_go()
+            return None if used is None else self._delivery(index, used)
+
+    def readiness(self) -> Readiness:
+        """The handle's."""
+        with self._closing:
+            if self._closed:
+                raise StreamStopped(f"{self._node.name}: the stream was closed")
+            if self._readiness is None:
+                self._readiness = Readiness(self._node, POLLIN)
+            return self._readiness
+
+    def _delivery(self, index: int, used: int) -> Delivery:
+        self._free.pop(0)
+        sequence, self._sequence = self._sequence, self._sequence + 1
+        flags = int(BufFlag.TIMESTAMP_MONOTONIC)
+        field = int(self._format.field or Field.NONE)
+        return Delivery(index, flags, field, sequence, clock.now(), (used,), (0,))
+
+    def memory(self, index: int) -> tuple[memoryview, ...]:
+        """The buffer."""
+        try:
+            return self._views[index]
+        except IndexError:
+            raise StreamStopped(f"{self._node.name}: the stream was closed") from None
+
+    def begin(self, index: int) -> None:
+        """Nothing: these are our own pages."""
+
+    def end(self, index: int) -> None:
+        """Nothing: these are our own pages."""
+
+    def give_back(self, index: int) -> None:
+        """The next read(2) may use it."""
+        if not self._closed:
+            self._free.append(index)
+
+    def recover(self, known: set[int]) -> None:
+        """All pages but those of the ``known`` ones are free."""
+        self._free[:] = [index for index in range(len(self._maps)) if index not in known]
+
+    def close(self) -> None:
+        """End the wait of a reader, and file I/O by closing its handle."""
+        if self._born != fork.generation:  # the parent's file I/O is left alone, and its threads' locks
+            self._closed = True
+            self._node.close()
+            return
+        with self._closing:
+            self._closed = True  # no early return: after a Ctrl-C the next close() does the rest
+            if self._readiness is not None:
+                self._readiness.drop()
+        with contextlib.suppress(ClosedError):  # the reader has left meanwhile, and let go of all
+            self._wake.signal()
+        with self._reading:
+            if not self._inside:  # else this is its own thread, and frees when it comes out
+                self._let_go()
+
+    def _let_go(self) -> None:
+        self._wake.close()
+        self._node.close()
+        self._views.clear()
+        self._maps.clear()

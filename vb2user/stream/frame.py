@@ -1,0 +1,356 @@
+"""Layer 5: a frame, and the lease by which a program looks at a driver's buffer.
+
+The theory. A frame's memory is the driver's buffer itself. The driver may write into it again from
+the moment it is queued, so it is queued only when nobody can see it any more: when the frame was
+released *and* the last numpy view made from it is gone. Every view derives from a root array, one
+for each plane and delivery, made by numpy.frombuffer over the mapping: numpy keeps the root alive as
+long as any view of it lives, the root keeps the mapping (through the buffer protocol, so that it
+cannot be unmapped under a view), and a weak reference to the root tells when the last look ends.
+After its release a frame gives out no more views: touching it raises.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from vb2user.errors import ClosedError, CorruptFrame, StateError, StreamStopped, Vb2Error
+from vb2user.uapi import calls, fork
+from vb2user.uapi.enums import BufFlag, Field
+
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from vb2user.pixels.layout import Layout
+    from vb2user.stream.lease import Lease
+
+    Array = npt.NDArray[Any]
+
+_ERROR = int(BufFlag.ERROR)
+_TIMESTAMP_MASK = 0x0000E000
+_CLOCKS = {0x00000000: "unknown", 0x00002000: "monotonic", 0x00004000: "copy"}
+
+
+class Frame:
+    """One captured frame, on loan from the stream.
+
+    Attributes:
+        format: the format that was granted (``width``, ``height``, ``pixelformat``, ``colorspace``, …).
+        sequence: the driver's frame counter (``v4l2_buffer.sequence``); counted here for read(2).
+        timestamp_ns: nanoseconds on :attr:`clock`.
+        plane_bytesused: bytes used of each memory plane, those before the payload (``data_offset``) included.
+        index: which of the stream's buffers it lies in.
+        gap: how many frames are missing before this one: the driver counted them and never delivered them.
+        short: it has fewer bytes than its picture needs, or is compressed and by its own syntax not whole,
+            though the driver did not flag it.
+        on_hold: see :meth:`hold`.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_array",
+        "_born",
+        "_components",
+        "_flags",
+        "_layout",
+        "_lease",
+        "_memory",
+        "_offsets",
+        "_raw_field",
+        "_time_ns",
+        "format",
+        "gap",
+        "index",
+        "on_hold",
+        "plane_bytesused",
+        "sequence",
+        "short",
+        "timestamp_ns",
+    )
+
+    def __init__(
+        self,
+        *,
+        format: calls.Format,
+        layout: Layout,
+        memory: tuple[memoryview, ...],
+        index: int,
+        sequence: int,
+        timestamp_ns: int,
+        flags: int,
+        field: int,
+        bytesused: tuple[int, ...],
+        data_offset: tuple[int, ...],
+        lease: Lease,
+        gap: int = 0,
+        short: bool = False,
+        time_ns: int | None = None,
+    ) -> None:
+        self.format = format
+        self.index = index
+        self.sequence, self.timestamp_ns, self._time_ns = sequence, timestamp_ns, time_ns
+        self._raw_field, self.plane_bytesused = field, bytesused
+        self._flags = flags
+        self._layout = layout
+        #: None: it was released.
+        self._memory: tuple[memoryview, ...] | None = memory
+        self._offsets = data_offset
+        self._lease = lease
+        self._born = fork.generation
+        self.gap = gap
+        self.short = short
+        self.on_hold = False
+        self._array: Array | None = None
+        self._components: tuple[Array, ...] | None = None
+
+    # -- what the driver said -----------------------------------------------------------------------
+
+    @property
+    def time_ns(self) -> int:
+        """When it was taken: :attr:`timestamp_ns`, or when it came, where that cannot be true.
+
+        On CLOCK_MONOTONIC, unless :attr:`clock` is ``copy``; never before the frame before it.
+        """
+        return self.timestamp_ns if self._time_ns is None else self._time_ns
+
+    @property
+    def timestamp(self) -> float:
+        """Seconds on :attr:`clock`; a double keeps microseconds for centuries of uptime."""
+        return self.timestamp_ns / 1e9
+
+    @property
+    def clock(self) -> str:
+        """What :attr:`timestamp` counts: ``monotonic`` (CLOCK_MONOTONIC), ``copy`` (given by the
+        program at the other end of the device) or ``unknown``."""
+        return _CLOCKS.get(self._flags & _TIMESTAMP_MASK, "unknown")
+
+    @property
+    def flags(self) -> BufFlag:
+        """``V4L2_BUF_FLAG_*``."""
+        return BufFlag(self._flags)
+
+    @property
+    def field(self) -> Field:
+        """Which field(s) of an interlaced picture it holds."""
+        return Field(self._raw_field)
+
+    @property
+    def ok(self) -> bool:
+        """False where the driver flagged the frame ``V4L2_BUF_FLAG_ERROR``, or where it is short."""
+        return not (self._flags & _ERROR or self.short)
+
+    @property
+    def bytesused(self) -> int:
+        """Bytes used, all planes together."""
+        return sum(self.plane_bytesused)
+
+    @property
+    def width(self) -> int:
+        """Pixels in a row."""
+        return self.format.width
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.format.height
+
+    # -- the pixels ---------------------------------------------------------------------------------
+
+    @property
+    def array(self) -> Array:
+        """The picture as one zero-copy numpy view, read-only unless the stream is ``writable``.
+
+        Shape and dtype by format: packed formats ``(height, width, n)`` or ``(height, width)``, e.g.
+        YUYV ``(h, w, 2)`` uint8, RGB24 ``(h, w, 3)``, GREY ``(h, w)``, Y16 ``(h, w)`` little-endian
+        uint16; planar and semi-planar formats in one memory plane ``(rows, width)``, e.g. NV12
+        ``(h * 3 // 2, w)``; compressed formats one dimension of ``bytesused`` bytes.
+
+        Raises:
+            UsageError: a format whose planes lie apart; take :attr:`components`.
+            CorruptFrame: fewer bytes than the picture needs.
+            ClosedError: the frame was released.
+        """
+        roots = self._look()
+        array = self._array  # once: another thread may release the frame meanwhile
+        if array is None:
+            array = self._array = self._layout.array(roots, self.plane_bytesused, self._offsets)
+            self._forget_if_released()
+        return array
+
+    @property
+    def components(self) -> tuple[Array, ...]:
+        """One zero-copy view per component (Y, U and V of a planar format), any strides."""
+        roots = self._look()
+        components = self._components
+        if components is None:
+            components = self._layout.arrays(roots, self.plane_bytesused, self._offsets)
+            self._components = components
+            self._forget_if_released()
+        return components
+
+    @property
+    def planes(self) -> tuple[Array, ...]:
+        """The payload of each memory plane as flat, zero-copy uint8."""
+        roots = self._look()
+        for root, used, offset in zip(roots, self.plane_bytesused, self._offsets, strict=True):
+            if not offset <= used <= root.nbytes:
+                raise CorruptFrame(
+                    f"buffer {self.index}: payload {offset} to {used} in a plane of {root.nbytes} bytes"
+                )
+        spans = zip(roots, self.plane_bytesused, self._offsets, strict=True)
+        return tuple(root[offset:used] for root, used, offset in spans)
+
+    def copy(self) -> Array:
+        """The picture as an array of your own, writable, not tied to the stream."""
+        own: Array = self.array.copy()
+        return own
+
+    # -- pictures -----------------------------------------------------------------------------------
+
+    def to_rgb(self, width: int | None = None, dtype: npt.DTypeLike = "u1") -> Array:
+        """The picture as R'G'B', an array of your own: (height, width, 3) of ``dtype``, full range.
+
+        Matrix and range are those that the format names or implies (``colorspace``, ``ycbcr_enc``,
+        ``quantization``); primaries and transfer function stay the picture's own. Fields that lie one
+        after the other (``SEQ_TB``, ``SEQ_BT``) are woven. Needs PyAV, the extra ``media``.
+
+        Args:
+            width: scale to this width, never up, the shape kept.
+            dtype: ``u1``, or ``u2`` for 0 to 65535, which keeps what a format has beyond 8 bits.
+
+        Raises:
+            UsageError: a format without colours to show. MissingPrerequisite: no PyAV.
+            CorruptFrame: fewer bytes than the picture needs, or no JPEG image. ClosedError: released.
+        """
+        from vb2user.pixels.picture import to_rgb
+
+        return to_rgb(self, width, dtype)
+
+    def to_gray(self, dtype: npt.DTypeLike = "u1") -> Array:
+        """The picture's luma, an array of your own: (height, width) of ``dtype``, full range.
+
+        Y' where the format has one, else R', G' and B' weighed. ``dtype`` and errors as for :meth:`to_rgb`;
+        PyAV is needed for JPEG and Bayer mosaics only.
+        """
+        from vb2user.pixels.picture import to_gray
+
+        return to_gray(self, dtype)
+
+    def save(self, path: str | os.PathLike[str], *, quality: int = 90) -> Path:
+        """Write the picture to a file, whole or not at all; what kind of file its name says.
+
+        Args:
+            path: ``.png`` (:meth:`to_rgb`, or :meth:`to_gray` where there is luma alone; 16 bits a sample
+                where the format has more than 8), ``.jpg`` (of
+                MJPG the camera's own bytes), ``.npy`` (:attr:`array`), ``.raw`` (the bytes of every plane).
+            quality: of a JPEG that is made here, 1 to 100.
+
+        Returns:
+            The path.
+
+        Raises:
+            UsageError: another kind of file.
+            KernelError: it cannot be written (its errno).
+            MissingPrerequisite: and others, as for :meth:`to_rgb`.
+        """
+        from vb2user.pixels.picture import save
+
+        return save(self, path, quality=quality)
+
+    def _repr_png_(self) -> bytes | None:
+        from vb2user.pixels.picture import repr_png
+
+        return repr_png(self)
+
+    def _repr_html_(self) -> str:
+        from vb2user.pixels.picture import repr_html
+
+        return repr_html(self)
+
+    # -- the look -----------------------------------------------------------------------------------
+
+    def _look(self) -> list[Array]:
+        if self._born != fork.generation:
+            raise StateError(
+                f"frame {self.sequence} is of the process that forked this one: its buffer goes back to the "
+                "driver there, whoever looks here",
+                remedy="hand frame.copy() over before the fork",
+            )
+        memory = self._memory  # once: another thread may close the stream meanwhile
+        try:
+            roots = [] if memory is None else self._lease.look(memory)
+        except StreamStopped:
+            roots = []
+        if not roots:
+            raise self._closed()
+        return roots
+
+    def _closed(self) -> ClosedError:
+        if self._lease.stopped:
+            return ClosedError(
+                f"frame {self.sequence}: its stream was closed, and the buffers are freed",
+                remedy="keep the stream open while you look (with cam.stream() as stream: …), or keep "
+                "frame.array or frame.copy(); a loop that owns its stream closes it at its end",
+            )
+        return ClosedError(
+            f"frame {self.sequence} was released: its buffer may be the driver's again",
+            remedy="look at it before the next turn of the loop, or keep frame.hold(), frame.array or "
+            "frame.copy()",
+        )
+
+    def _forget_if_released(self) -> None:
+        # Else a frame that is kept would keep the buffer, too.
+        if self._memory is None:
+            self._array = self._components = None
+
+    # -- the lease ----------------------------------------------------------------------------------
+
+    @property
+    def released(self) -> bool:
+        """Whether :meth:`release` was called, or the loop went on."""
+        return self._memory is None
+
+    def hold(self) -> Frame:
+        """Keep it beyond the next turn of the loop, until :meth:`release`; returns the frame itself.
+
+        While frames are held the stream allocates more buffers, as far as driver and ``max_buffers`` allow.
+        """
+        if self.released or self._born != fork.generation:
+            self._look()  # raises
+        self.on_hold = True
+        return self
+
+    def release(self) -> None:
+        """Give the buffer back, at once or when the last view of it is gone. Idempotent.
+
+        A frame that is dropped is released by the stream's next turn.
+        """
+        self._memory = None
+        self._array = self._components = None
+        self._lease.release()
+
+    def __enter__(self) -> Frame:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        try:
+            self.release()
+        except Vb2Error:  # the buffer is owed, and tried again
+            if error is None:  # an error while cleaning up never hides the first one
+                raise
+
+    def __reduce__(self) -> str:
+        raise TypeError(
+            f"frame {self.sequence} is a live view of a driver's buffer and cannot be pickled: "
+            "pickle frame.copy()"
+        )
+
+    def __repr__(self) -> str:
+        state = "released" if self.released else f"{self.bytesused} bytes"
+        bad = "" if self.ok else ", ERROR"
+        return f"<Frame {self.sequence} {self.format} at {self.timestamp:.6f} s, {state}{bad}>"

@@ -1,0 +1,292 @@
+"""Layer 5: looks at what DQBUF delivered, before anybody sees it: is something missing, is it good? Pure.
+
+Each delivery is looked at once, in order. What is counted and what becomes of it is settled here; the stream
+only carries it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from vb2user.errors import CorruptFrame, FramesLost, Vb2Error
+from vb2user.pixels import bitstream
+from vb2user.pixels.layout import Layout
+from vb2user.stream import clock
+from vb2user.stream.clock import MONOTONIC as MONOTONIC
+from vb2user.stream.engine import Delivery
+from vb2user.stream.fields import Mark, Numbering
+from vb2user.stream.leftout import LeftOut, Reason
+from vb2user.stream.stats import Policy, StreamStats
+from vb2user.uapi.enums import BufFlag
+
+_ERROR = int(BufFlag.ERROR)
+#: Of how many missing frames it is known which they were, and how far back.
+_REMEMBERED, _FAR = 64, 256
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What becomes of a delivery.
+
+    Attributes:
+        gap: frames missing before it.
+        short: fewer bytes than its picture needs, or compressed and not whole.
+        keep: hand it out; else its buffer goes back.
+        error: to be raised; with ``keep`` the frame is handed out at the next turn.
+        time_ns: when it was taken, on CLOCK_MONOTONIC; None: its timestamp says so.
+    """
+
+    gap: int = 0
+    short: bool = False
+    keep: bool = True
+    error: Vb2Error | None = None
+    time_ns: int | None = None
+
+
+def is_clocked(d: Delivery) -> bool:
+    """Whether its timestamp is of CLOCK_MONOTONIC."""
+    return d.flags & clock.CLOCK_MASK == clock.MONOTONIC
+
+
+class Judge:
+    """The policies of one stream.
+
+    Args:
+        name: the device, for messages.
+        layout: what a whole picture needs.
+        on_error, on_short, on_gap: see :class:`~vb2user.stream.stream.Stream`.
+        alternate: the format's field is ``V4L2_FIELD_ALTERNATE``: each delivery is a field.
+
+    Attributes:
+        stats: what was counted.
+        last: the highest number that came; None: none came yet, or the driver counts anew.
+        alternate: each delivery is a field.
+        not_before_ns: frames taken earlier, on CLOCK_MONOTONIC, are discarded; 0: none are.
+        reads_frames: the bytes of frames are to be looked at: :meth:`look` wants them.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        layout: Layout,
+        *,
+        on_error: Policy,
+        on_short: Policy,
+        on_gap: Policy,
+        alternate: bool = False,
+    ) -> None:
+        self._name = name
+        self._on_error, self._on_short, self._on_gap = on_error, on_short, on_gap
+        # Of what cannot be addressed, compressed pictures, one byte is the least.
+        self._least = tuple(max(layout.min_bytes(p), 1) for p in range(len(layout.planes)))
+        self.reads_frames = bitstream.knows(layout.fourcc)
+        self._checker = bitstream.Checker(layout.fourcc)
+        self.last: int | None = None
+        self.alternate = alternate
+        self._numbering = Numbering(alternate=alternate)
+        self._last_field = 0
+        #: What was missed, by how far it lies before the highest: what comes after all was not dropped.
+        self._missing: list[int] = []
+        self.stats = StreamStats()
+        self.not_before_ns = 0
+        self._left_out = LeftOut()
+        self._clock = clock.FrameClock()
+        self._began_ns = clock.now()
+        #: Buffer -> when it was delivered last: what comes in it next is newer.
+        self._delivered: dict[int, int] = {}
+        #: Which clock ``stats`` has; -1: that is to be set again.
+        self._named = -1
+        #: With fields: number and timestamp of the one before.
+        self._frame: tuple[int, int] | None = None
+
+    @property
+    def next(self) -> int:
+        """The number that the next frame should have."""
+        return 0 if self.last is None else self.last + 1
+
+    def restart(self) -> None:
+        """The driver counts anew: what comes next is no gap."""
+        self.last = None
+        self._missing.clear()
+        self._numbering.restart()
+        self._clock.restart()
+        self._began_ns = clock.now()
+        self._delivered.clear()
+        self._left_out.clear()
+
+    def discard_older(self) -> None:
+        """Frames that were taken before now are not wanted."""
+        self.not_before_ns = clock.now()
+        self._left_out.clear()  # what flush() discards is not wanted, and not missed
+
+    def pass_over(self, d: Delivery) -> None:
+        """It is not wanted, good or not; what is missing before it is counted all the same.
+
+        Its bytes are not looked at.
+        """
+        self._gap(d)
+        self._time(d)
+        self.stats.errors += bool(d.flags & _ERROR)
+        self.stats.short += self._is_short(d)
+        self.stats.discarded += 1
+        self._left_out.add("newer")
+
+    def describe_left_out(self) -> tuple[str, str] | None:
+        """What came since the last frame that was handed out, and was left out.
+
+        Returns:
+            How many frames, and why each kind of them; and what helps. None: none was left out.
+        """
+        return self._left_out.describe()
+
+    def look(self, d: Delivery, planes: Sequence[memoryview] = ()) -> Verdict:
+        """Judge the next delivery.
+
+        Args:
+            d: what DQBUF said.
+            planes: the buffer's memory, where :attr:`reads_frames` says so; the CPU's access to it has begun.
+        """
+        gap = self._gap(d)
+        bad = d.flags & _ERROR
+        flaw = None if bad else self._flaw(d, planes)
+        earliest, at = self._time(d)
+        if not gap and not bad and flaw is None and not self.not_before_ns and at == d.timestamp_ns:
+            if self._left_out:
+                self._left_out.clear()
+            return GOOD
+        too_old = self._is_too_old(earliest, at, comparable=is_clocked(d))
+        verdict = self._exceptional(d, gap, bool(bad), flaw, too_old=too_old)
+        return verdict if at == d.timestamp_ns else replace(verdict, time_ns=at)
+
+    def _time(self, d: Delivery) -> tuple[int, int]:
+        """The earliest moment at which a frame can have been begun, and when it was taken."""
+        arrival = clock.now()
+        earliest = self._delivered.get(d.slot, self._began_ns)
+        self._delivered[d.slot] = arrival
+        at = self._clock.time_ns(d.timestamp_ns, d.flags, arrival, earliest)
+        named = d.flags & clock.CLOCK_MASK
+        if not self._clock.believed:
+            self._doubt(d, named)
+        elif named != self._named:
+            self.stats.clock = clock.NAMES.get(named, clock.NAMES[0])
+            self._named = named
+        if self.alternate:
+            self._frame = (d.sequence, d.timestamp_ns)
+        return earliest, at
+
+    def _doubt(self, d: Delivery, named: int) -> None:
+        self._named = -1
+        if d.flags & _ERROR:
+            return  # drivers give buffers back with nothing in them, when they stop or are unplugged
+        if named not in (clock.MONOTONIC, clock.COPY):
+            self.stats.clock = clock.NAMES[0]  # there is nothing to doubt
+        elif self._frame != (d.sequence, d.timestamp_ns):  # else a second field with its frame's timestamp
+            self.stats.bad_timestamps += 1
+            self.stats.clock = clock.ARRIVAL
+
+    def _is_too_old(self, earliest: int, at: int, *, comparable: bool) -> bool:
+        """Whether a frame is one of those that :meth:`discard_older` meant.
+
+        What comes in a buffer that was delivered since then is newer, whatever its timestamp says.
+        """
+        if not self.not_before_ns:
+            return False
+        if comparable and earliest < self.not_before_ns and at < self.not_before_ns:
+            return True
+        self.not_before_ns = 0
+        return False
+
+    def _flaw(self, d: Delivery, planes: Sequence[memoryview]) -> str | None:
+        """In what a frame is short; None: in nothing."""
+        if self._is_short(d):
+            return f"{sum(d.bytesused)} of {sum(self._least)} bytes"
+        if not self.reads_frames or not planes:
+            return None
+        return self._checker.flaw(planes[0][d.data_offset[0] : d.bytesused[0]])
+
+    def _is_short(self, d: Delivery) -> bool:
+        if d.flags & _ERROR:
+            return False
+        used, offset = d.bytesused, d.data_offset
+        return any(used[p] - offset[p] < least for p, least in enumerate(self._least))
+
+    def _gap(self, d: Delivery) -> int:
+        last = self.last
+        if d.sequence - 1 == last and not self.alternate and not self._missing:
+            self.last = d.sequence  # as nearly always
+            return 0
+        now = Mark(d.sequence, d.field)
+        step = 1 if last is None else self._numbering.step(Mark(last, self._last_field), now)
+        if step <= 0 and not self._is_restart(step):
+            return 0
+        self.last, self._last_field = now
+        if self._missing:
+            self._missing = [n + step for n in self._missing if n + step < _FAR]
+        if step <= 1:
+            return 0
+        gap = step - 1
+        self.stats.drops += gap
+        self.stats.gaps += 1
+        self._missing += range(min(gap, _REMEMBERED), 0, -1)
+        del self._missing[:-_REMEMBERED]
+        return gap
+
+    def _is_restart(self, step: int) -> bool:
+        """A number no larger than the last one: twice the same, out of order, or a driver's restart."""
+        if step == 0:
+            self.stats.repeats += 1
+        elif -step in self._missing:
+            self._missing.remove(-step)
+            self.stats.drops -= 1
+            self.stats.late += 1
+        else:
+            self._missing.clear()
+            self._numbering.restart()
+            return True
+        return False
+
+    def _exceptional(self, d: Delivery, gap: int, bad: bool, flaw: str | None, *, too_old: bool) -> Verdict:
+        stats, short = self.stats, flaw is not None
+        stats.errors += bad
+        stats.short += short
+        reason: Reason = "error" if bad else "short" if short else "gap"
+        policy = self._on_error if bad else self._on_short if short else "yield"
+        if gap and self._on_gap == "skip":
+            reason, policy = "gap" if policy == "yield" else reason, "skip"
+        if too_old:
+            reason, policy = "old", "skip"
+        if policy != "yield":
+            stats.discarded += 1
+        if policy == "skip":
+            self._left_out.add(reason, flaw)
+        elif policy == "yield":
+            self._left_out.clear()
+        if too_old:
+            return Verdict(gap, short, keep=False)
+        error: Vb2Error | None = None
+        keep = policy == "yield"
+        if policy == "raise":
+            error = self._corrupt(d, flaw)
+        elif gap and self._on_gap == "raise":
+            on = "that frame" if keep else "a later one: a policy leaves that frame out"
+            error = FramesLost(
+                f"{self._name}: {gap} frames before frame {d.sequence} never came",
+                gap,
+                remedy=f"the next turn goes on with {on}; on_gap='yield' only counts (frame.gap)",
+            )
+        return Verdict(gap, short, keep, error)
+
+    def _corrupt(self, d: Delivery, flaw: str | None) -> CorruptFrame:
+        if flaw is None:
+            return CorruptFrame(
+                f"{self._name}: the driver flagged frame {d.sequence} (buffer {d.slot}) as ERROR",
+                remedy="its content is not good; on_error='skip' leaves such frames out",
+            )
+        return CorruptFrame(
+            f"{self._name}: frame {d.sequence} (buffer {d.slot}) is short: {flaw}",
+            remedy="on_short='skip' leaves such frames out",
+        )
+
+
+GOOD = Verdict()

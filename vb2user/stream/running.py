@@ -1,0 +1,369 @@
+"""Layer 5: a stream while it runs: one engine, its leases, and what came and was not handed out yet.
+
+A turn is: the frame before is released, buffers that nobody looks at any more go back, the driver is fed,
+the next delivery is waited for, judged, and handed out or left out. :class:`~vb2user.stream.stream.Stream`
+says when; a device that comes back gets a new :class:`Running`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from vb2user.errors import (
+    BuffersHeld,
+    DeviceGone,
+    KernelError,
+    StreamStopped,
+    StreamTimeout,
+    Vb2Error,
+)
+from vb2user.pixels.layout import Layout
+from vb2user.queue import refusals
+from vb2user.stream.clock import ARRIVAL
+from vb2user.stream.engine import Delivery, Engine
+from vb2user.stream.frame import Frame
+from vb2user.stream.judge import Judge, Verdict, is_clocked
+from vb2user.stream.lease import Leases
+from vb2user.uapi import calls
+
+if TYPE_CHECKING:
+    from vb2user.stream.waiter import Waiter
+
+
+class Running:
+    """A started engine and all that hangs on it.
+
+    Args:
+        name: the device, for messages.
+        format, layout: what every frame is.
+        engine: started.
+        judge: what is counted, and what becomes of each delivery.
+        most: how many buffers there may be; None: as many as the driver allows.
+        latest: of several that are ready the newest is wanted.
+        note: returns what a time-out says of the node; None: nothing.
+
+    Attributes:
+        open: until :meth:`close`.
+        lost: the device is gone, and is waited for.
+        format, layout, judge, stats: what was given.
+        leases: the buffers that are out.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        format: calls.Format,
+        layout: Layout,
+        engine: Engine,
+        judge: Judge,
+        *,
+        most: int | None,
+        latest: bool,
+        note: Callable[[], str | None] | None = None,
+    ) -> None:
+        self.engine = engine
+        self.leases = Leases(engine)
+        self._name, self.format, self.layout = name, format, layout
+        self.judge, self.stats = judge, judge.stats
+        self._most, self._latest, self._note = most, latest, note
+        self._waiter: Waiter | None = None
+        self._frame: weakref.ref[Frame] | None = None
+        #: With what was found of it, if it was looked at.
+        self._ready: deque[tuple[Delivery, Verdict | None]] = deque()
+        self.open = True
+        self.lost = False
+        self._readers: dict[int, Waiter] = {}
+        first = not self.stats.buffers  # else it came back, and what was seen before counts on
+        self.stats.buffers = engine.buffers
+        self.stats.queued = engine.queued
+        self.stats.queued_min = engine.queued if first else min(self.stats.queued_min, engine.queued)
+
+    # -- a turn -------------------------------------------------------------------------------------
+
+    def next_frame(self, deadline: float | None) -> Frame:
+        """One turn. StreamStopped: it was closed meanwhile, whatever that made of the calls of this turn."""
+        try:
+            self.begin_turn()
+            while (frame := self.take(self.wait(deadline))) is None:
+                self.left_out(deadline)
+            return frame
+        except BaseException as error:
+            self._failed(error)
+            raise
+
+    async def anext_frame(self, deadline: float | None) -> Frame:
+        """:meth:`next_frame` for a task of asyncio."""
+        try:
+            self.begin_turn()
+            while (frame := self.take(await self.await_next(deadline))) is None:
+                self.left_out(deadline)
+            return frame
+        except BaseException as error:
+            self._failed(error)
+            raise
+
+    def _failed(self, error: BaseException) -> None:
+        if not isinstance(error, Vb2Error):  # a Ctrl-C, amidst any step: the next turn asks the kernel
+            self.leases.interrupted = True
+        elif not self.open and not self.lost and not isinstance(error, StreamStopped):
+            raise StreamStopped(f"{self._name}: the stream was closed") from None
+        elif isinstance(error, StreamTimeout) and (
+            self._note is not None or self.judge.describe_left_out() is not None
+        ):
+            raise self._timed_out() from None  # by no name of ours: error and frame would hold each other
+
+    def begin_turn(self) -> None:
+        """What the program has done with goes back, and the driver is fed.
+
+        BuffersHeld: it cannot be fed. DeviceGone: it was waited for in vain, up to now.
+        """
+        if self.lost:
+            raise DeviceGone(errno.ENODEV, "poll", self._name, meaning="it was unplugged, and is not back")
+        if self.leases.interrupted:
+            self._recover()
+        frame = self._frame() if self._frame is not None else None
+        self._frame = None
+        if frame is not None and not frame.on_hold:
+            frame.release()
+        self.leases.reap()
+        self._feed()
+
+    def _recover(self) -> None:
+        waiting = [d.slot for d, _ in self._ready]
+        if self._waiter is not None and (slot := self._waiter.slot) is not None:
+            waiting.append(slot)
+        self.leases.recover(waiting)
+
+    def _interrupted(self) -> None:
+        """A Ctrl-C came in the event loop: the turn goes on, so the kernel is asked now."""
+        self.leases.interrupted = True
+        with contextlib.suppress(Vb2Error):  # else the next turn asks once more
+            self._recover()
+
+    def _feed(self) -> None:
+        if self._ready:
+            return
+        try:
+            self.engine.feed(self._most)
+        except BuffersHeld as e:
+            raise BuffersHeld(
+                f"{self._name}: the program holds all {self.engine.buffers} buffers, and there can be no "
+                f"more: {self.leases.describe()}",
+                remedy=e.remedy,
+            ) from None
+        except DeviceGone:
+            return  # the wait says so, too, when what came before was handed out
+        self.stats.buffers = self.engine.buffers
+
+    def keep(self, d: Delivery) -> None:
+        """It came, and was not looked at: the next turn does so."""
+        if self.open:
+            self._ready.append((d, None))
+
+    # -- what comes ---------------------------------------------------------------------------------
+
+    def wait(self, deadline: float | None) -> Delivery | None:
+        """The next delivery; None: one that came before is to be taken."""
+        if self._ready:
+            return None
+        return self.engine.next(_left(deadline))
+
+    async def await_next(self, deadline: float | None) -> Delivery | None:
+        """:meth:`wait` for a task of asyncio."""
+        if self._ready:
+            return None
+        return await self.waiter().next(_left(deadline))
+
+    def waiter(self) -> Waiter:
+        """Who waits in the event loop that runs."""
+        waiter = self._waiter
+        if waiter is None or not waiter.is_here():
+            from vb2user.stream.waiter import Waiter
+
+            if waiter is not None:
+                waiter.leave()
+            waiter = self._waiter = Waiter(
+                self._name, self.engine, self.keep, self._interrupted, self._readers
+            )
+        return waiter
+
+    def take(self, d: Delivery | None) -> Frame | None:
+        """What becomes of a delivery (None: of one that came before): a frame, or None: it is left out."""
+        verdict = None
+        if d is None:
+            d, verdict = self._ready.popleft()
+        if self._latest:
+            d, verdict = self._newest(d, verdict)
+        if verdict is None:
+            verdict = self._judged(d)
+        error = verdict.error
+        if error is not None:
+            if verdict.keep:
+                self._ready.append((d, Verdict(verdict.gap, verdict.short, time_ns=verdict.time_ns)))
+            else:
+                with contextlib.suppress(Vb2Error):  # the next turn tries again, and this was counted
+                    self.leases.discard(d.slot)
+            try:
+                raise error
+            finally:
+                del error, verdict  # no circle of the error and this frame: it holds the stream
+        if not verdict.keep:
+            self.leases.discard(d.slot)
+            return None
+        return self._frame_of(d, verdict)
+
+    def _judged(self, d: Delivery) -> Verdict:
+        if not self.judge.reads_frames:
+            return self.judge.look(d)
+        try:
+            self.engine.begin(d.slot)
+            planes = self.engine.memory(d.slot)
+        except BaseException:
+            self._discard(d, None)
+            raise
+        try:
+            return self.judge.look(d, planes)
+        finally:
+            with contextlib.suppress(KernelError):  # nothing was written
+                self.engine.end(d.slot)
+
+    def _newest(self, d: Delivery, verdict: Verdict | None) -> tuple[Delivery, Verdict | None]:
+        # No more than there are: a fast driver fills them as fast as they are given back.
+        for _ in range(self.engine.buffers):
+            try:
+                newer = self.engine.try_next()
+            except (KernelError, BuffersHeld):
+                break  # what came before it comes first; the error comes again
+            if newer is None:
+                break
+            try:
+                self._discard(d, verdict)
+            except BaseException:
+                self._ready.append((newer, None))
+                raise
+            d, verdict = newer, None
+        return d, verdict
+
+    def flush(self, *, comes_back: bool) -> int:
+        """Begin a turn and discard what waits; returns how many frames that were.
+
+        DeviceGone: unless it ``comes_back``, for the next turn says it, too.
+        """
+        try:
+            self.begin_turn()
+            return self._discard_all(comes_back=comes_back)
+        except BaseException as error:
+            self._failed(error)
+            raise
+
+    def _discard_all(self, *, comes_back: bool) -> int:
+        waiting = len(self._ready)
+        while self._ready:
+            self._discard(*self._ready.popleft())
+        for _ in range(self.engine.buffers):
+            try:
+                d = self.engine.try_next()
+            except DeviceGone:
+                if comes_back:
+                    break
+                raise
+            if d is None:
+                break
+            self._discard(d, None)
+            waiting += 1
+        self.judge.discard_older()
+        return waiting
+
+    def _discard(self, d: Delivery, verdict: Verdict | None) -> None:
+        if verdict is None:
+            self.judge.pass_over(d)
+        else:
+            self.stats.discarded += 1  # all else was counted when it was looked at
+        self.leases.discard(d.slot)
+
+    def left_out(self, deadline: float | None) -> None:
+        """A frame was left out: is there time for another? StreamTimeout."""
+        # A device may flag every frame: what is skipped must not begin the time-out anew each time.
+        if deadline is not None and time.monotonic() >= deadline:
+            raise self._timed_out()
+
+    def _timed_out(self) -> StreamTimeout:
+        """The time-out of a stream, with what came and was left out meanwhile, or what the node is."""
+        left_out = self.judge.describe_left_out()
+        note = None if self._note is None else self._note()
+        if left_out is None:
+            return refusals.timed_out(self._name, note)
+        sentence, remedy = left_out
+        return StreamTimeout(
+            f"{self._name}: no frame was handed out within the time-out: {sentence}", remedy=remedy
+        )
+
+    # -- frames -------------------------------------------------------------------------------------
+
+    def _frame_of(self, d: Delivery, verdict: Verdict) -> Frame:
+        lease = self.leases.lend(d.slot, d.sequence)
+        frame = Frame(
+            format=self.format,
+            layout=self.layout,
+            memory=self.engine.memory(d.slot),
+            index=d.slot,
+            sequence=d.sequence,
+            timestamp_ns=d.timestamp_ns,
+            flags=d.flags,
+            field=d.field,
+            bytesused=d.bytesused,
+            data_offset=d.data_offset,
+            lease=lease,
+            gap=verdict.gap,
+            short=verdict.short,
+            time_ns=verdict.time_ns,
+        )
+        lease.watch(frame)
+        self._frame = weakref.ref(frame)
+        self._count(d, frame)
+        return frame
+
+    def _count(self, d: Delivery, frame: Frame) -> None:
+        stats = self.stats
+        if not stats.frames:
+            stats.first_ns = frame.time_ns
+        stats.last_ns = frame.time_ns
+        stats.frames += 1
+        stats.queued = queued = self.engine.queued
+        if queued < stats.queued_min:
+            stats.queued_min = queued
+        if is_clocked(d) and stats.clock != ARRIVAL:
+            stats.latency_ns = latency = time.monotonic_ns() - d.timestamp_ns
+            stats.latency_sum_ns += latency
+            if latency > stats.latency_max_ns or stats.frames == 1:
+                stats.latency_max_ns = latency
+
+    # -- the end ------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Stop and give everything back; views live on by themselves. Idempotent; any thread.
+
+        A Ctrl-C leaves the rest to the next call.
+        """
+        self.open = False
+        frame = self._frame() if self._frame is not None else None
+        waiter = self._waiter
+        with contextlib.ExitStack() as last:  # each of them, Ctrl-C in any of the others or not
+            if frame is not None:
+                last.callback(frame.release)
+            last.callback(self._ready.clear)
+            last.callback(self.leases.close)
+            last.callback(self.engine.close)
+            if waiter is not None:
+                last.callback(waiter.close)
+            self.leases.finish()
+
+
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic())

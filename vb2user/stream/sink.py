@@ -1,0 +1,196 @@
+"""Layer 5: frames out: what a program writes, an output device shows or sends."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+from vb2user import checks
+from vb2user.errors import DeviceBusy, KernelError, StreamStopped, UsageError
+from vb2user.memory.base import Memory
+from vb2user.memory.fileio import FileIO
+from vb2user.memory.userptr import as_bytes
+from vb2user.pixels.layout import Layout
+from vb2user.queue.buffer import Buffer
+from vb2user.queue.queue import Queue
+from vb2user.uapi import calls
+from vb2user.uapi.kernel import Fd
+
+
+def _planes_of(data: Any) -> list[memoryview]:
+    many = data if isinstance(data, (list, tuple)) else [data]
+    return [as_bytes(plane, f"sink: plane {index}", writable=False) for index, plane in enumerate(many)]
+
+
+class Sink:
+    """An output queue (or write(2)) that takes whole frames.
+
+    write(2) has a file handle of its own, for file I/O ends only when its handle is closed: so it ends with
+    the sink. A driver that keeps the output for the handle that set the format (v4l2loopback) says EBUSY
+    there. The sink then writes by the node's own handle, and file I/O lasts until the node is closed.
+
+    Args:
+        node: the output node; it stays the caller's.
+        format: what was granted.
+        memory: the strategy, owned by the sink; None: write(2).
+        buffers: how many to ask for.
+        timeout: seconds to wait for a free buffer; None: for ever.
+    """
+
+    def __init__(
+        self,
+        node: Fd,
+        format: calls.Format,
+        memory: Memory | None,
+        *,
+        buffers: int = 4,
+        timeout: float | None = None,
+    ) -> None:
+        self.format = format
+        self.buffers = checks.count(buffers, f"{node.name}: buffers", least=1, most=checks.U32)
+        self.frames = 0
+        planes = [(plane.bytesperline, plane.sizeimage) for plane in format.planes]
+        self._layout = Layout.of(format.pixelformat, format.width, format.height, planes)
+        self._name = node.name
+        self._node = node
+        self._memory = memory
+        self._timeout = checks.seconds(timeout, f"{node.name}: timeout")
+        self._queue: Queue | None = None
+        self._idle: list[Buffer] = []
+        self._handle: Fd | None = None  #: of write(2); it may be the node
+
+    def start(self) -> Sink:
+        """Allocate; streaming begins once every buffer was filled once, or at :meth:`flush`."""
+        if self._queue is not None or self._handle is not None:
+            return self
+        if self._memory is None:
+            if len(self.format.planes) != 1:
+                raise UsageError(f"{self._name}: write(2) has no multi-planar frames", remedy="memory='mmap'")
+            self._handle = self._node.reopen()  # file I/O ends only with its handle
+            return self
+        queue = Queue(self._node, self.format.type, self._memory, [p.sizeimage for p in self.format.planes])
+        try:
+            self.buffers = queue.allocate(self.buffers)
+        except BaseException:
+            queue.close()
+            raise
+        self._queue = queue
+        self._idle = list(queue.buffers)
+        return self
+
+    def write(self, data: Any, *, timestamp_ns: int | None = None) -> None:
+        """One frame: an array, bytes, or for multi-planar formats a sequence of them, plane by plane.
+
+        Args:
+            data: the frame. A compressed one may be shorter than the buffer.
+            timestamp_ns: its time, in nanoseconds, for devices that copy it to the frame that they make of it
+                (``V4L2_BUF_FLAG_TIMESTAMP_COPY``: codecs, scalers); None: 0. Kept to the microsecond.
+
+        Raises:
+            UsageError: more or fewer bytes than the format's planes take; a time by write(2), or a bad one.
+            StreamTimeout: no buffer became free in time; KernelError: as QBUF and DQBUF say.
+        """
+        planes = _planes_of(data)
+        self._check(planes)
+        time = self._time(timestamp_ns)
+        if self._handle is not None:
+            self._write_all(planes[0])
+            self.frames += 1
+            return
+        queue = self._queue
+        if queue is None:
+            raise StreamStopped(f"{self._name}: the sink is not started", remedy="start() it")
+        if not self._idle:
+            queue.start()
+            self._idle.append(queue.dequeue(self._timeout).buffer)
+        buffer = self._idle[0]
+        buffer.memory.begin_access(write=True)
+        try:
+            for target, view in zip(buffer.memory.planes, planes, strict=True):
+                target[: view.nbytes] = view
+        finally:
+            buffer.memory.end_access(write=True)
+        queue.enqueue(buffer, [view.nbytes for view in planes], time)
+        self._idle.pop(0)
+        self.frames += 1
+
+    def _write_all(self, rest: memoryview) -> None:
+        # write(2) may take a part only, and the driver goes on with the next part where this one ended.
+        while rest.nbytes:
+            taken = self._write_some(rest)
+            if not taken:
+                raise self._node.error_of(errno.EIO, "write")
+            rest = rest[taken:]
+
+    def _write_some(self, data: memoryview) -> int:
+        handle = self._handle
+        if handle is None:
+            raise StreamStopped(f"{self._name}: the sink was closed")
+        try:
+            return FileIO(handle).write(data, self._timeout)
+        except DeviceBusy:
+            if handle is self._node or self.frames:
+                raise
+        self._handle = self._node
+        handle.close()
+        return FileIO(self._node).write(data, self._timeout)
+
+    def _check(self, planes: Sequence[memoryview]) -> None:
+        wanted = [p.sizeimage for p in self.format.planes]
+        if len(planes) != len(wanted):
+            raise UsageError(
+                f"{self._name}: {self.format} has {len(wanted)} planes, {len(planes)} were given"
+            )
+        for index, (view, most) in enumerate(zip(planes, wanted, strict=True)):
+            # Compressed and unknown formats have no least number of bytes.
+            least = min(self._layout.min_bytes(index) or 1, most)
+            if not least <= view.nbytes <= most:
+                takes = f"{most}" if least == most else f"{least} to {most}"
+                raise UsageError(
+                    f"{self._name}: plane {index} has {view.nbytes} bytes and {self.format} takes {takes}",
+                    remedy="write whole frames in the format that is set",
+                )
+
+    def _time(self, timestamp_ns: int | None) -> int | None:
+        if timestamp_ns is None:
+            return None
+        if self._memory is None:
+            raise UsageError(f"{self._name}: write(2) carries no timestamps", remedy="use memory='mmap'")
+        return checks.count(timestamp_ns, f"{self._name}: timestamp_ns")
+
+    def flush(self) -> None:
+        """Wait until the driver has given back every buffer but the last.
+
+        An output shows a picture until the next one comes, so many drivers keep the last buffer.
+        """
+        queue = self._queue
+        if queue is None:
+            return
+        if len(self._idle) < len(queue):
+            queue.start()
+        while len(self._idle) < len(queue) - 1:
+            self._idle.append(queue.dequeue(self._timeout).buffer)
+
+    def close(self) -> None:
+        """Stop and give everything back; frames not yet taken are lost (see :meth:`flush`). Idempotent."""
+        queue, self._queue = self._queue, None
+        handle, self._handle = self._handle, None
+        self._idle.clear()
+        if handle is not None and handle is not self._node:
+            handle.close()
+        if queue is not None:
+            queue.close()
+
+    def __enter__(self) -> Sink:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        try:
+            self.close()
+        except KernelError:
+            if error is None:
+                raise

@@ -1,0 +1,380 @@
+"""Layer 5: a stream of frames, and the promise that everything taken is given back.
+
+``for frame in cam.stream()`` starts on the first turn and stops on every way out of the loop: its
+end, ``break``, an exception, garbage collection; so does ``async for``, a cancelled task included.
+``with cam.stream() as s:`` (or ``async with``) does the same for the block, and loops inside of it only
+borrow the stream.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import time
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from vb2user import checks
+from vb2user.errors import (
+    DeviceGone,
+    KernelError,
+    StateError,
+    StreamStopped,
+    StreamTimeout,
+    UsageError,
+    Vb2Error,
+)
+from vb2user.pixels.layout import Layout
+from vb2user.stream.engine import Engine
+from vb2user.stream.flow import Flow
+from vb2user.stream.frame import Frame
+from vb2user.stream.judge import Judge
+from vb2user.stream.running import Running
+from vb2user.stream.stats import POLICIES, Policy, StreamStats
+from vb2user.uapi import calls, fork
+from vb2user.uapi.enums import Field
+
+if TYPE_CHECKING:
+    from vb2user.stream.reconnect import Reconnect
+
+
+class Stream(Flow[Frame]):
+    """Frames from one queue of one device.
+
+    Args:
+        name: the device, for messages.
+        format: what was granted.
+        make: makes the engine; called by :meth:`start`.
+        buffers: how many buffers to ask for.
+        max_buffers: how many there may be: while the program holds frames, more are allocated, as far as
+            the driver allows. None: no limit but the driver's.
+        timeout: seconds to wait for each frame, the device's return included; None: for ever.
+        count: stop after so many frames; None: never.
+        latest: each turn hands out the newest frame there is; older ones that wait are discarded.
+        on_error: what to do with a frame flagged ERROR: skip it, yield it (``frame.ok`` is False), or
+            raise CorruptFrame.
+        on_short: the same for a frame with fewer bytes than its picture needs, or compressed and by its own
+            syntax not whole, though not flagged.
+        on_gap: what to do with a frame before which others are missing: skip it, yield it (``frame.gap``
+            says how many), or raise FramesLost, and hand it out at the next turn.
+            Whatever is done is counted in ``stats``.
+        reconnect: how to wait for a device that is gone; None: DeviceGone is raised. A turn waits no longer
+            than its time-out, and the next one waits on.
+        note: returns what a time-out says of the node, e.g. that it has no picture; None: nothing.
+
+    Attributes:
+        format: what every frame is: ``width``, ``height``, ``pixelformat``, ``sizeimage``, …
+        buffers: how many were asked for; once started, how many the driver granted.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        format: calls.Format,
+        make: Callable[[], Engine],
+        *,
+        buffers: int = 4,
+        max_buffers: int | None = None,
+        timeout: float | None = None,
+        count: int | None = None,
+        latest: bool = False,
+        on_error: Policy = "skip",
+        on_short: Policy = "skip",
+        on_gap: Policy = "yield",
+        reconnect: Reconnect | None = None,
+        note: Callable[[], str | None] | None = None,
+    ) -> None:
+        buffers = checks.count(buffers, f"{name}: buffers", least=1, most=checks.U32)
+        max_buffers = checks.limit(max_buffers, f"{name}: max_buffers")
+        if max_buffers is not None and max_buffers < buffers:
+            raise UsageError(f"{name}: max_buffers={max_buffers} is less than buffers={buffers}")
+        timeout = checks.seconds(timeout, f"{name}: timeout")
+        count = checks.limit(count, f"{name}: count", least=0)
+        for what, policy in (("on_error", on_error), ("on_short", on_short), ("on_gap", on_gap)):
+            if policy not in POLICIES:
+                raise UsageError(f"{name}: {what}={policy!r}", remedy="use 'skip', 'yield' or 'raise'")
+        self.name = name
+        self.format = format
+        self.buffers = buffers  #: asked for; after start() what was granted
+        self._asked = buffers
+        self._most = max_buffers
+        self._make = make
+        self._timeout = timeout
+        self._count = count
+        self._latest = latest
+        self._policies: dict[str, Policy] = {"on_error": on_error, "on_short": on_short, "on_gap": on_gap}
+        self._reconnect = reconnect
+        self._note = note
+        self._layout = Layout.of(
+            format.pixelformat,
+            format.width,
+            format.height,
+            [(p.bytesperline, p.sizeimage) for p in format.planes],
+        )
+        self._judge = self._new_judge()
+        #: What runs, or is closed and not forgotten yet, with its finalizer. One step puts in or takes out:
+        #: a thread that closes the one does not touch what another thread starts meanwhile.
+        self._runs: dict[Running, weakref.finalize[..., Stream]] = {}
+        #: Who reads: the first one in it; any other is on its way out with an error. No lock: a Ctrl-C just
+        #: after it was taken would leave it so, and to take a key out of a dict is one step.
+        self._turns: dict[object, None] = {}
+        self._closings = 0
+        self._born = fork.generation
+
+    def _new_judge(self) -> Judge:
+        alternate = self.format.field == Field.ALTERNATE
+        return Judge(self.name, self._layout, alternate=alternate, **self._policies)
+
+    # -- life ---------------------------------------------------------------------------------------
+
+    @property
+    def _running(self) -> Running | None:
+        return next(iter(list(self._runs)), None)
+
+    @property
+    def started(self) -> bool:
+        """Whether buffers are allocated and the driver runs."""
+        running = self._running
+        return running is not None and (running.open or running.lost)
+
+    @property
+    def stats(self) -> StreamStats:
+        """What the stream has seen since it was started: frames, drops, errors, rate, latency, …"""
+        return self._judge.stats
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether ``count`` frames were handed out."""
+        return self._count is not None and self.stats.frames >= self._count
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of a started stream. StreamStopped: it is not started."""
+        return self._run.engine
+
+    @property
+    def _run(self) -> Running:
+        running = self._running
+        if running is None or not (running.open or running.lost):
+            raise StreamStopped(f"{self.name}: the stream is not started", remedy="start() it first")
+        return running
+
+    def exporter(self) -> str | None:
+        """Who made the dma-buf behind the buffers: a heap's name, ``udmabuf``, ``videobuf2_vmalloc``, …
+
+        For MMAP it names the driver's allocator; None for USERPTR and read(2).
+        """
+        return self.engine.exporter()
+
+    def start(self) -> Stream:
+        """Allocate, queue and start. Idempotent. On failure nothing stays allocated."""
+        self._check_process()
+        if self.started:
+            return self
+        if self._running is not None:  # a Ctrl-C came amidst its close()
+            self.close()
+        # Before the driver runs: importing it later would cost the first frames.
+        import numpy  # noqa: F401
+
+        self._judge = self._new_judge()
+        closings = self._closings
+        self._begin()
+        if closings != self._closings:  # by another thread, or by a signal handler, while it started
+            self.close()
+            raise StreamStopped(f"{self.name}: the stream was closed while it started")
+        return self
+
+    def _begin(self) -> None:
+        """A new engine, running."""
+        engine = self._make()
+        try:
+            self.buffers = engine.start(self._asked)
+            self._judge.restart()
+            running = Running(
+                self.name,
+                self.format,
+                self._layout,
+                engine,
+                self._judge,
+                most=self._most,
+                latest=self._latest,
+                note=self._note,
+            )
+            # Not __del__: a finalizer runs at interpreter exit as well, and sees no half-built object.
+            self._runs = {running: weakref.finalize(self, _close_quietly, running)}
+        except BaseException:
+            _close_quietly(engine)
+            raise
+
+    def close(self) -> None:
+        """Stop and give everything back. Idempotent, and allowed from any thread and from a signal handler.
+
+        Views that the program still holds stay valid and no longer change. After a Ctrl-C amidst a close, the
+        next close, or the stream's end, does the rest.
+        """
+        self._closings += 1
+        running = self._running
+        if running is None:
+            return
+        with contextlib.ExitStack() as last:
+            if self._reconnect is not None and self._born == fork.generation:  # else it is the parent's
+                last.callback(self._reconnect.cancel)
+            running.lost = False  # nor is the device waited for any more
+            try:
+                running.close()
+            except Vb2Error:
+                self._forget(running)
+                raise
+            self._forget(running)
+
+    def _forget(self, running: Running) -> None:
+        """It is closed: nothing is left to do for its finalizer."""
+        if (finalizer := self._runs.pop(running, None)) is not None:
+            finalizer.detach()
+
+    # -- frames -------------------------------------------------------------------------------------
+
+    def _next(self) -> Frame:
+        return self.next_frame()
+
+    async def _anext(self) -> Frame:
+        return await self.anext_frame()
+
+    def next_frame(self, timeout: float | None = None) -> Frame:
+        """Wait for the next frame; the one before it is released.
+
+        Args:
+            timeout: seconds, in place of the stream's own; unlike that one it also holds while ``reconnect``
+                waits for the device.
+
+        Raises:
+            StreamTimeout: none came in time, or none that was good; or the device, waited for by
+                ``reconnect``, did not come back within ``timeout``. The next turn waits on.
+            CorruptFrame: flagged ERROR or short, with the policy ``raise``.
+            FramesLost: frames are missing before this one, with the policy ``raise``.
+            BuffersHeld: the program holds all buffers there can be; it says which frames.
+            StreamStopped: another thread closed the stream.
+            DeviceGone: unplugged; with ``reconnect=seconds``: and not back within these.
+            StateError: another thread is waiting here already, or this is a forked child.
+        """
+        deadline = self._deadline(timeout)
+        me = object()
+        try:
+            self._take_turn(me)
+            while True:
+                run = self._run
+                try:
+                    return run.next_frame(deadline)
+                except DeviceGone:
+                    found = functools.partial(self._found, self._closings)
+                    again = self._lost(run)
+                    if again is None or not again.wait(found, None if timeout is None else deadline):
+                        raise  # by no name of ours: error and frame would hold each other, and the stream
+                    if timeout is None:
+                        deadline = self._deadline(None)
+        except StreamTimeout:
+            self.stats.timeouts += 1
+            raise
+        finally:
+            self._turns.pop(me, None)
+
+    async def anext_frame(self, timeout: float | None = None) -> Frame:
+        """:meth:`next_frame` for a task of asyncio."""
+        deadline = self._deadline(timeout)
+        me = object()
+        try:
+            self._take_turn(me)
+            while True:
+                run = self._run
+                try:
+                    return await run.anext_frame(deadline)
+                except DeviceGone:
+                    found = functools.partial(self._found, self._closings)
+                    again = self._lost(run)
+                    limit = None if timeout is None else deadline
+                    if again is None or not await again.await_return(found, limit):
+                        raise
+                    if timeout is None:
+                        deadline = self._deadline(None)
+        except StreamTimeout:
+            self.stats.timeouts += 1
+            raise
+        finally:
+            self._turns.pop(me, None)
+
+    def _deadline(self, timeout: float | None) -> float | None:
+        wait = self._timeout if timeout is None else checks.seconds(timeout, f"{self.name}: timeout")
+        return None if wait is None else time.monotonic() + wait
+
+    def flush(self) -> int:
+        """Discard what was captured before now: the next frame is one that was not there yet.
+
+        Returns:
+            How many frames were waiting. They count as ``discarded``, and so does one that the driver was
+            filling meanwhile and stamped before now (clock ``monotonic``). Where the device is gone and
+            ``reconnect`` waits for it, those that came before; the next turn waits.
+        """
+        me = object()
+        try:
+            self._take_turn(me)
+            run = self._run
+            if run.lost:
+                return 0
+            return run.flush(comes_back=self._reconnect is not None)
+        finally:
+            self._turns.pop(me, None)
+
+    def _take_turn(self, me: object) -> None:
+        self._check_process()
+        self._turns[me] = None
+        # list() is one step to other threads, next(iter()) is two.
+        if list(self._turns)[0] is not me:  # noqa: RUF015
+            raise StateError(
+                f"{self.name}: somebody else waits for this stream's next frame",
+                remedy="let one thread or task read a stream; any may close it",
+            )
+
+    # -- gone, and back -----------------------------------------------------------------------------
+
+    def _lost(self, run: Running) -> Reconnect | None:
+        """The device is gone: give back what there is, and be ready to wait; None: nobody wants to."""
+        if self._reconnect is None:
+            return None
+        if self._running is not run:
+            raise StreamStopped(f"{self.name}: the stream was closed")
+        run.lost = True
+        self._reconnect.begin()
+        _close_quietly(run)
+        if self._running is not run:  # closed just now: begin() may have come after close()'s cancel()
+            self._reconnect.cancel()
+        return self._reconnect
+
+    def _found(self, closings: int) -> None:
+        """It is back: go on. StreamStopped: closed meanwhile."""
+        before = list(self._runs.values())
+        if closings == self._closings:
+            self._begin()
+            self.stats.reconnects += 1
+        for finalizer in before:
+            finalizer.detach()  # what is gone was closed
+        if closings != self._closings:
+            self.close()
+            raise StreamStopped(f"{self.name}: the stream was closed")
+
+    def _check_process(self) -> None:
+        if self._born != fork.generation:
+            raise StateError(
+                f"{self.name}: this stream is of the process that forked this one",
+                remedy="open the device and make a stream in the process that reads it",
+            )
+
+    def __repr__(self) -> str:
+        state = "started" if self.started else "not started"
+        return f"<Stream {self.name} {self.format}, {self.buffers} buffers, {state}>"
+
+
+def _close_quietly(taken: Engine | Running) -> None:
+    """Close where nobody can be told, or where another error is already on its way."""
+    with contextlib.suppress(KernelError):
+        taken.close()

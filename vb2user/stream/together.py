@@ -1,0 +1,201 @@
+"""Layer 5: several streams as one, their frames brought together by timestamp.
+
+Each stream runs by itself; its driver stamps frames on the clock that all share (CLOCK_MONOTONIC). Where such
+timestamps cannot be true, the frames' arrival stands in (``Frame.time_ns``, ``Stream.stats.clock``). A set is
+one frame of each, no two further apart than the tolerance. A frame that has no counterpart, since another
+camera lost its own or began later, is left out and counted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from vb2user.errors import ClosedError, KernelError, StreamStopped, StreamTimeout, UsageError
+from vb2user.stream.flow import Flow
+from vb2user.stream.frame import Frame
+from vb2user.stream.stream import Stream
+
+
+class Closable(Protocol):
+    """A device or a stream."""
+
+    def close(self) -> None:
+        """Give it back. Idempotent."""
+
+
+@dataclass
+class TogetherStats:
+    """What was seen.
+
+    Attributes:
+        sets: sets handed out.
+        unmatched: of each stream, frames that had no counterpart.
+        spread_ns: between the first and the last frame of the last set; spread_max_ns: the most ever.
+    """
+
+    sets: int = 0
+    unmatched: list[int] = field(default_factory=list)
+    spread_ns: int = 0
+    spread_max_ns: int = 0
+
+
+class Together(Flow[tuple[Frame, ...]]):
+    """Several streams as one; made by :func:`vb2user.capture_all`.
+
+    Attributes:
+        streams: in the order of the sources.
+        tolerance: seconds.
+        stats: see :class:`TogetherStats`; each stream has its own, too.
+    """
+
+    def __init__(
+        self,
+        streams: Sequence[Stream],
+        opened: Sequence[Closable],
+        tolerance: float,
+        count: int | None,
+        timeout: float | None = None,
+    ) -> None:
+        self.streams = tuple(streams)
+        self.tolerance = tolerance
+        self.stats = TogetherStats(unmatched=[0] * len(streams))
+        self._opened = list(opened)
+        self._count = count
+        self._timeout = timeout
+        self._apart_ns = 0
+        self._heads: list[Frame | None] = [None] * len(streams)
+
+    # -- life ---------------------------------------------------------------------------------------
+
+    def start(self) -> Together:
+        """Start all of them; if one fails, none runs. Idempotent."""
+        try:
+            for stream in self.streams:
+                stream.start()
+        except BaseException:
+            with contextlib.suppress(KernelError):
+                self.close()
+            raise
+        return self
+
+    @property
+    def started(self) -> bool:
+        """Whether they run."""
+        return all(stream.started for stream in self.streams)
+
+    def close(self) -> None:
+        """Stop all, and close the devices that were opened here. Idempotent; any thread."""
+        self._heads = [None] * len(self.streams)
+        close_all([*self._opened, *self.streams])
+
+    # -- sets ---------------------------------------------------------------------------------------
+
+    def _next(self) -> tuple[Frame, ...]:
+        return self.next_set()
+
+    async def _anext(self) -> tuple[Frame, ...]:
+        return await self.anext_set()
+
+    def next_set(self) -> tuple[Frame, ...]:
+        """Wait for one frame of each stream; those of the set before are released, unless held.
+
+        Errors as :meth:`Stream.next_frame`, of whichever stream has one; StreamTimeout also where frames keep
+        coming and never belong together.
+        """
+        patience = self._patience()
+        while True:
+            heads = self._heads
+            for number in _missing(heads):
+                heads[number] = self._hold(self.streams[number].next_frame())
+            if (frames := self._matched(heads)) is not None:
+                return frames
+            patience = self._still_time(patience)
+
+    async def anext_set(self) -> tuple[Frame, ...]:
+        """:meth:`next_set` for a task of asyncio."""
+        patience = self._patience()
+        while True:
+            heads = self._heads
+            for number in _missing(heads):
+                heads[number] = self._hold(await self.streams[number].anext_frame())
+            if (frames := self._matched(heads)) is not None:
+                return frames
+            patience = self._still_time(patience)
+
+    def _patience(self) -> tuple[float | None, int]:
+        """Until when a set is waited for, and how often devices had come back by now."""
+        deadline = None if self._timeout is None else time.monotonic() + self._timeout
+        return deadline, sum(stream.stats.reconnects for stream in self.streams)
+
+    def _still_time(self, patience: tuple[float | None, int]) -> tuple[float | None, int]:
+        deadline, reconnects = patience
+        if deadline is None or time.monotonic() < deadline:
+            return patience
+        now = self._patience()
+        if now[1] != reconnects:
+            return now  # a device was away meanwhile: the others' frames had no counterpart
+        raise StreamTimeout(
+            f"capture_all: no frames of all {len(self.streams)} devices belong together: the last ones lie "
+            f"{self._apart_ns / 1e9:.3f} s apart, and the tolerance is {self.tolerance:.3f} s",
+            remedy="set the same rate on each, or give a larger tolerance",
+        )
+
+    def _hold(self, frame: Frame) -> Frame:
+        try:
+            return frame.hold()
+        except ClosedError:
+            raise self._closed() from None
+
+    def _closed(self) -> StreamStopped:
+        return StreamStopped(f"{', '.join(s.name for s in self.streams)}: closed by another thread")
+
+    def _matched(self, heads: list[Frame | None]) -> tuple[Frame, ...] | None:
+        """The heads, if they belong together; else those that are too old are given back."""
+        if self._heads is not heads:
+            raise self._closed()
+        frames = [head for head in heads if head is not None]
+        for frame, stream in zip(frames, self.streams, strict=True):
+            if frame.clock != "monotonic":
+                raise UsageError(
+                    f"{stream.name}: its timestamps are of the clock {frame.clock!r}, which no other shares",
+                    remedy="leave this device out",
+                )
+        newest = max(frame.time_ns for frame in frames)
+        self._apart_ns = newest - min(frame.time_ns for frame in frames)
+        late = [n for n, f in enumerate(frames) if newest - f.time_ns > self.tolerance * 1e9]
+        for number in late:
+            self.stats.unmatched[number] += 1
+            heads[number] = None
+            frames[number].release()
+        if late:
+            return None
+        heads[:] = [None] * len(frames)
+        for frame in frames:
+            frame.on_hold = False  # the next turn releases it, unless the program holds it
+        self.stats.sets += 1
+        self.stats.spread_ns = self._apart_ns
+        self.stats.spread_max_ns = max(self.stats.spread_max_ns, self.stats.spread_ns)
+        return tuple(frames)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether ``count`` sets were handed out."""
+        return self._count is not None and self.stats.sets >= self._count
+
+    def __repr__(self) -> str:
+        return f"<Together {', '.join(stream.name for stream in self.streams)}>"
+
+
+def _missing(heads: Sequence[Frame | None]) -> list[int]:
+    return [number for number, head in enumerate(heads) if head is None]
+
+
+def close_all(things: Iterable[Closable]) -> None:
+    """Close each of them, whatever the others say."""
+    with contextlib.ExitStack() as last:
+        for thing in things:
+            last.callback(thing.close)

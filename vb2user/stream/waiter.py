@@ -1,0 +1,184 @@
+"""How a task of asyncio waits for a stream, and ``async for``.
+
+The event loop has one reader callback for as long as the stream is iterated, over the engine's
+:class:`~vb2user.uapi.readiness.Readiness`. The callback itself dequeues, once for each turn that a task waits
+for. So no buffer is taken from the driver ahead of its turn, and the driver's ``sequence`` counts frames that
+the program missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from vb2user.errors import StateError, StreamStopped
+from vb2user.queue import refusals
+from vb2user.stream.engine import Delivery
+from vb2user.uapi import fork
+
+if TYPE_CHECKING:
+    from vb2user.stream.engine import Engine
+
+
+def _nothing() -> None:
+    """Wake an event loop."""
+
+
+class Waiter:
+    """Waits for an engine's deliveries in one event loop.
+
+    Args:
+        name: the device, for messages.
+        engine: whose.
+        keep: gets a delivery whose task was cancelled, or closed, after it had come.
+        interrupted: called after a Ctrl-C, when a delivery may have come that is lost.
+        readers: by the loop's ``id`` the waiter whose callback it calls. There may have been others of the
+            same fd before, which hear only later that they are to leave.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        engine: Engine,
+        keep: Callable[[Delivery], None],
+        interrupted: Callable[[], None],
+        readers: dict[int, Waiter],
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._name = name
+        self._engine = engine
+        self._keep = keep
+        self._interrupted = interrupted
+        self._readers = readers
+        self._readiness = engine.readiness()
+        self._fd = self._readiness.fileno()
+        #: Whether the event loop watches the fd.
+        self.watched = False
+        self._born = fork.generation
+        self._future: asyncio.Future[None] | None = None
+        #: What the future is done for. An error in the future itself would be kept by it, and so by the event
+        #: loop's handle of this very step: and with it the frames it came through, the stream among them.
+        self._came: Delivery | Exception | None = None
+
+    @property
+    def slot(self) -> int | None:
+        """The buffer that has come, and that no task has taken yet."""
+        came = self._came
+        return came.slot if isinstance(came, Delivery) else None
+
+    def is_here(self) -> bool:
+        """Whether it waits in the loop that runs."""
+        return asyncio.get_running_loop() is self.loop
+
+    async def next(self, timeout: float | None) -> Delivery:
+        """The next delivery. StreamTimeout, StreamStopped, DeviceGone, … as :meth:`Engine.next`."""
+        if self._future is not None:
+            raise self._another()
+        timer = None
+        try:
+            self._future = future = self.loop.create_future()
+            self._watch()
+            timer = None if timeout is None else self.loop.call_later(timeout, self._late, future)
+            await future
+            return self._taken()
+        finally:
+            self._future = None
+            if timer is not None:
+                timer.cancel()
+            # The task was cancelled, or its coroutine closed, after it had come.
+            came, self._came = self._came, None
+            if isinstance(came, Delivery):
+                self._keep(came)
+
+    def _another(self) -> StateError:
+        return StateError(f"{self._name}: another task waits for this stream", remedy="let one task read it")
+
+    def _watch(self) -> None:
+        if not self.watched:
+            self.loop.add_reader(self._fd, self._ready)
+            self._readers[id(self.loop)] = self
+            self.watched = True
+
+    def _taken(self) -> Delivery:
+        came, self._came = self._came, None
+        assert came is not None
+        if isinstance(came, Delivery):
+            return came
+        try:
+            raise came
+        finally:
+            del came  # no circle of the error and this frame
+
+    def _ready(self) -> None:
+        future = self._future
+        if future is None or future.done():
+            # Nobody waits: what is ready stays with the driver until somebody does.
+            self._unwatch()
+            return
+        try:
+            try:
+                delivery = self._engine.try_next()
+            except Exception as e:
+                self._tell(future, e)
+            else:
+                if delivery is not None:
+                    self._tell(future, delivery)
+        except BaseException:  # a Ctrl-C: the loop's run ends, and may be run on with the task that waits
+            if self._came is None:
+                self._interrupted()
+            elif not future.done():
+                future.set_result(None)
+            raise
+
+    def _late(self, future: asyncio.Future[None]) -> None:
+        if not future.done():
+            self._tell(future, refusals.timed_out(self._name))
+
+    def _tell(self, future: asyncio.Future[None], what: Delivery | Exception) -> None:
+        if future.done():  # by a signal handler just now
+            return
+        self._came = what
+        future.set_result(None)
+
+    def _unwatch(self) -> None:
+        if self.watched:
+            self.watched = False
+            if self._readers.get(id(self.loop)) is not self:
+                return
+            del self._readers[id(self.loop)]
+            with contextlib.suppress(RuntimeError):  # the loop was closed just now
+                self.loop.remove_reader(self._fd)
+
+    def close(self) -> None:
+        """Wait no more: the engine ends. Idempotent; any thread."""
+        self._readiness.drop()
+        if self._born != fork.generation or self.loop.is_closed():  # a child shares its parent's loop
+            self._readiness.close()
+            return
+        self._in_loop(self._end)
+
+    def leave(self) -> None:
+        """Wait no more in this loop; the engine goes on, and its readiness with it."""
+        if self._born == fork.generation and not self.loop.is_closed():
+            self._in_loop(self._unwatch)
+
+    def _in_loop(self, act: Callable[[], None]) -> None:
+        try:
+            here = asyncio.get_running_loop() is self.loop
+        except RuntimeError:
+            here = False
+        if here or not self.loop.is_running():
+            act()
+            if here:  # a signal handler, perhaps: the event loop may be waiting, and has to see what was done
+                self.loop.call_soon_threadsafe(_nothing)
+        else:
+            with contextlib.suppress(RuntimeError):  # the loop was closed just now
+                self.loop.call_soon_threadsafe(act)
+
+    def _end(self) -> None:
+        self._unwatch()
+        self._readiness.close()
+        if self._future is not None and not self._future.done():
+            self._tell(self._future, StreamStopped(f"{self._name}: the stream was closed"))

@@ -1,0 +1,1 @@
+"""Beside the layers: what frames of known devices hold."""

@@ -1,0 +1,122 @@
+"""Beside the layers: what a frame of a known driver must hold, for whoever drives its queue by hand.
+
+A driver with a known picture has an entry in :data:`KNOWN`; of any other, a frame is only judged by its
+ERROR flag and by having been written at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from vb2user.device.device import Device
+from vb2user.errors import CorruptFrame, KernelError, UsageError
+from vb2user.pixels.layout import Layout
+from vb2user.uapi.calls import Format, PlaneFormat
+from vb2user.validate.steps import POISON, Check, Fill
+
+
+@dataclass(frozen=True)
+class Contents:
+    """How the frames of a device are judged and made.
+
+    Attributes:
+        what: what a good frame holds, in words.
+        check: judges captured frames; None: there is nothing to compare with.
+        fill: makes output frames; None: zeros will do.
+        known_errors: why this driver flags every frame ERROR, if that is known.
+    """
+
+    what: str
+    check: Check | None = None
+    fill: Fill | None = None
+    known_errors: str | None = None
+
+
+def of(device: Device) -> Contents:
+    """What the frames of this device hold, as it is set up now."""
+    known = KNOWN.get(device.driver)
+    return known(device) if known is not None else Contents("something", written)
+
+
+def written(format: Format, planes: Sequence[memoryview], sequence: int | None) -> str | None:
+    """The one thing that can be said of any picture: that somebody wrote it."""
+    if all(bytes([POISON]) * plane.nbytes == plane for plane in planes):
+        return f"frame {sequence} was handed out as nobody had written it"
+    return None
+
+
+def _vivid(device: Device) -> Contents:
+    from vb2user.validate.content import colour_bars as pattern
+
+    if device.capture_type is None:
+        return Contents("anything: vivid looks at no output frame")
+    if not pattern.can_check(device.get_format().pixelformat) or not _colour_bars(device):
+        return Contents("something", written)
+
+    def check(format: Format, planes: Sequence[memoryview], sequence: int | None) -> str | None:
+        layout = Layout.of(
+            format.pixelformat,
+            format.width,
+            format.height,
+            [(p.bytesperline, p.sizeimage) for p in format.planes],
+        )
+        try:
+            verdict = pattern.check_colour_bars(
+                layout.arrays(planes, [p.nbytes for p in planes]),
+                format.pixelformat,
+                colorspace=format.colorspace,
+                ycbcr_enc=format.ycbcr_enc,
+                quantization=format.quantization,
+            )
+        except (CorruptFrame, UsageError) as e:
+            return f"frame {sequence}: {e}"
+        return None if verdict.ok else f"frame {sequence}: {verdict.why}"
+
+    return Contents("vivid's colour bars, every sample compared", check)
+
+
+def _colour_bars(device: Device) -> bool:
+    """Whether vivid draws its plain colour bars: the test pattern is a control that a user may have set."""
+    try:
+        return device.get_control("test_pattern") == 0
+    except (KernelError, UsageError):
+        return False
+
+
+def _vb2probe(device: Device) -> Contents:
+    from vb2user.harness.drivers import vb2probe as probe
+
+    def check(format: Format, planes: Sequence[memoryview], sequence: int | None) -> str | None:
+        number = probe.sequence_of(planes[0]) if sequence is None else sequence
+        found = (probe.check(plane[: p.sizeimage], number, n) for n, plane, p in _each(format, planes))
+        return next((text for text in found if text is not None), None)
+
+    def fill(format: Format, planes: Sequence[memoryview], sequence: int) -> None:
+        for n, plane, p in _each(format, planes):
+            plane[: p.sizeimage] = probe.pattern(sequence, n, p.sizeimage).data
+
+    what = "vb2probe's pattern of the frame's number, every byte compared"
+    return Contents(what, check, fill)
+
+
+def _each(format: Format, planes: Sequence[memoryview]) -> list[tuple[int, memoryview, PlaneFormat]]:
+    return [(n, *pair) for n, pair in enumerate(zip(planes, format.planes, strict=True))]
+
+
+def _sur40(device: Device) -> Contents:
+    from vb2user.harness.usb import sur40
+
+    def check(format: Format, planes: Sequence[memoryview], sequence: int | None) -> str | None:
+        picture = sur40.picture(int.from_bytes(planes[0][:4], "little"))
+        return None if planes[0][: len(picture)] == picture else "not the picture that the table sent"
+
+    return Contents(
+        "the virtual table's moving ramp",
+        check,
+        known_errors="since Linux 5.10 a USB interface has no dma_mask: sur40 cannot map its frames for DMA",
+    )
+
+
+#: By the driver's name in ``struct v4l2_capability``.
+KNOWN: dict[str, Callable[[Device], Contents]] = {"vivid": _vivid, "vb2probe": _vb2probe, "sur40": _sur40}

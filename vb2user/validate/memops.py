@@ -1,0 +1,246 @@
+"""Beside the layers: one device through every memory type, with the kernel's own word for what it called.
+
+It lives each memory type through (:mod:`vb2user.validate.steps`) under a tracer, and hands what came of it to
+:mod:`vb2user.validate.results`. Without a tracer it does the same and says what it could not observe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from vb2user.device.device import Device
+from vb2user.errors import DeviceBusy, DeviceGone, KernelError, UsageError
+from vb2user.memory import heaps
+from vb2user.memory.dmabuf import Source
+from vb2user.memory.heaps import Export, Heap, UDmaBuf
+from vb2user.memory.ops import ALLOCATORS, Op, implemented
+from vb2user.memory.userptr import UserPtr
+from vb2user.trace.queues import queue_types
+from vb2user.uapi.buffer import is_output
+from vb2user.uapi.enums import Cap
+from vb2user.validate.lifecycle import live
+from vb2user.validate.results import DeviceReport
+from vb2user.validate.steps import FRAMES, Check, Fill, Life, Phase, Setting, no_phase
+
+_M2M = Cap.VIDEO_M2M | Cap.VIDEO_M2M_MPLANE
+_FED = "a memory-to-memory node gives frames only while its OUTPUT queue is fed, which memops does not do"
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What the kernel did during one life.
+
+    Attributes:
+        calls: of the device's own queue, by op.
+        balanced: whether every reference was given back; None where nobody could tell.
+        outstanding: what was not given back, or given back twice, in words; only where balanced is False.
+        blind: why nobody could tell, where balanced is None: lost events, for example.
+        remarks: what lessens the evidence without taking it away.
+        phases: the calls of the device's own queue during each phase.
+    """
+
+    calls: dict[Op, int]
+    balanced: bool | None
+    outstanding: list[str] = field(default_factory=list)
+    blind: str | None = None
+    remarks: list[str] = field(default_factory=list)
+    phases: dict[str, dict[Op, int]] = field(default_factory=dict)
+
+
+class Observer(Protocol):
+    """Who watches the kernel."""
+
+    @property
+    def phase(self) -> Phase:
+        """Marks a span, by name."""
+
+    def take(self) -> Observed:
+        """What was seen since it was asked last."""
+
+
+@dataclass
+class Plan:
+    """How a device is examined.
+
+    Attributes:
+        check, fill, content, known_errors: see :class:`~vb2user.validate.steps.Setting`; content in words.
+        heap: DMABUF from this source alone (as :func:`~vb2user.memory.heaps.source` takes it); None: from the
+            heaps there are, then from the exporters, then from udmabuf, until one is taken.
+        exporters: video nodes whose buffers may be exported; DMABUF into dma-contig needs one, or a CMA heap.
+        frames: frames to move in each memory type.
+    """
+
+    check: Check | None = None
+    fill: Fill | None = None
+    content: str = ""
+    known_errors: str | None = None
+    heap: str | None = None
+    exporters: Sequence[str] = ()
+    frames: int = FRAMES
+
+    def sources(self) -> Iterator[Source]:
+        """Where dma-bufs may come from, the likeliest first."""
+        if self.heap is not None:
+            yield heaps.source(self.heap)
+            return
+        # The system heap also where there is none: a kernel without heaps shall say so.
+        for name in sorted({"system", *heaps.heaps()}, key=lambda n: (n != "system", n)):
+            yield Heap(name)
+        for path in self.exporters:
+            yield Export(path)
+        yield UDmaBuf()
+
+    @staticmethod
+    def user_memory() -> Iterator[tuple[str, UserPtr]]:
+        """What the program may offer as its own memory, plainest first."""
+        yield "anonymous pages", UserPtr()
+        yield "huge pages", UserPtr(contiguous=True)
+
+
+def columns(device: Device) -> list[str]:
+    """The memory types that are worth trying: all of a streaming queue's, and read or write."""
+    found = ["mmap", "userptr", "dmabuf"] if device.caps & Cap.STREAMING else []
+    if device.readable:
+        found.append("write" if is_output(device.type) else "read")
+    return found
+
+
+def examine(
+    device: Device,
+    plan: Plan | None = None,
+    observer: Observer | None = None,
+    known: Mapping[str, frozenset[str]] | None = None,
+) -> DeviceReport:
+    """Live every memory type of a device's queue through.
+
+    Args:
+        device: opened; its queue is nobody's before and after.
+        plan: how.
+        observer: who watches the kernel; None: nobody.
+        known: what :func:`~vb2user.memory.ops.symbols` gave; None asks now, which takes a moment.
+
+    Raises:
+        UsageError: it has no queue of video, touch or metadata.
+        DeviceBusy: its queue is another's.
+    """
+    check_covered(device)
+    plan = plan or Plan()
+    name = _allocator(device)
+    allocator = ALLOCATORS.get(name or "")
+    report = DeviceReport(
+        device.path,
+        device.driver,
+        device.card,
+        device.type.name,
+        name,
+        implemented(allocator, known) if allocator else frozenset(Op),
+        content=plan.content,
+    )
+    setting = Setting(
+        device.node,
+        device.get_format(),
+        plan.check,
+        plan.fill,
+        observer.phase if observer else no_phase,
+        frames=plan.frames,
+        known_errors=plan.known_errors,
+        no_frames=_FED if device.caps & _M2M else None,
+        shared=name is None,
+    )
+    report.remarks += _limits(setting)
+    if observer is not None:
+        observer.take()  # what finding the allocator made the kernel do
+        report.calls = {}
+    for column in columns(device):
+        for life in _lives(setting, column, plan):
+            _add(report, life, observer.take() if observer else None)
+    return report
+
+
+def check_covered(device: Device) -> None:
+    """Refuse a node whose queues are not examined here, before anything is touched.
+
+    Raises:
+        UsageError: it says what can be done instead.
+    """
+    if device.capture_type is not None or device.output_type is not None:
+        return
+    what, remedy = "it has no queue of buffers", None
+    if queue_types(device):
+        what = "its queue is of another kind"
+        remedy = f"'vb2user trace {device.path} -- COMMAND' watches it while COMMAND streams"
+    raise UsageError(
+        f"{device.path}: memops examines queues of video, touch and metadata; {what}", remedy=remedy
+    )
+
+
+def _limits(setting: Setting) -> list[str]:
+    """What is not judged on this node, in words."""
+    found = []
+    if setting.no_frames is not None:
+        found.append(f"no frame was moved, and the OUTPUT queue was not examined: {setting.no_frames}")
+    if setting.shared and setting.check is not None:
+        found.append(
+            "whether MMAP frames were written anew is not judged: their memory may be another program's, too"
+        )
+    return found
+
+
+def _allocator(device: Device) -> str | None:
+    """Its name; None where nobody can tell: no MMAP, no export, or an exporter that is none of the three."""
+    try:
+        return device.allocator()
+    except (DeviceBusy, DeviceGone):
+        raise
+    except KernelError:
+        return None
+
+
+def _lives(setting: Setting, column: str, plan: Plan) -> Iterator[Life]:
+    """One memory type, with each memory there is until one is taken; the last life is the one that counts."""
+    if column == "dmabuf":
+        for source in plan.sources():
+            life = live(setting, column, source=source)
+            yield life
+            if not life.other_memory:
+                return
+    elif column == "userptr":
+        for name, memory in plan.user_memory():
+            life = live(setting, column, user=memory)
+            life.source = name
+            yield life
+            if not life.other_memory:
+                return
+    else:
+        yield live(setting, column)
+
+
+def _add(report: DeviceReport, life: Life, observed: Observed | None) -> None:
+    if observed is not None:
+        _weigh(report, life, observed)
+    if life.other_memory:
+        report.refused.append(f"{life.column} with memory from {life.source}: {life.reason}")
+    before = report.lives.get(life.column)
+    if before is not None and before.steps and not life.steps:
+        return  # what came furthest says most
+    report.lives[life.column] = life
+    if observed is not None and report.calls is not None:
+        report.calls[life.column] = observed.calls
+        report.phases[life.column] = observed.phases
+
+
+def _weigh(report: DeviceReport, life: Life, observed: Observed) -> None:
+    """What one life says of the whole device's references: one leak, or one blind spot, is enough."""
+    report.outstanding += [f"{life.column}: {text}" for text in observed.outstanding]
+    if life.steps:  # else REQBUFS refused it, and there is nothing to be remarked
+        report.remarks += [text for text in observed.remarks if text not in report.remarks]
+    if observed.blind is not None:
+        report.unobserved = report.unobserved or f"{life.column}: {observed.blind}"
+    if observed.balanced is False:
+        report.balanced = False
+    elif observed.balanced and report.balanced is None and report.unobserved is None:
+        report.balanced = True
+    elif observed.balanced is None and report.balanced:
+        report.balanced = None

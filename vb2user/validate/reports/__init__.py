@@ -1,0 +1,1 @@
+"""Beside the layers: the programs behind ``make demo`` and ``make memops``."""
