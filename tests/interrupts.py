@@ -17,7 +17,6 @@ import functools
 import itertools
 import signal
 import sys
-import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,7 +28,8 @@ import vb2user
 
 ROOT = str(Path(vb2user.__file__).parent)
 #: Modules of the standard library, in Python, that the library calls where it acquires and releases.
-LIBRARY = tuple(module.__file__ for module in (contextlib, weakref, threading, _weakrefset))
+#: Without threading: an error inside of its Condition.wait, in Python, leaves the lock to another thread.
+LIBRARY = tuple(module.__file__ for module in (contextlib, weakref, _weakrefset))
 #: After these the interpreter looks for signals: the calls, turns and beginnings of Python 3.10 to 3.14.
 CHECKED = frozenset(
     number

@@ -340,9 +340,11 @@ class ReadEngine(Engine):
     def _add(self) -> None:
         mapping = anonymous(page_align(max(self._format.sizeimage, 1)), self._node.name)
         view = memoryview(mapping)
+        index = len(self._maps)
+        # In the place of what a Ctrl-C left here; it counts from the next line on, when both are there.
+        self._views[index:] = [(view if self.writable else view.toreadonly(),)]
         self._maps.append(mapping)
-        self._views.append((view if self.writable else view.toreadonly(),))
-        self._free.append(len(self._maps) - 1)
+        self._free.append(index)
 
     def feed(self, most: int | None) -> None:
         """More anonymous memory, where the program holds all there is."""
