@@ -151,6 +151,9 @@ class FakeSystem(System):
     def poller(self, wanted: dict[int, int]) -> Poller:
         return lambda timeout_ms: list(self.poll(wanted, timeout_ms).items())
 
+    def ioctl_fd(self, fd: int, request: int, arg: Any) -> int:
+        return self.ioctl(fd, request, arg)
+
     def poll(self, wanted: dict[int, int], timeout_ms: int | None) -> dict[int, int]:
         """Never waits: a test has no other thread that could make a fake ready."""
         seen = {fd: self._file(fd).node.poll(self._file(fd)) & events for fd, events in wanted.items()}

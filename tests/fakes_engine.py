@@ -68,7 +68,7 @@ class PipeEngine(Engine):
         self.tries = 0
         self.waits = threading.Event()
         self.log: list[object] = []
-        self.failing: dict[str, Exception] = {}
+        self.failing: dict[str, BaseException] = {}
         self._ready: deque[tuple[int, int, int, int, int] | Exception] = deque()
         self._lock = threading.RLock()
         self.free: list[int] = []

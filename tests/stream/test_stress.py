@@ -27,6 +27,9 @@ def test_threads_and_signals(cam: Camera, monkeypatch: pytest.MonkeyPatch, seed:
     assert outcome.wrong == []
     assert outcome.rounds > 3
     assert outcome.frames > 100
+    assert outcome.forks
+    assert outcome.restarts
+    assert outcome.memories.keys() == {"mmap", "userptr", "dmabuf", "read"}
 
 
 def test_a_thread_is_in_the_midst_of_a_release_while_the_reader_goes_on(

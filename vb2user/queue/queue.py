@@ -53,6 +53,8 @@ class Queue(Buffers):
         #: Whether STREAMON is in effect.
         self.streaming = False
         self._closer: int | None = None  # the thread that is inside of close()
+        self._over = False  # close() has done all there was to do
+        self._leaving: list[Buffer] = []  # buffers whose memory is being given back
         self._readiness: Readiness | None = None
         #: The buffers that are with the driver. A set's add and discard are one step each to other threads.
         self.with_driver: set[int] = set()
@@ -128,6 +130,8 @@ class Queue(Buffers):
         """:meth:`dequeue` with the time at which the wait ends, on ``time.monotonic()``."""
         while True:
             seen = self._wait(deadline)
+            if not isinstance(seen, int):
+                return seen
             done = self.try_dequeue()
             if done is not None:
                 return done
@@ -154,13 +158,14 @@ class Queue(Buffers):
             return done
 
     def resync(self) -> None:
-        """QUERYBUF of every buffer, and note which are with the driver.
+        """QUERYBUF of every buffer, and note which there are and which are with the driver.
 
         After a Ctrl-C amidst an ioctl only the kernel knows.
         """
         with self._lock:
+            there = self._agree()
             for buffer in self.buffers:
-                flags = self.query(buffer.index).flags
+                flags = there[buffer.index]
                 if flags & (BufFlag.QUEUED | BufFlag.DONE):
                     buffer.state = BufferState.QUEUED
                     self.with_driver.add(buffer.index)
@@ -168,7 +173,8 @@ class Queue(Buffers):
                     buffer.state = BufferState.PREPARED if flags & BufFlag.PREPARED else BufferState.DEQUEUED
                     self.with_driver.discard(buffer.index)
 
-    def _wait(self, deadline: float | None) -> int:
+    def _wait(self, deadline: float | None) -> int | Dequeued:
+        """Wait; return what poll(2) saw, or the buffer that came although none seemed to be queued."""
         me = threading.get_ident()
         readers = self._readers
         try:
@@ -177,7 +183,9 @@ class Queue(Buffers):
             if not self.streaming or wake is None:
                 raise refusals.not_streaming(self.name, self._closed)
             if not self.with_driver:
-                self.try_dequeue()  # of a device that is gone this says so
+                done = self.try_dequeue()  # of a device that is gone this says so
+                if done is not None:  # a signal handler has queued it just now
+                    return done
                 raise refusals.held(self.name, len(self.buffers))
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             seen, woken = self._node.poll(self._events, left, wake)
@@ -270,9 +278,9 @@ class Queue(Buffers):
     def _dismiss_reader(self) -> None:
         # The reader must have left poll(2) before the buffers go: polling a queue without buffers
         # makes videobuf2 start file I/O on it. So must an event loop.
-        readiness, self._readiness = self._readiness, None
-        if readiness is not None:
-            readiness.drop()
+        if self._readiness is not None:
+            self._readiness.drop()
+            self._readiness = None
         if not self._readers or self._wake is None:
             return
         self._dismissing = True
@@ -321,17 +329,18 @@ class Queue(Buffers):
             self._free()
 
     def _free(self) -> None:
-        if self._readers:  # after a Ctrl-C amidst a stop
-            self._dismiss_reader()
-        buffers, self.buffers = self.buffers, []
+        self._dismiss_reader()  # once more: a Ctrl-C may have come amidst the stop
+        self._leaving += self.buffers
+        self.buffers = []
         self._orphans.clear()
         try:
-            for buffer in buffers:
-                buffer.state = after(buffer.state, Action.FREE, buffer.index, self.name)
+            for buffer in self._leaving:
+                buffer.state = BufferState.FREED  # whatever it was
                 buffer.memory.close()
-            wake, self._wake = self._wake, None
-            if wake is not None:
-                wake.close()
+            self._leaving.clear()  # not before: after a Ctrl-C the next call frees the rest
+            if self._wake is not None:
+                self._wake.close()
+                self._wake = None
         finally:
             if self._allocated:
                 with refusals.gone_is_done():
@@ -347,10 +356,10 @@ class Queue(Buffers):
             self._abandon()
             return
         with self._lock:
-            if self._closed:
-                # Another thread is closing it: what it allocated is freed when this returns, too.
-                while self._closer not in (None, threading.get_ident()) and not self._inside_its_wait():
-                    self._idle.wait(_AGAIN)
+            # Another thread may be closing it: what it allocated is freed when this returns, too.
+            while self._closer not in (None, threading.get_ident()) and not self._inside_its_wait():
+                self._idle.wait(_AGAIN)
+            if self._over or self._closer is not None:
                 return
             if self._steps or self._inside_its_wait():
                 self.stop()
@@ -358,11 +367,20 @@ class Queue(Buffers):
                 return
             self._closed, self._closer = True, threading.get_ident()
             try:
-                self.free()
+                self._close()
+                self._over = True  # after a Ctrl-C the next close() does the rest
+            except Vb2Error:
+                self._over = True
+                raise
             finally:
-                self.memory.close()
                 self._closer = None
                 self._idle.notify_all()
+
+    def _close(self) -> None:
+        try:
+            self.free()
+        finally:
+            self.memory.close()
 
     def _abandon(self) -> None:
         self._closed, self.streaming, self._allocated = True, False, False

@@ -326,9 +326,11 @@ class ReadEngine(Engine):
     def _add(self) -> None:
         mapping = anonymous(page_align(max(self._format.sizeimage, 1)), self._node.name)
         view = memoryview(mapping)
+        index = len(self._maps)
+        # In the place of what a Ctrl-C left here; it counts from the next line on, when both are there.
+        self._views[index:] = [(view if self.writable else view.toreadonly(),)]
         self._maps.append(mapping)
-        self._views.append((view if self.writable else view.toreadonly(),))
-        self.free.append(len(self._maps) - 1)
+        self.free.append(index)
 
     def feed(self, most: int | None) -> None:
         """More anonymous memory, where the program holds all there is."""
@@ -431,9 +433,7 @@ class ReadEngine(Engine):
             self._node.close()
             return
         with self._closing:
-            if self._closed:
-                return
-            self._closed = True
+            self._closed = True  # no early return: after a Ctrl-C the next close() does the rest
             if self._readiness is not None:
                 self._readiness.drop()
         with contextlib.suppress(ClosedError):  # the reader has left meanwhile, and let go of all

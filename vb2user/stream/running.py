@@ -11,6 +11,7 @@ import contextlib
 import errno
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from vb2user.errors import (
@@ -45,6 +46,7 @@ class Running:
         judge: what is counted, and what becomes of each delivery.
         most: how many buffers there may be; None: as many as the driver allows.
         latest: of several that are ready the newest is wanted.
+        note: returns what a time-out says of the node; None: nothing.
 
     Attributes:
         open: until :meth:`close`.
@@ -63,12 +65,13 @@ class Running:
         *,
         most: int | None,
         latest: bool,
+        note: Callable[[], str | None] | None = None,
     ) -> None:
         self.engine = engine
         self.leases = Leases(engine)
         self._name, self.format, self.layout = name, format, layout
         self.judge, self.stats = judge, judge.stats
-        self._most, self._latest = most, latest
+        self._most, self._latest, self._note = most, latest, note
         self._waiter: Waiter | None = None
         #: The frame that was handed out last: the next turn releases it, unless the program holds it.
         self._frame: Frame | None = None
@@ -111,7 +114,9 @@ class Running:
             self.leases.interrupted = True
         elif not self.open and not self.lost and not isinstance(error, StreamStopped):
             raise StreamStopped(f"{self._name}: the stream was closed") from None
-        elif isinstance(error, StreamTimeout) and self.judge.describe_left_out() is not None:
+        elif isinstance(error, StreamTimeout) and (
+            self._note is not None or self.judge.describe_left_out() is not None
+        ):
             raise self._timed_out() from None  # by no name of ours: error and frame would hold each other
 
     def begin_turn(self) -> None:
@@ -139,6 +144,12 @@ class Running:
         if self._waiter is not None and (slot := self._waiter.slot) is not None:
             waiting.append(slot)
         self.leases.recover(waiting)
+
+    def _interrupted(self) -> None:
+        """A Ctrl-C came in the event loop: the turn goes on, so the kernel is asked now."""
+        self.leases.interrupted = True
+        with contextlib.suppress(Vb2Error):  # else the next turn asks once more
+            self._recover()
 
     def _feed(self) -> None:
         try:
@@ -174,7 +185,9 @@ class Running:
 
             if waiter is not None:
                 waiter.leave()
-            waiter = self._waiter = Waiter(self._name, self.engine, self.keep, self._readers)
+            waiter = self._waiter = Waiter(
+                self._name, self.engine, self.keep, self._interrupted, self._readers
+            )
         return waiter
 
     def take(self, d: Dequeued | None) -> Frame | None:
@@ -285,10 +298,11 @@ class Running:
             raise self._timed_out()
 
     def _timed_out(self) -> StreamTimeout:
-        """The time-out of a stream, with what came and was left out meanwhile."""
+        """The time-out of a stream, with what came and was left out meanwhile, or what the node is."""
         left_out = self.judge.describe_left_out()
+        note = None if self._note is None else self._note()
         if left_out is None:
-            return refusals.timed_out(self._name)
+            return refusals.timed_out(self._name, note)
         sentence, remedy = left_out
         return StreamTimeout(
             f"{self._name}: no frame was handed out within the time-out: {sentence}", remedy=remedy

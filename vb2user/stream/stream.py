@@ -61,6 +61,7 @@ class Stream(Flow[Frame]):
             Whatever is done is counted in ``stats``.
         reconnect: how to wait for a device that is gone; None: DeviceGone is raised. A turn waits no longer
             than its time-out, and the next one waits on.
+        note: returns what a time-out says of the node, e.g. that it has no picture; None: nothing.
 
     Attributes:
         format: what every frame is: ``width``, ``height``, ``pixelformat``, ``sizeimage``, …
@@ -82,6 +83,7 @@ class Stream(Flow[Frame]):
         on_short: Policy = "skip",
         on_gap: Policy = "yield",
         reconnect: Reconnect | None = None,
+        note: Callable[[], str | None] | None = None,
     ) -> None:
         buffers = checks.count(buffers, f"{name}: buffers", least=1, most=checks.U32)
         max_buffers = checks.limit(max_buffers, f"{name}: max_buffers")
@@ -103,6 +105,7 @@ class Stream(Flow[Frame]):
         self._latest = latest
         self._policies: dict[str, Policy] = {"on_error": on_error, "on_short": on_short, "on_gap": on_gap}
         self._reconnect = reconnect
+        self._note = note
         self._layout = Layout.of(
             format.pixelformat,
             format.width,
@@ -110,19 +113,24 @@ class Stream(Flow[Frame]):
             [(p.bytesperline, p.sizeimage) for p in format.planes],
         )
         self._judge = self._new_judge()
-        self._running: Running | None = None
+        #: What runs, or is closed and not forgotten yet, with its finalizer. One step puts in or takes out:
+        #: a thread that closes the one does not touch what another thread starts meanwhile.
+        self._runs: dict[Running, weakref.finalize[..., Stream]] = {}
         #: Who reads: the first one in it; any other is on its way out with an error. No lock: a Ctrl-C just
         #: after it was taken would leave it so. A list's append and remove are one step each.
         self._turns: list[object] = []
         self._closings = 0
         self._born = fork.generation
-        self._finalizer: weakref.finalize[..., Stream] | None = None
 
     def _new_judge(self) -> Judge:
         alternate = self.format.field == Field.ALTERNATE
         return Judge(self.name, self._layout, alternate=alternate, **self._policies)
 
     # -- life ---------------------------------------------------------------------------------------
+
+    @property
+    def _running(self) -> Running | None:
+        return next(iter(list(self._runs)), None)
 
     @property
     def started(self) -> bool:
@@ -191,10 +199,10 @@ class Stream(Flow[Frame]):
                 self._judge,
                 most=self._most,
                 latest=self._latest,
+                note=self._note,
             )
             # Not __del__: a finalizer runs at interpreter exit as well, and sees no half-built object.
-            self._finalizer = weakref.finalize(self, _close_quietly, running)
-            self._running = running
+            self._runs = {running: weakref.finalize(self, _close_quietly, running)}
         except BaseException:
             _close_quietly(engine)
             raise
@@ -222,10 +230,8 @@ class Stream(Flow[Frame]):
 
     def _forget(self, running: Running) -> None:
         """It is closed: nothing is left to do for its finalizer."""
-        if self._running is running:
-            self._running = None
-            if self._finalizer is not None:
-                self._finalizer.detach()
+        if (finalizer := self._runs.pop(running, None)) is not None:
+            finalizer.detach()
 
     # -- frames -------------------------------------------------------------------------------------
 
@@ -343,8 +349,10 @@ class Stream(Flow[Frame]):
 
     def _lost(self, run: Running) -> Reconnect | None:
         """The device is gone: give back what there is, and be ready to wait; None: nobody wants to."""
-        if self._reconnect is None or self._running is not run:
+        if self._reconnect is None:
             return None
+        if self._running is not run:
+            raise StreamStopped(f"{self.name}: the stream was closed")
         run.lost = True
         self._reconnect.begin()
         _close_quietly(run)
@@ -354,11 +362,12 @@ class Stream(Flow[Frame]):
 
     def _found(self, closings: int) -> None:
         """It is back: go on. StreamStopped: closed meanwhile."""
-        if self._finalizer is not None:
-            self._finalizer.detach()
+        before = list(self._runs.values())
         if closings == self._closings:
             self._begin()
             self.stats.reconnects += 1
+        for finalizer in before:
+            finalizer.detach()  # what is gone was closed
         if closings != self._closings:
             self.close()
             raise StreamStopped(f"{self.name}: the stream was closed")

@@ -33,17 +33,24 @@ class Waiter:
         name: the device, for messages.
         engine: whose.
         keep: gets a delivery whose task was cancelled, or closed, after it had come.
+        interrupted: called after a Ctrl-C, when a delivery may have come that is lost.
         readers: by the loop's ``id`` the waiter whose callback it calls. There may have been others of the
             same fd before, which hear only later that they are to leave.
     """
 
     def __init__(
-        self, name: str, engine: Engine, keep: Callable[[Dequeued], None], readers: dict[int, Waiter]
+        self,
+        name: str,
+        engine: Engine,
+        keep: Callable[[Dequeued], None],
+        interrupted: Callable[[], None],
+        readers: dict[int, Waiter],
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self._name = name
         self._engine = engine
         self._keep = keep
+        self._interrupted = interrupted
         self._readers = readers
         self._readiness = engine.readiness()
         self._fd = self._readiness.fileno()
@@ -111,12 +118,19 @@ class Waiter:
             self._unwatch()
             return
         try:
-            delivery = self._engine.try_next()
-        except Exception as e:
-            self._tell(future, e)
-        else:
-            if delivery is not None:
-                self._tell(future, delivery)
+            try:
+                delivery = self._engine.try_next()
+            except Exception as e:
+                self._tell(future, e)
+            else:
+                if delivery is not None:
+                    self._tell(future, delivery)
+        except BaseException:  # a Ctrl-C: the loop's run ends, and may be run on with the task that waits
+            if self._came is None:
+                self._interrupted()
+            elif not future.done():
+                future.set_result(None)
+            raise
 
     def _late(self, future: asyncio.Future[None]) -> None:
         if not future.done():

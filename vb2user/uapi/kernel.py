@@ -6,6 +6,7 @@ kernel through :data:`system` alone. Unit tests may put a fake in its place; not
 An :class:`Fd` owns one file descriptor:
 
 * it is opened ``O_CLOEXEC`` always and ``O_NONBLOCK`` as asked;
+* it owns the descriptor from the system call on, so that a Ctrl-C at any instruction leaves none open;
 * ``close()`` is idempotent, and the number is never used again: a call in flight keeps the descriptor open
   until it returns, and later calls raise :class:`~vb2user.errors.ClosedError`;
 * a request interrupted by a signal (EINTR) is retried after Python's own signal handlers ran;
@@ -17,13 +18,16 @@ This module knows no struct of V4L2: requests are numbers with names.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import itertools
 import mmap as _mmap
 import os
 import select
 import stat
 import time
 import weakref
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -61,7 +65,8 @@ class Fd:
     """An owned file descriptor, named for error messages.
 
     Args:
-        fd: the open descriptor; ownership passes to this object.
+        fd: the open descriptor; ownership passes to this object. Or the list that holds it: whichever of the
+            two closes the descriptor takes it out.
         name: what it is, as the user knows it (``/dev/video0``, ``dma-buf from heap system``).
     """
 
@@ -75,22 +80,24 @@ class Fd:
         "_born",
         "_calls",
         "_closings",
+        "_dropped",
         "_fd",
+        "_held",
         "_pollers",
-        "_release",
         "_system",
         "name",
     )
 
-    def __init__(self, fd: int, name: str) -> None:
-        self._fd = fd
+    def __init__(self, fd: int | list[int], name: str) -> None:
+        self._held = [fd] if isinstance(fd, int) else fd
+        self._fd = self._held[0]
         self.name = name
         self._system = system
         self._calls: list[None] = []  # one entry for each call in flight
         self._pollers: dict[tuple[int, int], Poller] = {}
         self._closings: list[None] = []  # one entry for each close()
-        self._release = weakref.finalize(self, system.close, fd)
-        self._release.atexit = False
+        self._dropped = weakref.finalize(self, _close, system, self._held)
+        self._dropped.atexit = False
         self._born = fork.generation
 
     # -- life ---------------------------------------------------------------------------------------
@@ -102,10 +109,16 @@ class Fd:
         if not self._calls or self._born != fork.generation:
             self._release()
 
+    def _release(self) -> None:
+        # Not by calling the finalizer: after a Ctrl-C inside of that it would not do it once more.
+        _close(self._system, self._held)
+        self._dropped.detach()
+
     def forget(self) -> None:
         """Give up ownership without closing: the number turned out not to be ours."""
         self._closings.append(None)
-        self._release.detach()
+        self._held.clear()
+        self._dropped.detach()
 
     @property
     def closed(self) -> bool:
@@ -176,6 +189,40 @@ class Fd:
                 except OSError as e:
                     if e.errno != errno.EINTR:
                         return e.errno or errno.EIO
+        finally:
+            calls.pop()
+            if self._closings:
+                self._leave()
+
+    def ioctl_fd(
+        self,
+        request: int,
+        name: str,
+        arg: Any,
+        made: str,
+        number: Callable[[int], int] = int,
+        *,
+        buffer: int | None = None,
+    ) -> Fd:
+        """Run one ioctl that makes a descriptor, and own that as ``made``. Errors as :meth:`ioctl`.
+
+        Args:
+            request, name, arg, buffer: as for :meth:`ioctl`.
+            made: what the descriptor is, for messages.
+            number: says which it is, given what the ioctl returned: that itself, or what stands in ``arg``.
+        """
+        calls = self._calls
+        try:
+            calls.append(None)  # before the look: a close() from now on waits for this call
+            if self._closings:
+                self._check_open()
+            fd = self._fd
+            while True:
+                try:
+                    return _own(made, self._system.ioctl_fd, (fd, request, arg), number)
+                except OSError as e:
+                    if e.errno != errno.EINTR:
+                        raise self._error(e, name, buffer) from None
         finally:
             calls.pop()
             if self._closings:
@@ -347,7 +394,7 @@ class Fd:
                 self._check_open()
             fd = self._fd
             flags = os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK
-            return Fd(self._system.open(f"/proc/self/fd/{fd}", flags), self.name)
+            return _own(self.name, self._system.open, (f"/proc/self/fd/{fd}", flags))
         except OSError as e:
             raise self.error_of(_open_errno(e), "open") from None
         finally:
@@ -364,6 +411,39 @@ class Fd:
         if remedy is not None:
             remedy = remedy.replace("<node>", self.name)
         return kernel_error(number, request, self.name, buffer=buffer, meaning=meaning, remedy=remedy)
+
+
+def _own(
+    name: str, call: Callable[..., int], args: tuple[object, ...], number: Callable[[int], int] = int
+) -> Fd:
+    """Run a system call that makes a descriptor, and own that from the kernel's answer on.
+
+    Python looks for signals between a call and the assignment of what it returned. Here the system call is a
+    C function, and another C function runs it and keeps the answer: after a Ctrl-C the answer is there.
+
+    Args:
+        name: what the descriptor is.
+        call, args: the system call, and its arguments. OSError as it raises it.
+        number: makes the descriptor of what the call returned.
+    """
+    answers: list[int] = []
+    held: list[int] = []
+    try:
+        answers.extend(itertools.starmap(call, [args]))
+        held.append(number(answers[0]))
+        answers.clear()  # the Fd may have closed it by the time that an error is here
+        return Fd(held, name)
+    except BaseException:
+        if answers and not held:
+            held.append(number(answers[0]))
+        _close(system, held)
+        raise
+
+
+def _close(system: System, held: list[int]) -> None:
+    """Close the descriptor that a list holds, if it still does. One C function takes it out and closes it."""
+    with contextlib.suppress(IndexError):
+        list(map(system.close, map(held.pop, [-1])))
 
 
 def open_node(
@@ -389,7 +469,7 @@ def open_node(
         flags |= os.O_NONBLOCK
     while True:
         try:
-            fd = system.open(name, flags)
+            handle = _own(name, system.open, (name, flags))
             break
         except InterruptedError:
             continue
@@ -398,8 +478,7 @@ def open_node(
             if number in (errno.ENOTDIR, errno.EISDIR):
                 raise _no_node(name, number) from None
             raise denied(number, name, system.stat) or _failed(OSError(number, ""), "open", name) from None
-    handle = Fd(fd, name)
-    if char and not stat.S_ISCHR(system.fstat(fd).st_mode):
+    if char and not stat.S_ISCHR(system.fstat(handle.fileno()).st_mode):
         handle.close()
         raise _no_node(name, errno.ENOTTY)
     return handle
@@ -423,7 +502,7 @@ def _no_node(name: str, number: int) -> NoSuchDevice:
 def duplicate(fd: int, name: str) -> Fd:
     """An own duplicate, CLOEXEC, of somebody else's ``fd``. KernelError EBADF: it is not open."""
     try:
-        return Fd(system.dup(fd), name)
+        return _own(name, system.dup, (fd,))
     except OSError as e:
         raise _failed(e, "dup", name) from None
     except OverflowError:  # no int of C's
@@ -433,7 +512,13 @@ def duplicate(fd: int, name: str) -> Fd:
 def sealed_memfd(size: int) -> Fd:
     """Anonymous memory behind an fd, as udmabuf wants it: CLOEXEC and ``F_SEAL_SHRINK``."""
     try:
-        return Fd(system.memfd(size), "memfd")
+        made = _own("memfd", system.memfd, ())
+        try:
+            system.seal(made.fileno(), size)
+        except BaseException:
+            made.close()
+            raise
+        return made
     except OSError as e:
         raise _failed(e, "memfd_create", "memfd") from None
 
@@ -441,7 +526,7 @@ def sealed_memfd(size: int) -> Fd:
 def eventfd(name: str = "eventfd") -> Fd:
     """An eventfd (``EFD_CLOEXEC | EFD_NONBLOCK``): one thread ends another's wait by :meth:`Fd.signal`."""
     try:
-        return Fd(system.eventfd(), name)
+        return _own(name, system.eventfd, ())
     except OSError as e:
         raise _failed(e, "eventfd", name) from None
 
