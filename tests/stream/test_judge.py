@@ -243,7 +243,7 @@ def test_frames_that_waited_and_frames_ahead_of_time_are_believed(late_ms: int) 
         late = 0 if number < 4 else late_ms
         at = START + 40 * (number + 1) * MS
         stamp = at if late >= 0 else at - late * MS
-        assert came(judge, number, at + max(late, 0) * MS, buffer_index=number % 8, stamp=stamp).time_ns is None
+        assert came(judge, number, at + max(late, 0) * MS, slot=number % 8, stamp=stamp).time_ns is None
 
 
 def test_a_payload_that_ends_before_it_begins_is_short() -> None:
