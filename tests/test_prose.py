@@ -29,7 +29,7 @@ _ITEM = re.compile(r"^ {0,3}(?:[-*]|\d+\.) +")
 #: What stands for code in a sentence: one word, and so is a list of such words.
 _NAME = "CODE"
 _NAMES = re.compile(rf"{_NAME}(?:(?:, | and | or |, and |, or |/){_NAME})+")
-_END = re.compile(r"(?<=[.!?])[\"')*_]*\s+(?=[\"'(*_]*[A-Z0-9])|(?<=[.!?][\"')*])\s+(?=[A-Z])")
+_END = re.compile(r"(?<=[.!?])[\"')*_]*\s+(?=[\"'(*_]*\w)")
 _SHORT = re.compile(r"\b(e\.g|i\.e|etc|vs)\.")
 
 

@@ -3,8 +3,8 @@
     VB2USER_HW=1 vb2user vm run -k 6.12 --no-vivid --probe -- python -m pytest examples/driver_ci
 
 ``vivid`` and ``vb2probe`` stand in for your driver. Load your module before the tests, and open its node in
-the fixture ``cam``, for example by ``vb2user.open(driver="mydriver")``. With ``VB2USER_HW=1`` a device that is
-missing is an error; without, the tests are skipped.
+the fixture ``cam``, for example by ``vb2user.open(driver="mydriver")``. With ``VB2USER_HW=1`` a missing
+device is an error; without, the tests are skipped.
 """
 
 from __future__ import annotations
