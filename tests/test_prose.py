@@ -13,7 +13,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 WORDS = 25
 COLUMNS = 120
 #: How many table rows of a page may be wider than a line. A row cannot be wrapped. The numbers only shrink.
-WIDE_ROWS = {"README.md": 8}
+WIDE_ROWS = {"docs/memops.md": 2}
 #: Words that hide who acts, and the inversions that go with them.
 FORBIDDEN = re.compile(
     r"\b(?:nobody|somebody|everybody|anybody|whoever|no one|for ever|he|him|his)\b"
