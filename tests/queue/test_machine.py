@@ -111,7 +111,7 @@ class QueueMachine(RuleBasedStateMachine):
     def dequeue(self) -> None:
         with self.kernel_may_refuse():
             done = self.queue.dequeue(0)
-            assert done.buffer.state is BufferState.DEQUEUED
+            assert self.queue.buffer(done.buffer_index).state is BufferState.DEQUEUED
             assert done.sequence == self.video.sequence
 
     @rule()
