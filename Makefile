@@ -47,7 +47,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 
 types: setup
-	$(BIN)/mypy
+	bash .ci/types $(BIN)
 
 unit: setup
 	VB2USER_CI=1 $(BIN)/python -m pytest tests -q

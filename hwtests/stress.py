@@ -121,7 +121,7 @@ class Stress:
             if ending == "thread":
                 delay = self.random.uniform(0.001, 0.05)
                 closer = threading.Thread(
-                    target=self._guarded, args=("close()", lambda: (time.sleep(delay), stream.close()))
+                    target=self._guarded, args=("close()", lambda: close_after(delay, stream))
                 )
                 closer.start()
             elif ending == "signal":
@@ -182,6 +182,12 @@ class Stress:
                 f"{options}: of {stream.engine.buffers} buffers the driver has {library} by the library's "
                 f"account and {kernel} by QUERYBUF"
             )
+
+
+def close_after(delay: float, stream: vb2user.Stream) -> None:
+    """Close a stream that is being read, at any moment of its life."""
+    time.sleep(delay)
+    stream.close()
 
 
 def _look(stream: vb2user.Stream, done: threading.Event) -> None:
