@@ -15,7 +15,7 @@ import pytest
 import vb2user
 from vb2user.errors import MissingPrerequisite, UsageError, Vb2Error
 from vb2user.harness import host_tools
-from vb2user.harness.kernels import apt, unpacking
+from vb2user.harness.kernels import apt
 from vb2user.harness.kernels import cache as kernels
 
 DEB822 = """\
@@ -252,7 +252,7 @@ def test_a_fetch_that_breaks_leaves_nothing(
         (tree / "half").touch()
         raise Vb2Error("the disk is full")
 
-    good = unpacking.unpack
+    good = kernels.unpack  # type: ignore[attr-defined]
     monkeypatch.setattr(kernels, "unpack", broken)
     with pytest.raises(Vb2Error, match="full"):
         kernels.get("6.12")
@@ -271,7 +271,7 @@ def _get(spec: str) -> str:
 def test_two_fetchers_make_one_fetch(archive: list[list[str]], cache: Path, tmp_path: Path) -> None:
     marks = tmp_path / "marks"
     marks.mkdir()
-    unpack = unpacking.unpack
+    unpack = kernels.unpack  # type: ignore[attr-defined]
 
     def marked(debs: list[Path], tree: Path) -> None:
         (marks / str(os.getpid())).touch()
