@@ -45,6 +45,7 @@ test: lint types unit gate docs hw
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	git ls-files -z | xargs -0 $(BIN)/codespell
 
 types: setup
 	bash .ci/types $(BIN)
