@@ -45,9 +45,10 @@ test: lint types unit gate docs hw
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	git ls-files -z | xargs -0 $(BIN)/codespell
 
 types: setup
-	$(BIN)/mypy
+	bash .ci/types $(BIN)
 
 unit: setup
 	VB2USER_CI=1 $(BIN)/python -m pytest tests -q

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import vb2user
 
 COUNT = 10
 
 
-def memory(cam: vb2user.Camera) -> dict[str, str]:
+def memory(cam: vb2user.Camera) -> dict[str, Any]:
     """Return the arguments for DMABUF from the system heap, or else for the driver's own memory."""
     try:
         with cam.stream(memory="dmabuf", heap="system", count=1, timeout=20) as stream:

@@ -12,6 +12,7 @@ import os
 import random
 import re
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from mmap import PAGESIZE
@@ -29,6 +30,9 @@ from vb2user.uapi.calls import controls
 from vb2user.uapi.calls.dmabuf import udmabuf_create_list
 from vb2user.uapi.enums import CtrlWhich
 from vb2user.uapi.kernel import Fd, open_node, sealed_memfd
+
+# After all else: what the unit tests have, the fake videobuf2 among it, can be imported here, too.
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 BUFINFO = Path("/sys/kernel/debug/dma_buf/bufinfo")
 

@@ -67,7 +67,7 @@ def with_the_driver(stream: vb2user.Stream) -> int:
     """How many buffers the kernel has, by QUERYBUF; of a stream by read(2) there is nothing to ask."""
     engine: Any = stream.engine
     if not hasattr(engine, "queue"):
-        return stream.engine.queued
+        return len(stream.engine.free)
     return sum(bool(engine.queue.query(b.index).flags & _DRIVER) for b in engine.queue.buffers)
 
 
@@ -238,6 +238,7 @@ class Stress:
 
 
 def _close(stream: vb2user.Stream, delay: float, times: int) -> None:
+    """Close a stream that is being read, at any moment of its life."""
     for _ in range(times):
         time.sleep(delay)
         stream.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import mmap
 from multiprocessing import resource_tracker, shared_memory
+from typing import Any
 
 import numpy as np
 import pytest
@@ -143,7 +144,7 @@ def test_userptr_takes_any_writable_memory(vivid_vmalloc: VividDevice) -> None:
         size = cam.get_format().sizeimage
         shm = shared_memory.SharedMemory(create=True, size=size)
         pages = mmap.mmap(-1, size)
-        own = [np.zeros(size, np.uint8), bytearray(size), shm.buf, pages]
+        own: list[Any] = [np.zeros(size, np.uint8), bytearray(size), shm.buf, pages]
         stream = cam.stream(memory="userptr", user_buffers=own, buffers=4, timeout=20, writable=True)
         take(stream)
         # What the driver wrote is in the program's own memory, overwritten by take() but for the last.

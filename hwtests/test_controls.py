@@ -166,7 +166,9 @@ def test_other_events(cam: vb2user.Camera) -> None:
 @pytest.mark.parametrize("ending", ["toml", "json"])
 def test_there_and_back(cam: vb2user.Camera, tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"x.{ending}"
-    cam.controls.set({name: value for name, (_, value, _) in VALUES.items()} | {"gain_automatic": False})
+    changes: dict[int | str, Any] = {"gain_automatic": False}
+    changes |= {name: value for name, (_, value, _) in VALUES.items()}
+    cam.controls.set(changes)
     cam.controls.gain = 42
     cam.set_format("YUYV", 640, 360)
     wanted = cam.controls.get(*VALUES, "gain", "gain_automatic")

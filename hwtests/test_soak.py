@@ -295,10 +295,10 @@ def test_a_program_that_does_what_it_likes(fast: VividDevice) -> None:
         suppress_health_check=list(HealthCheck),
         phases=[Phase.generate],  # a kernel does not do the same thing twice, so nothing can be shrunk
     )
-    run_state_machine_as_test(Program, settings=some)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(Program, settings=some)
     before, memory = Resources.now(), rss()
     while Program.delivered < FRAMES:
-        run_state_machine_as_test(Program, settings=some)  # type: ignore[no-untyped-call]
+        run_state_machine_as_test(Program, settings=some)
         print(f"{Program.delivered} of {FRAMES} frames", flush=True)
     assert Resources.now() == before
     assert rss() - memory < 32 * 1024  # hypothesis' own notes, a few hundred bytes for each step

@@ -185,7 +185,7 @@ def test_brightness_and_contrast_act(cam: vb2user.Camera, plugged: VirtualWebcam
                 cam.set_control(name, value)
             after = plugged.device.stream.number
             frame = next(f for f in stream if f.sequence > after)
-            assert check(frame.array, WIDTH, HEIGHT, **wanted) == frame.sequence
+            assert check(frame.array.data, WIDTH, HEIGHT, **wanted) == frame.sequence
             with pytest.raises(WrongPicture):
                 number(frame)
             plain = picture(frame.sequence, WIDTH, HEIGHT)
@@ -258,12 +258,12 @@ def take(cam: vb2user.Camera, first: int = 7) -> dict[int, Seen]:
             size = frame.bytesused
             told: int | None = None
             if str(frame.format.pixelformat) == "YUYV":
-                told = number_of(frame.planes[0]) if size >= 4 else None
+                told = number_of(frame.planes[0].data) if size >= 4 else None
                 if size == SIZE:  # flagged or not, every byte that came is right
-                    check(frame.planes[0], WIDTH, HEIGHT)
+                    check(frame.planes[0].data, WIDTH, HEIGHT)
             else:
                 with contextlib.suppress(WrongPicture):
-                    told = check_jpeg(frame.planes[0], *LARGE)
+                    told = check_jpeg(frame.planes[0].data, *LARGE)
             found[frame.sequence] = Seen(frame.ok, size, told)
     return {sequence: one for sequence, one in found.items() if sequence < first}
 

@@ -37,7 +37,7 @@ def number(frame: Frame) -> int:
     """A frame's number; it has to be the whole picture, right in every byte."""
     f = frame.format
     what = check if str(f.pixelformat) == "YUYV" else check_jpeg
-    return what(frame.array, f.width, f.height)
+    return what(frame.array.data, f.width, f.height)
 
 
 def each(frames: Iterable[Frame], do: Callable[[Frame], object]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from typing import Any
 
 from fakes import FakeFile, FakeNode, refuse
 
@@ -17,6 +18,7 @@ class FakeFileIO(FakeNode):
     read_write: bool
     read_waits: bool
     owner: FakeFile | None
+    buffers: dict[int, Any]
     frames_read: int
     shown: list[tuple[bytes, ...]]
 
@@ -26,6 +28,8 @@ class FakeFileIO(FakeNode):
         if not self.read_write:
             raise refuse(errno.EINVAL)
         if self.owner is not None and self.owner is not file:
+            raise refuse(errno.EBUSY)
+        if self.buffers or len(self.format.planes) > 1:
             raise refuse(errno.EBUSY)
         if not file.state.get("file_io"):
             # The first call makes the driver start: nothing is ready yet.

@@ -80,7 +80,7 @@ class FakeFormats(FakeNode):
         request = self.log[-1][0]
         granted = self.format if request == v.VIDIOC_G_FMT else self.grant(unpack_format(arg))
         if request == v.VIDIOC_S_FMT:
-            if self.buffers:
+            if self.buffers or file.state.get("file_io"):
                 raise refuse(errno.EBUSY)
             self.format = granted
         ctypes.memmove(ctypes.byref(arg), ctypes.byref(pack_format(granted)), ctypes.sizeof(arg))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-import mmap
+import mmap as _mmap
 import os
 import threading
 import time
@@ -39,7 +39,7 @@ class Vb2System(FakeSystem):
         CLOCK.ns = CLOCK.FIRST_NS
         self.calls: list[str] = []
         self.changed = threading.Condition(threading.RLock())
-        self.maps: list[tuple[weakref.ref[mmap.mmap], PlaneMemory]] = []
+        self.maps: list[tuple[weakref.ref[_mmap.mmap], PlaneMemory]] = []
         self._by_name: dict[str, deque[int]] = {}
         self._by_number: dict[int, int] = {}
         self._before: dict[int, Callable[[], object]] = {}
@@ -121,7 +121,7 @@ class Vb2System(FakeSystem):
             finally:
                 self.changed.notify_all()
 
-    def mmap(self, fd: int, length: int, offset: int, writable: bool) -> mmap.mmap:
+    def mmap(self, fd: int, length: int, offset: int, writable: bool) -> _mmap.mmap:
         with self.changed:
             self._call("mmap")
             node: Any = self._file(fd).node
@@ -130,18 +130,18 @@ class Vb2System(FakeSystem):
             memory: PlaneMemory = node.map(length, offset)
             return self._map(memory, length, writable)
 
-    def _map(self, memory: PlaneMemory, length: int, writable: bool = True) -> mmap.mmap:
-        prot = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
-        made = mmap.mmap(memory.fd, length, mmap.MAP_SHARED, prot)
+    def _map(self, memory: PlaneMemory, length: int, writable: bool = True) -> _mmap.mmap:
+        prot = _mmap.PROT_READ | (_mmap.PROT_WRITE if writable else 0)
+        made = _mmap.mmap(memory.fd, length, _mmap.MAP_SHARED, prot)
         self.maps.append((weakref.ref(made), memory))
         return made
 
-    def anonymous(self, length: int) -> mmap.mmap:
+    def anonymous(self, length: int) -> _mmap.mmap:
         with self.changed:
             self._call("anonymous")
             return self._map(PlaneMemory(length), length)
 
-    def huge(self, length: int) -> mmap.mmap:
+    def huge(self, length: int) -> _mmap.mmap:
         with self.changed:
             self._call("huge")
             return self._map(PlaneMemory(length), length)

@@ -19,13 +19,14 @@ from __future__ import annotations
 import errno
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
 from fakes import CLOCK, Controls, FakeFile, answers, refuse
 from fakes_fileio import FakeFileIO
 from fakes_formats import FakeFormats
+from fakes_imports import FakeImports
 from fakes_memory import NAMES, KernelBuffer
 from fakes_memory import FakeDmaBuf as FakeDmaBuf
 from fakes_memory import FakeHeap as FakeHeap
@@ -37,7 +38,7 @@ from fakes_system import Vb2System as Vb2System
 
 from vb2user.memory.base import page_align
 from vb2user.uapi import videodev2 as v
-from vb2user.uapi.buffer import is_multiplanar, is_output
+from vb2user.uapi.buffer import MAX_PLANES, is_multiplanar, is_output
 from vb2user.uapi.calls.formats import Format, unpack_format
 from vb2user.uapi.enums import BufCap, BufFlag, BufType, Field, Memory
 from vb2user.uapi.fourcc import FourCC
@@ -51,7 +52,7 @@ _SUPPORTS = {
 }
 
 
-class FakeVideo(FakeFormats, FakeFileIO, Controls, FakeQueueNode):
+class FakeVideo(FakeFormats, FakeFileIO, FakeImports, Controls, FakeQueueNode):
     """A video node with one videobuf2 queue.
 
     Args:
@@ -64,7 +65,7 @@ class FakeVideo(FakeFormats, FakeFileIO, Controls, FakeQueueNode):
         lacks: ioctls answered with ENOTTY, by name.
         contig: importing anything but ``videobuf2_dma_contig`` is EFAULT, USERPTR is EINVAL.
         orphans: REQBUFS(0) works while buffers are mapped (Linux 5.0 on).
-        min_queued: STREAMON wants so many buffers queued… or it is EINVAL.
+        min_buffers: STREAMON wants so many buffers allocated, or it is EINVAL.
         granted: REQBUFS grants this many instead of what was asked.
         jumps: added to the sequence counter before a frame, one entry for each coming frame.
         errors: whether a frame is flagged ERROR, one entry for each coming frame.
@@ -101,7 +102,7 @@ class FakeVideo(FakeFormats, FakeFileIO, Controls, FakeQueueNode):
         self.lacks: set[str] = set()
         self.contig = False
         self.orphans = True
-        self.min_queued = 1
+        self.min_buffers = 1
         self.max_buffers = 32
         self.granted: int | None = None
         self.jumps: deque[int] = deque()
@@ -126,6 +127,7 @@ class FakeVideo(FakeFormats, FakeFileIO, Controls, FakeQueueNode):
         self.owner: FakeFile | None = None
         self.memory: Memory | None = None
         self.streaming = False
+        self.nothing_came = True  # since the queue was made or stopped: poll says so
         self.sequence = -1
         self.frames_read = 0
         self.format = self.grant(Format(type, FourCC(pixelformat), width, height))
@@ -193,7 +195,7 @@ class FakeVideo(FakeFormats, FakeFileIO, Controls, FakeQueueNode):
                 raise AssertionError("poll on a queue without buffers")
             file.state["file_io"], self.owner = True, file
             return 0
-        if not self.streaming or self.broken:
+        if not self.streaming or self.broken or (self.nothing_came and not is_output(self.type)):
             return POLLERR
         if self.auto and not self.done and self.queued:
             self.complete()
@@ -212,12 +214,15 @@ class FakeVideo(FakeFormats, FakeFileIO, Controls, FakeQueueNode):
             caps |= _SUPPORTS[memory]
         return int(caps)
 
-    def _may(self, file: FakeFile, type: int, memory: int) -> None:
+    def _known(self, type: int, memory: int) -> None:
         if type != self.type or memory not in self.memories:
             raise refuse(errno.EINVAL)
         if self.contig and memory == Memory.USERPTR:
             raise refuse(errno.EINVAL)
-        if file.state.get("file_io") or (self.owner is not None and self.owner is not file):
+
+    def _not_busy(self, file: FakeFile) -> None:
+        # A queue without buffers has no owner, and anybody may ask it.
+        if self.owner is not None and (self.owner is not file or file.state.get("file_io")):
             raise refuse(errno.EBUSY)
 
     def _sizes(self) -> tuple[int, ...]:
@@ -235,7 +240,8 @@ class FakeVideo(FakeFormats, FakeFileIO, Controls, FakeQueueNode):
         return indices
 
     def _cancel(self) -> None:
-        self.streaming = self.last = False
+        self.streaming = self.last = self.broken = False
+        self.nothing_came = True
         self.queued.clear()
         self.done.clear()
         self.sequence = -1
@@ -249,7 +255,8 @@ class FakeVideo(FakeFormats, FakeFileIO, Controls, FakeQueueNode):
 
     @answers(v.VIDIOC_REQBUFS)
     def _reqbufs(self, file: FakeFile, arg: Any) -> None:
-        self._may(file, arg.type, arg.memory)
+        self._known(arg.type, arg.memory)
+        self._not_busy(file)
         arg.capabilities = self._caps()
         arg.flags = 0
         if self.streaming:
@@ -269,43 +276,54 @@ class FakeVideo(FakeFormats, FakeFileIO, Controls, FakeQueueNode):
     def _create(self, file: FakeFile, arg: Any) -> None:
         arg.capabilities = self._caps()
         arg.index = len(self.buffers)
-        # To ask, with count 0, is allowed while the queue is another's.
-        self._may(file if arg.count or self.owner is None else self.owner, arg.format.type, arg.memory)
-        if not arg.count:
+        self._known(arg.format.type, arg.memory)
+        if not arg.count:  # to ask is allowed while the queue is another's
             return
+        self._not_busy(file)
+        if len(self.buffers) >= self.max_buffers:
+            raise refuse(errno.ENOBUFS)
         if self.memory not in (None, arg.memory):
             raise refuse(errno.EINVAL)
         sizes = tuple(p.sizeimage for p in unpack_format(arg.format).planes)
         if len(sizes) != len(self._sizes()) or any(a < b for a, b in zip(sizes, self._sizes(), strict=True)):
             raise refuse(errno.EINVAL)
-        if len(self.buffers) >= self.max_buffers:
-            raise refuse(errno.ENOBUFS)
         self.owner, self.memory = file, Memory(arg.memory)
         made = self._add(arg.count, sizes)
         arg.count, arg.index = len(made), made[0]
 
     @answers(v.VIDIOC_REMOVE_BUFS)
     def _remove(self, file: FakeFile, arg: Any) -> None:
-        self._may(file, arg.type, self.memory or 0)
-        wanted = range(arg.index, arg.index + arg.count)
-        if any(i not in self.buffers for i in wanted):
+        if arg.type != self.type:
             raise refuse(errno.EINVAL)
-        if any(self.buffers[i].state not in ("dequeued", "prepared") for i in wanted):
-            raise refuse(errno.EBUSY)
+        if not arg.count:
+            return
+        self._not_busy(file)
+        wanted = range(arg.index, arg.index + arg.count)
+        for index in wanted:
+            if index not in self.buffers:
+                raise refuse(errno.EINVAL)
+            if self.buffers[index].state not in ("dequeued", "prepared"):
+                raise refuse(errno.EBUSY)
         for index in wanted:
             del self.buffers[index]
 
+    def _readable(self, arg: Any) -> None:
+        """Before videobuf2, the V4L2 core looks at the type and copies the array of planes."""
+        if arg.type != self.type or (is_multiplanar(self.type) and arg.length > MAX_PLANES):
+            raise refuse(errno.EINVAL)
+        if is_multiplanar(self.type) and arg.length and not arg.m.planes:
+            raise refuse(errno.EFAULT)
+
     def _buffer(self, arg: Any) -> KernelBuffer:
-        if arg.type != self.type or arg.index not in self.buffers:
+        if arg.index not in self.buffers:
             raise refuse(errno.EINVAL)
         buffer = self.buffers[arg.index]
-        if is_multiplanar(self.type) and (not arg.m.planes or arg.length < len(buffer.sizes)):
-            raise refuse(errno.EINVAL)
+        self._has_room(arg, buffer)
         return buffer
 
-    def _planes(self, arg: Any, buffer: KernelBuffer) -> Iterator[tuple[int, Any]]:
-        for plane in range(len(buffer.sizes)):
-            yield plane, (arg.m.planes[plane] if is_multiplanar(self.type) else arg)
+    def _has_room(self, arg: Any, buffer: KernelBuffer) -> None:
+        if is_multiplanar(self.type) and (not arg.m.planes or arg.length < len(buffer.sizes)):
+            raise refuse(errno.EINVAL)
 
     def _tell(self, arg: Any, buffer: KernelBuffer) -> None:
         arg.index, arg.field = buffer.index, Field.NONE
@@ -318,7 +336,7 @@ class FakeVideo(FakeFormats, FakeFileIO, Controls, FakeQueueNode):
         arg.timestamp.tv_usec = rest // 1000
         if is_multiplanar(self.type):
             arg.length = len(buffer.sizes)
-        for plane, target in self._planes(arg, buffer):
+        for plane, target in self.planes_of(arg, buffer):
             target.length = buffer.sizes[plane]
             target.bytesused = buffer.bytesused[plane] if buffer.bytesused else 0
             if is_multiplanar(self.type):
@@ -332,6 +350,7 @@ class FakeVideo(FakeFormats, FakeFileIO, Controls, FakeQueueNode):
 
     @answers(v.VIDIOC_QUERYBUF)
     def _querybuf(self, file: FakeFile, arg: Any) -> None:
+        self._readable(arg)
         self._tell(arg, self._buffer(arg))
 
     def map(self, length: int, offset: int) -> PlaneMemory:
@@ -341,6 +360,8 @@ class FakeVideo(FakeFormats, FakeFileIO, Controls, FakeQueueNode):
         index, plane = divmod(offset >> 16, 8)
         if self.memory != Memory.MMAP or index not in self.buffers:
             raise refuse(errno.EINVAL)
+        if plane >= len(self.buffers[index].memory):
+            raise refuse(errno.EINVAL)
         memory = self.buffers[index].memory[plane]
         assert memory is not None
         if length > page_align(memory.size):
@@ -349,7 +370,10 @@ class FakeVideo(FakeFormats, FakeFileIO, Controls, FakeQueueNode):
 
     @answers(v.VIDIOC_EXPBUF)
     def _expbuf(self, file: FakeFile, arg: Any) -> None:
+        self._not_busy(file)
         if self.memory != Memory.MMAP or arg.type != self.type or arg.index not in self.buffers:
+            raise refuse(errno.EINVAL)
+        if arg.flags & ~(os.O_CLOEXEC | os.O_ACCMODE):
             raise refuse(errno.EINVAL)
         buffer = self.buffers[arg.index]
         if arg.plane >= len(buffer.sizes):
@@ -362,57 +386,39 @@ class FakeVideo(FakeFormats, FakeFileIO, Controls, FakeQueueNode):
     @answers(v.VIDIOC_QBUF, v.VIDIOC_PREPARE_BUF)
     def _qbuf(self, file: FakeFile, arg: Any) -> None:
         queueing = self.log[-1][0] == v.VIDIOC_QBUF
-        if self.owner is not file:
-            raise refuse(errno.EBUSY)
+        self._readable(arg)
+        self._not_busy(file)
         buffer = self._buffer(arg)
         if arg.memory != self.memory:
             raise refuse(errno.EINVAL)
+        if self.broken:
+            raise refuse(errno.EIO)
         if buffer.state not in (("dequeued", "prepared") if queueing else ("dequeued",)):
             raise refuse(errno.EINVAL)
-        if queueing and self.broken:
-            raise refuse(errno.EIO)
         if self.memory == Memory.USERPTR:
-            self._pin(arg, buffer)
+            self.pin(arg, buffer)
         elif self.memory == Memory.DMABUF:
-            self._import(arg, buffer)
+            self.attach(arg, buffer)
         if not queueing:
             buffer.state = "prepared"
             self._tell(arg, buffer)
             return
         if is_output(self.type):
-            used = [target.bytesused or buffer.sizes[plane] for plane, target in self._planes(arg, buffer)]
+            used = [target.bytesused or buffer.sizes[plane] for plane, target in self.planes_of(arg, buffer)]
             if any(count > size for count, size in zip(used, buffer.sizes, strict=True)):
                 raise refuse(errno.EINVAL)
             buffer.bytesused = tuple(used)
             buffer.timestamp_ns = arg.timestamp.tv_sec * 1_000_000_000 + arg.timestamp.tv_usec * 1000
         buffer.state = "queued"
         self.queued.append(buffer.index)
+        self.nothing_came = False
         self._tell(arg, buffer)
-
-    def _pin(self, arg: Any, buffer: KernelBuffer) -> None:
-        pinned = [(t.m.userptr, t.length) for _, t in self._planes(arg, buffer)]
-        if any(length < size for (_, length), size in zip(pinned, buffer.sizes, strict=True)):
-            raise refuse(errno.EINVAL)
-        buffer.pointers = pinned
-
-    def _import(self, arg: Any, buffer: KernelBuffer) -> None:
-        found = []
-        for plane, target in self._planes(arg, buffer):
-            file = self.system.files.get(target.m.fd)
-            if file is None or not isinstance(file.node, FakeDmaBuf):
-                raise refuse(errno.EBADF)
-            if file.node.size < buffer.sizes[plane]:
-                raise refuse(errno.EINVAL)
-            if self.contig and file.node.exporter != "videobuf2_dma_contig":
-                raise refuse(errno.EFAULT)
-            found.append(file.node)
-        buffer.imports = found
 
     @answers(v.VIDIOC_DQBUF)
     def _dqbuf(self, file: FakeFile, arg: Any) -> None:
-        if self.owner is not file:
-            raise refuse(errno.EBUSY)
-        if arg.type != self.type or not self.streaming:
+        self._readable(arg)
+        self._not_busy(file)
+        if not self.streaming:
             raise refuse(errno.EINVAL)
         if self.broken:
             raise refuse(errno.EIO)
@@ -420,7 +426,9 @@ class FakeVideo(FakeFormats, FakeFileIO, Controls, FakeQueueNode):
             self._wait(file)
         if not self.done:
             raise refuse(errno.EPIPE if self.last else errno.EAGAIN)
-        buffer = self.buffers[self.done.pop(0)]
+        buffer = self.buffers[self.done[0]]
+        self._has_room(arg, buffer)
+        self.done.pop(0)
         buffer.state = "dequeued"
         self._tell(arg, buffer)
 
@@ -438,17 +446,16 @@ class FakeVideo(FakeFormats, FakeFileIO, Controls, FakeQueueNode):
 
     @answers(v.VIDIOC_STREAMON)
     def _streamon(self, file: FakeFile, arg: Any) -> None:
-        if arg.value != self.type or not self.buffers or len(self.queued) < self.min_queued:
+        self._not_busy(file)
+        if arg.value != self.type or len(self.buffers) < self.min_buffers:
             raise refuse(errno.EINVAL)
-        if self.owner is not file:
-            raise refuse(errno.EBUSY)
-        self.streaming = True
-        self.epoch_ns = CLOCK.ns
+        if not self.streaming:
+            self.streaming = True
+            self.epoch_ns = CLOCK.ns
 
     @answers(v.VIDIOC_STREAMOFF)
     def _streamoff(self, file: FakeFile, arg: Any) -> None:
+        self._not_busy(file)
         if arg.value != self.type:
             raise refuse(errno.EINVAL)
-        if self.owner is not None and self.owner is not file:
-            raise refuse(errno.EBUSY)
         self._cancel()

@@ -29,7 +29,7 @@ import vb2user
 ROOT = str(Path(vb2user.__file__).parent)
 #: Modules of the standard library, in Python, that the library calls where it acquires and releases.
 #: Without threading: an error inside of its Condition.wait, in Python, leaves the lock to another thread.
-LIBRARY = tuple(module.__file__ for module in (contextlib, weakref, _weakrefset))
+LIBRARY = tuple(str(module.__file__) for module in (contextlib, weakref, _weakrefset))
 #: After these the interpreter looks for signals: the calls, turns and beginnings of Python 3.10 to 3.14.
 CHECKED = frozenset(
     number

@@ -13,15 +13,23 @@ HUGE = 10**5000
 
 
 #: Never a number that anything could mean, whatever it is asked for.
-NONSENSE = [math.nan, -math.inf, Decimal("NaN"), np.float32("nan"), np.complex64(1), True, np.True_]
+NONSENSE: list[Any] = [
+    math.nan,
+    -math.inf,
+    Decimal("NaN"),
+    np.float32("nan"),
+    np.complex64(1),
+    True,
+    np.True_,
+]
 
 
 #: No whole number.
-BROKEN = [1.5, Fraction(3, 2), Decimal("1.5"), np.float64(1.5), math.inf, Decimal("1e100000000")]
+BROKEN: list[Any] = [1.5, Fraction(3, 2), Decimal("1.5"), np.float64(1.5), math.inf, Decimal("1e100000000")]
 
 
 #: What a struct of the kernel would take modulo 2**32.
-WIDE = [2**32, 2**32 + 4, 2**40, 2**64 + 1, np.int64(2**40), 1e12]
+WIDE: list[Any] = [2**32, 2**32 + 4, 2**40, 2**64 + 1, np.int64(2**40), 1e12]
 
 
 def kinds(number: int) -> list[Any]:

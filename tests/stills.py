@@ -60,6 +60,11 @@ class Still:
         return tuple(np.ascontiguousarray(c).reshape(-1).view("u1") for c in self.components)
 
 
+def still_of(format: Format, components: Sequence[np.ndarray], *times: int) -> Any:
+    """A still that is taken where a Frame is asked for: of a Frame, files need no more than it has."""
+    return Still(format, components, *times)
+
+
 def noise(format: Format, number: int, at_ms: float = 0) -> Any:
     """A frame of noise."""
     layout = Layout.of(format.pixelformat, format.width, format.height, [(0, 0)])

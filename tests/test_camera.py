@@ -79,7 +79,7 @@ def test_what_does_not_go_together(memory: str, given: dict[str, Any], says: str
 def test_read_takes_nothing(cam: Camera) -> None:
     for given in ({"heap": "system"}, {"fds": [1]}, {"user_buffers": [bytearray(9)]}):
         with pytest.raises(UsageError, match="takes no heap"):
-            cam.stream(memory="read", **given).start()  # type: ignore[arg-type]
+            cam.stream(memory="read", **given).start()
 
 
 def test_memory_of_ones_own(cam: Camera, node: FakeVideo) -> None:

@@ -395,7 +395,8 @@ def test_a_number_that_is_no_file_descriptor(world: World, value: Any) -> None:
         with pytest.raises(UsageError, match="sync_file"):
             buf.import_sync_file(value)
         number = buf.fileno()
-        for kind in (float(number), np.int64(number), Fraction(number)):
+        kinds: list[Any] = [float(number), np.int64(number), Fraction(number)]
+        for kind in kinds:
             with DmaBuf.duplicate(kind) as same:
                 assert same.size == buf.size
             given = GivenFds([kind])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import secrets
 import stat
 import subprocess
 import sys
@@ -170,7 +172,7 @@ def test_an_error_names_the_file_that_was_asked_for(tmp_path: Path, name: str) -
 
 def test_a_planted_name_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The name beside is random; one that is guessed is still never written through."""
-    monkeypatch.setattr(files.secrets, "token_hex", lambda size: "known")
+    monkeypatch.setattr(secrets, "token_hex", lambda size: "known")
     (tmp_path / "victim").write_bytes(b"precious")
     (tmp_path / files.beside(tmp_path / "x").name).symlink_to("victim")
     with pytest.raises(FileExistsError):
@@ -260,7 +262,7 @@ def test_file_systems_without_links_and_locks(tmp_path: Path, monkeypatch: pytes
         raise OSError(errno.ENOLCK, "nfs")
 
     monkeypatch.setattr(os, "link", no_link)
-    monkeypatch.setattr(files.fcntl, "flock", no_lock)
+    monkeypatch.setattr(fcntl, "flock", no_lock)
     for text in (b"1", b"2"):
         with Replacement(tmp_path / "x", growing=True) as out:
             out.file.write(text)

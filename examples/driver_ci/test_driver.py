@@ -35,7 +35,9 @@ def test_frames_are_whole(cam: vb2user.Camera, memory: str) -> None:
 
 
 def test_every_reference_is_given_back(cam: vb2user.Camera) -> None:
-    with Tracer([cam.allocator()]) as tracer:
+    allocator = cam.allocator()
+    assert allocator is not None
+    with Tracer([allocator]) as tracer:
         mine = calibrate(tracer, cam.path).scope  # the buffers of this device's queue, and of no other
         memory = Mmap()
         memory.alloc(cam.node, cam.type, 4)

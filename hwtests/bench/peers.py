@@ -35,7 +35,7 @@ def _opencv(path: str, width: int, height: int, frames: int, convert: bool) -> N
     import cv2
 
     capture = cv2.VideoCapture(path, cv2.CAP_V4L2)
-    capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter_fourcc(*"YUYV"))
+    capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"YUYV"))
     capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
     capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
     capture.set(cv2.CAP_PROP_CONVERT_RGB, float(convert))

@@ -252,10 +252,11 @@ def ordered(headers: Headers) -> Iterator[Constant]:
 
 
 def members(headers: Headers, spec: Spec) -> list[tuple[str, Constant]]:
-    found = []
-    for constant in ordered(headers):
-        if match := re.fullmatch(spec.pattern, constant.name):
-            found.append((next(group for group in match.groups() if group), constant))
+    found = [
+        (next(group for group in match.groups() if group), constant)
+        for constant in ordered(headers)
+        if (match := re.fullmatch(spec.pattern, constant.name))
+    ]
     if not found:
         raise ValueError(f"{spec.name}: nothing matches {spec.pattern}")
     return found

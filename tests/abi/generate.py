@@ -201,11 +201,10 @@ class Taken:
             "    from ctypes import c_uint64 as _u64",
             "",
         ]
-        for name in sorted(self.typedefs):
-            lines.append("    " + name + " = " + spell(self.headers.typedefs[name], "") + "\n")
-        for name in self.headers.records:
-            if name in self.records:
-                lines.append(f"    class {name}(_Structure): ...\n")
+        typedefs = self.headers.typedefs
+        lines += [f"    {name} = {spell(typedefs[name], '')}\n" for name in sorted(self.typedefs)]
+        records = [name for name in self.headers.records if name in self.records]
+        lines += [f"    class {name}(_Structure): ...\n" for name in records]
         types = [*sorted(self.typedefs), *(name for name in self.headers.records if name in self.records)]
         lines += ["", "del TYPE_CHECKING", "", "_TYPES = ("]
         lines += [f'    "{name}",' for name in types]

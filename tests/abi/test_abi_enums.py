@@ -158,12 +158,13 @@ def expected(name: str) -> dict[str, int]:
 
 
 def classes() -> dict[str, Any]:
-    found = {}
-    for module in ("enums", "video_enums", "media_enums", "control_ids"):
-        for name, value in vars(import_module(f"vb2user.uapi._generated.{module}")).items():
-            if isinstance(value, enum.EnumMeta) and value not in (KernelEnum, KernelFlag):
-                found[name] = value
-    return found
+    modules = ("enums", "video_enums", "media_enums", "control_ids")
+    return {
+        name: value
+        for module in modules
+        for name, value in vars(import_module(f"vb2user.uapi._generated.{module}")).items()
+        if isinstance(value, enum.EnumMeta) and value not in (KernelEnum, KernelFlag)
+    }
 
 
 def menus() -> dict[str, list[str]]:

@@ -53,15 +53,17 @@ def cam(telling: TellingVideo) -> Iterator[Camera]:
     assert set(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208
 
 
-def take_sync(events: Events) -> DeviceEvent:
-    return events.next_event(WAIT)
+def take_sync(events: Events[Any]) -> DeviceEvent:
+    event: DeviceEvent = events.next_event(WAIT)
+    return event
 
 
-def take_async(events: Events) -> DeviceEvent:
-    return run(events.anext_event(WAIT))
+def take_async(events: Events[Any]) -> DeviceEvent:
+    event: DeviceEvent = run(events.anext_event(WAIT))
+    return event
 
 
-Take = Callable[[Events], DeviceEvent]
+Take = Callable[[Events[Any]], DeviceEvent]
 
 
 @pytest.fixture(params=[take_sync, take_async], ids=["sync", "async"])
@@ -162,7 +164,7 @@ def test_other_events(telling: TellingVideo, cam: Camera, take: Take) -> None:
         telling.happen(EventType.SOURCE_CHANGE, 1)  # of any input
         assert take(events).id == 1
     for same in (EventType.SOURCE_CHANGE, (EventType.SOURCE_CHANGE, 0), "V4L2_EVENT_SOURCE_CHANGE"):
-        cam.events(same).close()  # type: ignore[arg-type]
+        cam.events(same).close()
 
 
 def test_events_that_are_not_there(telling: TellingVideo, cam: Camera) -> None:

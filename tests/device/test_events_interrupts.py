@@ -8,6 +8,7 @@ import gc
 import sys
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from fakes_controls import BRIGHTNESS, TellingVideo
@@ -47,7 +48,7 @@ def test_ctrl_c_while_events_are_asked_for_or_closed_leaves_nothing(
     telling: TellingVideo, either: Camera, library: bool
 ) -> None:
     for at in points(2):
-        made: list[Events] = []
+        made: list[Events[Any]] = []
         interrupt = Interrupt(at, ctrl_c, library=library)
         with contextlib.suppress(KeyboardInterrupt), interrupt:
             made.append(either.controls.events("brightness", "contrast"))

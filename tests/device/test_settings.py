@@ -172,9 +172,9 @@ def test_any_state_comes_back_from_any_other(
     telling: TellingVideo,
     cam: Camera,
     tmp_path: Path,
-    state: dict[str, Any],
+    state: dict[int | str, Any],
     gain: int,
-    other: dict[str, Any],
+    other: dict[int | str, Any],
     ending: str,
 ) -> None:
     path = tmp_path / f"x.{ending}"

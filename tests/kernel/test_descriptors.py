@@ -44,7 +44,7 @@ MAKERS: dict[str, Callable[[Fd], object]] = {
     "open_node": lambda fd: open_node("/dev/null").close(),
     "open_node of a file": lambda fd: refused(),
     "eventfd": lambda fd: kernel.eventfd().close(),
-    "epoll": lambda fd: [kernel.epoll("epoll").close() for _ in range(3)],
+    "epoll": lambda fd: kernel.epoll("epoll").close(),
     "sealed_memfd": lambda fd: kernel.sealed_memfd(4096).close(),
     "duplicate": lambda fd: kernel.duplicate(fd.fileno(), "again").close(),
     "reopen": lambda fd: fd.reopen().close(),

@@ -166,10 +166,14 @@ def test_a_signal_handler_runs_before_the_retry(monkeypatch: pytest.MonkeyPatch)
         signal.raise_signal(signal.SIGUSR1)
         raise InterruptedError(errno.EINTR, "")
 
+    def again() -> int:
+        order.append("again")
+        return 0
+
     order: list[str] = []
     before = signal.signal(signal.SIGUSR1, lambda *_: order.append("handler"))
     try:
-        fd, system = scripted(monkeypatch, interrupted, lambda: order.append("again") or 0)
+        fd, system = scripted(monkeypatch, interrupted, again)
         with fd:
             fd.ioctl(1, "VIDIOC_DQBUF", 0)
             assert order == ["handler", "again"]

@@ -14,6 +14,7 @@ from vb2user.errors import (
     KernelError,
 )
 from vb2user.uapi import kernel
+from vb2user.uapi.anonymous import anonymous
 from vb2user.uapi.kernel import Fd, System, eventfd, open_node
 
 
@@ -109,11 +110,11 @@ def test_duplicate() -> None:
 
 
 def test_anonymous_memory() -> None:
-    own = kernel.anonymous(100, "a buffer")
+    own = anonymous(100, "a buffer")
     assert len(own) == 100
     own.close()
     with pytest.raises(KernelError, match="a buffer: mmap failed: ENOMEM"):
-        kernel.anonymous(1 << 62, "a buffer")
+        anonymous(1 << 62, "a buffer")
 
 
 @pytest.mark.parametrize("name", ["eventfd", "memfd", "dup", "anonymous"])
@@ -126,7 +127,7 @@ def test_too_many_files(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         "eventfd": eventfd,
         "memfd": lambda: kernel.sealed_memfd(1),
         "dup": lambda: kernel.duplicate(0, "x"),
-        "anonymous": lambda: kernel.anonymous(1, "x"),
+        "anonymous": lambda: anonymous(1, "x"),
     }
     with pytest.raises(KernelError, match="too many files open"):
         calls[name]()

@@ -20,7 +20,8 @@ av = pytest.importorskip("av")
 
 def read_png(path: Path) -> np.ndarray:
     with av.open(str(path)) as container:
-        return next(container.decode(video=0)).to_ndarray(format="rgb24")
+        shown: np.ndarray = next(container.decode(video=0)).to_ndarray(format="rgb24")
+    return shown
 
 
 def test_png_is_lossless(tmp_path: Path) -> None:

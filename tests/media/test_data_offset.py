@@ -80,8 +80,9 @@ def test_the_preview(frames: Iterator[Any]) -> None:
     encoder = Encoder()
     for frame in frames:
         with_jpeg = encoder.encode(frame)
-        decoder = av.CodecContext.create("mjpeg", "r")
-        (picture,) = [*decoder.decode(av.Packet(with_jpeg)), *decoder.decode(None)]
+        decoder: Any = av.CodecContext.create("mjpeg", "r")
+        pictures: list[Any] = decoder.decode(av.Packet(with_jpeg)) + decoder.decode(None)
+        (picture,) = pictures
         assert np.ptp(picture.to_ndarray(format="gray")) <= 2
         assert np.ptp(np.asarray(still(frame).data).reshape(-1, 3), axis=0).max() == 0
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from stills import Still, format_of
+from stills import format_of, still_of
 
 from vb2user.errors import UsageError
 from vb2user.media.encoder_input import depth_of
@@ -76,11 +76,11 @@ def frame_of(name: str, seed: int = 1, size: tuple[int, int] = (WIDTH, HEIGHT)) 
                 .view(dtype)
                 .reshape(component.shape)
             )
-    return Still(format_of(str(fmt.fourcc), *size), found)
+    return still_of(format_of(str(fmt.fourcc), *size), found)
 
 
 def still(name: str, *arrays: np.ndarray, **fields: Any) -> Any:
-    return Still(format_of(str(BY_NAME[name].fourcc), WIDTH, HEIGHT, **fields), arrays)
+    return still_of(format_of(str(BY_NAME[name].fourcc), WIDTH, HEIGHT, **fields), arrays)
 
 
 def samples_of(name: str, frame: Any) -> dict[str, np.ndarray]:
@@ -261,7 +261,8 @@ def test_fields_are_woven_in_all_bits(tmp_path: Path) -> None:
 
 
 def levels(name: str, samples: np.ndarray) -> np.ndarray:
-    return samples.astype(float) * 65535 / (2 ** DEEP[name][0] - 1)
+    found: np.ndarray = samples.astype(float) * 65535 / (2 ** DEEP[name][0] - 1)
+    return found
 
 
 @pytest.mark.parametrize("name", sorted(GREYS))

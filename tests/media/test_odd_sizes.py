@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from stills import Still, format_of
+from stills import format_of, still_of
 
 from vb2user.errors import UsageError
 from vb2user.media.recorder import Recorder
@@ -135,7 +135,7 @@ def test_recordings_of_odd_widths_have_all_samples(
 ) -> None:
     width, height = size
     code, arrays = frame(name, width, height)
-    still: Any = Still(format_of(str(code), width, height, xfer_func=0), arrays)
+    still: Any = still_of(format_of(str(code), width, height, xfer_func=0), arrays)
     path = tmp_path / f"x{suffix}"
     with Recorder(path, still.format, fps=25, codec="ffv1" if suffix == ".mkv" else None) as out:
         out.write(still)

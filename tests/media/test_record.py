@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from fakes_engine import PipeEngine, run, stream_of
 from fakes_vb2 import FakeVideo, Vb2System
-from stills import Still, format_of, noise, packets
+from stills import format_of, noise, packets, still_of
 from videos import cut, read
 
 import vb2user
@@ -22,6 +22,7 @@ from vb2user.camera import Camera
 from vb2user.errors import ClosedError, CorruptFrame, DeviceGone, KernelError, UsageError
 from vb2user.media import container
 from vb2user.media.recorder import Recorder
+from vb2user.stream.frame import Frame
 from vb2user.stream.stats import StreamStats
 from vb2user.uapi import videodev2
 from vb2user.uapi.enums import Field
@@ -130,7 +131,7 @@ def test_the_file_says_what_its_colours_are(
     path = tmp_path / "x.mkv"
     with Recorder(path, format, fps=25) as out:
         for number in range(2):
-            out.write(Still(format, [painted(code, format)], 40_000_000 * number))
+            out.write(still_of(format, [painted(code, format)], 40_000_000 * number))
     _, pictures, _ = read(path)
     picture = pictures[-1]
     assert (int(picture.color_range), int(picture.colorspace)) == says
@@ -172,7 +173,7 @@ def test_two_fields_that_lie_apart_are_woven(tmp_path: Path) -> None:
     stored = np.repeat(np.array([200] * 24 + [50] * 24, "u1")[:, None], 64, axis=1)
     path = tmp_path / "x.mkv"
     with Recorder(path, format, fps=25, codec="ffv1") as out:
-        out.write(Still(format, [stored]))
+        out.write(still_of(format, [stored]))
     picture = read(path)[1][0].to_ndarray(format="gray")
     assert (picture[0::2] == 200).all()
     assert (picture[1::2] == 50).all()
@@ -185,7 +186,7 @@ def test_y4m(tmp_path: Path, code: str) -> None:
     images = packets("mjpeg", 3)
     with Recorder(path, format, fps=12.5) as out:
         for number in range(3):
-            image = Still(format, [np.frombuffer(images[number], "u1")], 0)
+            image = still_of(format, [np.frombuffer(images[number], "u1")], 0)
             out.write(image if code == "MJPG" else noise(format, number))
     header = path.read_bytes().split(b"\n")[0].split()
     assert header[:4] == [b"YUV4MPEG2", b"W64", b"H48", b"F25:2"]
@@ -214,7 +215,7 @@ def test_mjpg_is_passed_through(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"x{suffix}"
     with Recorder(path, format, fps=25) as out:
         for number, image in enumerate(images):
-            out.write(Still(format, [np.frombuffer(image, "u1")], 40_000_000 * number))
+            out.write(still_of(format, [np.frombuffer(image, "u1")], 40_000_000 * number))
     assert (out.passed_through, out.codec, out.frames) == (True, "mjpeg", 4)
     with av.open(str(path)) as file:
         assert [bytes(p) for p in file.demux(video=0) if p.size] == images
@@ -228,9 +229,9 @@ def test_mjpg_is_encoded_anew_if_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "x.mkv"
     with Recorder(path, format, fps=25, codec="ffv1") as out:
         for image in packets("mjpeg", 2):
-            out.write(Still(format, [np.frombuffer(image, "u1")]))
+            out.write(still_of(format, [np.frombuffer(image, "u1")]))
         with pytest.raises(CorruptFrame, match="no JPEG"):
-            out.write(Still(format, [np.zeros(9, "u1")]))
+            out.write(still_of(format, [np.zeros(9, "u1")]))
     _, pictures, stream = read(path)
     assert (len(pictures), stream.codec, int(pictures[0].color_range)) == (2, "ffv1", 2)
 
@@ -245,7 +246,7 @@ def test_h264_begins_with_a_frame_that_can_be_decoded(tmp_path: Path, suffix: st
     path = tmp_path / f"x{suffix}"
     with Recorder(path, format, fps=25) as out:
         for number, unit in enumerate(units[2:]):
-            out.write(Still(format, [np.frombuffer(unit, "u1")], 40_000_000 * number))
+            out.write(still_of(format, [np.frombuffer(unit, "u1")], 40_000_000 * number))
     assert (out.skipped, out.frames, out.codec) == (2, 4, "h264")
     times, pictures, stream = read(path)
     assert (stream.width, stream.height, len(pictures)) == (64, 48, 4)
@@ -418,8 +419,13 @@ def test_an_exception_finishes_the_file(cam: Camera, tmp_path: Path, what: type[
 
 def test_an_unplugged_camera_finishes_the_file(node: FakeVideo, tmp_path: Path) -> None:
     path = tmp_path / "x.mp4"
+
+    def unplug(frame: Frame) -> None:
+        if frame.sequence == 4:
+            node.unplug()
+
     with Camera("/dev/video0") as cam, pytest.raises(DeviceGone):
-        cam.record(path, on_frame=lambda frame: frame.sequence == 4 and node.unplug())
+        cam.record(path, on_frame=unplug)
     assert len(read(path)[0]) == 5
 
 

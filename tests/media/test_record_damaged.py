@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fakes_vb2 import FakeVideo, jpeg_like
-from stills import Still, format_of, jpeg_frame, packets
+from stills import format_of, jpeg_frame, packets, still_of
 from videos import read
 
 from vb2user.camera import Camera
@@ -97,7 +97,7 @@ def test_a_loop_of_ones_own_goes_on_after_a_frame_that_is_none(
         for number, data in enumerate(
             [b"\xa8\x0a" + bytes(900), *good[:2], b"\xa8\x0a" + bytes(9), *good[2:]]
         ):
-            frame = Still(format, [np.frombuffer(data, "u1")], 40_000_000 * number, number)
+            frame = still_of(format, [np.frombuffer(data, "u1")], 40_000_000 * number, number)
             if data in good:
                 out.write(frame)
                 continue
@@ -113,7 +113,7 @@ def test_a_picture_of_another_size_is_left_out(tmp_path: Path) -> None:
     format = format_of("MJPG")
     with Recorder(tmp_path / "x.mkv", format, fps=25, codec="ffv1") as out:
         for size in ((64, 48), (32, 16), (64, 48)):
-            frame = Still(format, [np.frombuffer(jpeg_frame(*size), "u1")], 40_000_000 * out.frames)
+            frame = still_of(format, [np.frombuffer(jpeg_frame(*size), "u1")], 40_000_000 * out.frames)
             if size == (64, 48):
                 out.write(frame)
                 continue

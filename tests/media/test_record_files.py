@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fakes_vb2 import Vb2System
-from stills import Still, format_of, noise, packets
+from stills import format_of, noise, packets, still_of
 
 from vb2user.camera import Camera
 from vb2user.errors import DeviceBusy, KernelError, UsageError
@@ -131,7 +131,7 @@ def test_mjpg_goes_into_a_fifo(tmp_path: Path) -> None:
     images = packets("mjpeg", 3)
     with Recorder(fifo, format, fps=25) as out:
         for number, image in enumerate(images):
-            out.write(Still(format, [np.frombuffer(image, "u1")], 40_000_000 * number))
+            out.write(still_of(format, [np.frombuffer(image, "u1")], 40_000_000 * number))
     reader.join()
     assert copy.read_bytes() == b"".join(images)
 
@@ -185,7 +185,7 @@ def test_a_folder_that_may_not_be_written_is_told(tmp_path: Path, monkeypatch: p
 KILLED = """
 import os, signal, sys
 sys.path[:0] = [{tests!r}, {here!r}]
-from stills import format_of, noise
+from stills import format_of, noise, packets, still_of
 from vb2user.media.recorder import Recorder
 format = format_of("YUYV")
 out = Recorder({path!r}, format, fps=25)

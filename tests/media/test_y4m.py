@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from stills import Still, format_of, noise
+from stills import format_of, noise, still_of
 from videos import read
 
 from vb2user.errors import UsageError
@@ -93,7 +93,7 @@ def test_fields_are_woven(tmp_path: Path) -> None:
     stored[:24], stored[24:] = 200, 50
     path = tmp_path / "x.y4m"
     with Recorder(path, format, fps=25) as out:
-        out.write(Still(format, [stored]))
+        out.write(still_of(format, [stored]))
     (plane,) = planes(read(path)[1][0])
     assert (plane[0::2] == 200).all()
     assert (plane[1::2] == 50).all()
@@ -105,7 +105,7 @@ def test_no_copy(tmp_path: Path, code: str, limit: float) -> None:
     width, height = 1920, 1080
     format = format_of(code, width, height)
     layout = Layout.of(format.pixelformat, width, height, [(0, 0)])
-    still = Still(format, [np.zeros(c.shape, "u1") for c in layout.components])
+    still = still_of(format, [np.zeros(c.shape, "u1") for c in layout.components])
     with Recorder(tmp_path / "x.y4m", format, fps=25) as out:
         out.write(still)
         tracemalloc.start()

@@ -290,7 +290,7 @@ def test_hsv(code: str, enc: int, turn: int) -> None:
 def test_every_pixel_stands_where_it_stood(width: int, height: int, seed: int) -> None:
     """Any values, those beyond the limits too, in formats that have all channels in each pixel."""
     noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), "u1")
-    expected = np.array([[decode(*pixel, 1, False) for pixel in row] for row in noise.astype(float)])
+    expected = np.array([[decode(y, u, v, 1, False) for y, u, v in row] for row in noise.astype(float)])
     assert worst(to_rgb([noise], FourCC("YUV3")), expected) <= TOLERANCE
     planes = [np.ascontiguousarray(noise[..., i]) for i in range(3)]
     assert worst(to_rgb(planes, FourCC("YM24")), expected) <= TOLERANCE

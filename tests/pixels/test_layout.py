@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,7 +43,8 @@ def addresses(component: Component) -> np.ndarray:
     """The byte offset in its plane of every sample of a component."""
     index = np.indices(component.shape)
     steps = np.array(component.strides).reshape((-1,) + (1,) * len(component.shape))
-    return component.offset + (index * steps).sum(axis=0)
+    found: np.ndarray = component.offset + (index * steps).sum(axis=0)
+    return found
 
 
 # --- the table
@@ -380,7 +382,7 @@ FFMPEG = {
 }
 
 
-def ffmpeg_lines(frame: av.VideoFrame) -> list[np.ndarray]:
+def ffmpeg_lines(frame: Any) -> list[np.ndarray]:
     """The planes of FFmpeg's frame without its padding: (lines, bytes) of ``u1`` each."""
     name = frame.format.name
     found = []

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fakes_vb2 import FakeVideo
-from stills import Still, format_of, noise, packets
+from stills import format_of, noise, packets, still_of
 
 from vb2user.camera import Camera
 from vb2user.errors import ClosedError, CorruptFrame, KernelError, UsageError
@@ -111,7 +111,7 @@ def test_a_file_is_written_out_of_the_mapping(tmp_path: Path, suffix: str, paddi
     # So many lines that what Python and numpy need for themselves, 0.3 MiB with 3.14, is little beside it.
     memory = np.random.default_rng(1).integers(0, 255, (1024, 2048 + padding, 2), "u1")
     array = memory[:, :2048]
-    frame = Still(format_of("YUYV", 2048, 1024), (array,))
+    frame = still_of(format_of("YUYV", 2048, 1024), (array,))
     picture.save(frame, tmp_path / f"warm{suffix}")
     tracemalloc.start()
     try:
@@ -143,7 +143,7 @@ def test_ffmpeg_gets_it_in_one_pass(code: str) -> None:
 
 
 def still(code: str, *arrays: np.ndarray) -> Any:
-    return Still(format_of(code), arrays)
+    return still_of(format_of(code), arrays)
 
 
 def test_luma_alone_is_a_grey_file(tmp_path: Path) -> None:

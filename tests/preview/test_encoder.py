@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,6 @@ import numpy as np
 import pytest
 
 from vb2user.errors import MissingPrerequisite, UsageError
-from vb2user.pixels import ffmpeg
 from vb2user.pixels.layout import Layout
 from vb2user.pixels.picture import to_rgb as picture_of
 from vb2user.preview.encoder import Encoder, still
@@ -55,7 +55,7 @@ def frame(code: str, width: int = 64, height: int = 48, **colour: Any) -> Any:
 
 def decoded(jpeg: bytes) -> np.ndarray[Any, Any]:
     """As a browser reads JPEG: BT.601, full range."""
-    with av.open(io.BytesIO(jpeg), format="mjpeg") as file:
+    with av.open(io.BytesIO(jpeg), "r", format="mjpeg") as file:
         shown = next(file.decode(video=0))
     picture: np.ndarray[Any, Any] = shown.reformat(
         format="rgb24", src_colorspace="ITU601", src_color_range="JPEG", dst_color_range="JPEG"
@@ -115,7 +115,7 @@ def test_a_still_as_a_file() -> None:
     one = frame("RGB3", 62, 33)
     kept = still(one)
     assert not isinstance(kept.data, bytes)
-    with av.open(io.BytesIO(kept.file())) as file:
+    with av.open(io.BytesIO(kept.file()), "r") as file:
         assert (next(file.decode(video=0)).to_ndarray(format="rgb24") == picture_of(one)).all()
 
 
@@ -144,6 +144,6 @@ def test_without_pyav(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> Any:
         raise ImportError(name)
 
-    monkeypatch.setattr(ffmpeg.importlib, "import_module", missing)
+    monkeypatch.setattr(importlib, "import_module", missing)
     with pytest.raises(MissingPrerequisite, match=r"pip install 'vb2user\[web\]'"):
         Encoder()

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import io
 import re
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -86,6 +87,10 @@ def test_another_site_drives_nothing_though_it_has_the_token(camera: FakeVideo, 
             assert len(camera.log) == before
 
     run(main())
+
+
+def has_memory(memory: str, status: Any) -> bool:
+    return bool(status["memory"] == memory)
 
 
 async def refused(s: Site, method: str, path: str, headers: dict[str, str], body: Any = None) -> None:
@@ -198,7 +203,7 @@ def test_format_rate_input_and_memory(vb2: Vb2System, camera: FakeVideo) -> None
             assert camera.input == 1
             for memory in ("userptr", "read", "mmap"):
                 await s.post("/api/stream", {"memory": memory})
-                status = await look.note("status", lambda v, memory=memory: v["memory"] == memory)
+                status = await look.note("status", partial(has_memory, memory))
                 assert status["trouble"] is None
 
     run(main())
@@ -247,7 +252,7 @@ def test_a_still_is_the_frame_itself(camera: FakeVideo) -> None:
                 name = re.fullmatch(
                     r'attachment; filename="vb2user-64x32-(\d+)\.png"', answer.headers["Content-Disposition"]
                 )
-                with av.open(io.BytesIO(await answer.read())) as file:
+                with av.open(io.BytesIO(await answer.read()), "r") as file:
                     picture = next(file.decode(video=0)).to_ndarray(format="rgb24")
             driving.cancel()
             assert picture.shape == (32, 64, 3)
@@ -267,7 +272,7 @@ async def drive(camera: FakeVideo) -> None:
 def size(jpeg: bytes) -> tuple[int, int]:
     """Of a picture, as a browser would see it."""
     assert jpeg[:2] == b"\xff\xd8"
-    with av.open(io.BytesIO(jpeg), format="mjpeg") as file:
+    with av.open(io.BytesIO(jpeg), "r", format="mjpeg") as file:
         frame = next(file.decode(video=0))
         return frame.width, frame.height
 

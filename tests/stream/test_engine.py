@@ -210,7 +210,8 @@ def ends(call: Callable[[], object]) -> BaseException | object:
     thread.start()
     thread.join(WAIT)
     assert outcome, "it hangs"
-    return outcome[0]
+    result: BaseException | object = outcome[0]
+    return result
 
 
 @pytest.mark.parametrize("again", [False, True])

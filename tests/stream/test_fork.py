@@ -92,11 +92,16 @@ def heard(vb2: Vb2System, node: FakeVideo, act: Callable[[], object]) -> str:
     return in_child(look)
 
 
+def release_and_close(stream: Stream, frame: Frame, _: Camera) -> None:
+    frame.release()
+    stream.close()
+
+
 ENDS: dict[str, Callable[[Stream, Frame, Camera], object]] = {
     "close": lambda s, f, c: s.close(),
     "with": lambda s, f, c: s.__exit__(None, None, None),
     "release": lambda s, f, c: f.release(),
-    "release and close": lambda s, f, c: (f.release(), s.close()),
+    "release and close": release_and_close,
     "engine": lambda s, f, c: s.engine.close(),
     "camera": lambda s, f, c: c.close(),
     "exit": lambda s, f, c: s._runs[s._run](),
@@ -197,5 +202,5 @@ def test_the_parents_wait_for_its_device_is_left_alone() -> None:
         in_child(stream.close)
         with pytest.raises(BlockingIOError):
             __import__("os").eventfd_read(lookout.fileno())
-        del stream._run.close  # type: ignore[attr-defined]
+        del stream._run.close
     reconnect._end()

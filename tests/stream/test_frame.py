@@ -6,7 +6,7 @@ import copy
 import errno
 import gc
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from unittest.mock import create_autospec
 
@@ -121,7 +121,7 @@ def test_a_dropped_frame_goes_back(stream: Stream, node: FakeVideo) -> None:
     assert free(stream, node) == 3
 
 
-VIEWS = {
+VIEWS: dict[str, Callable[[Frame], Any]] = {
     "array": lambda f: f.array,
     "slice": lambda f: f.array[3:9, ::2],
     "slice of a slice": lambda f: f.array[3:9][1:2][0],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -149,7 +150,9 @@ def test_frames_older_than_a_flush_are_discarded(
     judge = judge_of(**chosen)
     CLOCK.reach(START + 300 * MS)
     judge.discard_older()
-    stamp, keeps, expected = START, [], []
+    stamp = START
+    keeps: list[int] = []
+    expected: list[int] = []
     for number, step in enumerate(steps):
         stamp += step * MS
         older = stamp < START + 300 * MS and number < slots and all(not keep for keep in expected)
@@ -175,7 +178,7 @@ def test_a_gap_before_a_frame_that_was_flushed(on_gap: str) -> None:
 
 LATER = 5000 * START  #: as late as it is on a machine that runs for a while
 #: What drivers' clocks say, by the true time.
-CLOCKS = {
+CLOCKS: dict[str, Callable[[int], int]] = {
     "all 0": lambda at: 0,
     "all the same": lambda at: 12_345 * MS,
     "first 0, then right": lambda at: 0 if at < LATER + 60 * MS else at,

@@ -91,7 +91,7 @@ def test_what_a_program_does_to_an_array_stays_with_it(cam: Camera) -> None:
     for frame in cam.stream(count=20):
         shapes.add((frame.array.shape, frame.array.dtype.str))
         frame.array.shape = (-1,)
-        frame.array.dtype = np.dtype("<u2")
+        frame.array.dtype = np.dtype("<u2")  # type: ignore[misc]
     assert shapes == {((32, 64), "|u1")}
 
 
@@ -375,7 +375,8 @@ def test_a_driver_whose_streamoff_wakes_no_dqbuf(
     (file,) = [f for f in vb2.files.values() if f.node is node]
     waited: list[int] = []
     monkeypatch.setattr(node, "_wait", lambda file: waited.append(1), raising=True)
-    for how in ({}, {"timeout": 5}):
+    ways: list[dict[str, Any]] = [{}, {"timeout": 5}]
+    for how in ways:
         stream = cam.stream(**how).start()
         frames = iter(stream)
         next(frames)
@@ -404,7 +405,7 @@ def test_a_forked_child(cam: Camera) -> None:
         in_child(child)
         assert int(frame.array[0, 0]) == frame.sequence
         assert next(frames).sequence == frame.sequence + 1
-        frames.close()
+        frames.close()  # type: ignore[attr-defined]  # it is a generator
 
 
 def test_statistics_are_those_of_the_frame(cam: Camera) -> None:

@@ -321,7 +321,7 @@ def test_it_is_unplugged_again_while_it_is_started(take: Take, fails: Callable[[
     world.ready(gone())
     bad = world.ready()
     world.ready(4)
-    bad.start = lambda count: unplugged_again(world, fails)  # type: ignore[method-assign,assignment,func-returns-value]
+    bad.start = lambda count: unplugged_again(world, fails)  # type: ignore[method-assign,assignment,return-value]
     assert take(world.stream, 1) == [(4, 0)]
     assert world.stream.stats.reconnects == 1
     assert bad.closed

@@ -147,7 +147,7 @@ def test_each_frame_has_its_time(vb2: Vb2System, node: FakeVideo, out: Camera, w
         times.append(arg.timestamp.tv_sec * 1_000_000 + arg.timestamp.tv_usec)
         real(self, file, arg)  # type: ignore[arg-type]
 
-    node._methods[v.VIDIOC_QBUF] = qbuf  # type: ignore[assignment]
+    node._methods[v.VIDIOC_QBUF] = qbuf
     given = [5_000_000_123, None, np.int64(7_000), 0, 1 << 40]
     with out.sink(buffers=2, **WAYS[way]) as sink:
         for one in given:

@@ -26,7 +26,8 @@ from vb2user.errors import (
     Vb2Error,
 )
 from vb2user.stream.frame import Frame
-from vb2user.stream.stream import Stream, StreamStats
+from vb2user.stream.stats import StreamStats
+from vb2user.stream.stream import Stream
 
 WAIT = 20  # seconds until a hanging thread is a failure
 

@@ -65,5 +65,5 @@ def test_a_thread_is_in_the_midst_of_a_release_while_the_reader_goes_on(
                 next(frames)
             assert len(engine.free) == len(node.queued) + len(node.done) == 3
             del held
-        frames.close()
+        frames.close()  # type: ignore[attr-defined]  # it is a generator
     assert sys.getswitchinterval() > 0.001

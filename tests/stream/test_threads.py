@@ -28,12 +28,13 @@ class Reader(threading.Thread):
 
     def __init__(self, call: Callable[[], object]) -> None:
         super().__init__()
-        self.call, self.outcome = call, None
+        self.call = call
+        self.outcome: Any = None
         self.start()
 
     def run(self) -> None:
         try:
-            self.outcome: Any = self.call()
+            self.outcome = self.call()
         except BaseException as e:
             self.outcome = e
 

@@ -13,6 +13,7 @@ from tracing import EVERY, QUEUE, Kernel
 from vb2user.errors import DeviceBusy, KernelError
 from vb2user.memory.ops import Op
 from vb2user.trace import Calibration, Event, Ledger, What, calibrate, queues
+from vb2user.uapi import calls
 from vb2user.uapi.enums import BufType, Cap, Memory
 
 
@@ -73,7 +74,7 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Ask:
         for name in ("capture_type", "output_type"):
             monkeypatch.setattr(FakeDevice, name, types.get(name))
         monkeypatch.setattr(queues, "Device", FakeDevice)
-        monkeypatch.setattr(queues.calls, "reqbufs", reqbufs)
+        monkeypatch.setattr(calls, "reqbufs", reqbufs)
         told: Any = tracer
         return calibrate(told, "/dev/video0")
 
@@ -163,6 +164,6 @@ def test_a_queue_is_free_unless_it_is_somebody_elses(
             raise answer
 
     monkeypatch.setattr(FakeDevice, "caps", Cap.SDR_CAPTURE)
-    monkeypatch.setattr(queues.calls, "reqbufs", reqbufs)
+    monkeypatch.setattr(calls, "reqbufs", reqbufs)
     node: Any = FakeDevice("/dev/swradio0")
     assert queues.is_free(node) is free

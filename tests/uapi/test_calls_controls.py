@@ -6,7 +6,7 @@ import ctypes
 import dataclasses
 import errno
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from fakes import Controls, FakeSystem, payload, refuse
@@ -189,11 +189,12 @@ def test_the_older_calls_name_it_too(fd: kernel.Fd) -> None:
 
 
 def test_a_whole_request_that_fails_blames_no_control(fd: kernel.Fd) -> None:
-    for call in (
+    calls: list[Callable[[], object]] = [
         lambda: c.g_ext_ctrls(fd, [INT, BOOL], CtrlClass.CAMERA),
         lambda: c.s_ext_ctrls(fd, [(INT, 1)], request_fd=7),
         lambda: c.g_ext_ctrls(fd, [INT], request_fd=7),
-    ):
+    ]
+    for call in calls:
         with pytest.raises(KernelError, match=r"which|media request") as caught:
             call()
         assert not isinstance(caught.value, c.ControlError)

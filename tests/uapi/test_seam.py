@@ -37,7 +37,7 @@ def makes_ioctls(source: str) -> Iterator[str]:
             if name.startswith("fcntl.") or name.endswith("ioctl") or name in IOCTLS:
                 if isinstance(node, ast.Constant) and name in IOCTLS:
                     continue  # the name of a request in an error's message
-                yield f"{node.lineno}: {name}"
+                yield f"{getattr(node, 'lineno', 0)}: {name}"
 
 
 FILES = sorted(p for p in PACKAGE.rglob("*.py") if "uapi" not in p.relative_to(PACKAGE).parts)

@@ -72,7 +72,8 @@ def frame_of(code: str, rgb: np.ndarray | None = None, colorspace: str = "ITU601
 
 
 def judge(code: str, arrays: list[np.ndarray], **fields: int | bool) -> tuple[bool, str]:
-    verdict = check_colour_bars(arrays, FourCC(code), **{"colorspace": SRGB, "osd": False, **fields})
+    given: dict[str, Any] = {"colorspace": SRGB, "osd": False, **fields}
+    verdict = check_colour_bars(arrays, FourCC(code), **given)
     assert bool(verdict) == verdict.ok
     return verdict.ok, verdict.why
 
@@ -149,7 +150,8 @@ def test_poison_of_more_than_one_byte(code: str) -> None:
 
 
 def luma_of_bars() -> np.ndarray:
-    return (rgb_bars() @ np.array([0.2126, 0.7152, 0.0722])).astype("u1")
+    luma: np.ndarray = rgb_bars() @ np.array([0.2126, 0.7152, 0.0722])
+    return luma.astype("u1")
 
 
 @pytest.mark.parametrize("code", ["YUYV", "NV12", "NM12", "YU12", "RGB3", "XR24", "RGBP"])

@@ -66,7 +66,8 @@ class MmapBuffer(BufferMemory):
         try:
             planes = self._query().planes
             for plane in planes:
-                maps.append(self.node.mmap(plane.length, plane.mem_offset))
+                # One by one: the next mmap(2) may fail, and then those before it are closed.
+                maps.append(self.node.mmap(plane.length, plane.mem_offset))  # noqa: PERF401
         except BaseException:
             unmap((), maps)
             raise

@@ -19,10 +19,11 @@ from vb2user import checks
 from vb2user.errors import UsageError
 from vb2user.memory.base import PAGESIZE, BufferMemory, Memory, page_align, unmap
 from vb2user.uapi import calls
+from vb2user.uapi.anonymous import anonymous, huge
 from vb2user.uapi.buffer import BufferArg
 from vb2user.uapi.enums import BufFlag, BufType
 from vb2user.uapi.enums import Memory as MemoryType
-from vb2user.uapi.kernel import Fd, anonymous, huge
+from vb2user.uapi.kernel import Fd
 
 #: Bytes of a transparent huge page, where the kernel does not say: x86-64's.
 _HUGE = 1 << 21

@@ -34,10 +34,11 @@ from vb2user.queue.queue import Queue
 from vb2user.queue.state import BufferState
 from vb2user.stream import clock
 from vb2user.uapi import calls, fork
+from vb2user.uapi.anonymous import anonymous
 from vb2user.uapi.buffer import Dequeued
 from vb2user.uapi.enums import BufFlag, Field
 from vb2user.uapi.enums import Memory as MemoryType
-from vb2user.uapi.kernel import POLLIN, Fd, anonymous, eventfd
+from vb2user.uapi.kernel import POLLIN, Fd, eventfd
 from vb2user.uapi.readiness import Readiness
 
 

@@ -80,8 +80,8 @@ _SPECIFIC: dict[tuple[str, int], _Entry] = {
     ),
     ("VIDIOC_QBUF", errno.EINVAL): (
         "the buffer is already queued, or its memory is not what the driver can take: too small, "
-        "misaligned, or not contiguous where the hardware needs that",
-        "'vb2user info' shows size and allocator",
+        "misaligned, not contiguous where the hardware needs that, or the DMA-BUF's descriptor is closed",
+        "'vb2user info' shows size and allocator; keep a DMA-BUF open as long as its buffer is in use",
     ),
     ("VIDIOC_QBUF", errno.EFAULT): (
         "the driver cannot reach this memory: the address is not mapped writable, or the pages of the "
@@ -96,7 +96,6 @@ _SPECIFIC: dict[tuple[str, int], _Entry] = {
     ("VIDIOC_QBUF", errno.EIO): ("the queue is in an error state", "STREAMOFF and STREAMON again"),
     ("VIDIOC_QBUF", errno.EBUSY): (_BUSY_QUEUE, _WHO),
     ("VIDIOC_PREPARE_BUF", errno.EINVAL): ("the buffer is queued or prepared already, or does not fit", None),
-    ("VIDIOC_PREPARE_BUF", errno.EBUSY): ("file I/O is in progress on this queue", None),
     ("VIDIOC_DQBUF", errno.EAGAIN): ("no buffer is ready", None),
     ("VIDIOC_DQBUF", errno.EINVAL): ("the queue is not streaming", "STREAMON first"),
     ("VIDIOC_DQBUF", errno.EIO): (
@@ -104,7 +103,7 @@ _SPECIFIC: dict[tuple[str, int], _Entry] = {
         "STREAMOFF and STREAMON again",
     ),
     ("VIDIOC_DQBUF", errno.EPIPE): ("the last buffer of the stream was already dequeued", None),
-    ("VIDIOC_STREAMON", errno.EINVAL): ("too few buffers are queued", "queue more buffers first"),
+    ("VIDIOC_STREAMON", errno.EINVAL): ("too few buffers are allocated", "allocate more buffers first"),
     # Nothing streams yet, so that to stop would not help.
     ("VIDIOC_STREAMON", errno.EIO): (
         "the device refused to start with the format and rate that are set",

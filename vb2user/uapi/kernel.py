@@ -29,7 +29,7 @@ import time
 import weakref
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from vb2user.errors import ClosedError, KernelError, NoSuchDevice, kernel_error
 from vb2user.uapi import fork
@@ -44,6 +44,7 @@ POLLPRI = select.POLLPRI
 POLLERR = select.POLLERR
 POLLHUP = select.POLLHUP
 
+_T = TypeVar("_T")
 _LONGEST = 1_000_000.0  # seconds
 
 
@@ -230,15 +231,20 @@ class Fd:
 
     def mmap(self, length: int, offset: int = 0, *, writable: bool = True) -> _mmap.mmap:
         """Map ``length`` bytes, shared. The mapping is the caller's, and outlives this fd's close."""
+        return self._call("mmap", self._system.mmap, length, offset, writable)
+
+    def _call(self, request: str, function: Callable[..., _T], *args: object) -> _T:
+        """Run a system call whose first argument is the descriptor. Raises KernelError naming ``request``."""
         calls = self._calls
         try:
-            calls.append(None)  # before the look: a close() from now on waits for this call
+            calls.append(None)
             if self._closings:
                 self._check_open()
-            fd = self._fd
-            return self._system.mmap(fd, length, offset, writable)
+            return function(self._fd, *args)
         except OSError as e:
-            raise self._error(e, "mmap", None) from None
+            if isinstance(e, KernelError):
+                raise
+            raise self._error(e, request, None) from None
         finally:
             calls.pop()
             if self._closings:
@@ -296,111 +302,57 @@ class Fd:
 
     def read_into(self, buffer: memoryview) -> int | None:
         """read(2) into ``buffer``: number of bytes, or None where nothing is ready (EAGAIN)."""
-        calls = self._calls
-        try:
-            calls.append(None)  # before the look: a close() from now on waits for this call
-            if self._closings:
-                self._check_open()
-            fd = self._fd
-            return self._system.readv(fd, buffer)
-        except BlockingIOError:
-            return None
-        except OSError as e:
-            raise self._error(e, "read", None) from None
-        finally:
-            calls.pop()
-            if self._closings:
-                self._leave()
+        return self._unless_again("read", self._system.readv, buffer)
 
     def write(self, buffer: memoryview) -> int | None:
         """write(2) of ``buffer``: number of bytes, or None where the device is not ready (EAGAIN)."""
-        calls = self._calls
+        return self._unless_again("write", self._system.write, buffer)
+
+    def _unless_again(self, request: str, function: Callable[..., int], *args: object) -> int | None:
         try:
-            calls.append(None)  # before the look: a close() from now on waits for this call
-            if self._closings:
-                self._check_open()
-            fd = self._fd
-            return self._system.write(fd, buffer)
-        except BlockingIOError:
-            return None
-        except OSError as e:
-            raise self._error(e, "write", None) from None
-        finally:
-            calls.pop()
-            if self._closings:
-                self._leave()
+            return self._call(request, function, *args)
+        except KernelError as e:
+            if e.errno == errno.EAGAIN:
+                return None
+            raise
 
     def size(self) -> int:
         """Bytes of the object, by seeking to its end: the one way a dma-buf tells its size.
 
         Raises KernelError: EBADF where the number is not open, ESPIPE where it cannot be sought.
         """
-        calls = self._calls
-        try:
-            calls.append(None)  # before the look: a close() from now on waits for this call
-            if self._closings:
-                self._check_open()
-            fd = self._fd
+
+        def seek(fd: int) -> int:
             size = self._system.lseek(fd, 0, os.SEEK_END)
             self._system.lseek(fd, 0, os.SEEK_SET)
             return size
-        except OSError as e:
-            raise self._error(e, "lseek", None) from None
-        finally:
-            calls.pop()
-            if self._closings:
-                self._leave()
+
+        return self._call("lseek", seek)
 
     def fdinfo(self) -> dict[str, str]:
         """``/proc/self/fdinfo/<fd>`` as pairs; empty where /proc cannot be read."""
-        calls = self._calls
         try:
-            calls.append(None)  # before the look: a close() from now on waits for this call
-            if self._closings:
-                self._check_open()
-            fd = self._fd
-            text = self._system.fdinfo(fd)
-        except OSError:
+            text = self._call("read", self._system.fdinfo)
+        except KernelError:
             return {}
-        finally:
-            calls.pop()
-            if self._closings:
-                self._leave()
         pairs = (line.split(":", 1) for line in text.splitlines() if ":" in line)
         return {key.strip(): value.strip() for key, value in pairs}
 
     def signal(self) -> None:
         """Make an eventfd readable: ends every :meth:`poll` that has it as ``wake``."""
-        calls = self._calls
-        try:
-            calls.append(None)  # before the look: a close() from now on waits for this call
-            if self._closings:
-                self._check_open()
-            fd = self._fd
-            self._system.eventfd_write(fd)
-        except OSError as e:
-            raise self._error(e, "eventfd_write", None) from None
-        finally:
-            calls.pop()
-            if self._closings:
-                self._leave()
+        self._call("eventfd_write", self._system.eventfd_write)
 
     def reopen(self) -> Fd:
         """Another, independent file handle on the same node: O_RDWR, O_CLOEXEC and O_NONBLOCK."""
-        calls = self._calls
-        try:
-            calls.append(None)  # before the look: a close() from now on waits for this call
-            if self._closings:
-                self._check_open()
-            fd = self._fd
-            flags = os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK
-            return _own(self.name, self._system.open, (f"/proc/self/fd/{fd}", flags))
-        except OSError as e:
-            raise self.error_of(_open_errno(e), "open") from None
-        finally:
-            calls.pop()
-            if self._closings:
-                self._leave()
+        flags = os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK
+
+        def open_again(fd: int) -> Fd:
+            try:
+                return _own(self.name, self._system.open, (f"/proc/self/fd/{fd}", flags))
+            except OSError as e:
+                raise self.error_of(_open_errno(e), "open") from None
+
+        return self._call("open", open_again)
 
     def _error(self, error: OSError, request: str, buffer: int | None) -> KernelError:
         return self.error_of(error.errno or errno.EIO, request, buffer=buffer)
@@ -477,7 +429,7 @@ def open_node(
             number = _open_errno(e)
             if number in (errno.ENOTDIR, errno.EISDIR):
                 raise _no_node(name, number) from None
-            raise denied(number, name, system.stat) or _failed(OSError(number, ""), "open", name) from None
+            raise denied(number, name, system.stat) or failed(OSError(number, ""), "open", name) from None
     if char and not stat.S_ISCHR(system.fstat(handle.fileno()).st_mode):
         handle.close()
         raise _no_node(name, errno.ENOTTY)
@@ -504,9 +456,9 @@ def duplicate(fd: int, name: str) -> Fd:
     try:
         return _own(name, system.dup, (fd,))
     except OSError as e:
-        raise _failed(e, "dup", name) from None
+        raise failed(e, "dup", name) from None
     except OverflowError:  # no int of C's
-        raise _failed(OSError(errno.EBADF, ""), "dup", name) from None
+        raise failed(OSError(errno.EBADF, ""), "dup", name) from None
 
 
 def sealed_memfd(size: int) -> Fd:
@@ -520,7 +472,7 @@ def sealed_memfd(size: int) -> Fd:
             raise
         return made
     except OSError as e:
-        raise _failed(e, "memfd_create", "memfd") from None
+        raise failed(e, "memfd_create", "memfd") from None
 
 
 def eventfd(name: str = "eventfd") -> Fd:
@@ -528,7 +480,7 @@ def eventfd(name: str = "eventfd") -> Fd:
     try:
         return _own(name, system.eventfd, ())
     except OSError as e:
-        raise _failed(e, "eventfd", name) from None
+        raise failed(e, "eventfd", name) from None
 
 
 def epoll(name: str) -> select.epoll:
@@ -536,29 +488,11 @@ def epoll(name: str) -> select.epoll:
     try:
         return system.epoll()
     except OSError as e:
-        raise _failed(e, "epoll_create", name) from None
+        raise failed(e, "epoll_create", name) from None
 
 
-def anonymous(length: int, name: str) -> _mmap.mmap:
-    """Page-aligned memory of our own. KernelError ENOMEM: no memory, address space or map left."""
-    try:
-        return system.anonymous(length)
-    except OSError as e:
-        raise _failed(e, "mmap", name) from None
-
-
-def huge(length: int, name: str) -> _mmap.mmap:
-    """Memory of our own for which the kernel shall take huge pages; where one begins is the caller's to find.
-
-    KernelError: ENOMEM; EINVAL: a kernel without transparent huge pages.
-    """
-    try:
-        return system.huge(length)
-    except OSError as e:
-        raise _failed(e, "mmap", name) from None
-
-
-def _failed(error: OSError, request: str, name: str) -> KernelError:
+def failed(error: OSError, request: str, name: str) -> KernelError:
+    """Return the error that says ``request`` failed on what has no descriptor yet."""
     number = error.errno or errno.EIO
     meaning, remedy = explain(request, number)
     return kernel_error(number, request, name, meaning=meaning, remedy=remedy)

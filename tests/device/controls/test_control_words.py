@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from vb2user.camera import Camera
 from vb2user.device.controls import show as control_show
-from vb2user.device.controls.convert import brief, parse, takes, to_kernel
+from vb2user.device.controls.brief import brief
+from vb2user.device.controls.convert import parse, takes, to_kernel
 from vb2user.device.controls.lookup import NoSuchControl, missing, near_matches
 from vb2user.errors import UsageError
 from vb2user.uapi.calls.controls import ControlInfo, MenuItem

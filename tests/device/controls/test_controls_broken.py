@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -143,7 +143,11 @@ def test_the_others_stay_usable_and_the_broken_one_is_named(telling: TellingVide
 def test_the_plain_calls_name_the_broken_one(telling: TellingVideo, cam: Camera) -> None:
     telling.fails["query", GAIN.id] = errno.EIO
     assert cam.get_control("brightness") == 128
-    for call in (lambda: cam.get_control("gain"), lambda: cam.set_control(GAIN.id, 3)):
+    calls: list[Callable[[], object]] = [
+        lambda: cam.get_control("gain"),
+        lambda: cam.set_control(GAIN.id, 3),
+    ]
+    for call in calls:
         with pytest.raises(ControlError, match=r"EIO.*'GAIN'"):
             call()
 

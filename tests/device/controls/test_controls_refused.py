@@ -123,7 +123,7 @@ def test_set_together_with_the_one_that_governs_it(telling: TellingVideo, cam: C
 )
 @pytest.mark.parametrize("others", [{}, {"brightness": 3, "contrast": 2}], ids=["alone", "among others"])
 def test_the_flags_say_why(
-    cam: Camera, info: ControlInfo, value: int, words: str, others: dict[str, int]
+    cam: Camera, info: ControlInfo, value: int, words: str, others: dict[int | str, Any]
 ) -> None:
     name = cam.controls[info.id].name
     with pytest.raises(ControlError, match=words):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -76,7 +77,10 @@ def test_mistyped(info: Any, text: str) -> None:
 )
 def test_numbers_typed_or_given(info: Any, number: int) -> None:
     """What is in range is taken as it is, all else refused, and in the same way whichever way it comes."""
-    ways = (lambda: parse(info, [], str(number)), lambda: to_kernel(info, [], number))
+    ways: list[Callable[[], object]] = [
+        lambda: parse(info, [], str(number)),
+        lambda: to_kernel(info, [], number),
+    ]
     for way in ways:
         if info.minimum <= number <= info.maximum:
             assert way() == number

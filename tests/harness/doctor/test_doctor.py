@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from vb2user.errors import MissingPrerequisite
 from vb2user.harness import host_tools
 from vb2user.harness.commands import doctor as doctor_command
 from vb2user.harness.doctor import checks as doctor
@@ -71,7 +73,7 @@ def test_in_a_guest_there_is_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_extras_are_told_and_mended(monkeypatch: pytest.MonkeyPatch) -> None:
     def version(package: str) -> str:
         if package in ("av", "plotext"):
-            raise doctor.importlib.metadata.PackageNotFoundError(package)
+            raise importlib.metadata.PackageNotFoundError(package)
         return "1.0"
 
     monkeypatch.setattr("importlib.metadata.version", version)
@@ -100,9 +102,7 @@ def test_programs_are_found_beside_python(tmp_path: Path, monkeypatch: pytest.Mo
     tool.write_text("")
     tool.chmod(0o755)
     assert host_tools.find("virtme-run") == str(tool)
-    with pytest.raises(
-        host_tools.MissingPrerequisite, match="no-such-tool is not installed; run: sudo apt-get"
-    ):
+    with pytest.raises(MissingPrerequisite, match="no-such-tool is not installed; run: sudo apt-get"):
         host_tools.require("no-such-tool")
     assert "/usr/sbin" in host_tools.search_path()
 

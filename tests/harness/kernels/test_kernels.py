@@ -252,7 +252,7 @@ def test_a_fetch_that_breaks_leaves_nothing(
         (tree / "half").touch()
         raise Vb2Error("the disk is full")
 
-    good = kernels.unpack
+    good = kernels.unpack  # type: ignore[attr-defined]
     monkeypatch.setattr(kernels, "unpack", broken)
     with pytest.raises(Vb2Error, match="full"):
         kernels.get("6.12")
@@ -271,18 +271,18 @@ def _get(spec: str) -> str:
 def test_two_fetchers_make_one_fetch(archive: list[list[str]], cache: Path, tmp_path: Path) -> None:
     marks = tmp_path / "marks"
     marks.mkdir()
-    unpack = kernels.unpack
+    unpack = kernels.unpack  # type: ignore[attr-defined]
 
     def marked(debs: list[Path], tree: Path) -> None:
         (marks / str(os.getpid())).touch()
         unpack(debs, tree)
 
-    kernels.unpack = marked  # type: ignore[assignment]  # inherited by the forked processes
+    kernels.unpack = marked  # type: ignore[attr-defined]  # inherited by the forked processes
     try:
         with multiprocessing.get_context("fork").Pool(3) as pool:
             assert set(pool.map(_get, ["6.12"] * 3)) == {"6.12.9-amd64"}
     finally:
-        kernels.unpack = unpack  # type: ignore[assignment]
+        kernels.unpack = unpack  # type: ignore[attr-defined]
     assert len(list(marks.iterdir())) == 1
 
 

@@ -14,6 +14,7 @@ import pytest
 from fakes_usbip import served, submit_with, wait_for
 
 from vb2user.errors import MissingPrerequisite
+from vb2user.harness import host_tools
 from vb2user.harness.usb import vhci
 from vb2user.harness.usb.descriptors import (
     Association,
@@ -236,7 +237,9 @@ def test_each_urb_ends_once_however_unlinking_and_completing_race() -> None:
         for _ in range(count):
             number = host.submit(0x81, 8)
             asked[host.unlink(number)] = number
-        answered, taken_back, late = set(), set(), 0
+        answered: set[int] = set()
+        taken_back: set[int] = set()
+        late = 0
         while len(answered) + len(taken_back) < count or len(taken_back) + late < count:
             got = host.answer()
             if isinstance(got, RetSubmit):
@@ -439,6 +442,6 @@ def test_only_root_plugs_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_module_that_the_kernel_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vhci.host_tools, "require", lambda name: "false")
+    monkeypatch.setattr(host_tools, "require", lambda name: "false")
     with pytest.raises(MissingPrerequisite, match="no module vhci-hcd"):
         vhci.require_module("vhci-hcd")

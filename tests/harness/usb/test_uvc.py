@@ -331,7 +331,8 @@ def test_an_isochronous_stream() -> None:
         host.unlink(early)
         host.answer()
         assert host.control(Setup(1, 11, 2, 1, 0)).status == 0
-        frames, whole = [], b""
+        frames: list[bytes] = []
+        whole = b""
         while len(frames) < 2:
             got = host.result(host.submit(0x81, 32 * payload, packets=places))
             at = 0

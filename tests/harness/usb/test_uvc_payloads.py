@@ -6,6 +6,7 @@ import errno
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -105,7 +106,8 @@ def test_bulk_payloads_end_with_a_short_transfer_or_by_their_size(
 ) -> None:
     bench = Bench(frame=frame)
     bench.stream.start(size, 0.0)
-    got, payload, whole = [], b"", b""
+    got: list[Any] = []
+    payload = whole = b""
     while len(got) < 2:  # as uvcvideo puts them together
         answer = bench.bulk(length)
         assert answer is not None
@@ -287,7 +289,12 @@ def test_a_kind_that_there_is_not() -> None:
 
 def test_plans_are_made_from_any_thread() -> None:
     plan, taken = Plan(), []
-    adding = [threading.Thread(target=lambda: [plan.add("lost") for _ in range(200)]) for _ in range(4)]
+
+    def add() -> None:
+        for _ in range(200):
+            plan.add("lost")
+
+    adding = [threading.Thread(target=add) for _ in range(4)]
     for thread in adding:
         thread.start()
     while any(t.is_alive() for t in adding):

@@ -39,8 +39,8 @@ def test_yuyv(number: int, size: tuple[int, int], values: tuple[int, int]) -> No
     expected[:, 0::2, 1], expected[:, 1::2, 1] = CB, CR
     expected.reshape(-1)[:4] = np.frombuffer(number.to_bytes(4, "little"), np.uint8)
     assert (samples == expected).all()
-    assert number_of(made) == number_of(samples) == number
-    assert check(samples, width, height, brightness=brightness, contrast=contrast) == number
+    assert number_of(made) == number_of(samples.data) == number
+    assert check(samples.data, width, height, brightness=brightness, contrast=contrast) == number
 
 
 def test_yuyv_that_is_wrong() -> None:

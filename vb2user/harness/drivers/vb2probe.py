@@ -214,7 +214,7 @@ class Probe(Loaded):
                 remedy="run: sudo vb2user harness up --probe; for a guest: vb2user vm run --probe",
             )
         insmod = host_tools.require("insmod")
-        _load_videobuf2(self.allocators)
+        _load_videobuf2()
         modules.require_udev()
         with modules.nodes_ready("vb2probe", _paths) as wait:
             argv = [insmod, str(file), f"allocators={','.join(self.allocators)}", f"video_nr={FIRST_NODE}"]
@@ -254,7 +254,7 @@ def _paths() -> list[str]:
     return [f"/dev/{f.name}" for name, f in modules.video_nodes(_CLASS) if name.startswith("vb2probe-")]
 
 
-def _load_videobuf2(allocators: Iterable[str]) -> None:
+def _load_videobuf2() -> None:
     # The module refers to all three allocators, whichever of them it will use.
     for name in (*_CORE, *(f"videobuf2-{a}" for a in ALLOCATORS)):
         state = modules.module_state(name)

@@ -258,9 +258,8 @@ def universes(spec: str) -> list[apt.Universe]:
             remedy="set VB2USER_DEBIAN_MIRROR to the URL of one and run: "
             "sudo apt-get install debian-archive-keyring",
         )
-    for suite in OTHER_SUITES if is_version(spec) else (spec,):
-        found.append(apt.Universe(suite, [suite_of(archive, suite)], root))
-    return found
+    suites = OTHER_SUITES if is_version(spec) else (spec,)
+    return found + [apt.Universe(suite, [suite_of(archive, suite)], root) for suite in suites]
 
 
 def with_base(universe: apt.Universe) -> apt.Universe:

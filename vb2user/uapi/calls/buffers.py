@@ -147,7 +147,7 @@ def remove_bufs(fd: Fd, type: BufType, index: int, count: int) -> None:
 
 
 def streamon(fd: Fd, type: BufType) -> None:
-    """``VIDIOC_STREAMON``. EINVAL: too few buffers queued; EPIPE, ENOLINK: pipeline not set up."""
+    """``VIDIOC_STREAMON``. EINVAL: too few buffers allocated; EPIPE, ENOLINK: pipeline not set up."""
     fd.ioctl(v.VIDIOC_STREAMON, "VIDIOC_STREAMON", ctypes.c_int(type))
 
 
