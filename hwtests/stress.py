@@ -1,20 +1,26 @@
 """Threads and signal handlers that use one stream at random moments: what must hold after each round.
 
 Both the unit tests (over the fake videobuf2) and the hardware tests (over vivid) run this. A round opens
-streams, hands frames to other threads, which look at them and release them, reads the statistics, and closes
-the stream from a thread or from a signal handler, under a random switch interval.
+a stream, hands frames to other threads, which look at them and release them, reads the statistics, forks
+meanwhile, and ends the stream in one of these ways, under a random switch interval:
+
+* ``count``: after so many frames; then QUERYBUF accounts for every buffer;
+* ``thread``, ``signal``: a thread or a signal handler closes it;
+* ``restart``: a thread closes it, the reader starts it again, some times.
 """
 
 from __future__ import annotations
 
 import contextlib
 import faulthandler
+import os
 import random
 import signal
 import sys
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,13 +28,15 @@ from types import FrameType
 from typing import Any
 
 import vb2user
-from vb2user.errors import ClosedError
+from vb2user.errors import ClosedError, StateError, StreamStopped
 from vb2user.uapi.enums import BufFlag
 
 #: Seconds until what hangs is a failure: the process ends with the stacks of all threads.
 HANGS = 60
 #: Frames that other threads hold at once; more would be BuffersHeld, and rightly.
 MOST_HELD = 4
+#: How often a thread closes a stream that is started again.
+RESTARTS = 4
 _DRIVER = BufFlag.QUEUED | BufFlag.DONE
 
 
@@ -40,18 +48,26 @@ class Outcome:
         rounds: streams that were opened and closed.
         frames: frames that they handed out.
         closed_by: how many rounds ended in which way.
+        memories: how many rounds had which memory.
+        forks: children that closed what they had inherited.
+        restarts: how often a stream was started again beside a close.
         wrong: what must not be, in words; empty if all is right.
     """
 
     rounds: int = 0
     frames: int = 0
     closed_by: dict[str, int] = field(default_factory=dict)
+    memories: dict[str, int] = field(default_factory=dict)
+    forks: int = 0
+    restarts: int = 0
     wrong: list[str] = field(default_factory=list)
 
 
 def with_the_driver(stream: vb2user.Stream) -> int:
-    """How many buffers the kernel has, by QUERYBUF."""
+    """How many buffers the kernel has, by QUERYBUF; of a stream by read(2) there is nothing to ask."""
     engine: Any = stream.engine
+    if not hasattr(engine, "queue"):
+        return len(stream.engine.free)
     return sum(bool(engine.queue.query(b.index).flags & _DRIVER) for b in engine.queue.buffers)
 
 
@@ -59,7 +75,7 @@ class Stress:
     """Rounds over one camera.
 
     Args:
-        cam: the camera; its streams must have a QUERYBUF (no read(2)).
+        cam: the camera.
         seed: of all that is random but the threads' order.
         frames: how many frames a round takes before it ends.
         in_kernel: whether a stack is inside of a system call, where no handler runs. A fake kernel is Python,
@@ -105,9 +121,9 @@ class Stress:
 
     def _round(self) -> None:
         outcome = self.outcome
-        ending = self.random.choice(["count", "count", "thread", "signal"])
+        ending = self.random.choice(["count", "count", "thread", "signal", "restart"])
         options: dict[str, Any] = {
-            "memory": self.random.choice(["mmap", "userptr", "dmabuf"]),
+            "memory": self.random.choice(["mmap", "userptr", "dmabuf", "read"]),
             "buffers": self.random.randint(2, 6),
             "latest": self.random.random() < 0.3,
             "timeout": self.random.choice([None, 30]),
@@ -117,17 +133,21 @@ class Stress:
         done = threading.Event()
         reader = threading.Thread(target=self._guarded, args=("statistics", lambda: _look(stream, done)))
         reader.start()
+        forks = self.random.randrange(3)
         with ThreadPoolExecutor(3) as pool:
-            if ending == "thread":
+            if ending in ("thread", "restart"):
                 delay = self.random.uniform(0.001, 0.05)
+                times = 1 if ending == "thread" else RESTARTS
                 closer = threading.Thread(
-                    target=self._guarded, args=("close()", lambda: close_after(delay, stream))
+                    target=self._guarded, args=("close()", lambda: _close(stream, delay, times))
                 )
                 closer.start()
             elif ending == "signal":
                 self._stream = stream
                 signal.setitimer(signal.ITIMER_REAL, self.random.uniform(0.001, 0.05))
-            self._guarded("loop", lambda: self._loop(stream, pool, ending))
+            self._guarded("loop", lambda: self._loop(stream, pool, ending, forks))
+            while ending == "restart" and closer is not None and closer.is_alive():
+                self._guarded("restart", lambda: self._restart(stream, pool))
         if ending == "signal":
             while stream.started:
                 signal.sigtimedwait([], 0.01)
@@ -140,7 +160,8 @@ class Stress:
         reader.join(HANGS)
         self._guarded("last close()", stream.close)
         outcome.rounds += 1
-        outcome.closed_by[ending] = outcome.closed_by.get(ending, 0) + 1
+        for counted, key in ((outcome.closed_by, ending), (outcome.memories, options["memory"])):
+            counted[key] = counted.get(key, 0) + 1
 
     def _guarded(self, what: str, action: Callable[[], object]) -> None:
         try:
@@ -149,16 +170,48 @@ class Stress:
             stack = "".join(traceback.format_exception(error))
             self.outcome.wrong.append(f"{what}: {error!r}\n{stack}")
 
-    def _loop(self, stream: vb2user.Stream, pool: ThreadPoolExecutor, ending: str) -> None:
+    def _restart(self, stream: vb2user.Stream, pool: ThreadPoolExecutor) -> None:
+        """Start a stream again that a thread closes, maybe at this very moment."""
+        try:
+            stream.start()
+        except StreamStopped:
+            return
+        self.outcome.restarts += 1
+        self._loop(stream, pool, "restart", 0)
+
+    def _fork(self, stream: vb2user.Stream) -> None:
+        """A child closes what it inherits, while other threads of the parent's are amidst their calls."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # from Python 3.12 on: fork with threads
+            pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                signal.signal(signal.SIGALRM, signal.SIG_DFL)
+                signal.alarm(HANGS)
+                stream.close()
+                self.cam.close()
+                code = 0
+            finally:
+                os._exit(code)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        self.outcome.forks += 1
+        if status:
+            self.outcome.wrong.append(f"a child that closes its parent's stream ended with {status}")
+
+    def _loop(self, stream: vb2user.Stream, pool: ThreadPoolExecutor, ending: str, forks: int) -> None:
         given: list[Future[None]] = []
         taken = 0
         for frame in stream:
             taken += 1
+            if taken <= forks:
+                self._fork(stream)
             action = self.random.randrange(6)
             if action < 3:
                 try:
                     given.append(pool.submit(_release, frame.hold(), action == 0))
-                except ClosedError:
+                except (ClosedError, StateError):  # the stream was closed just now
                     if ending == "count":
                         raise
                 if len(given) > MOST_HELD:
@@ -168,7 +221,7 @@ class Stress:
             elif action == 4:
                 frame.release()
             del frame
-            if ending == "count" and taken == self.frames:
+            if ending in ("count", "restart") and taken == self.frames:
                 break
         self.outcome.frames += taken
         for one in given:
@@ -176,7 +229,7 @@ class Stress:
 
     def _account(self, stream: vb2user.Stream, options: str) -> None:
         stream.next_frame().release()
-        library, kernel = stream.engine.queued, with_the_driver(stream)
+        library, kernel = len(stream.engine.free), with_the_driver(stream)
         if not library == kernel == stream.engine.buffers:
             self.outcome.wrong.append(
                 f"{options}: of {stream.engine.buffers} buffers the driver has {library} by the library's "
@@ -184,10 +237,10 @@ class Stress:
             )
 
 
-def close_after(delay: float, stream: vb2user.Stream) -> None:
-    """Close a stream that is being read, at any moment of its life."""
-    time.sleep(delay)
-    stream.close()
+def _close(stream: vb2user.Stream, delay: float, times: int) -> None:
+    for _ in range(times):
+        time.sleep(delay)
+        stream.close()
 
 
 def _look(stream: vb2user.Stream, done: threading.Event) -> None:

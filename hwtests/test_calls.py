@@ -314,10 +314,10 @@ def test_a_video_node_is_no_media_controller(node: Fd) -> None:
 def test_fences_are_merged_under_a_name(node: Fd) -> None:
     calls.reqbufs(node, CAPTURE, Memory.MMAP, 1)
     try:
-        with Fd(calls.expbuf(node, CAPTURE, 0), "dma-buf") as buffer:
-            with Fd(calls.dma_buf_export_sync_file(buffer, DmaBufSync.RW), "fence") as fence:
+        with calls.expbuf(node, CAPTURE, 0) as buffer:
+            with calls.dma_buf_export_sync_file(buffer, DmaBufSync.RW) as fence:
                 assert calls.sync_file_info(fence).status == 1
-                with Fd(calls.sync_merge(fence, fence.fileno(), "x" * 40), "both") as both:
+                with calls.sync_merge(fence, fence.fileno(), "x" * 40) as both:
                     assert calls.sync_file_info(both).name == "x" * 31
                 with contextlib.suppress(NotSupported):  # before 6.4
                     sync_set_deadline(fence, 1)
@@ -334,7 +334,7 @@ def test_a_dma_buf_of_pieces() -> None:
     page = os.sysconf("SC_PAGE_SIZE")
     with open_node(str(UDMABUF)) as fd, sealed_memfd(2 * page) as one, sealed_memfd(4 * page) as two:
         pieces = [(one.fileno(), page, page), (two.fileno(), 0, 3 * page)]
-        with Fd(udmabuf_create_list(fd, pieces), "pieces") as buffer:
+        with udmabuf_create_list(fd, pieces) as buffer:
             assert buffer.size() == 4 * page
             buffer.mmap(4 * page)[page : page + 5] = b"hello"
         assert bytes(two.mmap(page)[:5]) == b"hello"

@@ -182,7 +182,7 @@ def test_sets_of_values(node: Fd, by_name: ByName) -> None:
 def test_a_request_carries_a_control(node: Fd, controller: Fd, by_name: ByName) -> None:
     brightness = by_name["Brightness"]
     with default_after(node, brightness):
-        with Fd(media.request_alloc(controller), "request") as request:
+        with media.request_alloc(controller) as request:
             with fails(errno.ENOENT):
                 media.request_queue(request)  # no buffer in it
             assert controls.s_ext_ctrls(node, [(brightness, 42)], request_fd=request.fileno()) == (42,)

@@ -70,7 +70,8 @@ def test_what_is_written_is_what_the_driver_reads(vivid_vmalloc: VividDevice) ->
             queue.start()
             done = queue.dequeue(20)
             assert done.bytesused == (format.sizeimage,)
-            assert set(done.buffer.memory.planes[0][: format.sizeimage]) == {done.buffer.index + 1}
+            memory = queue.buffer(done.buffer_index).memory
+            assert set(memory.planes[0][: format.sizeimage]) == {done.buffer_index + 1}
 
 
 def test_a_wrong_size_is_refused(out: vb2user.Camera) -> None:

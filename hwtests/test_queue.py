@@ -51,9 +51,9 @@ def test_life_of_a_buffer(queue: Queue) -> None:
     queue.start()
     queue.start()
     done = queue.dequeue(20)
-    assert done.buffer.state is BufferState.DEQUEUED
+    assert queue.buffer(done.buffer_index).state is BufferState.DEQUEUED
     assert done.bytesused[0] >= queue.sizes[0]
-    queue.enqueue(done.buffer)
+    queue.enqueue(queue.buffer(done.buffer_index))
     queue.stop()
     queue.stop()
     assert {b.state for b in queue.buffers} == {BufferState.DEQUEUED}
@@ -75,22 +75,22 @@ def test_created_and_removed_while_streaming(cam: vb2user.Camera, queue: Queue) 
     seen = set()
     for _ in range(12):
         done = queue.dequeue(20)
-        seen.add(done.buffer.index)
-        queue.enqueue(done.buffer)
+        seen.add(done.buffer_index)
+        queue.enqueue(queue.buffer(done.buffer_index))
     assert seen == {b.index for b in queue.buffers}
     with pytest.raises(vb2user.StateError, match="VIDIOC_REMOVE_BUFS"):
         queue.remove(start)
     while True:
         done = queue.dequeue(20)
-        if done.buffer.index == start:
+        if done.buffer_index == start:
             break
-        queue.enqueue(done.buffer)
+        queue.enqueue(queue.buffer(done.buffer_index))
     # Tried, not version-tested: False says that kernel or driver lack it.
     if queue.remove(start):
         with pytest.raises(vb2user.KernelError) as caught:
             queue.query(start)
         assert caught.value.errno == errno.EINVAL
-        assert queue.dequeue(20).buffer.index != start
+        assert queue.dequeue(20).index != start
     else:
         assert queue.query(start).index == start
 
@@ -140,7 +140,7 @@ def test_stop_from_another_thread_ends_the_wait(cam: vb2user.Camera, queue: Queu
         waiting.set()
         try:
             while True:
-                queue.enqueue(queue.dequeue(None).buffer)
+                queue.enqueue(queue.buffer(queue.dequeue(None).buffer_index))
         except BaseException as e:
             outcome.append(e)
 

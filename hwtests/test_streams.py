@@ -184,7 +184,7 @@ def test_one_reader(moving: vb2user.Camera) -> None:
             while reader.is_alive():  # the other one may not be there yet
                 stream.next_frame(timeout=20)
 
-        with pytest.raises(vb2user.StateError, match="somebody else waits"):
+        with pytest.raises(vb2user.StateError, match="another thread or task"):
             read_too()
         reader.join()
 

@@ -107,7 +107,7 @@ def test_counts_of_a_simple_life(
             for mapping in mappings:
                 mapping.close()
         with tracer.phase("close"):
-            os.close(exported)
+            exported.close()
         with tracer.phase("free"):
             calls.reqbufs(node.node, node.type, Memory.MMAP, 0)
     ledger = Ledger(tracer.collect())
@@ -204,11 +204,11 @@ def test_what_is_kept_is_said(node: Device, tracer: Tracer, calibration: Calibra
     assert {op: leak.count for op, leak in found.items()} == {Op.MMAP: 1, Op.GET_DMABUF: 2}
     assert [b.index for b in found[Op.MMAP].buffers] == [1]
     assert [b.index for b in found[Op.GET_DMABUF].buffers] == [0]
-    os.close(fds[0])
+    fds[0].close()
     assert words(tracer, ledger, calibration).endswith("1 exported dma-buf still open")
     mapping.close()
     assert words(tracer, ledger, calibration) == "leaked: 1 exported dma-buf still open"
-    os.close(fds[1])
+    fds[1].close()
     assert words(tracer, ledger, calibration) == "balanced"
 
 
@@ -281,7 +281,7 @@ def test_what_was_before_is_no_leak(node: Device, tracer: Tracer) -> None:
     assert "before the trace began" in verdict.remarks[0]
     assert ledger.buffers == []
     assert len(ledger.strangers) == len(node.get_format().planes)
-    os.close(fd)
+    fd.close()
     calls.reqbufs(node.node, node.type, Memory.MMAP, 0)
     ledger.extend(tracer.collect())
     assert ledger.verdict().balanced
@@ -376,7 +376,7 @@ def test_counts_alone(vivid: VividDevice) -> None:
             assert ledger.verdict().status is Status.LEAKED
             info = calls.querybuf(node.node, node.type, Memory.MMAP, 0).planes[0]
             node.node.mmap(info.length, info.mem_offset).close()
-            os.close(calls.expbuf(node.node, node.type, 0))
+            calls.expbuf(node.node, node.type, 0).close()
             calls.reqbufs(node.node, node.type, Memory.MMAP, 0)
         ledger.extend(tracer.collect())
     verdict = ledger.verdict()

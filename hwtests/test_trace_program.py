@@ -113,7 +113,7 @@ from vb2user.uapi import calls
 from vb2user.uapi.enums import Memory
 with Device(sys.argv[1]) as device:
     calls.reqbufs(device.node, device.type, Memory.MMAP, 2)
-    calls.expbuf(device.node, device.type, 1)
+    exported = calls.expbuf(device.node, device.type, 1)
     calls.reqbufs(device.node, device.type, Memory.MMAP, 0)
     pid = os.fork()
 if pid:

@@ -24,9 +24,9 @@ from vb2user.harness.drivers.vb2probe import (
 from vb2user.memory.base import Memory
 from vb2user.memory.mmap import Mmap
 from vb2user.memory.userptr import UserPtr
-from vb2user.queue.buffer import has_error
 from vb2user.queue.queue import Queue
 from vb2user.uapi import calls
+from vb2user.uapi.enums import BufFlag
 from vb2user.uapi.enums import Memory as MemoryType
 
 #: More than the driver's own 30 per second, and no multiple of a tick of the kernel's.
@@ -85,9 +85,9 @@ def send(
         while len(errors) < count:
             done = queue.dequeue(20)
             assert done.sequence == len(errors)
-            errors.append(has_error(done))
+            errors.append(bool(done.flags & BufFlag.ERROR))
             if sent < count:
-                fill_next(done.buffer)
+                fill_next(queue.buffer(done.buffer_index))
         assert counters(out) == (errors.count(False), errors.count(True))
         pieces_are_right(out, kind)
     return errors

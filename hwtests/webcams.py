@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 
+import numpy  # noqa: F401  # takes seconds in an emulated machine, in which frames would be lost
+
 import vb2user
 from vb2user.harness.usb.uvc.webcam import (
     VirtualWebcam,

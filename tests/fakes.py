@@ -29,6 +29,7 @@ from vb2user.uapi import videodev2 as v
 from vb2user.uapi.calls.controls import ControlInfo, pack_value
 from vb2user.uapi.enums import CtrlFlag, CtrlType, CtrlWhich
 from vb2user.uapi.kernel import POLLPRI, System
+from vb2user.uapi.system import Poller
 
 FIRST_FD = 100_000
 
@@ -146,6 +147,12 @@ class FakeSystem(System):
     def ioctl(self, fd: int, request: int, arg: Any) -> int:
         file = self._file(fd)
         return file.node.ioctl(file, request, arg)
+
+    def poller(self, wanted: dict[int, int]) -> Poller:
+        return lambda timeout_ms: list(self.poll(wanted, timeout_ms).items())
+
+    def ioctl_fd(self, fd: int, request: int, arg: Any) -> int:
+        return self.ioctl(fd, request, arg)
 
     def poll(self, wanted: dict[int, int], timeout_ms: int | None) -> dict[int, int]:
         """Never waits: a test has no other thread that could make a fake ready."""

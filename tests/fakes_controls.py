@@ -16,6 +16,7 @@ import dataclasses
 import errno
 import os
 import select
+import weakref
 from collections import deque
 from typing import Any
 
@@ -26,6 +27,7 @@ from vb2user.uapi import videodev2 as v
 from vb2user.uapi.calls.controls import ControlInfo
 from vb2user.uapi.enums import CtrlChange, CtrlFlag, CtrlType, CtrlWhich, EventSubFlag, EventType
 from vb2user.uapi.kernel import POLLERR, POLLHUP, POLLPRI
+from vb2user.uapi.weak import members
 
 NONE = CtrlFlag(0)
 PAYLOAD = CtrlFlag.HAS_PAYLOAD
@@ -74,6 +76,7 @@ class FakeEpoll:
         self.system = system
         self.wanted: dict[int, int] = {}
         self.fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._end = weakref.finalize(self, os.close, self.fd)  # as of a real one that is dropped
 
     def fileno(self) -> int:
         if self.fd < 0:
@@ -85,10 +88,16 @@ class FakeEpoll:
         self.refresh()
 
     def unregister(self, fd: int) -> None:
-        del self.wanted[fd]
+        if self.wanted.pop(fd, None) is None:
+            raise refuse(errno.ENOENT)
 
     def refresh(self) -> None:
         """After every change."""
+        with self.system.changed:
+            if self.fd >= 0:
+                self._refresh()
+
+    def _refresh(self) -> None:
         files = self.system.files
         ready = any(
             files[fd].node.poll(files[fd]) & (events | POLLERR | POLLHUP)
@@ -101,10 +110,11 @@ class FakeEpoll:
             os.eventfd_read(self.fd)
 
     def close(self) -> None:
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.system.epolls.remove(self)
-            self.fd = -1
+        with self.system.changed:
+            if self.fd >= 0:
+                self._end()
+                self.system.epolls.discard(self)
+                self.fd = -1
 
 
 class TellingSystem(Vb2System):
@@ -114,17 +124,18 @@ class TellingSystem(Vb2System):
 
     def __init__(self) -> None:
         super().__init__()
-        self.epolls: list[FakeEpoll] = []
+        self.epolls: weakref.WeakSet[FakeEpoll] = weakref.WeakSet()
 
     def refresh(self) -> None:
         """Something may have become ready."""
         with self.changed:
-            for one in self.epolls:
+            for one in members(self.epolls):
                 one.refresh()
             self.changed.notify_all()
 
     def epoll(self) -> Any:
-        self.epolls.append(made := FakeEpoll(self))
+        made = FakeEpoll(self)
+        self.epolls.add(made)
         return made
 
     def poll(self, wanted: dict[int, int], timeout_ms: int | None) -> dict[int, int]:
@@ -145,7 +156,7 @@ class TellingSystem(Vb2System):
 
     def close(self, fd: int) -> None:
         super().close(fd)
-        for one in self.epolls:
+        for one in members(self.epolls):
             one.wanted.pop(fd, None)
 
 

@@ -16,6 +16,7 @@ import gc
 import os
 import select
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -25,8 +26,9 @@ from fakes import CLOCK
 
 from vb2user.errors import BuffersHeld, DeviceGone, StreamStopped
 from vb2user.queue import refusals
-from vb2user.stream.engine import Delivery, Engine
+from vb2user.stream.engine import Engine
 from vb2user.stream.stream import Stream
+from vb2user.uapi.buffer import Dequeued
 from vb2user.uapi.calls.formats import Format, PlaneFormat
 from vb2user.uapi.enums import BufFlag, BufType, Field
 from vb2user.uapi.fourcc import FourCC
@@ -66,10 +68,10 @@ class PipeEngine(Engine):
         self.tries = 0
         self.waits = threading.Event()
         self.log: list[object] = []
-        self.failing: dict[str, Exception] = {}
+        self.failing: dict[str, BaseException] = {}
         self._ready: deque[tuple[int, int, int, int, int] | Exception] = deque()
         self._lock = threading.RLock()
-        self._free: list[int] = []
+        self.free: list[int] = []
         self._memory: list[tuple[memoryview, ...]] = []
         self._closed = False
         self._readiness: Readiness | None = None
@@ -120,10 +122,11 @@ class PipeEngine(Engine):
         return count
 
     def _add(self) -> None:
-        self._free.append(len(self._memory))
+        self.free.append(len(self._memory))
         self._memory.append((memoryview(bytearray(SIZE)).toreadonly(),))
 
-    def next(self, timeout: float | None) -> Delivery:
+    def next(self, deadline: float | None) -> Dequeued:
+        timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
         while True:
             found = self.try_next()
             if found is not None:
@@ -135,7 +138,7 @@ class PipeEngine(Engine):
             if not seen:
                 raise refusals.timed_out("/dev/video0")
 
-    def try_next(self) -> Delivery | None:
+    def try_next(self) -> Dequeued | None:
         with self._lock:
             self.tries += 1
             if self._closed:
@@ -145,7 +148,7 @@ class PipeEngine(Engine):
             first = self._ready[0]
             if isinstance(first, DeviceGone):
                 raise gone()  # for ever
-            if not self._free and not isinstance(first, Exception):
+            if not self.free and not isinstance(first, Exception):
                 return None  # nowhere to put it
             self._ready.popleft()
             os.read(self.node.fileno(), 1)
@@ -153,10 +156,10 @@ class PipeEngine(Engine):
                 raise first
             sequence, flags, at, came, field = first
             CLOCK.reach(came)
-            return Delivery(self._free.pop(0), flags | self.clock, field, sequence, at, (SIZE,), (0,))
+            return Dequeued(self.free.pop(0), flags | self.clock, field, sequence, at, (SIZE,), (0,))
 
     def feed(self, most: int | None) -> None:
-        if self._free or self._closed:
+        if self.free or self._closed:
             return
         if len(self._memory) >= min(self.most, most or self.most):
             raise BuffersHeld("all are held", remedy="release some")
@@ -165,10 +168,6 @@ class PipeEngine(Engine):
     @property
     def buffers(self) -> int:
         return len(self._memory)
-
-    @property
-    def queued(self) -> int:
-        return len(self._free)
 
     def readiness(self) -> Readiness:
         with self._lock:
@@ -193,11 +192,11 @@ class PipeEngine(Engine):
         with self._lock:
             if not self._closed:
                 self.log.append(index)
-                self._free.append(index)
+                self.free.append(index)
 
     def recover(self, known: set[int]) -> None:
         with self._lock:
-            self._free[:] = [index for index in range(len(self._memory)) if index not in known]
+            self.free[:] = [index for index in range(len(self._memory)) if index not in known]
 
     def close(self) -> None:
         with self._lock:

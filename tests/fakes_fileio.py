@@ -16,6 +16,7 @@ class FakeFileIO(FakeNode):
     format: Format
     gone: bool
     read_write: bool
+    read_waits: bool
     owner: FakeFile | None
     buffers: dict[int, Any]
     frames_read: int
@@ -38,6 +39,8 @@ class FakeFileIO(FakeNode):
     def read(self, file: FakeFile, buffer: memoryview) -> int:
         """read(2): frame n is filled with the byte n."""
         self._file_io(file)
+        if self.read_waits:
+            raise refuse(errno.EAGAIN)
         count = min(len(buffer), self.format.sizeimage)
         buffer[:count] = bytes([self.frames_read & 0xFF]) * count
         self.frames_read += 1

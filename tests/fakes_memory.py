@@ -70,9 +70,7 @@ class MemFd(FakeNode):
 
     mode = stat.S_IFREG | 0o600
 
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.memory = PlaneMemory(size)
+    memory: PlaneMemory
 
 
 class FakeDmaBuf(FakeNode):

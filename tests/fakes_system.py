@@ -15,6 +15,7 @@ from typing import Any
 from fakes import CLOCK, FakeNode, FakeSystem, refuse
 from fakes_memory import NAMES, EventFd, FakeDmaBuf, MemFd, PlaneMemory
 
+from vb2user.uapi import fork
 from vb2user.uapi.kernel import POLLERR, POLLHUP
 
 
@@ -43,6 +44,11 @@ class Vb2System(FakeSystem):
         self._by_number: dict[int, int] = {}
         self._before: dict[int, Callable[[], object]] = {}
         self._after: dict[int, Callable[[], object]] = {}
+        fork.tell(self)
+
+    def forked(self) -> None:
+        """This is a child: a thread of the parent's that was inside of this kernel is not in it."""
+        self.changed = threading.Condition(threading.RLock())
 
     # -- faults -------------------------------------------------------------------------------------
 
@@ -184,10 +190,14 @@ class Vb2System(FakeSystem):
             self.files[number] = file
             return number
 
-    def memfd(self, size: int) -> int:
+    def memfd(self) -> int:
         with self.changed:
             self._call("memfd")
-            return self.install(MemFd(size))
+            return self.install(MemFd())
+
+    def seal(self, fd: int, size: int) -> None:
+        node: Any = self._file(fd).node
+        node.memory = PlaneMemory(size)
 
     def eventfd(self) -> int:
         with self.changed:

@@ -75,6 +75,7 @@ class FakeVideo(FakeFormats, FakeFileIO, FakeImports, Controls, FakeQueueNode):
         unwritten: sequence numbers of frames that the driver hands out without having written them.
         pick: which of the queued buffers the driver finishes next; 0 the oldest.
         shown: on output nodes, what the driver read: one tuple of planes for each frame.
+        read_waits: no frame comes for read(2).
         gone: unplugged: everything is ENODEV.
         broken: the queue is in an error state.
         last: the last buffer was dequeued: EPIPE.
@@ -115,7 +116,7 @@ class FakeVideo(FakeFormats, FakeFileIO, FakeImports, Controls, FakeQueueNode):
         self.pick = 0
         self.shown: list[tuple[bytes, ...]] = []
         self.gone = self.broken = self.last = False
-        self.read_write = True
+        self.read_write, self.read_waits = True, False
         self.polled_into_file_io = False
         self.driver, self.card = "fake", "A fake video node"
         self.rate = Fraction(30)
@@ -187,7 +188,7 @@ class FakeVideo(FakeFormats, FakeFileIO, FakeImports, Controls, FakeQueueNode):
             return POLLERR | POLLHUP | POLLPRI
         ready = POLLOUT if is_output(self.type) else POLLIN
         if file.state.get("file_io"):
-            return ready
+            return 0 if self.read_waits else ready
         if not self.buffers:
             # The trap: polling a queue without buffers makes videobuf2 start file I/O on it.
             if not self.polled_into_file_io:

@@ -10,11 +10,14 @@ An action that raises is a Ctrl-C.
 
 from __future__ import annotations
 
+import _weakrefset
+import contextlib
 import dis
 import functools
 import itertools
 import signal
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +27,9 @@ from typing import Any
 import vb2user
 
 ROOT = str(Path(vb2user.__file__).parent)
+#: Modules of the standard library, in Python, that the library calls where it acquires and releases.
+#: Without threading: an error inside of its Condition.wait, in Python, leaves the lock to another thread.
+LIBRARY = tuple(str(module.__file__) for module in (contextlib, weakref, _weakrefset))
 #: After these the interpreter looks for signals: the calls, turns and beginnings of Python 3.10 to 3.14.
 CHECKED = frozenset(
     number
@@ -38,10 +44,18 @@ class Interrupt:
     """Run ``action`` at the ``at``-th point inside of this library, or at the next one outside of a fake.
 
     ``fired`` says whether there was one.
+
+    Args:
+        at: which point.
+        action: what a handler would do.
+        library: the standard library's part of the way is tried, too.
     """
 
-    def __init__(self, at: int, action: Callable[[], object]) -> None:
+    def __init__(self, at: int, action: Callable[[], object], *, library: bool = False) -> None:
         self.at, self.action = at, action
+        #: Between any two instructions: of other threads, where Python has no GIL.
+        self.everywhere = False
+        self.files = (ROOT, *LIBRARY) if library else (ROOT,)  #: whose code is tried
         self.points = 0
         self.fired = False
         self.where = ""
@@ -61,8 +75,10 @@ class Interrupt:
         sys.settrace(self._before)
 
     def _call(self, frame: FrameType, event: str, arg: object) -> Callable[..., Any] | None:
-        if self.fired or not frame.f_code.co_filename.startswith(ROOT):
+        if self.fired or not frame.f_code.co_filename.startswith(self.files):
             return None
+        if frame.f_code.co_name in ("remove", "_remove"):
+            return None  # a weak reference's callback: Python prints and forgets an error in it
         frame.f_trace_lines, frame.f_trace_opcodes = False, True
         self._last[id(frame)] = -1
         return self._opcode
@@ -72,7 +88,7 @@ class Interrupt:
             code, before = frame.f_code, self._last.get(id(frame), -1)
             self._last[id(frame)] = frame.f_lasti
             checked = before >= 0 and operation(code, before) in CHECKED
-            if checked and same_handler(code, before, frame.f_lasti):
+            if self.everywhere or (checked and same_handler(code, before, frame.f_lasti)):
                 self.points += 1
                 if self.points >= self.at and not in_the_fake(frame):
                     self.fired = True

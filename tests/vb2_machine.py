@@ -15,10 +15,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from vb2user.errors import KernelError, Vb2Error
 from vb2user.memory.base import Memory
 from vb2user.memory.dmabuf import DmaBuf
-from vb2user.queue.buffer import Dequeued
 from vb2user.queue.queue import Queue
 from vb2user.queue.state import TRANSITIONS, Action, BufferState
 from vb2user.uapi import calls
+from vb2user.uapi.buffer import Dequeued
 from vb2user.uapi.enums import BufType
 from vb2user.uapi.kernel import Fd, open_node
 
@@ -117,7 +117,7 @@ class QueueRules(RuleBasedStateMachine):
     def dequeue(self) -> None:
         with self.kernel_may_refuse():
             done = self.queue.dequeue(0)
-            assert done.buffer.state is BufferState.DEQUEUED
+            assert self.queue.buffer(done.buffer_index).state is BufferState.DEQUEUED
             self.check_dequeued(done)
 
     @rule()

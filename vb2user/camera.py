@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from vb2user import checks
 from vb2user.device.device import Device
-from vb2user.device.discovery import resolve
+from vb2user.device.discovery import metadata_note, resolve
 from vb2user.device.naming import Node
 from vb2user.errors import KernelError, NoSuchDevice, StateError, UsageError
 from vb2user.memory import heaps
@@ -25,6 +25,8 @@ from vb2user.stream.stats import Policy
 from vb2user.stream.stream import Stream
 from vb2user.uapi import calls
 from vb2user.uapi.buffer import is_output
+from vb2user.uapi.enums import BufType
+from vb2user.uapi.weak import members
 
 if TYPE_CHECKING:
     from vb2user.media.recording import Recording
@@ -91,9 +93,6 @@ def _kept(memory: str | Memory, fds: Sequence[Any] | None) -> GivenFds | None:
     return GivenFds(fds)
 
 
-_T = TypeVar("_T")
-
-
 class Camera(Device):
     """A V4L2 device that hands out frames (and takes them, where it is an output)."""
 
@@ -108,9 +107,9 @@ class Camera(Device):
         # stream on, and be busy for everybody, as long as one view of a frame lives.
         with contextlib.ExitStack() as last:
             last.callback(super().close)
-            for given in _all_of(self._given):
+            for given in members(self._given):
                 last.callback(given.close)
-            for made in _all_of(self._made):
+            for made in members(self._made):
                 last.callback(made.close)
 
     def stream(
@@ -191,6 +190,7 @@ class Camera(Device):
                 on_short=on_short,
                 on_gap=on_gap,
                 reconnect=None if reconnect is False else self._reconnect(format, reconnect),
+                note=(lambda: metadata_note(self)) if type == BufType.META_CAPTURE else None,
             )
             own(made)
         return made
@@ -390,12 +390,3 @@ def capture_all(
     if tolerance is None:
         tolerance = float(1 / max(rates) / 2) if rates else _TOLERANCE
     return Together(streams, opened, tolerance, count, timeout)
-
-
-def _all_of(those: Iterable[_T]) -> list[_T]:
-    """The members of a WeakSet, to which another thread may be adding."""
-    while True:
-        try:
-            return list(those)
-        except RuntimeError:  # it changed meanwhile
-            continue

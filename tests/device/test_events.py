@@ -370,7 +370,7 @@ def test_forgotten(telling: TellingVideo, cam: Camera) -> None:
     cam.controls.events("brightness")
     gc.collect()
     assert len(telling.files) == 1
-    assert telling.telling.epolls == []
+    assert not telling.telling.epolls
 
 
 def test_a_child_of_fork_reads_nothing(telling: TellingVideo, cam: Camera) -> None:
@@ -435,3 +435,13 @@ def test_closing_the_device_ends_it(telling: TellingVideo, single: Camera) -> No
     single.close()
     thread.join(WAIT)
     assert came == [[]]
+
+
+def test_a_second_close_leaves_a_later_iterator_alone(telling: TellingVideo, single: Camera) -> None:
+    first = single.controls.events("brightness")
+    first.close()
+    second = single.controls.events("brightness")
+    first.close()
+    telling.turn(BRIGHTNESS, 3)
+    assert second.next_event(WAIT).id == BRIGHTNESS.id
+    second.close()

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import fakes_formats
 import pytest
 from click.testing import CliRunner
+from fakes_controls import TellingSystem
 from fakes_vb2 import FakeVideo, Vb2System
 
+from vb2user.camera import Camera
 from vb2user.cli.main import cli
 from vb2user.device import discovery
 from vb2user.device.device import Device
 from vb2user.device.discovery import metadata_note
-from vb2user.errors import UsageError
+from vb2user.errors import StreamTimeout, UsageError
+from vb2user.stream.stream import Stream
+from vb2user.uapi import kernel
 from vb2user.uapi.enums import BufType, Cap
 from vb2user.uapi.fourcc import FourCC
 
@@ -27,8 +33,10 @@ class Metadata(FakeVideo):
 
 
 @pytest.fixture
-def webcam(vb2: Vb2System, monkeypatch: pytest.MonkeyPatch) -> Vb2System:
+def webcam(monkeypatch: pytest.MonkeyPatch) -> Vb2System:
     """/dev/video0 has the picture, /dev/video1 is its metadata; /dev/video2 is another camera's."""
+    vb2 = TellingSystem()
+    monkeypatch.setattr(kernel, "system", vb2)
     monkeypatch.setitem(fakes_formats._KINDS, BufType.META_CAPTURE, Cap.META_CAPTURE)
     monkeypatch.setitem(fakes_formats._BITS, "UVCH", 8)
     vb2.nodes["/dev/video0"] = FakeVideo(vb2)
@@ -84,3 +92,28 @@ def test_a_command_that_streams_from_it_says_so(webcam: Vb2System) -> None:
     assert f"vb2user: {SAYS}\n" in done.stderr
     done = CliRunner().invoke(cli, ["capture", "/dev/video0", "--count", "1"])
     assert done.stderr == ""
+
+
+async def in_a_task(stream: Stream) -> None:
+    await stream.anext_frame()
+
+
+TURNS: dict[str, Callable[[Stream], object]] = {
+    "for": lambda stream: next(iter(stream)),
+    "task": lambda stream: asyncio.run(in_a_task(stream)),
+    "next_frame": lambda stream: stream.next_frame(),
+}
+
+
+@pytest.mark.parametrize("way", TURNS)
+def test_a_time_out_says_so(webcam: Vb2System, way: str) -> None:
+    """The picture must stream at the same time, and where: to programs, too."""
+    both = f"within the time-out: {SAYS}; stream the picture at the same time"
+    for path in ("/dev/video1", "/dev/video0"):
+        node: Any = webcam.nodes[path]
+        node.auto = False
+        with Camera(path) as cam, cam.stream(timeout=0.001) as stream:
+            with pytest.raises(StreamTimeout, match="no buffer became ready within the time-out") as caught:
+                TURNS[way](stream)
+        assert str(caught.value).count(SAYS) == (path == "/dev/video1")
+        assert (both in str(caught.value)) == (path == "/dev/video1")

@@ -27,6 +27,7 @@ from vb2user.errors import (
 )
 from vb2user.uapi import kernel
 from vb2user.uapi.kernel import POLLHUP, POLLIN, POLLOUT, Fd, System, eventfd, open_node
+from vb2user.uapi.system import Poller
 
 WAIT = 20  # seconds until a hanging thread is a failure
 
@@ -404,8 +405,11 @@ def test_waking_a_full_eventfd() -> None:
 
 def test_a_failing_poll(monkeypatch: pytest.MonkeyPatch) -> None:
     class Failing(System):
-        def poll(self, wanted: dict[int, int], timeout_ms: int | None) -> dict[int, int]:
-            raise OSError(errno.ENOMEM, "")
+        def poller(self, wanted: dict[int, int]) -> Poller:
+            def poll(timeout_ms: int | None) -> list[tuple[int, int]]:
+                raise OSError(errno.ENOMEM, "")
+
+            return poll
 
     monkeypatch.setattr(kernel, "system", Failing())
     with open_node("/dev/null") as fd, pytest.raises(KernelError, match="poll failed: ENOMEM"):

@@ -16,8 +16,8 @@ from vb2user.memory.dmabuf import DmaBufMemory
 from vb2user.memory.heaps import Export, Heap
 from vb2user.memory.mmap import Mmap
 from vb2user.memory.userptr import UserPtr
-from vb2user.queue.buffer import Dequeued
 from vb2user.uapi import kernel
+from vb2user.uapi.buffer import Dequeued
 from vb2user.uapi.enums import BufType
 
 FAULTS = [errno.ENOMEM, errno.EIO, errno.EBUSY, errno.EINVAL, errno.ENOTTY, errno.EMFILE]

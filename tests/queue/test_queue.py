@@ -22,7 +22,6 @@ from vb2user.errors import (
 from vb2user.memory.base import BufferMemory, Memory
 from vb2user.memory.mmap import Mmap
 from vb2user.memory.userptr import UserPtr
-from vb2user.queue.buffer import has_error
 from vb2user.queue.queue import Queue
 from vb2user.queue.state import BufferState
 from vb2user.uapi.enums import BufCap, BufFlag, BufType
@@ -39,12 +38,12 @@ def test_life_of_a_buffer(node: FakeVideo, queue: Queue) -> None:
     assert ours(queue) == states(node) == {0: "queued", 1: "queued", 2: "dequeued"}
     queue.start()
     done = queue.dequeue()
-    assert done.buffer is queue.buffers[0]
+    assert done.buffer_index == 0
     assert (done.sequence, done.timestamp_ns) == (0, 1_000_000_000)
     assert done.bytesused == (node.format.sizeimage,)
     assert done.data_offset == (0,)
-    assert bytes(done.buffer.memory.planes[0]) == bytes(node.format.sizeimage)
-    assert not has_error(done)
+    assert bytes(queue.buffers[0].memory.planes[0]) == bytes(node.format.sizeimage)
+    assert not done.flags & BufFlag.ERROR
     assert ours(queue) == states(node)
     queue.stop()
     assert set(states(node).values()) == set(ours(queue).values()) == {"dequeued"}
@@ -114,9 +113,9 @@ def test_flags_of_the_last_round_are_no_wish(node: FakeVideo, queue: Queue) -> N
     filled(queue, 1)
     node.errors.append(True)
     done = queue.dequeue()
-    assert has_error(done)
+    assert done.flags & BufFlag.ERROR
     queue.stop()
-    queue.prepare(done.buffer)
+    queue.prepare(queue.buffer(done.buffer_index))
     assert not v4l2_buffer.from_buffer_copy(node.log[-1][1]).flags & BufFlag.ERROR
 
 
@@ -169,7 +168,7 @@ def test_created_and_removed(node: FakeVideo, queue: Queue) -> None:
     with pytest.raises(UsageError, match="no buffer 2"):
         queue.buffer(2)
     # Index and place in the list differ now.
-    assert [queue.dequeue().buffer.index for _ in range(3)] == [0, 1, 3]
+    assert [queue.dequeue().buffer_index for _ in range(3)] == [0, 1, 3]
     assert queue.create(1, node.format) == 1
     assert ours(queue).keys() == states(node).keys()
 
@@ -201,7 +200,7 @@ def test_a_failed_create_leaves_the_queue_as_it_was(vb2: Vb2System, node: FakeVi
     assert [b.index for b in queue.buffers] == [0, 1]
     assert len(vb2.mapped()) == before
     assert sorted(node.buffers) == [0, 1]
-    assert queue.dequeue().buffer.index == 0
+    assert queue.dequeue().buffer_index == 0
     assert queue.create(1, node.format) == 1
 
 
@@ -230,7 +229,7 @@ def test_what_could_not_be_removed_is_created_again(vb2: Vb2System, node: FakeVi
     assert sorted(b.index for b in queue.buffers) == sorted(node.buffers) == [0, 1, 2, 3, 4]
     for buffer in queue.buffers[2:]:
         queue.enqueue(buffer)
-    assert [queue.dequeue().buffer.index for _ in range(5)] == [0, 1, 2, 3, 4]
+    assert [queue.dequeue().buffer_index for _ in range(5)] == [0, 1, 2, 3, 4]
 
 
 def test_what_was_created_for_another_format_is_not(vb2: Vb2System, node: FakeVideo, queue: Queue) -> None:
@@ -308,9 +307,9 @@ def test_several_planes(vb2: Vb2System) -> None:
         for _ in range(6):
             done = queue.dequeue()
             assert done.bytesused == tuple(sizes)
-            for plane, view in enumerate(done.buffer.memory.planes):
+            for plane, view in enumerate(queue.buffer(done.buffer_index).memory.planes):
                 assert bytes(view[: sizes[plane]]) == bytes([done.sequence]) * sizes[plane]
-            queue.enqueue(done.buffer)
+            queue.enqueue(queue.buffer(done.buffer_index))
 
 
 def test_output(vb2: Vb2System) -> None:
@@ -447,7 +446,7 @@ def test_an_output_forgets_what_was_sent_before(vb2: Vb2System, type: BufType) -
         queue.enqueue(queue.buffers[0], [100], timestamp_ns=5_000_000)
         assert node.buffers[0].timestamp_ns == 5_000_000
         queue.start()
-        queue.enqueue(queue.dequeue(WAIT).buffer)
+        queue.enqueue(queue.buffer(queue.dequeue(WAIT).buffer_index))
         assert node.buffers[0].timestamp_ns == 0
         queue.dequeue(WAIT)
         assert [len(planes[0]) for planes in node.shown] == [100, node.buffers[0].sizes[0]]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import threading
 from typing import Any
 
 import pytest
 from fakes_vb2 import FakeVideo, Vb2System
-from queues import WAIT, filled
+from interrupts import Interrupt, ctrl_c, points, watchdog
+from queues import CAP, WAIT, filled
 
 from vb2user.errors import (
     DeviceGone,
@@ -17,7 +19,9 @@ from vb2user.errors import (
     StreamStopped,
     StreamTimeout,
 )
+from vb2user.memory.mmap import Mmap
 from vb2user.queue.queue import Queue
+from vb2user.uapi.kernel import Fd
 
 
 def test_all_buffers_with_the_program(queue: Queue) -> None:
@@ -85,8 +89,8 @@ def test_out_of_order(node: FakeVideo, queue: Queue) -> None:
     filled(queue, 3)
     node.pick = 2
     done = [queue.dequeue() for _ in range(3)]
-    assert [d.buffer.index for d in done] == [2, 1, 0]
-    assert [bytes(d.buffer.memory.planes[0][:1])[0] for d in done] == [0, 1, 2]
+    assert [d.buffer_index for d in done] == [2, 1, 0]
+    assert [bytes(queue.buffer(d.buffer_index).memory.planes[0][:1])[0] for d in done] == [0, 1, 2]
 
 
 def waiting_reader(queue: Queue) -> tuple[threading.Thread, list[BaseException]]:
@@ -96,7 +100,7 @@ def waiting_reader(queue: Queue) -> tuple[threading.Thread, list[BaseException]]
     def read() -> None:
         try:
             while True:
-                queue.enqueue(queue.dequeue().buffer)
+                queue.enqueue(queue.buffer(queue.dequeue().buffer_index))
         except BaseException as e:
             outcome.append(e)
 
@@ -104,7 +108,7 @@ def waiting_reader(queue: Queue) -> tuple[threading.Thread, list[BaseException]]
     thread.start()
     with queue._idle:
         # Entering the wait is told by nobody, so look until it is there.
-        while queue._reader is None:
+        while not queue._readers:
             queue._idle.wait(0.001)
     return thread, outcome
 
@@ -139,34 +143,20 @@ def test_a_signal_handler_of_the_waiting_thread_ends_the_wait(
             queue.dequeue(0)
 
 
-class Interrupted:
-    """A lock; Ctrl-C comes when it was let go and the reader has said that it waits."""
-
-    def __init__(self, queue: Queue) -> None:
-        self.queue, self.lock, self.armed = queue, queue._lock, True
-        queue._lock = self  # type: ignore[assignment]
-
-    def __enter__(self) -> bool:
-        return self.lock.__enter__()
-
-    def __exit__(self, *error: Any) -> None:
-        self.lock.__exit__(*error)
-        if self.armed and self.queue._reader is not None:
-            self.armed = False
-            raise KeyboardInterrupt
-
-
 @pytest.mark.parametrize("way", ["stop", "close", "free"])
-def test_ctrl_c_just_before_the_wait(node: FakeVideo, queue: Queue, way: str) -> None:
+def test_ctrl_c_at_any_point_of_a_wait(node: FakeVideo, fd: Fd, way: str) -> None:
     node.auto = False
-    filled(queue)
-    lock = Interrupted(queue)
-    with pytest.raises(KeyboardInterrupt):
-        queue.dequeue()
-    assert not lock.armed
-    assert queue._reader is None
-    getattr(queue, way)()
-    assert bool(queue.buffers) == (way == "stop")
+    for at in points(1):
+        interrupt = Interrupt(at, ctrl_c)
+        with Queue(fd, CAP, Mmap(), [node.format.sizeimage]) as queue, watchdog():
+            filled(queue)
+            with contextlib.suppress(KeyboardInterrupt, StreamTimeout), interrupt:
+                queue.dequeue(0)
+            getattr(queue, way)()
+            assert bool(queue.buffers) == (way == "stop"), interrupt.where
+        if not interrupt.fired:
+            break
+    assert at > 20
 
 
 def test_a_signal_handler_that_closes_and_reads(
@@ -202,7 +192,7 @@ def test_another_thread_ends_the_wait(node: FakeVideo, queue: Queue, way: str) -
     thread.join(WAIT)
     assert not thread.is_alive()
     assert isinstance(outcome[0], StreamStopped)
-    assert queue._reader is None
+    assert not queue._readers
     if way == "stop":
         # The wake-up is over with: the next wait is a wait again.
         for buffer in queue.buffers:

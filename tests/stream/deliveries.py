@@ -9,9 +9,9 @@ from fakes import Clock
 from hypothesis import strategies as st
 
 from vb2user.pixels.layout import Layout
-from vb2user.stream.engine import Delivery
 from vb2user.stream.judge import Judge
 from vb2user.stream.stats import POLICIES
+from vb2user.uapi.buffer import Dequeued
 from vb2user.uapi.enums import BufFlag
 from vb2user.uapi.fourcc import FourCC
 
@@ -59,11 +59,11 @@ coming = st.builds(
 
 def delivery(
     sequence: int, c: Coming, least: tuple[int, ...], at: int = 5, clock: int = MONOTONIC
-) -> Delivery:
+) -> Dequeued:
     # In the last plane: each of them has to be looked at.
     used = [n + c.offset for n in least]
     used[-1] = max(0, used[-1] - c.lacks)
-    return Delivery(
+    return Dequeued(
         0, clock | (ERROR if c.error else 0), 1, sequence, at, tuple(used), (c.offset,) * len(least)
     )
 
@@ -82,6 +82,6 @@ START = Clock.FIRST_NS
 FINE = Coming(0, False, 0, 0)
 
 
-def compressed(data: bytes, sequence: int = 0, offset: int = 0) -> tuple[Delivery, tuple[memoryview]]:
-    d = Delivery(0, MONOTONIC, 1, sequence, 5, (offset + len(data),), (offset,))
+def compressed(data: bytes, sequence: int = 0, offset: int = 0) -> tuple[Dequeued, tuple[memoryview]]:
+    d = Dequeued(0, MONOTONIC, 1, sequence, 5, (offset + len(data),), (offset,))
     return d, (memoryview(bytes(offset) + data + bytes(100)),)

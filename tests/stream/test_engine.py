@@ -40,22 +40,22 @@ def test_round(engine: Engine) -> None:
         d = engine.next(5)
         assert (d.sequence, d.bytesused, d.data_offset) == (number, (64 * 32,), (0,))
         assert d.flags & BufFlag.TIMESTAMP_MONOTONIC
-        (view,) = engine.memory(d.slot)
+        (view,) = engine.memory(d.buffer_index)
         assert view.readonly
         assert view[: 64 * 32] == bytes([number]) * (64 * 32)
-        assert engine.memory(d.slot)[0] is view
-        engine.begin(d.slot)
-        engine.end(d.slot)
-        engine.give_back(d.slot)
+        assert engine.memory(d.buffer_index)[0] is view
+        engine.begin(d.buffer_index)
+        engine.end(d.buffer_index)
+        engine.give_back(d.buffer_index)
 
 
 def test_given_back_by_nobody(engine: Engine) -> None:
     engine.start(2)
-    assert {engine.next(5).slot for _ in range(2)} == {0, 1}
+    assert {engine.next(5).buffer_index for _ in range(2)} == {0, 1}
     with pytest.raises(StateError, match="all 2 buffers are with the program"):
         engine.next(5)
     engine.give_back(1)
-    assert engine.next(5).slot == 1
+    assert engine.next(5).buffer_index == 1
 
 
 def test_no_buffers(engine: Engine) -> None:
@@ -65,7 +65,7 @@ def test_no_buffers(engine: Engine) -> None:
 
 def test_after_close(engine: Engine) -> None:
     engine.start(2)
-    slot = engine.next(5).slot
+    slot = engine.next(5).buffer_index
     engine.close()
     engine.close()
     engine.give_back(slot)
@@ -260,7 +260,7 @@ def test_a_signal_handler_of_the_reading_thread_closes_when_a_frame_comes(
     assert last.sequence == 1
     assert vb2.leaks() == {"FakeVideo": 1}
     with pytest.raises(StreamStopped):
-        engine.memory(last.slot)
+        engine.memory(last.buffer_index)
     with pytest.raises(StreamStopped):
         calls[way]()
 
@@ -269,9 +269,10 @@ def test_a_signal_handler_closes_while_it_is_closed(vb2: Vb2System, node: FakeVi
     engine = ReadEngine(fd, node.format)
     engine.start(1)
     engine._readiness = readiness = Mock()
-    readiness.drop.side_effect = engine.close
+    handlers = [engine.close]
+    readiness.drop.side_effect = lambda: handlers and handlers.pop()()
     assert ends(engine.close) is None
-    readiness.drop.assert_called_once_with()
+    assert handlers == []
     assert vb2.leaks() == {"FakeVideo": 1}
 
 
@@ -281,5 +282,5 @@ def test_writable(node: FakeVideo, fd: Fd) -> None:
         ReadEngine(fd, node.format, writable=True),
     ):
         engine.start(1)
-        engine.memory(engine.next(5).slot)[0][0] = 255
+        engine.memory(engine.next(5).buffer_index)[0][0] = 255
         engine.close()

@@ -104,7 +104,7 @@ ENDS: dict[str, Callable[[Stream, Frame, Camera], object]] = {
     "release and close": release_and_close,
     "engine": lambda s, f, c: s.engine.close(),
     "camera": lambda s, f, c: c.close(),
-    "exit": lambda s, f, c: s._finalizer(),  # type: ignore[misc]
+    "exit": lambda s, f, c: s._runs[s._run](),
 }
 
 

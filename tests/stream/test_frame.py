@@ -8,6 +8,7 @@ import gc
 import pickle
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
@@ -15,9 +16,13 @@ from fakes_vb2 import FakeDmaBuf, FakeUDmaBuf, FakeVideo, Vb2System
 
 from vb2user.camera import Camera
 from vb2user.errors import BuffersHeld, ClosedError, CorruptFrame, KernelError, UsageError
-from vb2user.stream.engine import QueueEngine
+from vb2user.pixels.layout import Layout
+from vb2user.stream.engine import Engine, QueueEngine, ReadEngine
 from vb2user.stream.frame import Frame
+from vb2user.stream.judge import Verdict
+from vb2user.stream.lease import Leases
 from vb2user.stream.stream import Stream
+from vb2user.uapi.buffer import Dequeued
 from vb2user.uapi.enums import BufFlag, BufType
 
 WAYS: list[dict[str, Any]] = [
@@ -44,7 +49,7 @@ def stream(request: pytest.FixtureRequest, vb2: Vb2System, cam: Camera) -> Itera
 def free(stream: Stream, node: FakeVideo) -> int:
     """How many buffers can be filled now."""
     engine: Any = stream.engine
-    return len(engine._free) if hasattr(engine, "_free") else len(node.queued) + len(node.done)
+    return len(engine.free) if isinstance(engine, ReadEngine) else len(node.queued) + len(node.done)
 
 
 def test_what_is_seen_is_what_the_driver_wrote(stream: Stream) -> None:
@@ -252,21 +257,14 @@ def test_dmabuf_is_bracketed_by_sync(vb2: Vb2System, cam: Camera) -> None:
     del kept
 
 
-def frame_of(node: FakeVideo, **changes: Any) -> Frame:
-    from unittest.mock import create_autospec
-
-    from vb2user.pixels.layout import Layout
-    from vb2user.stream.engine import Engine
-    from vb2user.stream.lease import Leases
-
+def frame_of(node: FakeVideo, memory: memoryview | None = None, **changes: Any) -> Frame:
     f = node.format
-    given: dict[str, Any] = {
-        "format": f, "layout": Layout.of(f.pixelformat, f.width, f.height, [(f.bytesperline, f.sizeimage)]),
-        "memory": (memoryview(bytearray(f.sizeimage)),), "index": 2, "sequence": 5, "timestamp_ns": 1,
-        "flags": 0, "field": 1, "bytesused": (f.sizeimage,), "data_offset": (0,),
-        "lease": Leases(create_autospec(Engine, instance=True)).lend(2),
-    }  # fmt: skip
-    return Frame(**(given | changes))
+    engine = create_autospec(Engine, instance=True)
+    engine.syncs = False
+    engine.memory.return_value = (memoryview(bytearray(f.sizeimage)) if memory is None else memory,)
+    layout = Layout.of(f.pixelformat, f.width, f.height, [(f.bytesperline, f.sizeimage)])
+    done = Dequeued(2, 0, 1, 5, 1, (f.sizeimage,), (0,))
+    return Frame(f, layout, Leases(engine).lend(2), done._replace(**changes), Verdict())
 
 
 @pytest.mark.parametrize(("used", "offset"), [(10**6, 0), (5, 6), (64 * 32 + 1, 0)])
@@ -287,7 +285,7 @@ def test_a_short_frame_has_bytes_and_no_picture(node: FakeVideo) -> None:
 
 def test_data_offset(node: FakeVideo) -> None:
     data = memoryview(bytearray(range(256)) * 16)
-    frame = frame_of(node, memory=(data,), bytesused=(64 * 32 + 3,), data_offset=(3,))
+    frame = frame_of(node, data, bytesused=(64 * 32 + 3,), data_offset=(3,))
     assert frame.planes[0].nbytes == 64 * 32
     assert frame.array[0, 0] == frame.planes[0][0] == 3
     assert frame.bytesused == 64 * 32 + 3

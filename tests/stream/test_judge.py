@@ -29,9 +29,9 @@ from hypothesis import strategies as st
 
 from vb2user.errors import CorruptFrame, FramesLost
 from vb2user.stream import clock
-from vb2user.stream.engine import Delivery
 from vb2user.stream.judge import GOOD, Judge, Verdict
 from vb2user.stream.stats import POLICIES
+from vb2user.uapi.buffer import Dequeued
 from vb2user.uapi.enums import BufFlag, Field
 
 
@@ -137,7 +137,7 @@ def came(
     """A good frame that comes at a time, by default stamped with that."""
     CLOCK.reach(at)
     d = delivery(sequence, FINE, (512,), at if stamp is None else stamp)
-    return judge.look(d._replace(slot=slot, **also))
+    return judge.look(d._replace(buffer_index=slot, **also))
 
 
 @pytest.mark.parametrize("clock", [MONOTONIC, 0, int(BufFlag.TIMESTAMP_COPY)])
@@ -158,7 +158,7 @@ def test_frames_older_than_a_flush_are_discarded(
         older = stamp < START + 300 * MS and number < slots and all(not keep for keep in expected)
         expected.append(not older or clock != MONOTONIC)  # others cannot be compared
         at = max(stamp, CLOCK.ns)
-        keeps.append(came(judge, number, at, slot=number % slots, stamp=stamp, flags=clock).keep)
+        keeps.append(came(judge, number, at, buffer_index=number % slots, stamp=stamp, flags=clock).keep)
     assert keeps == expected
     assert judge.stats.discarded == expected.count(False)
 
@@ -171,7 +171,7 @@ def test_a_gap_before_a_frame_that_was_flushed(on_gap: str) -> None:
     CLOCK.reach(START + 10 * MS)
     judge.discard_older()
     d = delivery(4, Coming(0, True, 0, 0), (512,), at=START + 9 * MS)
-    verdict = judge.look(d._replace(slot=1))
+    verdict = judge.look(d._replace(buffer_index=1))
     assert (verdict.keep, verdict.error, verdict.gap) == (False, None, 3)
     assert (judge.stats.drops, judge.stats.discarded, judge.stats.errors) == (3, 1, 1)
 
@@ -197,7 +197,7 @@ def test_after_a_flush_the_next_new_frame_is_handed_out_whatever_the_clock_says(
         if number == 10:
             judge.discard_older()
         at = LATER + 40 * (number + 1) * MS
-        verdict = came(judge, number, at, slot=number % 4, stamp=CLOCKS[said](at))
+        verdict = came(judge, number, at, buffer_index=number % 4, stamp=CLOCKS[said](at))
         assert verdict.keep, number
 
 
@@ -208,7 +208,7 @@ def test_times_that_cannot_be_true_are_replaced_by_those_of_arrival(said: str) -
     times = []
     for number in range(30):
         at = LATER + 40 * (number + 1) * MS
-        verdict = came(judge, number, at, slot=number % 4, stamp=CLOCKS[said](at))
+        verdict = came(judge, number, at, buffer_index=number % 4, stamp=CLOCKS[said](at))
         times.append(CLOCKS[said](at) if verdict.time_ns is None else verdict.time_ns)
     assert times == sorted(times)
     assert times[-1] - times[0] == pytest.approx(29 * 40 * MS, abs=41 * MS)
@@ -221,7 +221,7 @@ def test_times_that_cannot_be_true_are_replaced_by_those_of_arrival(said: str) -
 def test_a_good_clock_is_believed() -> None:
     judge = judge_of()
     for number in range(30):
-        assert came(judge, number, START + 40 * number * MS, slot=number % 4) is GOOD
+        assert came(judge, number, START + 40 * number * MS, buffer_index=number % 4) is GOOD
     assert (judge.stats.bad_timestamps, judge.stats.clock) == (0, "monotonic")
     assert clock.describe(judge.stats) is None
 
@@ -232,9 +232,9 @@ def test_a_buffer_that_is_given_back_empty_says_nothing_of_the_clock() -> None:
     judge = judge_of(on_error="yield")
     came(judge, 0, LATER + 40 * MS)
     CLOCK.reach(LATER + 100 * MS)
-    d = Delivery(1, MONOTONIC | ERROR, 1, 0, 0, (0,), (0,))
+    d = Dequeued(1, MONOTONIC | ERROR, 1, 0, 0, (0,), (0,))
     assert judge.look(d).time_ns == LATER + 100 * MS
-    assert came(judge, 1, LATER + 101 * MS, slot=2, stamp=LATER + 80 * MS).time_ns is None
+    assert came(judge, 1, LATER + 101 * MS, buffer_index=2, stamp=LATER + 80 * MS).time_ns is None
     assert (judge.stats.bad_timestamps, judge.stats.clock) == (0, "monotonic")
 
 
@@ -251,7 +251,7 @@ def test_frames_that_waited_and_frames_ahead_of_time_are_believed(late_ms: int) 
 
 def test_a_payload_that_ends_before_it_begins_is_short() -> None:
     judge = judge_of((1,), on_short="yield")
-    d = Delivery(0, MONOTONIC, 1, 0, 5, (3,), (9,))
+    d = Dequeued(0, MONOTONIC, 1, 0, 5, (3,), (9,))
     assert judge.look(d).short
     assert judge.stats.short == 1
 
@@ -376,7 +376,7 @@ def test_fields_that_have_the_time_of_their_frame_are_no_bad_clock() -> None:
     times = []
     for n, (sequence, field) in enumerate(fields_of("0T 0B 1T 1B 2T 2B")):
         at, stamp = START + n * 20 * MS, START + sequence * 40 * MS
-        verdict = came(judge, sequence, at, slot=n % 4, stamp=stamp, field=field)
+        verdict = came(judge, sequence, at, buffer_index=n % 4, stamp=stamp, field=field)
         times.append(stamp if verdict.time_ns is None else verdict.time_ns)
     assert times == [START + n * 20 * MS for n in range(6)]
     assert (judge.stats.bad_timestamps, judge.stats.clock) == (0, "monotonic")

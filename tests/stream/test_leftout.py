@@ -24,7 +24,7 @@ def bad_ones(judge: Judge, text: str, first: int = 0) -> None:
         CLOCK.reach(at + (n + 1) * MS)
         c = Coming(0, one == "e", 32 * (one == "s"), 0)
         with contextlib.suppress(CorruptFrame):
-            judge.look(delivery(number, c, (512,), CLOCK.ns)._replace(slot=number % 4))
+            judge.look(delivery(number, c, (512,), CLOCK.ns)._replace(buffer_index=number % 4))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_frames_older_than_a_flush_are_told() -> None:
     assert judge.describe_left_out() is None, "what was discarded by flush() itself"
     for n in range(3):
         d = delivery(3 + n, FINE, (512,), START + 400 * MS + n)
-        assert not judge.look(d._replace(slot=n)).keep
+        assert not judge.look(d._replace(buffer_index=n)).keep
     told = judge.describe_left_out()
     assert told is not None
     assert told == (
@@ -113,7 +113,7 @@ def test_what_is_told_adds_up(chosen: dict[str, Any], text: str) -> None:
         number += 1 + (one == "g" and n > 0)
         CLOCK.reach(START + (n + 1) * MS)
         c = Coming(0, one == "e", 32 * (one == "s"), 0)
-        verdict = judge.look(delivery(number, c, (512,), CLOCK.ns)._replace(slot=n % 4))
+        verdict = judge.look(delivery(number, c, (512,), CLOCK.ns)._replace(buffer_index=n % 4))
         silent = 0 if verdict.keep else silent + (not isinstance(verdict.error, CorruptFrame))
     told = judge.describe_left_out()
     assert (0 if told is None else int(told[0].split()[0])) == silent

@@ -429,7 +429,7 @@ def test_whatever_is_done_every_frame_is_counted_once(plan: list[Any], options: 
         assert last + 1 == s.frames + s.discarded + s.drops + waiting
         # No buffer is lost either: with the driver, with the program, or waiting.
         stream._run.leases.reap()
-        assert engine.buffers == engine.queued + len(stream._run.leases.out) + waiting
+        assert engine.buffers == len(engine.free) + len(stream._run.leases.out) + waiting
 
 
 # -- compressed frames ------------------------------------------------------------------------------

@@ -396,6 +396,7 @@ def test_closed_by_another_thread_while_a_buffer_goes_back(
 ) -> None:
     stream = cam.stream(**way).start()
     engine: Any = stream.engine
+    engine.syncs = True  # so that begin and end are called for every memory type
     real: Callable[[int], None] = getattr(engine, moment)
 
     def close_first(slot: int) -> None:

@@ -27,6 +27,9 @@ def test_threads_and_signals(cam: Camera, monkeypatch: pytest.MonkeyPatch, seed:
     assert outcome.wrong == []
     assert outcome.rounds > 3
     assert outcome.frames > 100
+    assert outcome.forks
+    assert outcome.restarts
+    assert outcome.memories.keys() == {"mmap", "userptr", "dmabuf", "read"}
 
 
 def test_a_thread_is_in_the_midst_of_a_release_while_the_reader_goes_on(
@@ -60,7 +63,7 @@ def test_a_thread_is_in_the_midst_of_a_release_while_the_reader_goes_on(
             engine.give_back = real  # type: ignore[method-assign]
             for _ in range(6):
                 next(frames)
-            assert engine.queued == len(node.queued) + len(node.done) == 3
+            assert len(engine.free) == len(node.queued) + len(node.done) == 3
             del held
         frames.close()  # type: ignore[attr-defined]  # it is a generator
     assert sys.getswitchinterval() > 0.001

@@ -71,7 +71,7 @@ def test_a_second_reader(cam: Camera, node: FakeVideo, use: str) -> None:
     with cam.stream() as stream:
         first = Reader(lambda: stream.next_frame().sequence)
         assert polled.wait(WAIT)
-        with pytest.raises(StateError, match="somebody else waits for this stream's next frame"):
+        with pytest.raises(StateError, match="another thread or task waits for this stream's next frame"):
             USES[use](stream)
         node.complete()
         assert first.ends() == 0
@@ -120,9 +120,11 @@ def leases_of(on_end: Callable[[int], object]) -> Leases:
     """Leases of three buffers that were looked at; ``on_end`` is called when a look ends."""
     engine = create_autospec(Engine, instance=True)
     engine.end.side_effect = on_end
+    engine.syncs = True
+    engine.memory.return_value = [memoryview(bytes(8))]
     leases = Leases(engine)
     for slot in range(3):
-        leases.lend(slot).look([memoryview(bytes(8))])
+        leases.lend(slot).look()
     return leases
 
 
@@ -278,10 +280,10 @@ def test_released_just_after_a_look(node: FakeVideo, looked_at: Stream, look: st
     class Late:
         """The other thread, between the look and what is made of it."""
 
-        roots = lease.roots
+        released = False
 
-        def look(self, memory: Any) -> Any:
-            roots = real(memory)
+        def look(self) -> Any:
+            roots = real()
             frame._lease = lease
             Reader(frame.release).ends()
             return roots

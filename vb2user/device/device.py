@@ -15,6 +15,7 @@ from vb2user.device.node import VideoNode
 from vb2user.errors import UsageError
 from vb2user.uapi import calls
 from vb2user.uapi.enums import BufType, Field
+from vb2user.uapi.weak import members
 
 if TYPE_CHECKING:
     from vb2user.device.controls.lookup import Index
@@ -45,7 +46,7 @@ class Device(VideoNode):
     def close(self) -> None:
         """Close the node, and end its events. Idempotent."""
         self._closed = True  # first: events that are made meanwhile close themselves
-        for one in list(self._events):
+        for one in members(self._events):
             one.close()
         super().close()
 
@@ -183,7 +184,7 @@ class Device(VideoNode):
 
     def open_events(self) -> list[Events[DeviceEvent]]:
         """The iterators of events that were not closed."""
-        return [one for one in list(self._events) if not one.closed]
+        return [one for one in members(self._events) if not one.closed]
 
     # -- memory -------------------------------------------------------------------------------------
 

@@ -125,26 +125,29 @@ class Events(Generic[_E]):
         self._born = fork.generation
         # Re-entrant: a signal handler may close the events amidst a call of its own thread.
         self._lock = threading.RLock()
-        self._calls: list[None] = []  # one entry for each call in flight
+        self._calls: dict[object, None] = {}  # the calls in flight
         self._closed = True  # until all of it is there
         self._task_waits = False
         self._subscriptions = list(subscriptions)
         self._node, self._shared = _handle(device)
         #: The number of the next event; the device's own handle may have counted others before.
         self._expected: int | None = None if self._shared else 0
-        with contextlib.ExitStack() as undo:
-            undo.callback(_let_go, self._node, self._shared, self._subscriptions, self._born)
+        self._holdings = _Holdings(self._node, self._shared)
+        try:
             self._wake = eventfd(f"wake of the events of {self._name}")
-            undo.callback(self._wake.close)
+            self._holdings.own.append(self._wake)
             self._readiness = Readiness(self._node, POLLPRI)
-            undo.callback(self._readiness.close)
-            flags = EventSubFlag.ALLOW_FEEDBACK
-            for type, id in self._subscriptions:
-                subscribe_event(self._node, type, id, flags | (EventSubFlag.SEND_INITIAL if initial else 0))
+            self._holdings.own.append(self._readiness)
             # Events that are dropped are closed. Not by __del__: that would run for closed ones, too, and
             # Python forgets a Ctrl-C that comes inside of it.
-            self._release = weakref.finalize(self, undo.pop_all().close)
-            self._release.atexit = False
+            self._dropped = weakref.finalize(self, self._holdings.close)
+            self._dropped.atexit = False
+            flags = EventSubFlag.ALLOW_FEEDBACK | (EventSubFlag.SEND_INITIAL if initial else 0)
+            for type, id in self._subscriptions:
+                self._holdings.subscribe(type, id, flags)
+        except BaseException:
+            self._holdings.close()
+            raise
         self._closed = False
 
     # -- one by one ---------------------------------------------------------------------------------
@@ -155,7 +158,9 @@ class Events(Generic[_E]):
         StreamTimeout: none came; ClosedError: it was closed, before or meanwhile; DeviceGone: unplugged.
         """
         deadline = self._deadline(timeout)
-        with self._using():
+        call = object()
+        try:
+            self._enter(call)
             while True:
                 if (found := self._take()) is not None:
                     return found
@@ -164,11 +169,16 @@ class Events(Generic[_E]):
                 if not seen and not woken:
                     raise self._late()
                 self._judge(seen)
+        finally:
+            self._calls.pop(call, None)  # not in a function of its own: a Ctrl-C may come at its beginning
+            self._leave()
 
     async def anext_event(self, timeout: float | None = None) -> _E:
         """:meth:`next_event` for a task of asyncio. StateError: another task waits."""
         deadline = self._deadline(timeout)
-        with self._using():
+        call = object()
+        try:
+            self._enter(call)
             while True:
                 if (found := self._take()) is not None:
                     return found
@@ -176,6 +186,9 @@ class Events(Generic[_E]):
                 if not await self._ready(left):
                     raise self._late()
                 self._judge(self._node.poll(POLLPRI, 0)[0])
+        finally:
+            self._calls.pop(call, None)  # not in a function of its own: a Ctrl-C may come at its beginning
+            self._leave()
 
     def _deadline(self, timeout: float | None) -> float | None:
         wait = self._timeout if timeout is None else checks.seconds(timeout, f"{self._name}: timeout")
@@ -273,21 +286,23 @@ class Events(Generic[_E]):
         """Whether :meth:`close` was called."""
         return self._closed
 
-    @contextlib.contextmanager
-    def _using(self) -> Iterator[None]:
+    def _enter(self, call: object) -> None:
         if self._born != fork.generation:
             raise StateError(
                 f"{self._name}: these events are the parent's", remedy="ask for them after the fork"
             )
-        self._calls.append(None)  # before the look: a close() from now on leaves the release to this call
-        try:
-            if self._closed:
-                raise ClosedError(f"{self._name}: the events were closed")
-            yield
-        finally:
-            self._calls.pop()
-            if self._closed and not self._calls:
-                self._release()
+        self._calls[call] = None  # before the look: a close() from now on leaves the release to this call
+        if self._closed:
+            raise ClosedError(f"{self._name}: the events were closed")
+
+    def _leave(self) -> None:
+        if self._closed and not self._calls:
+            self._release()
+
+    def _release(self) -> None:
+        # Not by calling the finalizer: after a Ctrl-C inside of that it would not do it once more.
+        self._holdings.close()
+        self._dropped.detach()
 
     def close(self) -> None:
         """End the subscriptions, and every wait. Idempotent; any thread."""
@@ -322,14 +337,42 @@ class Events(Generic[_E]):
         return f"<Events of {self._name}: {state}>"
 
 
-def _let_go(node: Fd, shared: bool, subscriptions: Sequence[tuple[EventType, int]], generation: int) -> None:
-    """End the subscriptions: of a handle of their own by closing it."""
-    if not shared:
-        node.close()
-    elif generation == fork.generation:
-        for type, id in subscriptions:
-            with contextlib.suppress(KernelError, ClosedError):
-                unsubscribe_event(node, type, id)
+class _Holdings:
+    """What an iterator of events holds of the device, and how it gives that back.
+
+    Args:
+        node: where the events come.
+        shared: it is the device's own handle; else it is closed here.
+
+    Attributes:
+        own: what is closed with it.
+    """
+
+    def __init__(self, node: Fd, shared: bool) -> None:
+        self.own: list[Fd | Readiness] = []
+        self._node, self._shared = node, shared
+        self._born = fork.generation
+        self._subscribed: list[tuple[EventType, int]] = []
+
+    def subscribe(self, type: EventType, id: int, flags: int) -> None:
+        self._subscribed.append((type, id))  # before it is: a Ctrl-C may come when the kernel has done it
+        subscribe_event(self._node, type, id, flags)
+
+    def close(self) -> None:
+        """End the subscriptions: of a handle of their own by closing it. Idempotent; any thread.
+
+        After a Ctrl-C the next call does the rest.
+        """
+        for one in reversed(self.own):
+            one.close()
+        if not self._shared:
+            self._node.close()
+        elif self._born == fork.generation:
+            for subscription in list(self._subscribed):
+                with contextlib.suppress(KernelError, ClosedError):
+                    unsubscribe_event(self._node, *subscription)
+                with contextlib.suppress(ValueError):  # another thread was faster
+                    self._subscribed.remove(subscription)
 
 
 def _handle(device: EventSource) -> tuple[Fd, bool]:

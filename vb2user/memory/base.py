@@ -14,9 +14,10 @@ states: a :class:`~vb2user.queue.queue.Queue` uses them and keeps the states.
 
 from __future__ import annotations
 
+import contextlib
 import mmap as _mmap
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -33,6 +34,16 @@ PAGESIZE = _mmap.PAGESIZE
 def page_align(length: int) -> int:
     """``length`` rounded up to whole pages, as ``PAGE_ALIGN`` does in the kernel."""
     return (length + PAGESIZE - 1) & ~(PAGESIZE - 1)
+
+
+def unmap(views: Iterable[memoryview], maps: Iterable[_mmap.mmap]) -> None:
+    """Let go of mappings: now or, where the program still looks at one, with its last view. Idempotent."""
+    for view in views:
+        with contextlib.suppress(BufferError):
+            view.release()
+    for mapping in maps:
+        with contextlib.suppress(BufferError):
+            mapping.close()
 
 
 @dataclass(frozen=True)
@@ -88,9 +99,11 @@ class BufferMemory(ABC):
                 ``finish`` need not touch the caches.
         """
         # What the kernel wrote last time (flags, a timestamp) must not be read as a wish.
-        self.arg.raw.flags = hints
-        self.arg.set_num_planes(self.num_planes)
-        return self.arg
+        arg = self.arg
+        arg.raw.flags = hints
+        if arg.multiplanar:
+            arg.set_num_planes(self.num_planes)
+        return arg
 
     # -- mem ops that every memory type drives alike ------------------------------------------------
 
@@ -164,7 +177,7 @@ class BufferMemory(ABC):
         """The end of what :meth:`begin_access` began."""
 
     def close(self) -> None:
-        """Give the memory back. Idempotent.
+        """Give the memory back. Idempotent: after a Ctrl-C the next call does the rest.
 
         A view that the program still holds keeps its own mapping alive: it never turns into a
         dangling pointer, and the mapping goes when the last view does.

@@ -20,7 +20,7 @@ from typing import Any
 
 from vb2user import checks
 from vb2user.errors import ClosedError, KernelError, UsageError
-from vb2user.memory.base import BufferMemory, Memory
+from vb2user.memory.base import BufferMemory, Memory, unmap
 from vb2user.uapi import calls
 from vb2user.uapi.buffer import BufferArg
 from vb2user.uapi.enums import BufFlag, BufType, DmaBufSync
@@ -35,11 +35,16 @@ class DmaBuf:
 
     Args:
         fd: the dma-buf's file descriptor; ownership passes here.
-        name: for error messages, e.g. ``dma-buf from heap system``.
+        name: for error messages, e.g. ``dma-buf from heap system``; None: an :class:`Fd` has its own.
     """
 
-    def __init__(self, fd: int | Fd, name: str = "dma-buf") -> None:
-        self._fd = fd if isinstance(fd, Fd) else Fd(checks.fd(fd, f"{name}: file descriptor"), name)
+    def __init__(self, fd: int | Fd, name: str | None = None) -> None:
+        if isinstance(fd, Fd):
+            self._fd, fd.name = fd, name or fd.name
+        else:
+            name = name or "dma-buf"
+            self._fd = Fd(checks.fd(fd, f"{name}: file descriptor"), name)
+        name = self._fd.name
         self._map: _mmap.mmap | None = None
         self._view: memoryview | None = None
         try:
@@ -114,7 +119,7 @@ class DmaBuf:
         It becomes readable (poll) when they are signalled. ENOTTY before Linux 6.0.
         """
         flags = DmaBufSync.RW if write else DmaBufSync.READ
-        return Fd(calls.dma_buf_export_sync_file(self._fd, flags), f"sync_file of {self.name}")
+        return calls.dma_buf_export_sync_file(self._fd, flags)
 
     def import_sync_file(self, sync_file: Fd | int, *, write: bool = False) -> None:
         """Add a sync_file's fences to the buffer, as a reader's or a writer's."""
@@ -142,14 +147,9 @@ class DmaBuf:
     def close(self) -> None:
         """Close the fd and drop the mapping (with its last view). Idempotent."""
         self._fd.close()
-        view, self._view = self._view, None
-        mapping, self._map = self._map, None
-        if view is not None:
-            with contextlib.suppress(BufferError):
-                view.release()
-        if mapping is not None:
-            with contextlib.suppress(BufferError):
-                mapping.close()
+        if self._map is not None:
+            unmap([self._view] if self._view is not None else [], [self._map])
+        self._view = self._map = None
 
     def __enter__(self) -> DmaBuf:
         return self

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vb2user import checks
-from vb2user.errors import KernelError, MissingPrerequisite, NoSuchDevice, UsageError
+from vb2user.errors import ClosedError, KernelError, MissingPrerequisite, NoSuchDevice, UsageError
 from vb2user.memory.base import page_align
 from vb2user.memory.dmabuf import DmaBuf, Source
 from vb2user.uapi import calls
@@ -192,7 +192,8 @@ class Export(Source):
             self._buffers = self._allocate(self._fd, 1, length, more=True)
         index = self._buffers[0]
         made = DmaBuf(calls.expbuf(self._fd, self._type, index), f"dma-buf by {self.name}")
-        self._exported[made] = self._buffers.pop(0)
+        self._exported[made] = index
+        del self._buffers[0]  # last: until then a Ctrl-C leaves it for the next one
         return made
 
     def take_back(self, buf: DmaBuf) -> None:
@@ -203,14 +204,14 @@ class Export(Source):
 
     def close(self) -> None:
         """Free the exporting queue and close its node; exported dma-bufs live on until their close."""
-        fd, self._fd = self._fd, None
-        if fd is None:
+        if self._fd is None:
             return
         self._exported.clear()
         # Before Linux 5.0 REQBUFS(0) says EBUSY while exports live; close() frees them all the same.
-        with contextlib.suppress(KernelError):
-            calls.reqbufs(fd, self._type, Memory.MMAP, 0)
-        fd.close()
+        with contextlib.suppress(KernelError, ClosedError):
+            calls.reqbufs(self._fd, self._type, Memory.MMAP, 0)
+        self._fd.close()
+        self._fd = None  # last: until then the next call does the rest
 
 
 def source(spec: str) -> Source:

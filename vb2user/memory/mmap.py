@@ -8,7 +8,6 @@ Source: https://docs.kernel.org/userspace-api/media/v4l/mmap.html
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import mmap as _mmap
 import os
@@ -17,7 +16,7 @@ from collections.abc import Sequence
 
 from vb2user import checks
 from vb2user.errors import KernelError
-from vb2user.memory.base import BufferMemory, Memory, Users
+from vb2user.memory.base import BufferMemory, Memory, Users, unmap
 from vb2user.memory.dmabuf import DmaBuf
 from vb2user.uapi import calls
 from vb2user.uapi.buffer import BufferArg
@@ -34,8 +33,7 @@ def export(node: Fd, type: BufType, index: int, plane: int = 0, flags: int = EXP
 
     EINVAL: no MMAP queue, or no such buffer or plane; ENOTTY: no export in this driver.
     """
-    fd = calls.expbuf(node, type, index, plane, flags)
-    return DmaBuf(fd, f"dma-buf of {node.name} buffer {index} plane {plane}")
+    return DmaBuf(calls.expbuf(node, type, index, plane, flags))
 
 
 class MmapBuffer(BufferMemory):
@@ -71,8 +69,7 @@ class MmapBuffer(BufferMemory):
                 # One by one: the next mmap(2) may fail, and then those before it are closed.
                 maps.append(self.node.mmap(plane.length, plane.mem_offset))  # noqa: PERF401
         except BaseException:
-            for mapping in maps:
-                mapping.close()
+            unmap((), maps)
             raise
         self._num_planes = len(planes)
         self._maps = tuple(maps)
@@ -117,17 +114,9 @@ class MmapBuffer(BufferMemory):
 
     def close(self) -> None:
         """munmap(2) each plane, now or, where the program still holds a view, with its last view."""
-        if self._planes is None:
-            return
-        for view in self._planes:
-            with contextlib.suppress(BufferError):
-                view.release()
+        unmap(self._planes or (), self._maps)
         super().close()
-        for mapping in self._maps:
-            # BufferError: somebody looks; the mapping's own reference count unmaps it then.
-            with contextlib.suppress(BufferError):
-                mapping.close()
-        self._maps = ()
+        self._maps = ()  # last: until then the next call unmaps the rest
 
 
 class Mmap(Memory):

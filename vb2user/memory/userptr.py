@@ -8,7 +8,6 @@ Source: https://docs.kernel.org/userspace-api/media/v4l/userp.html
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import itertools
 import mmap as _mmap
@@ -18,7 +17,7 @@ from typing import Any
 
 from vb2user import checks
 from vb2user.errors import UsageError
-from vb2user.memory.base import PAGESIZE, BufferMemory, Memory, page_align
+from vb2user.memory.base import PAGESIZE, BufferMemory, Memory, page_align, unmap
 from vb2user.uapi import calls
 from vb2user.uapi.buffer import BufferArg
 from vb2user.uapi.enums import BufFlag, BufType
@@ -128,18 +127,10 @@ class UserPtrBuffer(BufferMemory):
 
     def close(self) -> None:
         """Let go of the memory; what was allocated here is unmapped with its last view."""
-        if self._planes is None:
-            return
         self._pins.clear()
-        planes = self._planes
+        unmap(self._planes or (), self._owned)
         super().close()
-        for view in planes:
-            with contextlib.suppress(BufferError):
-                view.release()
-        for mapping in self._owned:
-            with contextlib.suppress(BufferError):
-                mapping.close()
-        self._owned = ()
+        self._owned = ()  # last: until then the next call unmaps the rest
 
 
 class UserPtr(Memory):
@@ -213,10 +204,7 @@ class UserPtr(Memory):
                 owned.append(mapping)
                 views.append(view)
         except BaseException:
-            for view in views:
-                view.release()
-            for mapping in owned:
-                mapping.close()
+            unmap(views, owned)
             raise
         return UserPtrBuffer(node, arg, views, owned)
 

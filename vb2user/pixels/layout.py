@@ -13,8 +13,7 @@ https://docs.kernel.org/userspace-api/media/v4l/buffer.html (``bytesused``, ``da
 
 from __future__ import annotations
 
-import math
-import sys
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,12 +23,10 @@ from vb2user.pixels.pixfmt import FORMATS, FormatInfo, Part
 from vb2user.uapi.fourcc import FourCC
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
     Array = npt.NDArray[Any]
-
-#: Sample types that a memoryview knows, too, by numpy's names.
-_CODES = {"u1": "B", "<u2" if sys.byteorder == "little" else ">u2": "H"}
 
 
 @dataclass(frozen=True)
@@ -210,26 +207,6 @@ class Layout:
             return tuple(_bytes(b, n, s) for b, n, s in zip(buffers, bytesused, starts, strict=True))
         return tuple(_lay(c, buffers, data_offset) for c in self.components)
 
-    @property
-    def is_one_array(self) -> bool:
-        """Whether each picture is one array, of the same shape each time."""
-        return self._view is not None and not self.compressed and len(self.planes) == 1
-
-    def whole(self, memory: memoryview, start: int = 0) -> Array | None:
-        """Where the picture lies in one piece: an array right over the memory, itself the root of its views.
-
-        None: it does not, or its numbers are not this machine's.
-        """
-        view = self._view
-        code = None if view is None else _CODES.get(view.dtype)
-        if view is None or code is None or view.strides != _packed(view):
-            return None
-        import numpy as np
-
-        begin = start + view.offset
-        piece: Any = memory[begin : begin + math.prod(view.shape) * view.itemsize]
-        return np.asarray(piece.cast(code, view.shape))
-
     def _contradiction(self) -> str | None:
         """What in the granted numbers contradicts the format, or None."""
         fmt = self.format
@@ -276,35 +253,29 @@ class Layout:
         self, buffers: Sequence[memoryview | Array], bytesused: Sequence[int], offsets: Sequence[int]
     ) -> None:
         """Refuse whatever would make a view read beyond the buffer or beyond the frame."""
-        if len(buffers) != len(self.planes) or len(bytesused) != len(self.planes):
-            raise UsageError(
-                f"{self.title} has {len(self.planes)} memory plane(s), {len(buffers)} were given"
-            )
-        if offsets and len(offsets) != len(self.planes):
+        planes = len(self.planes)
+        if len(buffers) != planes or len(bytesused) != planes:
+            raise UsageError(f"{self.title} has {planes} memory plane(s), {len(buffers)} were given")
+        if offsets and len(offsets) != planes:
             raise UsageError(
                 f"{self.title}: {len(offsets)} data offsets for {len(self.planes)} memory planes"
             )
-        for plane, (buffer, used, least) in enumerate(zip(buffers, bytesused, self._least, strict=True)):
-            start = offsets[plane] if offsets else 0
+        for plane, least in enumerate(self._least):
+            used, start, there = bytesused[plane], offsets[plane] if offsets else 0, buffers[plane].nbytes
             if start < 0 or used - start < least or used < start:
                 raise CorruptFrame(
                     f"short frame: {self.title} needs {least} bytes in plane {plane}, it has {used - start}"
                 )
-            if used > buffer.nbytes:
+            if used > there:
                 raise CorruptFrame(
                     f"{self.title}: the driver says it used {used} bytes of plane {plane}, "
-                    f"the buffer has {buffer.nbytes}"
+                    f"the buffer has {there}"
                 )
 
 
 def _line_bytes(part: Part, width: int) -> int:
     """Bytes of one unpadded line of a component: groups are never cut."""
     return -(-width // part.across) * part.group_bytes
-
-
-def _packed(view: Component) -> tuple[int, ...]:
-    """The strides without any padding."""
-    return tuple(math.prod(view.shape[n:]) * view.itemsize for n in range(1, len(view.shape) + 1))
 
 
 def _span(component: Component) -> int:
@@ -368,13 +339,19 @@ def _component(part: Part, plane: int, offset: int, width: int, height: int, str
 
 
 def _lay(view: Component, buffers: Sequence[memoryview | Array], data_offset: Sequence[int]) -> Array:
+    start = view.offset + (data_offset[view.plane] if data_offset else 0)
+    # By position and with a dtype made once: numpy takes twice as long to read names and keywords.
+    ndarray, dtype = _numpy(view.dtype)
+    array: Array = ndarray(view.shape, dtype, buffers[view.plane], start, view.strides)
+    return array
+
+
+@functools.cache
+def _numpy(dtype: str) -> tuple[type[Array], np.dtype[Any]]:
+    """Return numpy's array type and a sample type, imported at the first use."""
     import numpy as np
 
-    start = data_offset[view.plane] if data_offset else 0
-    array: Array = np.ndarray(
-        view.shape, view.dtype, buffer=buffers[view.plane], offset=start + view.offset, strides=view.strides
-    )
-    return array
+    return np.ndarray, np.dtype(dtype)
 
 
 def _bytes(buffer: memoryview | Array, used: int, start: int) -> Array:

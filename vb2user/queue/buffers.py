@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import itertools
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from vb2user import checks
@@ -15,9 +17,9 @@ from vb2user.memory.dmabuf import DmaBuf
 from vb2user.memory.mmap import EXPORT_FLAGS, MmapBuffer, export
 from vb2user.queue import refusals
 from vb2user.queue.buffer import Buffer
-from vb2user.queue.state import Action, after
+from vb2user.queue.state import Action, BufferState, after
 from vb2user.uapi import calls, fork
-from vb2user.uapi.enums import BufCap, BufType
+from vb2user.uapi.enums import BufCap, BufFlag, BufType
 from vb2user.uapi.kernel import Fd, eventfd
 
 _T = TypeVar("_T")
@@ -33,7 +35,9 @@ class Buffers(ABC):
         self.sizes = tuple(sizes)
         self.buffers: list[Buffer] = []
         #: Buffers of the kernel's that got no memory and could not be removed, and what they were made for.
-        self._orphans: dict[int, calls.Format] = {}
+        self._orphans: dict[int, calls.Format | None] = {}
+        #: What a CREATE_BUFS under way asks for.
+        self._wished: calls.Format | None = None
         self.capabilities = BufCap(0)
         self._lock = threading.RLock()
         #: How many steps of several ioctls are under way, by the thread that has the lock.
@@ -97,8 +101,7 @@ class Buffers(ABC):
         self._check_open()
         if self._allocated:
             raise StateError(f"{self.name}: buffers are allocated already", remedy="free() them first")
-        with self._free_unless_refused():
-            granted = self.memory.request(self._node, self.type, count)
+        granted = self._first(lambda: self.memory.request(self._node, self.type, count))
         self.capabilities = granted.capabilities
         try:
             self._wake = eventfd(f"wake of {self.name}")
@@ -123,11 +126,12 @@ class Buffers(ABC):
         first = not self._allocated
         new = [index for index, made in self._orphans.items() if made == format][:count]
         if not new:
-            with self._free_unless_refused() if first else contextlib.nullcontext():
-                made = calls.create_bufs(self._node, self.memory.kind, count, format, self.memory.flags)
+            self._wished = format  # until it is known what came of it
+            made = self._first(lambda: self._ask(count, format)) if first else self._ask(count, format)
             self.capabilities |= made.capabilities
             new = list(range(made.index, made.index + made.count))
         self._orphans |= dict.fromkeys(new, format)  # until each has its memory
+        self._wished = None
         try:
             if self._wake is None:
                 self._wake = eventfd(f"wake of {self.name}")
@@ -144,12 +148,14 @@ class Buffers(ABC):
             del self._orphans[index]
         return len(new)
 
-    @contextlib.contextmanager
-    def _free_unless_refused(self) -> Iterator[None]:
-        # Ctrl-C arrives when the kernel has done what it was asked for, and nobody has seen its answer.
+    def _ask(self, count: int, format: calls.Format) -> calls.Granted:
+        return calls.create_bufs(self._node, self.memory.kind, count, format, self.memory.flags)
+
+    def _first(self, ask: Callable[[], calls.Granted]) -> calls.Granted:
+        """Ask for a queue's first buffers. They are freed if nobody hears what the kernel answered."""
         self._allocated = True
         try:
-            yield
+            return ask()
         except KernelError:
             self._allocated = False
             raise
@@ -170,6 +176,36 @@ class Buffers(ABC):
             for index in indices:
                 self.memory.release(self._node, self.type, index)
                 del self._orphans[index]
+
+    def _agree(self) -> dict[int, BufFlag]:
+        """Know of the buffers that the kernel has, and of no others; returns the flags of those that stay.
+
+        After a Ctrl-C amidst CREATE_BUFS or REMOVE_BUFS only the kernel knows.
+        """
+        there = self._there()
+        for buffer in [b for b in self.buffers if b.index not in there]:
+            buffer.state = BufferState.FREED
+            buffer.memory.close()
+            self.buffers.remove(buffer)
+        unknown = there.keys() - {b.index for b in self.buffers}
+        self._orphans = {index: self._orphans.get(index, self._wished) for index in sorted(unknown)}
+        self._wished = None
+        self._disown(list(self._orphans))
+        return there
+
+    def _there(self) -> dict[int, BufFlag]:
+        """QUERYBUF of every index up to the first free one above the known: the flags of each buffer."""
+        last = max([*self._orphans, *(b.index for b in self.buffers)], default=-1)
+        found: dict[int, BufFlag] = {}
+        for index in itertools.count():
+            try:
+                found[index] = self.query(index).flags
+            except KernelError as e:
+                if e.errno != errno.EINVAL:
+                    raise
+                if index > last:
+                    break
+        return found
 
     def remove(self, index: int, count: int = 1) -> bool:
         """REMOVE_BUFS: free some buffers of the program's; False where kernel or driver lack it."""
@@ -193,7 +229,10 @@ class Buffers(ABC):
 
     def buffer(self, index: int) -> Buffer:
         """The buffer with this index. UsageError: there is none."""
-        for buffer in self.buffers:
+        buffers = self.buffers  # once: a signal handler may close the queue meanwhile
+        if 0 <= index < len(buffers) and (found := buffers[index]).index == index:
+            return found
+        for buffer in buffers:  # after REMOVE_BUFS the list has gaps
             if buffer.index == index:
                 return buffer
         raise UsageError(f"{self.name} has no buffer {index}", remedy=f"it has {len(self.buffers)}")

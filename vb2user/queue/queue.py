@@ -20,15 +20,16 @@ from vb2user import checks
 from vb2user.errors import KernelError, Vb2Error
 from vb2user.memory.base import Memory
 from vb2user.queue import refusals
-from vb2user.queue.buffer import Buffer, Dequeued, dequeued
+from vb2user.queue.buffer import Buffer
 from vb2user.queue.buffers import Buffers
 from vb2user.queue.state import Action, BufferState, after
 from vb2user.uapi import calls, fork
-from vb2user.uapi.buffer import BufferArg, is_output
+from vb2user.uapi.buffer import BufferArg, Dequeued, is_output
 from vb2user.uapi.enums import BufFlag, BufType
 from vb2user.uapi.kernel import POLLERR, POLLIN, POLLOUT, Fd, eventfd
 from vb2user.uapi.readiness import Readiness
 
+_DEQUEUED, _QUEUED = BufferState.DEQUEUED, BufferState.QUEUED
 #: Seconds after which a waiting thread looks again: a Ctrl-C may have kept another one from notifying it.
 _AGAIN = 0.05
 
@@ -47,23 +48,22 @@ class Queue(Buffers):
         super().__init__(node, type, memory, sizes)
         self._events = POLLOUT if is_output(type) else POLLIN
         self._idle = threading.Condition(self._lock)
-        self._reader: int | None = None  # the thread that is inside of poll(2)
-        self._streaming = False
+        self._readers: list[int] = []  # the threads that are inside of poll(2)
+        self._dismissing = False  # a thread waits for them to leave
+        #: Whether STREAMON is in effect.
+        self.streaming = False
         self._closer: int | None = None  # the thread that is inside of close()
+        self._over = False  # close() has done all there was to do
+        self._leaving: list[Buffer] = []  # buffers whose memory is being given back
         self._readiness: Readiness | None = None
         #: The buffers that are with the driver. A set's add and discard are one step each to other threads.
-        self._with_driver: set[int] = set()
+        self.with_driver: set[int] = set()
         self._dq = BufferArg(type, memory.kind)
-
-    @property
-    def streaming(self) -> bool:
-        """Whether STREAMON is in effect."""
-        return self._streaming
 
     @property
     def queued(self) -> int:
         """How many buffers are with the driver."""
-        return len(self._with_driver)
+        return len(self.with_driver)
 
     @property
     def multiplanar(self) -> bool:
@@ -87,18 +87,20 @@ class Queue(Buffers):
             timestamp_ns: output queues with ``TIMESTAMP_COPY``.
             hints: ``NO_CACHE_CLEAN``, ``NO_CACHE_INVALIDATE``; see :meth:`BufferMemory.prepare`.
         """
-        self._check_process()
+        if self._born != fork.generation:
+            self._check_process()
         with self._lock:
-            state = after(buffer.state, Action.QBUF, buffer.index, self.name)
-            buffer.memory.fill(hints)
+            if buffer.state is not _DEQUEUED:
+                after(buffer.state, Action.QBUF, buffer.index, self.name)
+            arg = buffer.memory.fill(hints)
             if self._events == POLLOUT:
                 # Always: else the payload and the time that it had when it was queued last are sent again.
                 for plane in range(buffer.memory.num_planes):
-                    buffer.arg.set_payload(plane, 0 if bytesused is None else bytesused[plane])
-                buffer.arg.set_timestamp_ns(timestamp_ns or 0)
-            calls.qbuf(self._node, buffer.arg)
-            buffer.state = state
-            self._with_driver.add(buffer.index)
+                    arg.set_payload(plane, 0 if bytesused is None else bytesused[plane])
+                arg.set_timestamp_ns(timestamp_ns or 0)
+            calls.qbuf(self._node, arg)
+            buffer.state = _QUEUED
+            self.with_driver.add(buffer.index)
 
     def prepare(self, buffer: Buffer, hints: BufFlag = BufFlag(0)) -> BufFlag:
         """PREPARE_BUF: the expensive part of QBUF ahead of time; see :meth:`BufferMemory.prepare`."""
@@ -122,9 +124,14 @@ class Queue(Buffers):
             DeviceGone: ENODEV; KernelError EIO: the driver met a fatal error; EPIPE: stream's end.
         """
         timeout = checks.seconds(timeout, f"{self.name}: timeout")
-        deadline = None if timeout is None else time.monotonic() + timeout
+        return self.dequeue_until(None if timeout is None else time.monotonic() + timeout)
+
+    def dequeue_until(self, deadline: float | None) -> Dequeued:
+        """:meth:`dequeue` with the time at which the wait ends, on ``time.monotonic()``."""
         while True:
             seen = self._wait(deadline)
+            if not isinstance(seen, int):
+                return seen
             done = self.try_dequeue()
             if done is not None:
                 return done
@@ -134,66 +141,74 @@ class Queue(Buffers):
 
     def try_dequeue(self) -> Dequeued | None:
         """DQBUF of what is finished already; None: nothing is. Errors as :meth:`dequeue`."""
-        self._check_process()
+        if self._born != fork.generation:
+            self._check_process()
         with self._lock:
-            if not self._streaming:
+            if not self.streaming:
                 raise refusals.not_streaming(self.name, self._closed)
-            dq = self._dq
-            if not calls.dqbuf(self._node, dq):
+            if not calls.dqbuf(self._node, self._dq):
                 return None
-            raw = dq.raw
-            index = raw.index
-            buffers = self.buffers  # once: a signal handler may close the queue meanwhile
-            if index >= len(buffers) or (buffer := buffers[index]).index != index:
-                buffer = self.buffer(index)  # after REMOVE_BUFS the list has gaps
-            buffer.state = after(buffer.state, Action.DQBUF, index, self.name)
-            self._with_driver.discard(index)
-            return dequeued(buffer, dq)
+            done = self._dq.dequeued()
+            index = done[0]
+            buffer = self.buffer(index)
+            if buffer.state is not _QUEUED:
+                after(buffer.state, Action.DQBUF, index, self.name)
+            buffer.state = _DEQUEUED
+            self.with_driver.discard(index)
+            return done
 
     def resync(self) -> None:
-        """QUERYBUF of every buffer, and note which are with the driver.
+        """QUERYBUF of every buffer, and note which there are and which are with the driver.
 
         After a Ctrl-C amidst an ioctl only the kernel knows.
         """
         with self._lock:
+            there = self._agree()
             for buffer in self.buffers:
-                flags = self.query(buffer.index).flags
+                flags = there[buffer.index]
                 if flags & (BufFlag.QUEUED | BufFlag.DONE):
                     buffer.state = BufferState.QUEUED
-                    self._with_driver.add(buffer.index)
+                    self.with_driver.add(buffer.index)
                 else:
                     buffer.state = BufferState.PREPARED if flags & BufFlag.PREPARED else BufferState.DEQUEUED
-                    self._with_driver.discard(buffer.index)
+                    self.with_driver.discard(buffer.index)
 
-    def _wait(self, deadline: float | None) -> int:
-        mine = False
-        try:  # from here on: Ctrl-C may come as soon as the lock is let go
-            with self._lock:
-                wake = self._wake  # once: a signal handler may close the queue meanwhile
-                if not self._streaming or wake is None:
-                    raise refusals.not_streaming(self.name, self._closed)
-                if not self.queued:
-                    self.try_dequeue()  # of a device that is gone this says so
-                    raise refusals.held(self.name, len(self.buffers))
-                mine, self._reader = True, threading.get_ident()
+    def _wait(self, deadline: float | None) -> int | Dequeued:
+        """Wait; return what poll(2) saw, or the buffer that came although none seemed to be queued."""
+        me = threading.get_ident()
+        readers = self._readers
+        try:
+            readers.append(me)  # before the looks: whoever stops the queue from now on waits for this reader
+            wake = self._wake  # once: a signal handler may close the queue meanwhile
+            if not self.streaming or wake is None:
+                raise refusals.not_streaming(self.name, self._closed)
+            if not self.with_driver:
+                done = self.try_dequeue()  # of a device that is gone this says so
+                if done is not None:  # a signal handler has queued it just now
+                    return done
+                raise refusals.held(self.name, len(self.buffers))
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             seen, woken = self._node.poll(self._events, left, wake)
         finally:
-            if mine:
-                self._reader = None  # before the lock: a Ctrl-C may come while it is waited for
-                with self._lock:
-                    self._idle.notify_all()
-                    self._do_deferred()
+            readers.remove(me)
+            if self._dismissing or self._deferred:
+                self._left()
         if woken:
             raise refusals.stopped(self.name)
         if not seen:
             raise refusals.timed_out(self.name)
         return seen
 
+    def _left(self) -> None:
+        with self._lock:
+            self._idle.notify_all()
+            if not self._inside_its_wait():  # else a signal handler waited within a wait, whose end does it
+                self._do_deferred()
+
     def readiness(self) -> Readiness:
         """The queue's readiness as an fd for an event loop; watched until the queue stops. StreamStopped."""
         with self._lock:
-            if not self._streaming:
+            if not self.streaming:
                 raise refusals.not_streaming(self.name, self._closed)
             if self._readiness is None:
                 self._readiness = Readiness(self._node, self._events)
@@ -207,13 +222,13 @@ class Queue(Buffers):
 
     def _start(self) -> None:
         self._check_open()
-        if self._streaming:
+        if self.streaming:
             return
         try:
             calls.streamon(self._node, self.type)
-            self._streaming = True
+            self.streaming = True
         except BaseException:  # Ctrl-C too: it arrives when the kernel has done it
-            self._streaming = False
+            self.streaming = False
             self._take_back()
             raise
 
@@ -226,7 +241,7 @@ class Queue(Buffers):
         self._all(Action.STREAMOFF)
 
     def _all(self, action: Action) -> None:
-        self._with_driver.clear()
+        self.with_driver.clear()
         for buffer in self.buffers:
             buffer.state = after(buffer.state, action, buffer.index, self.name)
 
@@ -245,9 +260,9 @@ class Queue(Buffers):
 
     def _stop(self) -> None:
         with self._lock:
-            if not self._streaming:
+            if not self.streaming:
                 return
-            self._streaming = False
+            self.streaming = False
             try:
                 with refusals.gone_is_done():
                     calls.streamoff(self._node, self.type)
@@ -255,7 +270,7 @@ class Queue(Buffers):
             except Vb2Error:
                 raise
             except BaseException:
-                self._streaming = True  # Ctrl-C may have come before the kernel did it: ask once more
+                self.streaming = True  # Ctrl-C may have come before the kernel did it: ask once more
                 raise
             finally:
                 self._dismiss_reader()
@@ -263,28 +278,27 @@ class Queue(Buffers):
     def _dismiss_reader(self) -> None:
         # The reader must have left poll(2) before the buffers go: polling a queue without buffers
         # makes videobuf2 start file I/O on it. So must an event loop.
-        readiness, self._readiness = self._readiness, None
-        if readiness is not None:
-            readiness.drop()
-        if self._reader is None or self._wake is None:
+        if self._readiness is not None:
+            self._readiness.drop()
+            self._readiness = None
+        if not self._readers or self._wake is None:
             return
+        self._dismissing = True
         self._wake.signal()
         if self._inside_its_wait():
             self._deferred.append(self._renew_wake)
         else:
-            while self._is_waited_for():
+            while self._readers:
                 self._idle.wait(_AGAIN)
             self._renew_wake()
-
-    def _is_waited_for(self) -> bool:
-        return self._reader is not None
 
     def _inside_its_wait(self) -> bool:
         # A signal handler of the very thread that waits: waiting for it here would be for ever, so what
         # needs it to have left poll(2) is done when it has.
-        return self._reader == threading.get_ident()
+        return threading.get_ident() in self._readers
 
     def _renew_wake(self) -> None:
+        self._dismissing = False
         if self._wake is not None:
             self._wake.close()
             self._wake = eventfd(f"wake of {self.name}")
@@ -315,17 +329,18 @@ class Queue(Buffers):
             self._free()
 
     def _free(self) -> None:
-        if self._reader is not None:  # after a Ctrl-C amidst a stop
-            self._dismiss_reader()
-        buffers, self.buffers = self.buffers, []
+        self._dismiss_reader()  # once more: a Ctrl-C may have come amidst the stop
+        self._leaving += self.buffers
+        self.buffers = []
         self._orphans.clear()
         try:
-            for buffer in buffers:
-                buffer.state = after(buffer.state, Action.FREE, buffer.index, self.name)
+            for buffer in self._leaving:
+                buffer.state = BufferState.FREED  # whatever it was
                 buffer.memory.close()
-            wake, self._wake = self._wake, None
-            if wake is not None:
-                wake.close()
+            self._leaving.clear()  # not before: after a Ctrl-C the next call frees the rest
+            if self._wake is not None:
+                self._wake.close()
+                self._wake = None
         finally:
             if self._allocated:
                 with refusals.gone_is_done():
@@ -341,10 +356,10 @@ class Queue(Buffers):
             self._abandon()
             return
         with self._lock:
-            if self._closed:
-                # Another thread is closing it: what it allocated is freed when this returns, too.
-                while self._closer not in (None, threading.get_ident()) and not self._inside_its_wait():
-                    self._idle.wait(_AGAIN)
+            # Another thread may be closing it: what it allocated is freed when this returns, too.
+            while self._closer not in (None, threading.get_ident()) and not self._inside_its_wait():
+                self._idle.wait(_AGAIN)
+            if self._over or self._closer is not None:
                 return
             if self._steps or self._inside_its_wait():
                 self.stop()
@@ -352,14 +367,23 @@ class Queue(Buffers):
                 return
             self._closed, self._closer = True, threading.get_ident()
             try:
-                self.free()
+                self._close()
+                self._over = True  # after a Ctrl-C the next close() does the rest
+            except Vb2Error:
+                self._over = True
+                raise
             finally:
-                self.memory.close()
                 self._closer = None
                 self._idle.notify_all()
 
+    def _close(self) -> None:
+        try:
+            self.free()
+        finally:
+            self.memory.close()
+
     def _abandon(self) -> None:
-        self._closed, self._streaming, self._allocated = True, False, False
+        self._closed, self.streaming, self._allocated = True, False, False
         buffers, self.buffers = self.buffers, []
         for buffer in buffers:
             buffer.memory.close()

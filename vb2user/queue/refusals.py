@@ -45,8 +45,13 @@ def stopped(name: str) -> StreamStopped:
     return StreamStopped(f"{name}: the stream was stopped by another thread")
 
 
-def timed_out(name: str) -> StreamTimeout:
-    """Nothing came in time."""
+def timed_out(name: str, note: str | None = None) -> StreamTimeout:
+    """Nothing came in time. ``note``: what is to be known of a node without a picture."""
+    if note is not None:
+        return StreamTimeout(
+            f"{name}: no buffer became ready within the time-out: {note}",
+            remedy="stream the picture at the same time",
+        )
     return StreamTimeout(
         f"{name}: no buffer became ready within the time-out",
         remedy="check the input's signal and the frame rate, or wait longer",

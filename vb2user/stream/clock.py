@@ -31,9 +31,8 @@ BEHIND_NS = 1_000_000_000
 AHEAD_NS = 2_000_000_000
 
 
-def now() -> int:
-    """CLOCK_MONOTONIC in nanoseconds."""
-    return time.monotonic_ns()
+#: CLOCK_MONOTONIC in nanoseconds.
+now = time.monotonic_ns
 
 
 class FrameClock:
@@ -73,8 +72,8 @@ class FrameClock:
         goes_on = timestamp_ns != self._stamp or arrival_ns == self._arrival
         self.believed = in_time and goes_on
         found = timestamp_ns if self.believed else arrival_ns + self._offset
-        if self._stamp is not None:
-            found = max(found, self._time)
+        if found < self._time and self._stamp is not None:
+            found = self._time
         if not flags & _ERROR:
             self._stamp, self._arrival, self._time = timestamp_ns, arrival_ns, found
             self._offset = found - arrival_ns if clock == COPY else 0

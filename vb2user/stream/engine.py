@@ -1,7 +1,7 @@
 """Layer 5: the two ways frames come in: a videobuf2 queue, or read(2) into memory of our own.
 
-Both hand out :class:`Delivery` objects and take the slots back; what is a lease, what is counted and
-what a user sees is :mod:`vb2user.stream.stream`'s matter.
+Both hand out :class:`~vb2user.uapi.buffer.Dequeued` tuples and take the buffers back. Leases, statistics and
+what a user sees are the business of :mod:`vb2user.stream.stream`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import contextlib
 import errno
 import mmap
 import threading
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Sequence
 
 from vb2user.errors import (
     BuffersHeld,
@@ -29,26 +29,16 @@ from vb2user.errors import (
 from vb2user.memory.base import Memory, page_align
 from vb2user.memory.fileio import FileIO
 from vb2user.queue import refusals
-from vb2user.queue.buffer import Buffer, Dequeued
+from vb2user.queue.buffer import Buffer
 from vb2user.queue.queue import Queue
 from vb2user.queue.state import BufferState
 from vb2user.stream import clock
 from vb2user.uapi import calls, fork
+from vb2user.uapi.buffer import Dequeued
 from vb2user.uapi.enums import BufFlag, Field
+from vb2user.uapi.enums import Memory as MemoryType
 from vb2user.uapi.kernel import POLLIN, Fd, anonymous, eventfd
 from vb2user.uapi.readiness import Readiness
-
-
-class Delivery(NamedTuple):
-    """A filled buffer as an engine hands it out; ``slot`` is the buffer's index."""
-
-    slot: int
-    flags: int
-    field: int
-    sequence: int
-    timestamp_ns: int
-    bytesused: tuple[int, ...]
-    data_offset: tuple[int, ...]
 
 
 class Engine(ABC):
@@ -56,7 +46,16 @@ class Engine(ABC):
 
     Args:
         writable: hand out memory that the program may write to (its own until it gives it back).
+
+    Attributes:
+        free: the indices of the buffers that can be filled: the driver has them.
+        low: with fewer of them :meth:`feed` is to be called.
+        syncs: the CPU's access needs :meth:`begin` and :meth:`end`.
     """
+
+    free: Collection[int]
+    low = 1
+    syncs = False
 
     def __init__(self, *, writable: bool = False) -> None:
         self.writable = writable
@@ -66,11 +65,11 @@ class Engine(ABC):
         """Allocate ``count`` buffers and start; returns how many there are."""
 
     @abstractmethod
-    def next(self, timeout: float | None) -> Delivery:
-        """Wait for a frame. StreamTimeout, StreamStopped, DeviceGone, …"""
+    def next(self, deadline: float | None) -> Dequeued:
+        """Wait for a frame until ``time.monotonic()`` says so. StreamTimeout, StreamStopped, DeviceGone, …"""
 
     @abstractmethod
-    def try_next(self) -> Delivery | None:
+    def try_next(self) -> Dequeued | None:
         """A frame that is there already, or None. Errors as :meth:`next`, but for the time-out."""
 
     @abstractmethod
@@ -88,11 +87,6 @@ class Engine(ABC):
     @abstractmethod
     def buffers(self) -> int:
         """How many there are by now."""
-
-    @property
-    @abstractmethod
-    def queued(self) -> int:
-        """How many of them are with the driver."""
 
     @abstractmethod
     def readiness(self) -> Readiness:
@@ -130,14 +124,11 @@ class Engine(ABC):
         """Stop and free everything. Idempotent, from any thread."""
 
 
+_DEQUEUED = BufferState.DEQUEUED
 #: No memory, or no file, for one buffer more: at another time there may be.
 _NOT_NOW = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 #: The driver, or the memory, gives no more buffers; the stream does with those it has.
 _NO_MORE = (*_NOT_NOW, errno.ENOBUFS, errno.EINVAL, errno.EBUSY, errno.EFAULT)
-
-
-def _delivery(d: Dequeued) -> Delivery:
-    return Delivery(d.buffer.index, d.flags, d.field, d.sequence, d.timestamp_ns, d.bytesused, d.data_offset)
 
 
 class QueueEngine(Engine):
@@ -148,8 +139,8 @@ class QueueEngine(Engine):
         self._queue = Queue(node, format.type, memory, [p.sizeimage for p in format.planes])
         self._format = format
         self._views: dict[int, tuple[memoryview, ...]] = {}
-        #: How many buffers the driver shall have at least: one that it fills, and one for the next frame.
-        self._low = 1
+        self.free = self._queue.with_driver
+        self.syncs = memory.kind == MemoryType.DMABUF
         self._grows = True
         self._gone = False
 
@@ -161,7 +152,7 @@ class QueueEngine(Engine):
     def start(self, count: int) -> int:
         """REQBUFS, memory, QBUF of every buffer, STREAMON."""
         granted = self._queue.allocate(count)
-        self._low = min(2, granted)
+        self.low = min(2, granted)  # one buffer that the driver fills, and one for the next frame
         self._take_up(self._queue.buffers)
         self._queue.start()
         return granted
@@ -181,19 +172,18 @@ class QueueEngine(Engine):
                 self._views.pop(buffer.index, None)  # it is one of those that can be taken up later
                 raise
 
-    def next(self, timeout: float | None) -> Delivery:
+    def next(self, deadline: float | None) -> Dequeued:
         """DQBUF."""
-        return _delivery(self._queue.dequeue(timeout))
+        return self._queue.dequeue_until(deadline)
 
-    def try_next(self) -> Delivery | None:
+    def try_next(self) -> Dequeued | None:
         """DQBUF, without waiting."""
-        done = self._queue.try_dequeue()
-        return None if done is None else _delivery(done)
+        return self._queue.try_dequeue()
 
     def feed(self, most: int | None) -> None:
         """CREATE_BUFS and QBUF of one more, where fewer than two are with the driver."""
         queue = self._queue
-        if queue.queued >= self._low or not queue.streaming or self._gone:
+        if len(self.free) >= self.low or not queue.streaming or self._gone:
             return
         limits = [n for n in (most, queue.memory.limit) if n is not None]
         if self._unused() or (self._grows and all(len(queue) < n for n in limits)):
@@ -222,11 +212,6 @@ class QueueEngine(Engine):
     def buffers(self) -> int:
         """How many there are by now."""
         return len(self._queue)
-
-    @property
-    def queued(self) -> int:
-        """How many are with the driver."""
-        return self._queue.queued
 
     def readiness(self) -> Readiness:
         """The queue's."""
@@ -261,16 +246,17 @@ class QueueEngine(Engine):
 
     def give_back(self, index: int) -> None:
         """QBUF, unless the stream ended meanwhile, or the device is gone."""
-        if not self._queue.streaming or self._queue.inherited:
+        queue = self._queue
+        if not queue.streaming:
             return
         try:
             buffer = self._buffer(index)
-            if buffer.state is BufferState.DEQUEUED:
-                self._queue.enqueue(buffer)
+            if buffer.state is _DEQUEUED:
+                queue.enqueue(buffer)
         except DeviceGone:
             self._gone = True  # nobody misses the buffer; the next DQBUF says it to whom it concerns
         except Vb2Error:
-            if self._queue.streaming:
+            if queue.streaming:
                 raise  # else another thread stopped the stream meanwhile, and all is well
 
     def recover(self, known: set[int]) -> None:
@@ -319,7 +305,7 @@ class ReadEngine(Engine):
         self._io = FileIO(self._node, self._wake)
         self._maps: list[mmap.mmap] = []
         self._views: list[tuple[memoryview, ...]] = []
-        self._free: list[int] = []
+        self.free: list[int] = []
         self._sequence = 0
         self._closed = False
         self._readiness: Readiness | None = None
@@ -340,13 +326,15 @@ class ReadEngine(Engine):
     def _add(self) -> None:
         mapping = anonymous(page_align(max(self._format.sizeimage, 1)), self._node.name)
         view = memoryview(mapping)
+        index = len(self._maps)
+        # In the place of what a Ctrl-C left here; it counts from the next line on, when both are there.
+        self._views[index:] = [(view if self.writable else view.toreadonly(),)]
         self._maps.append(mapping)
-        self._views.append((view if self.writable else view.toreadonly(),))
-        self._free.append(len(self._maps) - 1)
+        self.free.append(index)
 
     def feed(self, most: int | None) -> None:
         """More anonymous memory, where the program holds all there is."""
-        if self._free or self._closed:
+        if self.free or self._closed:
             return
         if most is not None and len(self._maps) >= most:
             raise self._held()
@@ -366,20 +354,16 @@ class ReadEngine(Engine):
         """How many there are by now."""
         return len(self._maps)
 
-    @property
-    def queued(self) -> int:
-        """How many can be read into."""
-        return len(self._free)
-
-    def try_next(self) -> Delivery | None:
+    def try_next(self) -> Dequeued | None:
         """read(2), where it need not wait."""
         return self._read(self._node.read_into)
 
-    def next(self, timeout: float | None) -> Delivery:
+    def next(self, deadline: float | None) -> Dequeued:
         """read(2)."""
-        delivery = self._read(lambda target: self._wait(target, timeout))
-        assert delivery is not None
-        return delivery
+        timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
+        filled = self._read(lambda target: self._wait(target, timeout))
+        assert filled is not None
+        return filled
 
     def _wait(self, target: memoryview, timeout: float | None) -> int:
         try:
@@ -387,22 +371,22 @@ class ReadEngine(Engine):
         except StateError as e:
             raise StreamStopped(str(e)) from None
 
-    def _read(self, into: Callable[[memoryview], int | None]) -> Delivery | None:
+    def _read(self, into: Callable[[memoryview], int | None]) -> Dequeued | None:
         with self._reading:
             try:
                 self._inside = True
                 if self._closed:
                     raise StreamStopped(f"{self._node.name}: the stream was closed")
-                if not self._free:
+                if not self.free:
                     raise self._held()
-                index = self._free[0]
+                index = self.free[0]
                 with memoryview(self._maps[index]) as view, view[: self._format.sizeimage] as target:
                     used = into(target)
             finally:
                 self._inside = False
                 if self._closed:
                     self._let_go()
-            return None if used is None else self._delivery(index, used)
+            return None if used is None else self._filled(index, used)
 
     def readiness(self) -> Readiness:
         """The handle's."""
@@ -413,12 +397,12 @@ class ReadEngine(Engine):
                 self._readiness = Readiness(self._node, POLLIN)
             return self._readiness
 
-    def _delivery(self, index: int, used: int) -> Delivery:
-        self._free.pop(0)
+    def _filled(self, index: int, used: int) -> Dequeued:
+        self.free.pop(0)
         sequence, self._sequence = self._sequence, self._sequence + 1
         flags = int(BufFlag.TIMESTAMP_MONOTONIC)
         field = int(self._format.field or Field.NONE)
-        return Delivery(index, flags, field, sequence, clock.now(), (used,), (0,))
+        return Dequeued(index, flags, field, sequence, clock.now(), (used,), (0,))
 
     def memory(self, index: int) -> tuple[memoryview, ...]:
         """The buffer."""
@@ -436,11 +420,11 @@ class ReadEngine(Engine):
     def give_back(self, index: int) -> None:
         """The next read(2) may use it."""
         if not self._closed:
-            self._free.append(index)
+            self.free.append(index)
 
     def recover(self, known: set[int]) -> None:
         """All pages but those of the ``known`` ones are free."""
-        self._free[:] = [index for index in range(len(self._maps)) if index not in known]
+        self.free[:] = [index for index in range(len(self._maps)) if index not in known]
 
     def close(self) -> None:
         """End the wait of a reader, and file I/O by closing its handle."""
@@ -449,9 +433,7 @@ class ReadEngine(Engine):
             self._node.close()
             return
         with self._closing:
-            if self._closed:
-                return
-            self._closed = True
+            self._closed = True  # no early return: after a Ctrl-C the next close() does the rest
             if self._readiness is not None:
                 self._readiness.drop()
         with contextlib.suppress(ClosedError):  # the reader has left meanwhile, and let go of all

@@ -40,11 +40,11 @@ class Flow(ABC, Generic[_T]):
         """Give everything back. Idempotent; any thread."""
 
     @abstractmethod
-    def _next(self) -> _T:
-        """Wait for the next one. StreamStopped: closed meanwhile."""
+    def _next(self) -> _T | None:
+        """Wait for the next one; None: it is exhausted. StreamStopped: closed meanwhile."""
 
     @abstractmethod
-    async def _anext(self) -> _T:
+    async def _anext(self) -> _T | None:
         """:meth:`_next` for a task of asyncio."""
 
     def __enter__(self: _Self) -> _Self:
@@ -70,20 +70,16 @@ class Flow(ABC, Generic[_T]):
     def __iter__(self) -> Iterator[_T]:
         own = not self.started
         try:
-            starts = own
-            while starts or not self.exhausted:
-                try:
-                    if starts:
-                        starts = False
-                        self.start()
-                        continue  # it may want no frame at all
-                    one = self._next()
-                except StreamStopped:
-                    if self.started:
-                        raise
-                    return  # closed by another thread, or by a signal handler: the loop simply ends
-                yield one
-                del one
+            try:
+                if own:
+                    self.start()
+                while (one := self._next()) is not None:
+                    yield one
+                    del one
+            except StreamStopped:
+                if self.started:
+                    raise
+                return  # closed by another thread, or by a signal handler: the loop simply ends
         except BaseException:
             # After a break, too: a generator that is thrown away has no caller that could hear of an error.
             if own:
@@ -114,11 +110,8 @@ class AsyncLoop(Generic[_T]):
 
     async def __anext__(self) -> _T:
         flow = self._flow
-        if flow.exhausted:
-            self.close()
-            raise StopAsyncIteration
         try:
-            return await flow._anext()
+            one = await flow._anext()
         except StreamStopped:
             if flow.started:
                 self.close()
@@ -128,6 +121,10 @@ class AsyncLoop(Generic[_T]):
             with contextlib.suppress(KernelError):  # an error while cleaning up never hides the first one
                 self.close()
             raise
+        if one is None:
+            self.close()
+            raise StopAsyncIteration
+        return one
 
     def close(self) -> None:
         """Close what was started here. Idempotent."""

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from vb2user.pixels.layout import Layout
+    from vb2user.stream.judge import Verdict
     from vb2user.stream.lease import Lease
+    from vb2user.uapi.buffer import Dequeued
 
     Array = npt.NDArray[Any]
 
@@ -57,7 +59,6 @@ class Frame:
         "_flags",
         "_layout",
         "_lease",
-        "_memory",
         "_offsets",
         "_raw_field",
         "_time_ns",
@@ -72,36 +73,24 @@ class Frame:
     )
 
     def __init__(
-        self,
-        *,
-        format: calls.Format,
-        layout: Layout,
-        memory: tuple[memoryview, ...],
-        index: int,
-        sequence: int,
-        timestamp_ns: int,
-        flags: int,
-        field: int,
-        bytesused: tuple[int, ...],
-        data_offset: tuple[int, ...],
-        lease: Lease,
-        gap: int = 0,
-        short: bool = False,
-        time_ns: int | None = None,
+        self, format: calls.Format, layout: Layout, lease: Lease, done: Dequeued, verdict: Verdict
     ) -> None:
         self.format = format
-        self.index = index
-        self.sequence, self.timestamp_ns, self._time_ns = sequence, timestamp_ns, time_ns
-        self._raw_field, self.plane_bytesused = field, bytesused
-        self._flags = flags
         self._layout = layout
-        #: None: it was released.
-        self._memory: tuple[memoryview, ...] | None = memory
-        self._offsets = data_offset
         self._lease = lease
+        (
+            self.index,
+            self._flags,
+            self._raw_field,
+            self.sequence,
+            self.timestamp_ns,
+            self.plane_bytesused,
+            self._offsets,
+        ) = done
+        self.gap = verdict.gap
+        self.short = verdict.short
+        self._time_ns = verdict.time_ns
         self._born = fork.generation
-        self.gap = gap
-        self.short = short
         self.on_hold = False
         self._array: Array | None = None
         self._components: tuple[Array, ...] | None = None
@@ -177,7 +166,8 @@ class Frame:
         array = self._array  # once: another thread may release the frame meanwhile
         if array is None:
             array = self._array = self._layout.array(roots, self.plane_bytesused, self._offsets)
-            self._forget_if_released()
+            if self._lease.released:  # meanwhile: a frame that is kept would keep the buffer, too
+                self._array = None
         return array
 
     @property
@@ -188,7 +178,8 @@ class Frame:
         if components is None:
             components = self._layout.arrays(roots, self.plane_bytesused, self._offsets)
             self._components = components
-            self._forget_if_released()
+            if self._lease.released:
+                self._components = None
         return components
 
     @property
@@ -272,18 +263,17 @@ class Frame:
 
     # -- the look -----------------------------------------------------------------------------------
 
-    def _look(self) -> list[Array]:
+    def _look(self) -> tuple[Array, ...]:
         if self._born != fork.generation:
             raise StateError(
                 f"frame {self.sequence} is of the process that forked this one: its buffer goes back to the "
                 "driver there, whoever looks here",
                 remedy="hand frame.copy() over before the fork",
             )
-        memory = self._memory  # once: another thread may close the stream meanwhile
         try:
-            roots = [] if memory is None else self._lease.look(memory)
+            roots = self._lease.look()
         except StreamStopped:
-            roots = []
+            roots = ()
         if not roots:
             raise self._closed()
         return roots
@@ -301,17 +291,12 @@ class Frame:
             "frame.copy()",
         )
 
-    def _forget_if_released(self) -> None:
-        # Else a frame that is kept would keep the buffer, too.
-        if self._memory is None:
-            self._array = self._components = None
-
     # -- the lease ----------------------------------------------------------------------------------
 
     @property
     def released(self) -> bool:
         """Whether :meth:`release` was called, or the loop went on."""
-        return self._memory is None
+        return self._lease.released
 
     def hold(self) -> Frame:
         """Keep it beyond the next turn of the loop, until :meth:`release`; returns the frame itself.
@@ -320,6 +305,7 @@ class Frame:
         """
         if self.released or self._born != fork.generation:
             self._look()  # raises
+        self._lease.watch(self)
         self.on_hold = True
         return self
 
@@ -328,9 +314,10 @@ class Frame:
 
         A frame that is dropped is released by the stream's next turn.
         """
-        self._memory = None
+        lease = self._lease
+        lease.released = True  # first: a look from now on gives no view out
         self._array = self._components = None
-        self._lease.release()
+        lease.release()
 
     def __enter__(self) -> Frame:
         return self

@@ -19,7 +19,7 @@ import contextlib
 import threading
 import weakref
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from vb2user.errors import Vb2Error
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 
-class _Ref(weakref.ref[Any]):
+class _Watch(weakref.ref[Any]):
     """A weak reference that knows its lease."""
 
     __slots__ = ("lease",)
@@ -46,6 +46,7 @@ class Lease:
         slot: the buffer's index.
         sequence: the number of the frame that lies in it.
         roots: the arrays from which every view of this delivery derives, made at the first look.
+        released: the frame was released, or dropped.
         stopped: the stream was closed.
         returned: the driver has the buffer again.
 
@@ -57,11 +58,11 @@ class Lease:
     __slots__ = (
         "_frame",
         "_leases",
-        "_lock",
         "_looked",
         "_looking",
         "_refs",
-        "_released",
+        "_watches",
+        "released",
         "returned",
         "roots",
         "sequence",
@@ -73,59 +74,81 @@ class Lease:
         self._leases = leases
         self.slot = slot
         self.sequence = sequence
-        self.roots: list[Array] = []
-        #: Held during a first look. Re-entrant: a signal handler may look, too.
-        self._lock = threading.RLock()
+        self.roots: tuple[Array, ...] = ()
         self._looking = 0
-        self._looked = False
-        self._released = self.stopped = self.returned = False
-        self._refs: tuple[_Ref, ...] = ()
-        self._frame: _Ref | None = None
+        self._looked = self.released = self.stopped = self.returned = False
+        #: To the roots.
+        self._refs: tuple[weakref.ref[Any], ...] = ()
+        #: To roots and frames that outlive the turn in which they were made.
+        self._watches: tuple[_Watch, ...] = ()
+        self._frame: weakref.ref[Any] | None = None
 
     def watch(self, frame: object) -> None:
-        """A frame that is dropped counts as released."""
-        self._frame = self._ref(frame)
+        """Notice when the program drops a frame that it holds: that counts as a release."""
+        self._frame = self._watch(frame)
 
-    def look(self, memory: Sequence[memoryview]) -> list[Array]:
-        """Return the roots, made over ``memory`` at the first look; none if the frame was released meanwhile.
+    def look(self) -> tuple[Array, ...]:
+        """Return the roots, made at the first look; none if the frame was released meanwhile.
 
-        The list is the caller's own, so that the roots live as long as the caller looks.
+        The roots live as long as the caller has what is returned.
         """
-        if roots := list(self.roots):
+        if roots := self.roots:
             return roots
-        with self._lock:
-            self._looking += 1
+        with self._leases.looks:
             try:
-                if not self.roots and not self._released:  # else another thread was faster
-                    self._begin(memory)
-                return list(self.roots)
+                self._looking += 1
+                if not self.roots and not self.released:  # else another thread was faster
+                    self._begin()
+                return self.roots
             finally:
                 self._looking -= 1
-                if self._released and not self._looking:
+                if self.released and not self._looking:
                     # The next turn tries again; the caller hears of the release.
                     with contextlib.suppress(Vb2Error):
-                        self.settle()
+                        self.release()
 
-    def _begin(self, memory: Sequence[memoryview]) -> None:
+    def _begin(self) -> None:
         """The CPU is about to look."""
-        import numpy as np
-
-        self._leases.engine.begin(self.slot)
-        self._looked = True
+        engine = self._leases.engine
+        if engine.syncs:
+            engine.begin(self.slot)
+            self._looked = True
         # Not numpy.ndarray(buffer=...): that holds no export of the mapping's buffer.
-        made = [np.frombuffer(view, np.uint8) for view in memory]
-        self._refs = tuple([self._ref(root) for root in made])
-        if not self.roots and not self._released:
-            self.roots += made
+        memory = engine.memory(self.slot)
+        frombuffer, uint8 = self._leases.frombuffer, self._leases.uint8
+        if len(memory) == 1:
+            made: tuple[Array, ...] = (frombuffer(memory[0], uint8),)
+            self._refs = (weakref.ref(made[0]),)
+        else:
+            made = tuple([frombuffer(view, uint8) for view in memory])
+            self._refs = tuple([weakref.ref(root) for root in made])
+        if not self.roots and not self.released:
+            self.roots = made
 
     def release(self) -> None:
         """End the frame's own look; views that the program keeps end theirs when they die. Idempotent.
 
         KernelError: the driver did not take the buffer back.
         """
-        self._released = True  # first: a look that begins from now on finds it
-        if not self._looking:
-            self.settle()
+        self.released = True  # first: a look that begins from now on finds it
+        if self._looking:
+            return
+        self.roots = ()
+        for ref in self._refs:
+            if ref() is not None:
+                self._watch_views()
+                return
+        self._leases.give_back(self)
+
+    def _watch_views(self) -> None:
+        if self._watches:
+            return
+        try:
+            roots = [root for ref in self._refs if (root := ref()) is not None]
+            self._watches = tuple([self._watch(root) for root in roots])
+        except BaseException:  # a Ctrl-C: the next turn looks at this lease again
+            self._leases.refused = True
+            raise
 
     def settle(self, *, orphans: bool = False) -> None:
         """Give the buffer back if the frame is released, or dropped, and no view lives. Idempotent.
@@ -133,30 +156,23 @@ class Lease:
         Args:
             orphans: a lease that no frame has got counts as released.
         """
-        if not self._released:
+        if not self.released:
             if self._frame is None:
                 if not orphans:
                     return
             elif self._frame() is not None:
                 return
-            self._released = True
-        if self._looking:
-            return
-        self.roots.clear()
-        for ref in self._refs:
-            if ref() is not None:
-                return
-        self._leases.give_back(self)
+        self.release()
 
     def drop_references(self) -> None:
         """Break the circle of the lease and its weak references, so that no lease waits for the collector."""
         self._frame = None
-        self._refs = ()
+        self._refs = self._watches = ()
 
     def describe(self) -> str:
         """Say what holds the buffer."""
         what = f"frame {self.sequence} (buffer {self.slot})"
-        if not self._released:
+        if not self.released:
             return f"{what} is not released"
         views = sum(ref() is not None for ref in self._refs)
         return f"{what} is released, but {views} of its views live" if views else what
@@ -169,14 +185,14 @@ class Lease:
 
     def forget(self) -> None:
         """The stream is over: the buffer goes back no more, and views live on by themselves."""
-        self._released = self.stopped = True
+        self.released = self.stopped = True
         self.drop_references()
-        self.roots.clear()
+        self.roots = ()
 
-    def _ref(self, target: object) -> _Ref:
-        ref = _Ref(target, self._leases.gone.append)
-        ref.lease = self
-        return ref
+    def _watch(self, target: object) -> _Watch:
+        watch = _Watch(target, self._leases.gone.append)
+        watch.lease = self
+        return watch
 
 
 class Leases:
@@ -186,17 +202,23 @@ class Leases:
         engine: where they go back to.
         out: the leases by buffer.
         gone: references whose frame or root has died, not yet acted upon.
+        refused: a driver did not take a buffer back, or a release was interrupted: the next turn tries again.
+        looks: held during a first look. Re-entrant: a signal handler may look, too.
         interrupted: a Ctrl-C came amidst a step: :meth:`recover` asks the kernel whose the buffers are.
     """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.out: dict[int, Lease] = {}
-        self.gone: deque[_Ref] = deque()
+        self.gone: deque[_Watch] = deque()
         self.interrupted = False
-        self._refused = False
+        self.refused = False
+        self.looks = threading.RLock()
         self._lock = threading.RLock()
         self._born = fork.generation
+        import numpy  # here: the command line starts faster without it
+
+        self.frombuffer, self.uint8 = numpy.frombuffer, numpy.dtype(numpy.uint8)
 
     def describe(self) -> str:
         """Say what holds each buffer."""
@@ -227,7 +249,7 @@ class Leases:
             except BaseException as error:
                 self.out[slot] = lease
                 if isinstance(error, Vb2Error):
-                    self._refused = True
+                    self.refused = True
                 else:
                     self.interrupted = True
                 raise
@@ -238,8 +260,8 @@ class Leases:
 
     def reap(self) -> None:
         """Give back what no frame and no view holds any more. KernelError: the driver did not take it."""
-        if self._refused:
-            self._refused = False
+        if self.refused:
+            self.refused = False
             self._settle_all()
         while self.gone:
             try:

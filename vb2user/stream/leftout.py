@@ -24,34 +24,34 @@ _REMEDIES: dict[Reason, str] = {
 
 
 class LeftOut:
-    """The frames that were left out since the last one that was handed out."""
+    """The frames that were left out since the last one that was handed out.
+
+    Attributes:
+        counts: how many for each reason.
+    """
 
     def __init__(self) -> None:
-        self._counts: dict[Reason, int] = {}
+        self.counts: dict[Reason, int] = {}
         self._flaw = ""
-
-    def __bool__(self) -> bool:
-        return bool(self._counts)
 
     def add(self, reason: Reason, flaw: str | None = None) -> None:
         """One more; ``flaw``: in what a short one is short."""
-        self._counts[reason] = self._counts.get(reason, 0) + 1
+        self.counts[reason] = self.counts.get(reason, 0) + 1
         self._flaw = flaw or self._flaw
 
     def clear(self) -> None:
         """A frame was handed out."""
-        self._counts.clear()
+        self.counts.clear()
 
     def describe(self) -> tuple[str, str] | None:
         """How many and why, and what helps; None: none was left out."""
-        if not self._counts:
+        if not self.counts:
             return None
-        total = sum(self._counts.values())
+        total = sum(self.counts.values())
         came = "1 frame came and was" if total == 1 else f"{total} frames came and were"
-        reasons = [reason for reason in _WORDS if reason in self._counts]
+        reasons = [reason for reason in _WORDS if reason in self.counts]
         flaw = f" ({self._flaw})" if self._flaw else ""
         each = [
-            f"{self._counts[reason]} {_WORDS[reason]}{flaw if reason == 'short' else ''}"
-            for reason in reasons
+            f"{self.counts[reason]} {_WORDS[reason]}{flaw if reason == 'short' else ''}" for reason in reasons
         ]
         return f"{came} left out: {', '.join(each)}", "; ".join(_REMEDIES[reason] for reason in reasons)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import time
-import weakref
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from vb2user.errors import (
@@ -24,12 +24,13 @@ from vb2user.errors import (
 )
 from vb2user.pixels.layout import Layout
 from vb2user.queue import refusals
-from vb2user.stream.clock import ARRIVAL
-from vb2user.stream.engine import Delivery, Engine
+from vb2user.stream.clock import ARRIVAL, CLOCK_MASK, MONOTONIC
+from vb2user.stream.engine import Engine
 from vb2user.stream.frame import Frame
-from vb2user.stream.judge import Judge, Verdict, is_clocked
+from vb2user.stream.judge import Judge, Verdict
 from vb2user.stream.lease import Leases
 from vb2user.uapi import calls
+from vb2user.uapi.buffer import Dequeued
 
 if TYPE_CHECKING:
     from vb2user.stream.waiter import Waiter
@@ -45,6 +46,7 @@ class Running:
         judge: what is counted, and what becomes of each delivery.
         most: how many buffers there may be; None: as many as the driver allows.
         latest: of several that are ready the newest is wanted.
+        note: returns what a time-out says of the node; None: nothing.
 
     Attributes:
         open: until :meth:`close`.
@@ -63,23 +65,25 @@ class Running:
         *,
         most: int | None,
         latest: bool,
+        note: Callable[[], str | None] | None = None,
     ) -> None:
         self.engine = engine
         self.leases = Leases(engine)
         self._name, self.format, self.layout = name, format, layout
         self.judge, self.stats = judge, judge.stats
-        self._most, self._latest = most, latest
+        self._most, self._latest, self._note = most, latest, note
         self._waiter: Waiter | None = None
-        self._frame: weakref.ref[Frame] | None = None
+        #: The frame that was handed out last: the next turn releases it, unless the program holds it.
+        self._frame: Frame | None = None
         #: With what was found of it, if it was looked at.
-        self._ready: deque[tuple[Delivery, Verdict | None]] = deque()
+        self._ready: deque[tuple[Dequeued, Verdict | None]] = deque()
         self.open = True
         self.lost = False
         self._readers: dict[int, Waiter] = {}
         first = not self.stats.buffers  # else it came back, and what was seen before counts on
         self.stats.buffers = engine.buffers
-        self.stats.queued = engine.queued
-        self.stats.queued_min = engine.queued if first else min(self.stats.queued_min, engine.queued)
+        self.stats.queued = queued = len(engine.free)
+        self.stats.queued_min = queued if first else min(self.stats.queued_min, queued)
 
     # -- a turn -------------------------------------------------------------------------------------
 
@@ -87,7 +91,7 @@ class Running:
         """One turn. StreamStopped: it was closed meanwhile, whatever that made of the calls of this turn."""
         try:
             self.begin_turn()
-            while (frame := self.take(self.wait(deadline))) is None:
+            while (frame := self.take(None if self._ready else self.engine.next(deadline))) is None:
                 self.left_out(deadline)
             return frame
         except BaseException as error:
@@ -110,7 +114,9 @@ class Running:
             self.leases.interrupted = True
         elif not self.open and not self.lost and not isinstance(error, StreamStopped):
             raise StreamStopped(f"{self._name}: the stream was closed") from None
-        elif isinstance(error, StreamTimeout) and self.judge.describe_left_out() is not None:
+        elif isinstance(error, StreamTimeout) and (
+            self._note is not None or self.judge.describe_left_out() is not None
+        ):
             raise self._timed_out() from None  # by no name of ours: error and frame would hold each other
 
     def begin_turn(self) -> None:
@@ -118,26 +124,34 @@ class Running:
 
         BuffersHeld: it cannot be fed. DeviceGone: it was waited for in vain, up to now.
         """
+        leases = self.leases
         if self.lost:
             raise DeviceGone(errno.ENODEV, "poll", self._name, meaning="it was unplugged, and is not back")
-        if self.leases.interrupted:
+        frame = self._frame
+        if frame is not None:
+            if not frame.on_hold:
+                frame.release()
+            self._frame = None
+        if leases.interrupted:
             self._recover()
-        frame = self._frame() if self._frame is not None else None
-        self._frame = None
-        if frame is not None and not frame.on_hold:
-            frame.release()
-        self.leases.reap()
-        self._feed()
+        if leases.gone or leases.refused:
+            leases.reap()
+        if len(self.engine.free) < self.engine.low and not self._ready:
+            self._feed()
 
     def _recover(self) -> None:
-        waiting = [d.slot for d, _ in self._ready]
+        waiting = [d.buffer_index for d, _ in self._ready]
         if self._waiter is not None and (slot := self._waiter.slot) is not None:
             waiting.append(slot)
         self.leases.recover(waiting)
 
+    def _interrupted(self) -> None:
+        """A Ctrl-C came in the event loop: the turn goes on, so the kernel is asked now."""
+        self.leases.interrupted = True
+        with contextlib.suppress(Vb2Error):  # else the next turn asks once more
+            self._recover()
+
     def _feed(self) -> None:
-        if self._ready:
-            return
         try:
             self.engine.feed(self._most)
         except BuffersHeld as e:
@@ -150,21 +164,15 @@ class Running:
             return  # the wait says so, too, when what came before was handed out
         self.stats.buffers = self.engine.buffers
 
-    def keep(self, d: Delivery) -> None:
+    def keep(self, d: Dequeued) -> None:
         """It came, and was not looked at: the next turn does so."""
         if self.open:
             self._ready.append((d, None))
 
     # -- what comes ---------------------------------------------------------------------------------
 
-    def wait(self, deadline: float | None) -> Delivery | None:
-        """The next delivery; None: one that came before is to be taken."""
-        if self._ready:
-            return None
-        return self.engine.next(_left(deadline))
-
-    async def await_next(self, deadline: float | None) -> Delivery | None:
-        """:meth:`wait` for a task of asyncio."""
+    async def await_next(self, deadline: float | None) -> Dequeued | None:
+        """The next delivery, for a task of asyncio; None: one that came before is to be taken."""
         if self._ready:
             return None
         return await self.waiter().next(_left(deadline))
@@ -177,10 +185,12 @@ class Running:
 
             if waiter is not None:
                 waiter.leave()
-            waiter = self._waiter = Waiter(self._name, self.engine, self.keep, self._readers)
+            waiter = self._waiter = Waiter(
+                self._name, self.engine, self.keep, self._interrupted, self._readers
+            )
         return waiter
 
-    def take(self, d: Delivery | None) -> Frame | None:
+    def take(self, d: Dequeued | None) -> Frame | None:
         """What becomes of a delivery (None: of one that came before): a frame, or None: it is left out."""
         verdict = None
         if d is None:
@@ -188,29 +198,36 @@ class Running:
         if self._latest:
             d, verdict = self._newest(d, verdict)
         if verdict is None:
-            verdict = self._judged(d)
-        error = verdict.error
-        if error is not None:
-            if verdict.keep:
-                self._ready.append((d, Verdict(verdict.gap, verdict.short, time_ns=verdict.time_ns)))
-            else:
-                with contextlib.suppress(Vb2Error):  # the next turn tries again, and this was counted
-                    self.leases.discard(d.slot)
+            verdict = self._judged(d) if self.judge.reads_frames else self.judge.look(d)
+        if verdict.error is not None:
+            error = self._put_aside(d, verdict, verdict.error)
             try:
                 raise error
             finally:
                 del error, verdict  # no circle of the error and this frame: it holds the stream
         if not verdict.keep:
-            self.leases.discard(d.slot)
+            self.leases.discard(d.buffer_index)
             return None
-        return self._frame_of(d, verdict)
+        if not self.open:  # by another thread just now; the buffers are freed
+            raise StreamStopped(f"{self._name}: the stream was closed")
+        lease = self.leases.lend(d.buffer_index, d.sequence)
+        frame = self._frame = Frame(self.format, self.layout, lease, d, verdict)
+        self._count(d, verdict)
+        return frame
 
-    def _judged(self, d: Delivery) -> Verdict:
-        if not self.judge.reads_frames:
-            return self.judge.look(d)
+    def _put_aside(self, d: Dequeued, verdict: Verdict, error: Vb2Error) -> Vb2Error:
+        """Keep a delivery for the next turn, or give its buffer back; the caller raises the error."""
+        if verdict.keep:
+            self._ready.append((d, Verdict(verdict.gap, verdict.short, time_ns=verdict.time_ns)))
+        else:
+            with contextlib.suppress(Vb2Error):  # the next turn tries again, and this was counted
+                self.leases.discard(d.buffer_index)
+        return error
+
+    def _judged(self, d: Dequeued) -> Verdict:
         try:
-            self.engine.begin(d.slot)
-            planes = self.engine.memory(d.slot)
+            self.engine.begin(d.buffer_index)
+            planes = self.engine.memory(d.buffer_index)
         except BaseException:
             self._discard(d, None)
             raise
@@ -218,9 +235,9 @@ class Running:
             return self.judge.look(d, planes)
         finally:
             with contextlib.suppress(KernelError):  # nothing was written
-                self.engine.end(d.slot)
+                self.engine.end(d.buffer_index)
 
-    def _newest(self, d: Delivery, verdict: Verdict | None) -> tuple[Delivery, Verdict | None]:
+    def _newest(self, d: Dequeued, verdict: Verdict | None) -> tuple[Dequeued, Verdict | None]:
         # No more than there are: a fast driver fills them as fast as they are given back.
         for _ in range(self.engine.buffers):
             try:
@@ -267,12 +284,12 @@ class Running:
         self.judge.discard_older()
         return waiting
 
-    def _discard(self, d: Delivery, verdict: Verdict | None) -> None:
+    def _discard(self, d: Dequeued, verdict: Verdict | None) -> None:
         if verdict is None:
             self.judge.pass_over(d)
         else:
             self.stats.discarded += 1  # all else was counted when it was looked at
-        self.leases.discard(d.slot)
+        self.leases.discard(d.buffer_index)
 
     def left_out(self, deadline: float | None) -> None:
         """A frame was left out: is there time for another? StreamTimeout."""
@@ -281,10 +298,11 @@ class Running:
             raise self._timed_out()
 
     def _timed_out(self) -> StreamTimeout:
-        """The time-out of a stream, with what came and was left out meanwhile."""
+        """The time-out of a stream, with what came and was left out meanwhile, or what the node is."""
         left_out = self.judge.describe_left_out()
+        note = None if self._note is None else self._note()
         if left_out is None:
-            return refusals.timed_out(self._name)
+            return refusals.timed_out(self._name, note)
         sentence, remedy = left_out
         return StreamTimeout(
             f"{self._name}: no frame was handed out within the time-out: {sentence}", remedy=remedy
@@ -292,39 +310,16 @@ class Running:
 
     # -- frames -------------------------------------------------------------------------------------
 
-    def _frame_of(self, d: Delivery, verdict: Verdict) -> Frame:
-        lease = self.leases.lend(d.slot, d.sequence)
-        frame = Frame(
-            format=self.format,
-            layout=self.layout,
-            memory=self.engine.memory(d.slot),
-            index=d.slot,
-            sequence=d.sequence,
-            timestamp_ns=d.timestamp_ns,
-            flags=d.flags,
-            field=d.field,
-            bytesused=d.bytesused,
-            data_offset=d.data_offset,
-            lease=lease,
-            gap=verdict.gap,
-            short=verdict.short,
-            time_ns=verdict.time_ns,
-        )
-        lease.watch(frame)
-        self._frame = weakref.ref(frame)
-        self._count(d, frame)
-        return frame
-
-    def _count(self, d: Delivery, frame: Frame) -> None:
+    def _count(self, d: Dequeued, verdict: Verdict) -> None:
         stats = self.stats
+        stats.last_ns = at = d.timestamp_ns if verdict.time_ns is None else verdict.time_ns
         if not stats.frames:
-            stats.first_ns = frame.time_ns
-        stats.last_ns = frame.time_ns
+            stats.first_ns = at
         stats.frames += 1
-        stats.queued = queued = self.engine.queued
+        stats.queued = queued = len(self.engine.free)
         if queued < stats.queued_min:
             stats.queued_min = queued
-        if is_clocked(d) and stats.clock != ARRIVAL:
+        if d.flags & CLOCK_MASK == MONOTONIC and stats.clock != ARRIVAL:
             stats.latency_ns = latency = time.monotonic_ns() - d.timestamp_ns
             stats.latency_sum_ns += latency
             if latency > stats.latency_max_ns or stats.frames == 1:
@@ -338,7 +333,7 @@ class Running:
         A Ctrl-C leaves the rest to the next call.
         """
         self.open = False
-        frame = self._frame() if self._frame is not None else None
+        frame = self._frame
         waiter = self._waiter
         with contextlib.ExitStack() as last:  # each of them, Ctrl-C in any of the others or not
             if frame is not None:

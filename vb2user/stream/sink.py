@@ -104,7 +104,7 @@ class Sink:
             raise StreamStopped(f"{self._name}: the sink is not started", remedy="start() it")
         if not self._idle:
             queue.start()
-            self._idle.append(queue.dequeue(self._timeout).buffer)
+            self._idle.append(queue.buffer(queue.dequeue(self._timeout).buffer_index))
         buffer = self._idle[0]
         buffer.memory.begin_access(write=True)
         try:
@@ -171,7 +171,7 @@ class Sink:
         if len(self._idle) < len(queue):
             queue.start()
         while len(self._idle) < len(queue) - 1:
-            self._idle.append(queue.dequeue(self._timeout).buffer)
+            self._idle.append(queue.buffer(queue.dequeue(self._timeout).buffer_index))
 
     def close(self) -> None:
         """Stop and give everything back; frames not yet taken are lost (see :meth:`flush`). Idempotent."""

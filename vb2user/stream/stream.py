@@ -61,6 +61,7 @@ class Stream(Flow[Frame]):
             Whatever is done is counted in ``stats``.
         reconnect: how to wait for a device that is gone; None: DeviceGone is raised. A turn waits no longer
             than its time-out, and the next one waits on.
+        note: returns what a time-out says of the node, e.g. that it has no picture; None: nothing.
 
     Attributes:
         format: what every frame is: ``width``, ``height``, ``pixelformat``, ``sizeimage``, …
@@ -82,6 +83,7 @@ class Stream(Flow[Frame]):
         on_short: Policy = "skip",
         on_gap: Policy = "yield",
         reconnect: Reconnect | None = None,
+        note: Callable[[], str | None] | None = None,
     ) -> None:
         buffers = checks.count(buffers, f"{name}: buffers", least=1, most=checks.U32)
         max_buffers = checks.limit(max_buffers, f"{name}: max_buffers")
@@ -103,6 +105,7 @@ class Stream(Flow[Frame]):
         self._latest = latest
         self._policies: dict[str, Policy] = {"on_error": on_error, "on_short": on_short, "on_gap": on_gap}
         self._reconnect = reconnect
+        self._note = note
         self._layout = Layout.of(
             format.pixelformat,
             format.width,
@@ -110,19 +113,24 @@ class Stream(Flow[Frame]):
             [(p.bytesperline, p.sizeimage) for p in format.planes],
         )
         self._judge = self._new_judge()
-        self._running: Running | None = None
+        #: What runs, or is closed and not forgotten yet, with its finalizer. One step puts in or takes out:
+        #: a thread that closes the one does not touch what another thread starts meanwhile.
+        self._runs: dict[Running, weakref.finalize[..., Stream]] = {}
         #: Who reads: the first one in it; any other is on its way out with an error. No lock: a Ctrl-C just
-        #: after it was taken would leave it so, and to take a key out of a dict is one step.
-        self._turns: dict[object, None] = {}
+        #: after it was taken would leave it so. A list's append and remove are one step each.
+        self._turns: list[object] = []
         self._closings = 0
         self._born = fork.generation
-        self._finalizer: weakref.finalize[..., Stream] | None = None
 
     def _new_judge(self) -> Judge:
         alternate = self.format.field == Field.ALTERNATE
         return Judge(self.name, self._layout, alternate=alternate, **self._policies)
 
     # -- life ---------------------------------------------------------------------------------------
+
+    @property
+    def _running(self) -> Running | None:
+        return next(iter(list(self._runs)), None)
 
     @property
     def started(self) -> bool:
@@ -191,10 +199,10 @@ class Stream(Flow[Frame]):
                 self._judge,
                 most=self._most,
                 latest=self._latest,
+                note=self._note,
             )
             # Not __del__: a finalizer runs at interpreter exit as well, and sees no half-built object.
-            self._finalizer = weakref.finalize(self, _close_quietly, running)
-            self._running = running
+            self._runs = {running: weakref.finalize(self, _close_quietly, running)}
         except BaseException:
             _close_quietly(engine)
             raise
@@ -222,18 +230,18 @@ class Stream(Flow[Frame]):
 
     def _forget(self, running: Running) -> None:
         """It is closed: nothing is left to do for its finalizer."""
-        if self._running is running:
-            self._running = None
-            if self._finalizer is not None:
-                self._finalizer.detach()
+        if (finalizer := self._runs.pop(running, None)) is not None:
+            finalizer.detach()
 
     # -- frames -------------------------------------------------------------------------------------
 
-    def _next(self) -> Frame:
+    def _next(self) -> Frame | None:
+        if self._count is not None and self._judge.stats.frames >= self._count:
+            return None
         return self.next_frame()
 
-    async def _anext(self) -> Frame:
-        return await self.anext_frame()
+    async def _anext(self) -> Frame | None:
+        return None if self.exhausted else await self.anext_frame()
 
     def next_frame(self, timeout: float | None = None) -> Frame:
         """Wait for the next frame; the one before it is released.
@@ -252,12 +260,17 @@ class Stream(Flow[Frame]):
             DeviceGone: unplugged; with ``reconnect=seconds``: and not back within these.
             StateError: another thread is waiting here already, or this is a forked child.
         """
-        deadline = self._deadline(timeout)
+        deadline = None if timeout is None and self._timeout is None else self._deadline(timeout)
         me = object()
+        turns = self._turns
         try:
-            self._take_turn(me)
+            turns.append(me)
+            if turns[0] is not me or self._born != fork.generation:
+                self._refuse_turn()
             while True:
-                run = self._run
+                run = self._running
+                if run is None or not (run.open or run.lost):
+                    run = self._run
                 try:
                     return run.next_frame(deadline)
                 except DeviceGone:
@@ -271,14 +284,17 @@ class Stream(Flow[Frame]):
             self.stats.timeouts += 1
             raise
         finally:
-            self._turns.pop(me, None)
+            turns.remove(me)
 
     async def anext_frame(self, timeout: float | None = None) -> Frame:
         """:meth:`next_frame` for a task of asyncio."""
         deadline = self._deadline(timeout)
         me = object()
+        turns = self._turns
         try:
-            self._take_turn(me)
+            turns.append(me)
+            if turns[0] is not me or self._born != fork.generation:
+                self._refuse_turn()
             while True:
                 run = self._run
                 try:
@@ -295,7 +311,7 @@ class Stream(Flow[Frame]):
             self.stats.timeouts += 1
             raise
         finally:
-            self._turns.pop(me, None)
+            turns.remove(me)
 
     def _deadline(self, timeout: float | None) -> float | None:
         wait = self._timeout if timeout is None else checks.seconds(timeout, f"{self.name}: timeout")
@@ -310,31 +326,33 @@ class Stream(Flow[Frame]):
             ``reconnect`` waits for it, those that came before; the next turn waits.
         """
         me = object()
+        turns = self._turns
         try:
-            self._take_turn(me)
+            turns.append(me)
+            if turns[0] is not me or self._born != fork.generation:
+                self._refuse_turn()
             run = self._run
             if run.lost:
                 return 0
             return run.flush(comes_back=self._reconnect is not None)
         finally:
-            self._turns.pop(me, None)
+            turns.remove(me)
 
-    def _take_turn(self, me: object) -> None:
+    def _refuse_turn(self) -> None:
         self._check_process()
-        self._turns[me] = None
-        # list() is one step to other threads, next(iter()) is two.
-        if list(self._turns)[0] is not me:  # noqa: RUF015
-            raise StateError(
-                f"{self.name}: somebody else waits for this stream's next frame",
-                remedy="let one thread or task read a stream; any may close it",
-            )
+        raise StateError(
+            f"{self.name}: another thread or task waits for this stream's next frame",
+            remedy="let one thread or task read a stream; any may close it",
+        )
 
     # -- gone, and back -----------------------------------------------------------------------------
 
     def _lost(self, run: Running) -> Reconnect | None:
         """The device is gone: give back what there is, and be ready to wait; None: nobody wants to."""
-        if self._reconnect is None or self._running is not run:
+        if self._reconnect is None:
             return None
+        if self._running is not run:
+            raise StreamStopped(f"{self.name}: the stream was closed")
         run.lost = True
         self._reconnect.begin()
         _close_quietly(run)
@@ -344,11 +362,12 @@ class Stream(Flow[Frame]):
 
     def _found(self, closings: int) -> None:
         """It is back: go on. StreamStopped: closed meanwhile."""
-        if self._finalizer is not None:
-            self._finalizer.detach()
+        before = list(self._runs.values())
         if closings == self._closings:
             self._begin()
             self.stats.reconnects += 1
+        for finalizer in before:
+            finalizer.detach()  # what is gone was closed
         if closings != self._closings:
             self.close()
             raise StreamStopped(f"{self.name}: the stream was closed")

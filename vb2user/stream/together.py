@@ -94,11 +94,11 @@ class Together(Flow[tuple[Frame, ...]]):
 
     # -- sets ---------------------------------------------------------------------------------------
 
-    def _next(self) -> tuple[Frame, ...]:
-        return self.next_set()
+    def _next(self) -> tuple[Frame, ...] | None:
+        return None if self.exhausted else self.next_set()
 
-    async def _anext(self) -> tuple[Frame, ...]:
-        return await self.anext_set()
+    async def _anext(self) -> tuple[Frame, ...] | None:
+        return None if self.exhausted else await self.anext_set()
 
     def next_set(self) -> tuple[Frame, ...]:
         """Wait for one frame of each stream; those of the set before are released, unless held.

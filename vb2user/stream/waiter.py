@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from vb2user.errors import StateError, StreamStopped
 from vb2user.queue import refusals
-from vb2user.stream.engine import Delivery
 from vb2user.uapi import fork
+from vb2user.uapi.buffer import Dequeued
 
 if TYPE_CHECKING:
     from vb2user.stream.engine import Engine
@@ -33,17 +33,24 @@ class Waiter:
         name: the device, for messages.
         engine: whose.
         keep: gets a delivery whose task was cancelled, or closed, after it had come.
+        interrupted: called after a Ctrl-C, when a delivery may have come that is lost.
         readers: by the loop's ``id`` the waiter whose callback it calls. There may have been others of the
             same fd before, which hear only later that they are to leave.
     """
 
     def __init__(
-        self, name: str, engine: Engine, keep: Callable[[Delivery], None], readers: dict[int, Waiter]
+        self,
+        name: str,
+        engine: Engine,
+        keep: Callable[[Dequeued], None],
+        interrupted: Callable[[], None],
+        readers: dict[int, Waiter],
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self._name = name
         self._engine = engine
         self._keep = keep
+        self._interrupted = interrupted
         self._readers = readers
         self._readiness = engine.readiness()
         self._fd = self._readiness.fileno()
@@ -53,19 +60,19 @@ class Waiter:
         self._future: asyncio.Future[None] | None = None
         #: What the future is done for. An error in the future itself would be kept by it, and so by the event
         #: loop's handle of this very step: and with it the frames it came through, the stream among them.
-        self._came: Delivery | Exception | None = None
+        self._came: Dequeued | Exception | None = None
 
     @property
     def slot(self) -> int | None:
         """The buffer that has come, and that no task has taken yet."""
         came = self._came
-        return came.slot if isinstance(came, Delivery) else None
+        return came.buffer_index if isinstance(came, Dequeued) else None
 
     def is_here(self) -> bool:
         """Whether it waits in the loop that runs."""
         return asyncio.get_running_loop() is self.loop
 
-    async def next(self, timeout: float | None) -> Delivery:
+    async def next(self, timeout: float | None) -> Dequeued:
         """The next delivery. StreamTimeout, StreamStopped, DeviceGone, … as :meth:`Engine.next`."""
         if self._future is not None:
             raise self._another()
@@ -82,7 +89,7 @@ class Waiter:
                 timer.cancel()
             # The task was cancelled, or its coroutine closed, after it had come.
             came, self._came = self._came, None
-            if isinstance(came, Delivery):
+            if isinstance(came, Dequeued):
                 self._keep(came)
 
     def _another(self) -> StateError:
@@ -94,10 +101,10 @@ class Waiter:
             self._readers[id(self.loop)] = self
             self.watched = True
 
-    def _taken(self) -> Delivery:
+    def _taken(self) -> Dequeued:
         came, self._came = self._came, None
         assert came is not None
-        if isinstance(came, Delivery):
+        if isinstance(came, Dequeued):
             return came
         try:
             raise came
@@ -111,18 +118,25 @@ class Waiter:
             self._unwatch()
             return
         try:
-            delivery = self._engine.try_next()
-        except Exception as e:
-            self._tell(future, e)
-        else:
-            if delivery is not None:
-                self._tell(future, delivery)
+            try:
+                delivery = self._engine.try_next()
+            except Exception as e:
+                self._tell(future, e)
+            else:
+                if delivery is not None:
+                    self._tell(future, delivery)
+        except BaseException:  # a Ctrl-C: the loop's run ends, and may be run on with the task that waits
+            if self._came is None:
+                self._interrupted()
+            elif not future.done():
+                future.set_result(None)
+            raise
 
     def _late(self, future: asyncio.Future[None]) -> None:
         if not future.done():
             self._tell(future, refusals.timed_out(self._name))
 
-    def _tell(self, future: asyncio.Future[None], what: Delivery | Exception) -> None:
+    def _tell(self, future: asyncio.Future[None], what: Dequeued | Exception) -> None:
         if future.done():  # by a signal handler just now
             return
         self._came = what

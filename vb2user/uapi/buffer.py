@@ -10,6 +10,8 @@ Source: https://docs.kernel.org/userspace-api/media/v4l/buffer.html
 from __future__ import annotations
 
 import ctypes
+import struct
+from typing import Any, NamedTuple
 
 import vb2user.uapi.videodev2 as v
 from vb2user import checks
@@ -28,6 +30,54 @@ OUTPUT = frozenset(
     }
 )
 MAX_PLANES: int = v.VIDEO_MAX_PLANES
+
+
+def _unpacker(struct_type: type[ctypes.Structure], *names: str) -> struct.Struct:
+    """Return what unpacks some members of a C struct, whose order and sizes ctypes knows."""
+    format, end = "=", 0
+    for name in names:
+        member: Any = struct_type
+        offset = 0
+        for part in name.split("."):
+            inner = {field[0]: field[1] for field in member._fields_}[part]
+            offset += getattr(member, part).offset
+            member = inner
+        code = {1: "b", 4: "i", 8: "q"}[ctypes.sizeof(member)]
+        signed = member(-1).value < 0
+        format += "x" * (offset - end) + (code if signed else code.upper())
+        end = offset + ctypes.sizeof(member)
+    return struct.Struct(format)
+
+
+_BUFFER = _unpacker(
+    v.v4l2_buffer,
+    *("index", "bytesused", "flags", "field", "timestamp.tv_sec", "timestamp.tv_usec", "sequence", "length"),
+)
+_PLANE = _unpacker(v.v4l2_plane, "bytesused", "data_offset")
+_PLANE_SIZE = ctypes.sizeof(v.v4l2_plane)
+_NO_OFFSET = (0,)
+
+
+class Dequeued(NamedTuple):
+    """What DQBUF said of a buffer.
+
+    Attributes:
+        buffer_index: which buffer.
+        flags: ``V4L2_BUF_FLAG_*`` as a plain int (``BufFlag(flags)`` names them).
+        field: ``enum v4l2_field`` as a plain int.
+        sequence: the driver's frame counter.
+        timestamp_ns: nanoseconds; the clock is in the flags.
+        bytesused: bytes of payload in each plane, ``data_offset`` included.
+        data_offset: bytes before the payload in each plane.
+    """
+
+    buffer_index: int
+    flags: int
+    field: int
+    sequence: int
+    timestamp_ns: int
+    bytesused: tuple[int, ...]
+    data_offset: tuple[int, ...]
 
 
 def is_multiplanar(type: BufType) -> bool:
@@ -104,6 +154,19 @@ class BufferArg:
         """``timestamp`` in nanoseconds (its resolution is a microsecond)."""
         t = self.raw.timestamp
         return int(t.tv_sec * 1_000_000_000 + t.tv_usec * 1000)
+
+    def dequeued(self) -> Dequeued:
+        """Return what the kernel has written, where this was the argument of a DQBUF."""
+        # Unpacked at once: ctypes takes several times as long to read the members one by one, and so does the
+        # constructor that NamedTuple makes.
+        index, used, flags, field, seconds, microseconds, sequence, length = _BUFFER.unpack_from(self.raw)
+        bytesused: tuple[int, ...] = (used,)
+        data_offset: tuple[int, ...] = _NO_OFFSET
+        if self.planes is not None:
+            planes = [_PLANE.unpack_from(self.planes, p * _PLANE_SIZE) for p in range(length)]
+            bytesused, data_offset = zip(*planes, strict=True) if planes else ((), ())
+        stamp = seconds * 1_000_000_000 + microseconds * 1000
+        return tuple.__new__(Dequeued, (index, flags, field, sequence, stamp, bytesused, data_offset))
 
     # -- what user space fills ----------------------------------------------------------------------
 

@@ -11,6 +11,8 @@ import os
 import weakref
 from typing import Protocol
 
+from vb2user.uapi.weak import members
+
 
 class Told(Protocol):
     """Who wants to be told in a child."""
@@ -32,7 +34,7 @@ def tell(who: Told) -> None:
 def _forked() -> None:
     global generation
     generation += 1
-    for who in list(_to_be_told):
+    for who in members(_to_be_told):
         who.forked()
 
 

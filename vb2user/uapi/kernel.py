@@ -6,6 +6,7 @@ kernel through :data:`system` alone. Unit tests may put a fake in its place; not
 An :class:`Fd` owns one file descriptor:
 
 * it is opened ``O_CLOEXEC`` always and ``O_NONBLOCK`` as asked;
+* it owns the descriptor from the system call on, so that a Ctrl-C at any instruction leaves none open;
 * ``close()`` is idempotent, and the number is never used again: a call in flight keeps the descriptor open
   until it returns, and later calls raise :class:`~vb2user.errors.ClosedError`;
 * a request interrupted by a signal (EINTR) is retried after Python's own signal handlers ran;
@@ -17,13 +18,16 @@ This module knows no struct of V4L2: requests are numbers with names.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import itertools
 import mmap as _mmap
 import os
 import select
 import stat
 import time
 import weakref
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -31,6 +35,7 @@ from vb2user.errors import ClosedError, KernelError, NoSuchDevice, kernel_error
 from vb2user.uapi import fork
 from vb2user.uapi.access import denied
 from vb2user.uapi.errnos import explain
+from vb2user.uapi.system import Poller
 from vb2user.uapi.system import System as System
 
 POLLIN = select.POLLIN
@@ -45,29 +50,54 @@ _LONGEST = 1_000_000.0  # seconds
 system: System = System()
 
 
+def _poll_within(poller: Poller, timeout: float) -> list[tuple[int, int]]:
+    """Wait so many seconds. poll(2) takes an int of C's: what is longer is waited for in pieces."""
+    deadline = time.monotonic() + timeout
+    while True:
+        # PEP 475: select.poll retries EINTR by itself, with the rest of the time.
+        left = max(0.0, deadline - time.monotonic())
+        seen = poller(int(min(left, _LONGEST) * 1000 + 0.999))
+        if seen or time.monotonic() >= deadline:
+            return seen
+
+
 class Fd:
     """An owned file descriptor, named for error messages.
 
     Args:
-        fd: the open descriptor; ownership passes to this object.
+        fd: the open descriptor; ownership passes to this object. Or the list that holds it: whichever of the
+            two closes the descriptor takes it out.
         name: what it is, as the user knows it (``/dev/video0``, ``dma-buf from heap system``).
     """
 
-    # To put a key into a dict, to take it out, and a list's append are one step each to other threads and to
-    # signal handlers. So no lock is held here: a handler that closes the descriptor amidst a call of its own
-    # thread would wait for it for ever. And a Ctrl-C between two steps leaves no call counted as in flight.
+    # A list's append and pop are one step each to other threads and to signal handlers. So no lock is held
+    # here: a handler that closes the descriptor amidst a call of its own thread would wait for it for ever.
+    # CPython looks for signals after the append, not between "try" and append: so each append has its pop.
     # weakref.finalize in place of __del__: a destructor in Python would run for closed descriptors, too, and
     # Python prints and forgets the KeyboardInterrupt of a Ctrl-C that comes inside of a destructor.
-    __slots__ = ("__weakref__", "_born", "_calls", "_closings", "_fd", "_release", "_system", "name")
+    __slots__ = (
+        "__weakref__",
+        "_born",
+        "_calls",
+        "_closings",
+        "_dropped",
+        "_fd",
+        "_held",
+        "_pollers",
+        "_system",
+        "name",
+    )
 
-    def __init__(self, fd: int, name: str) -> None:
-        self._fd = fd
+    def __init__(self, fd: int | list[int], name: str) -> None:
+        self._held = [fd] if isinstance(fd, int) else fd
+        self._fd = self._held[0]
         self.name = name
         self._system = system
-        self._calls: dict[object, None] = {}  # the calls in flight
+        self._calls: list[None] = []  # one entry for each call in flight
+        self._pollers: dict[tuple[int, int], Poller] = {}
         self._closings: list[None] = []  # one entry for each close()
-        self._release = weakref.finalize(self, system.close, fd)
-        self._release.atexit = False
+        self._dropped = weakref.finalize(self, _close, system, self._held)
+        self._dropped.atexit = False
         self._born = fork.generation
 
     # -- life ---------------------------------------------------------------------------------------
@@ -79,10 +109,16 @@ class Fd:
         if not self._calls or self._born != fork.generation:
             self._release()
 
+    def _release(self) -> None:
+        # Not by calling the finalizer: after a Ctrl-C inside of that it would not do it once more.
+        _close(self._system, self._held)
+        self._dropped.detach()
+
     def forget(self) -> None:
         """Give up ownership without closing: the number turned out not to be ours."""
         self._closings.append(None)
-        self._release.detach()
+        self._held.clear()
+        self._dropped.detach()
 
     @property
     def closed(self) -> bool:
@@ -91,8 +127,7 @@ class Fd:
 
     def fileno(self) -> int:
         """The descriptor's number, valid until :meth:`close`."""
-        if self._closings:
-            raise ClosedError(f"{self.name} is closed", remedy="open it again")
+        self._check_open()
         return self._fd
 
     def __enter__(self) -> Fd:
@@ -106,23 +141,25 @@ class Fd:
     def __repr__(self) -> str:
         return f"<Fd {self.name} {'closed' if self._closings else self._fd}>"
 
-    def _enter(self, call: object) -> int:
-        self._calls[call] = None  # before the look: a close() from now on waits for this call
+    def _check_open(self) -> None:
         if self._closings:
             raise ClosedError(f"{self.name} is closed", remedy="open it again")
-        return self._fd
 
     def _leave(self) -> None:
-        if self._closings and not self._calls:
+        """Do what a close() during this call left to its end."""
+        if not self._calls:
             self._release()
 
     # -- calls --------------------------------------------------------------------------------------
 
     def ioctl(self, request: int, name: str, arg: Any, *, buffer: int | None = None) -> int:
         """Run one ioctl; ``arg`` is updated in place. Raises KernelError naming ``name``."""
-        call = object()
+        calls = self._calls
         try:
-            fd = self._enter(call)
+            calls.append(None)  # before the look: a close() from now on waits for this call
+            if self._closings:
+                self._check_open()
+            fd = self._fd
             while True:
                 try:
                     return self._system.ioctl(fd, request, arg)
@@ -130,17 +167,21 @@ class Fd:
                     if e.errno != errno.EINTR:
                         raise self._error(e, name, buffer) from None
         finally:
-            self._calls.pop(call, None)  # not in a function of its own: a Ctrl-C may come at its beginning
-            self._leave()
+            calls.pop()
+            if self._closings:
+                self._leave()
 
     def try_ioctl(self, request: int, arg: Any) -> int:
         """Run one ioctl and return 0, or the errno instead of raising: for calls that may say no.
 
         EAGAIN of a DQBUF and EINVAL at the end of an enumeration are answers, not errors.
         """
-        call = object()
+        calls = self._calls
         try:
-            fd = self._enter(call)
+            calls.append(None)  # before the look: a close() from now on waits for this call
+            if self._closings:
+                self._check_open()
+            fd = self._fd
             while True:
                 try:
                     self._system.ioctl(fd, request, arg)
@@ -149,20 +190,59 @@ class Fd:
                     if e.errno != errno.EINTR:
                         return e.errno or errno.EIO
         finally:
-            self._calls.pop(call, None)  # not in a function of its own: a Ctrl-C may come at its beginning
-            self._leave()
+            calls.pop()
+            if self._closings:
+                self._leave()
+
+    def ioctl_fd(
+        self,
+        request: int,
+        name: str,
+        arg: Any,
+        made: str,
+        number: Callable[[int], int] = int,
+        *,
+        buffer: int | None = None,
+    ) -> Fd:
+        """Run one ioctl that makes a descriptor, and own that as ``made``. Errors as :meth:`ioctl`.
+
+        Args:
+            request, name, arg, buffer: as for :meth:`ioctl`.
+            made: what the descriptor is, for messages.
+            number: says which it is, given what the ioctl returned: that itself, or what stands in ``arg``.
+        """
+        calls = self._calls
+        try:
+            calls.append(None)  # before the look: a close() from now on waits for this call
+            if self._closings:
+                self._check_open()
+            fd = self._fd
+            while True:
+                try:
+                    return _own(made, self._system.ioctl_fd, (fd, request, arg), number)
+                except OSError as e:
+                    if e.errno != errno.EINTR:
+                        raise self._error(e, name, buffer) from None
+        finally:
+            calls.pop()
+            if self._closings:
+                self._leave()
 
     def mmap(self, length: int, offset: int = 0, *, writable: bool = True) -> _mmap.mmap:
         """Map ``length`` bytes, shared. The mapping is the caller's, and outlives this fd's close."""
-        call = object()
+        calls = self._calls
         try:
-            fd = self._enter(call)
+            calls.append(None)  # before the look: a close() from now on waits for this call
+            if self._closings:
+                self._check_open()
+            fd = self._fd
             return self._system.mmap(fd, length, offset, writable)
         except OSError as e:
             raise self._error(e, "mmap", None) from None
         finally:
-            self._calls.pop(call, None)  # not in a function of its own: a Ctrl-C may come at its beginning
-            self._leave()
+            calls.pop()
+            if self._closings:
+                self._leave()
 
     def poll(self, events: int, timeout: float | None, wake: Fd | None = None) -> tuple[int, bool]:
         """Wait for ``events``; a readable ``wake`` ends the wait too.
@@ -175,114 +255,152 @@ class Fd:
         Returns:
             The events seen (0 on timeout), and whether ``wake`` fired.
         """
-        call = object()
+        calls = self._calls
         try:
-            fd = self._enter(call)
+            calls.append(None)
+            if self._closings:
+                self._check_open()
+            if wake is None:
+                return self._poll(events, timeout, -1)
+            others = wake._calls
             try:
-                wake_fd = wake._enter(call) if wake is not None else -1
-                wanted = {fd: events} if wake is None else {fd: events, wake_fd: POLLIN}
-                deadline = None if timeout is None else time.monotonic() + timeout
-                while True:
-                    # PEP 475: select.poll retries EINTR by itself, with the rest of the time.
-                    left = None if deadline is None else max(0.0, deadline - time.monotonic())
-                    # poll(2) takes an int of C's: what is longer is waited for in pieces.
-                    wait = None if left is None else int(min(left, _LONGEST) * 1000 + 0.999)
-                    seen = self._system.poll(wanted, wait)
-                    if seen or deadline is None or time.monotonic() >= deadline:
-                        return seen.get(fd, 0), wake_fd in seen
+                others.append(None)
+                if wake._closings:
+                    wake._check_open()
+                return self._poll(events, timeout, wake._fd)
             finally:
-                if wake is not None:
-                    wake._calls.pop(call, None)
+                others.pop()
+                if wake._closings:
                     wake._leave()
         except OSError as e:
             raise self._error(e, "poll", None) from None
         finally:
-            self._calls.pop(call, None)  # not in a function of its own: a Ctrl-C may come at its beginning
-            self._leave()
+            calls.pop()
+            if self._closings:
+                self._leave()
+
+    def _poll(self, events: int, timeout: float | None, wake: int) -> tuple[int, bool]:
+        # A poll object serves one thread at a time: whoever finds none that is free makes one.
+        poller = self._pollers.pop((events, wake), None)
+        if poller is None:
+            poller = self._system.poller({self._fd: events} if wake < 0 else {self._fd: events, wake: POLLIN})
+        seen = poller(None) if timeout is None else _poll_within(poller, timeout)
+        self._pollers[events, wake] = poller
+        found, woken = 0, False
+        for fd, event in seen:
+            if fd == wake:
+                woken = True
+            else:
+                found = event
+        return found, woken
 
     def read_into(self, buffer: memoryview) -> int | None:
         """read(2) into ``buffer``: number of bytes, or None where nothing is ready (EAGAIN)."""
-        call = object()
+        calls = self._calls
         try:
-            fd = self._enter(call)
+            calls.append(None)  # before the look: a close() from now on waits for this call
+            if self._closings:
+                self._check_open()
+            fd = self._fd
             return self._system.readv(fd, buffer)
         except BlockingIOError:
             return None
         except OSError as e:
             raise self._error(e, "read", None) from None
         finally:
-            self._calls.pop(call, None)  # not in a function of its own: a Ctrl-C may come at its beginning
-            self._leave()
+            calls.pop()
+            if self._closings:
+                self._leave()
 
     def write(self, buffer: memoryview) -> int | None:
         """write(2) of ``buffer``: number of bytes, or None where the device is not ready (EAGAIN)."""
-        call = object()
+        calls = self._calls
         try:
-            fd = self._enter(call)
+            calls.append(None)  # before the look: a close() from now on waits for this call
+            if self._closings:
+                self._check_open()
+            fd = self._fd
             return self._system.write(fd, buffer)
         except BlockingIOError:
             return None
         except OSError as e:
             raise self._error(e, "write", None) from None
         finally:
-            self._calls.pop(call, None)  # not in a function of its own: a Ctrl-C may come at its beginning
-            self._leave()
+            calls.pop()
+            if self._closings:
+                self._leave()
 
     def size(self) -> int:
         """Bytes of the object, by seeking to its end: the one way a dma-buf tells its size.
 
         Raises KernelError: EBADF where the number is not open, ESPIPE where it cannot be sought.
         """
-        call = object()
+        calls = self._calls
         try:
-            fd = self._enter(call)
+            calls.append(None)  # before the look: a close() from now on waits for this call
+            if self._closings:
+                self._check_open()
+            fd = self._fd
             size = self._system.lseek(fd, 0, os.SEEK_END)
             self._system.lseek(fd, 0, os.SEEK_SET)
             return size
         except OSError as e:
             raise self._error(e, "lseek", None) from None
         finally:
-            self._calls.pop(call, None)  # not in a function of its own: a Ctrl-C may come at its beginning
-            self._leave()
+            calls.pop()
+            if self._closings:
+                self._leave()
 
     def fdinfo(self) -> dict[str, str]:
         """``/proc/self/fdinfo/<fd>`` as pairs; empty where /proc cannot be read."""
-        call = object()
+        calls = self._calls
         try:
-            fd = self._enter(call)
+            calls.append(None)  # before the look: a close() from now on waits for this call
+            if self._closings:
+                self._check_open()
+            fd = self._fd
             text = self._system.fdinfo(fd)
         except OSError:
             return {}
         finally:
-            self._calls.pop(call, None)  # not in a function of its own: a Ctrl-C may come at its beginning
-            self._leave()
+            calls.pop()
+            if self._closings:
+                self._leave()
         pairs = (line.split(":", 1) for line in text.splitlines() if ":" in line)
         return {key.strip(): value.strip() for key, value in pairs}
 
     def signal(self) -> None:
         """Make an eventfd readable: ends every :meth:`poll` that has it as ``wake``."""
-        call = object()
+        calls = self._calls
         try:
-            fd = self._enter(call)
+            calls.append(None)  # before the look: a close() from now on waits for this call
+            if self._closings:
+                self._check_open()
+            fd = self._fd
             self._system.eventfd_write(fd)
         except OSError as e:
             raise self._error(e, "eventfd_write", None) from None
         finally:
-            self._calls.pop(call, None)  # not in a function of its own: a Ctrl-C may come at its beginning
-            self._leave()
+            calls.pop()
+            if self._closings:
+                self._leave()
 
     def reopen(self) -> Fd:
         """Another, independent file handle on the same node: O_RDWR, O_CLOEXEC and O_NONBLOCK."""
-        call = object()
+        calls = self._calls
         try:
-            fd = self._enter(call)
+            calls.append(None)  # before the look: a close() from now on waits for this call
+            if self._closings:
+                self._check_open()
+            fd = self._fd
             flags = os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK
-            return Fd(self._system.open(f"/proc/self/fd/{fd}", flags), self.name)
+            return _own(self.name, self._system.open, (f"/proc/self/fd/{fd}", flags))
         except OSError as e:
             raise self.error_of(_open_errno(e), "open") from None
         finally:
-            self._calls.pop(call, None)  # not in a function of its own: a Ctrl-C may come at its beginning
-            self._leave()
+            calls.pop()
+            if self._closings:
+                self._leave()
 
     def _error(self, error: OSError, request: str, buffer: int | None) -> KernelError:
         return self.error_of(error.errno or errno.EIO, request, buffer=buffer)
@@ -293,6 +411,39 @@ class Fd:
         if remedy is not None:
             remedy = remedy.replace("<node>", self.name)
         return kernel_error(number, request, self.name, buffer=buffer, meaning=meaning, remedy=remedy)
+
+
+def _own(
+    name: str, call: Callable[..., int], args: tuple[object, ...], number: Callable[[int], int] = int
+) -> Fd:
+    """Run a system call that makes a descriptor, and own that from the kernel's answer on.
+
+    Python looks for signals between a call and the assignment of what it returned. Here the system call is a
+    C function, and another C function runs it and keeps the answer: after a Ctrl-C the answer is there.
+
+    Args:
+        name: what the descriptor is.
+        call, args: the system call, and its arguments. OSError as it raises it.
+        number: makes the descriptor of what the call returned.
+    """
+    answers: list[int] = []
+    held: list[int] = []
+    try:
+        answers.extend(itertools.starmap(call, [args]))
+        held.append(number(answers[0]))
+        answers.clear()  # the Fd may have closed it by the time that an error is here
+        return Fd(held, name)
+    except BaseException:
+        if answers and not held:
+            held.append(number(answers[0]))
+        _close(system, held)
+        raise
+
+
+def _close(system: System, held: list[int]) -> None:
+    """Close the descriptor that a list holds, if it still does. One C function takes it out and closes it."""
+    with contextlib.suppress(IndexError):
+        list(map(system.close, map(held.pop, [-1])))
 
 
 def open_node(
@@ -318,7 +469,7 @@ def open_node(
         flags |= os.O_NONBLOCK
     while True:
         try:
-            fd = system.open(name, flags)
+            handle = _own(name, system.open, (name, flags))
             break
         except InterruptedError:
             continue
@@ -327,8 +478,7 @@ def open_node(
             if number in (errno.ENOTDIR, errno.EISDIR):
                 raise _no_node(name, number) from None
             raise denied(number, name, system.stat) or _failed(OSError(number, ""), "open", name) from None
-    handle = Fd(fd, name)
-    if char and not stat.S_ISCHR(system.fstat(fd).st_mode):
+    if char and not stat.S_ISCHR(system.fstat(handle.fileno()).st_mode):
         handle.close()
         raise _no_node(name, errno.ENOTTY)
     return handle
@@ -352,7 +502,7 @@ def _no_node(name: str, number: int) -> NoSuchDevice:
 def duplicate(fd: int, name: str) -> Fd:
     """An own duplicate, CLOEXEC, of somebody else's ``fd``. KernelError EBADF: it is not open."""
     try:
-        return Fd(system.dup(fd), name)
+        return _own(name, system.dup, (fd,))
     except OSError as e:
         raise _failed(e, "dup", name) from None
     except OverflowError:  # no int of C's
@@ -362,7 +512,13 @@ def duplicate(fd: int, name: str) -> Fd:
 def sealed_memfd(size: int) -> Fd:
     """Anonymous memory behind an fd, as udmabuf wants it: CLOEXEC and ``F_SEAL_SHRINK``."""
     try:
-        return Fd(system.memfd(size), "memfd")
+        made = _own("memfd", system.memfd, ())
+        try:
+            system.seal(made.fileno(), size)
+        except BaseException:
+            made.close()
+            raise
+        return made
     except OSError as e:
         raise _failed(e, "memfd_create", "memfd") from None
 
@@ -370,7 +526,7 @@ def sealed_memfd(size: int) -> Fd:
 def eventfd(name: str = "eventfd") -> Fd:
     """An eventfd (``EFD_CLOEXEC | EFD_NONBLOCK``): one thread ends another's wait by :meth:`Fd.signal`."""
     try:
-        return Fd(system.eventfd(), name)
+        return _own(name, system.eventfd, ())
     except OSError as e:
         raise _failed(e, "eventfd", name) from None
 

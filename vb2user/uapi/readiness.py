@@ -29,18 +29,25 @@ class Readiness:
         self._lock = threading.RLock()  # a signal handler may drop it during a drop
         self._born = fork.generation
         self._node: Fd | None = node
-        with contextlib.ExitStack() as undo:
-            self._epoll = epoll(node.name)
-            undo.callback(self._epoll.close)
+        self._epoll = epoll(node.name)
+        try:
             self._dropped = eventfd(f"wake of {node.name}")
-            undo.callback(self._dropped.close)
             try:
-                # The flags of poll and of epoll have the same numbers.
-                self._epoll.register(node.fileno(), events)
-                self._epoll.register(self._dropped.fileno(), POLLIN)
-            except OSError as e:
-                raise node.error_of(e.errno or errno.EIO, "epoll_ctl") from None
-            undo.pop_all()
+                self._watch(node, events)
+            except BaseException:
+                self._dropped.close()
+                raise
+        except BaseException:
+            self._epoll.close()
+            raise
+
+    def _watch(self, node: Fd, events: int) -> None:
+        try:
+            # The flags of poll and of epoll have the same numbers.
+            self._epoll.register(node.fileno(), events)
+            self._epoll.register(self._dropped.fileno(), POLLIN)
+        except OSError as e:
+            raise node.error_of(e.errno or errno.EIO, "epoll_ctl") from None
 
     def fileno(self) -> int:
         """The epoll instance's number, valid until :meth:`close`."""

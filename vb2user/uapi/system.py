@@ -12,6 +12,7 @@ import mmap as _mmap
 import os
 import select
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,16 +41,33 @@ def _ioctl_of_much(fd: int, request: int, arg: memoryview) -> int:
     return int(answer)
 
 
+#: Waits so many milliseconds (None: for ever) and returns the events seen, each with its fd.
+Poller = Callable[[int | None], list[tuple[int, int]]]
+
+
 class System:
-    """The system calls this library makes, one method each, errors as :class:`OSError`."""
+    """The system calls this library makes, one method each, errors as :class:`OSError`.
 
-    def open(self, path: str, flags: int) -> int:
-        """open(2)."""
-        return os.open(path, flags)
+    Those that make a descriptor, and close(2), are C functions: a method in Python loses what it is about to
+    return when a Ctrl-C comes (see :func:`vb2user.uapi.kernel._own`).
+    """
 
-    def close(self, fd: int) -> None:
-        """close(2)."""
-        os.close(fd)
+    #: open(2).
+    open: Callable[[str, int], int] = staticmethod(os.open)
+    #: close(2).
+    close: Callable[[int], None] = staticmethod(os.close)
+    #: ioctl(2) that makes a descriptor; ``arg`` is a ctypes struct or an integer.
+    ioctl_fd: Callable[[int, int, Any], int] = staticmethod(fcntl.ioctl)
+    #: ``fcntl(F_DUPFD_CLOEXEC)``.
+    dup: Callable[[int], int] = staticmethod(os.dup)
+    #: eventfd(2), ``EFD_CLOEXEC | EFD_NONBLOCK``.
+    eventfd: Callable[[], int] = staticmethod(
+        functools.partial(os.eventfd, 0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+    )
+    #: memfd_create(2), CLOEXEC and empty; see :meth:`seal`.
+    memfd: Callable[[], int] = staticmethod(
+        functools.partial(os.memfd_create, "vb2user", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    )
 
     def ioctl(self, fd: int, request: int, arg: Any) -> int:
         """ioctl(2); ``arg`` is a writable buffer (a ctypes struct) or an integer."""
@@ -71,12 +89,12 @@ class System:
             return _mmap.mmap(fd, length, _mmap.MAP_SHARED, prot, offset=offset, trackfd=False)
         return _mmap.mmap(fd, length, _mmap.MAP_SHARED, prot, offset=offset)
 
-    def poll(self, wanted: dict[int, int], timeout_ms: int | None) -> dict[int, int]:
-        """poll(2): events by fd; ``timeout_ms`` None waits for ever."""
-        poller = select.poll()
+    def poller(self, wanted: dict[int, int]) -> Poller:
+        """Return a function that calls poll(2) for these events by fd."""
+        made = select.poll()
         for fd, events in wanted.items():
-            poller.register(fd, events)
-        return dict(poller.poll(timeout_ms))
+            made.register(fd, events)
+        return made.poll
 
     def readv(self, fd: int, buffer: memoryview) -> int:
         """read(2) into ``buffer``."""
@@ -97,14 +115,6 @@ class System:
     def lseek(self, fd: int, offset: int, whence: int) -> int:
         """lseek(2)."""
         return os.lseek(fd, offset, whence)
-
-    def dup(self, fd: int) -> int:
-        """``fcntl(F_DUPFD_CLOEXEC)``."""
-        return os.dup(fd)
-
-    def eventfd(self) -> int:
-        """eventfd(2), ``EFD_CLOEXEC | EFD_NONBLOCK``."""
-        return os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
 
     def eventfd_write(self, fd: int) -> None:
         """Add 1 to an eventfd."""
@@ -132,13 +142,7 @@ class System:
             raise
         return made
 
-    def memfd(self, size: int) -> int:
-        """memfd_create(2), CLOEXEC, of ``size`` bytes, sealed against shrinking."""
-        fd = os.memfd_create("vb2user", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        try:
-            os.ftruncate(fd, size)
-            fcntl.fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK)
-        except BaseException:
-            os.close(fd)
-            raise
-        return fd
+    def seal(self, fd: int, size: int) -> None:
+        """Give a memfd its size, and seal it against shrinking."""
+        os.ftruncate(fd, size)
+        fcntl.fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK)

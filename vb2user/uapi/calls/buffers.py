@@ -95,8 +95,8 @@ def querybuf(fd: Fd, type: BufType, memory: Memory, index: int) -> BufferInfo:
     return BufferInfo(index, arg.flags, planes)
 
 
-def expbuf(fd: Fd, type: BufType, index: int, plane: int = 0, flags: int = os.O_CLOEXEC | os.O_RDWR) -> int:
-    """``VIDIOC_EXPBUF``: a new dma-buf fd for one plane of an MMAP buffer; the fd is the caller's.
+def expbuf(fd: Fd, type: BufType, index: int, plane: int = 0, flags: int = os.O_CLOEXEC | os.O_RDWR) -> Fd:
+    """``VIDIOC_EXPBUF``: a new dma-buf of one plane of an MMAP buffer; it is the caller's.
 
     EINVAL: not an MMAP queue, or no such buffer or plane; ENOTTY: no export in this driver.
     """
@@ -105,8 +105,8 @@ def expbuf(fd: Fd, type: BufType, index: int, plane: int = 0, flags: int = os.O_
     flags = checks.u32(flags, "flags")
     arg = v.v4l2_exportbuffer()
     arg.type, arg.index, arg.plane, arg.flags = type, index, plane, flags
-    fd.ioctl(v.VIDIOC_EXPBUF, "VIDIOC_EXPBUF", arg, buffer=index)
-    return int(arg.fd)
+    made = f"dma-buf of {fd.name} buffer {index} plane {plane}"
+    return fd.ioctl_fd(v.VIDIOC_EXPBUF, "VIDIOC_EXPBUF", arg, made, lambda _: arg.fd, buffer=index)
 
 
 def qbuf(fd: Fd, arg: BufferArg) -> None:

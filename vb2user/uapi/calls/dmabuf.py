@@ -16,8 +16,8 @@ from vb2user.uapi.enums import DmaBufSync
 from vb2user.uapi.kernel import Fd
 
 
-def dma_heap_alloc(heap: Fd, length: int, fd_flags: int = os.O_CLOEXEC | os.O_RDWR) -> int:
-    """``DMA_HEAP_IOCTL_ALLOC``: a new dma-buf fd of ``length`` bytes, rounded up to pages.
+def dma_heap_alloc(heap: Fd, length: int, fd_flags: int = os.O_CLOEXEC | os.O_RDWR) -> Fd:
+    """``DMA_HEAP_IOCTL_ALLOC``: a new dma-buf of ``length`` bytes, rounded up to pages; it is the caller's.
 
     ENOMEM: the heap cannot give that much; EINVAL: length 0 or bad flags.
     """
@@ -25,11 +25,11 @@ def dma_heap_alloc(heap: Fd, length: int, fd_flags: int = os.O_CLOEXEC | os.O_RD
     fd_flags = checks.u32(fd_flags, "fd_flags")
     arg = d.dma_heap_allocation_data()
     arg.len, arg.fd_flags = length, fd_flags
-    heap.ioctl(d.DMA_HEAP_IOCTL_ALLOC, "DMA_HEAP_IOCTL_ALLOC", arg)
-    return int(arg.fd)
+    made = f"dma-buf of {heap.name}"
+    return heap.ioctl_fd(d.DMA_HEAP_IOCTL_ALLOC, "DMA_HEAP_IOCTL_ALLOC", arg, made, lambda _: arg.fd)
 
 
-def udmabuf_create(udmabuf: Fd, memfd: int, offset: int, size: int) -> int:
+def udmabuf_create(udmabuf: Fd, memfd: int, offset: int, size: int) -> Fd:
     """``UDMABUF_CREATE``: a dma-buf over pages of a memfd sealed with ``F_SEAL_SHRINK``, CLOEXEC.
 
     EINVAL: not sealed, not page-aligned, or larger than the module's ``size_limit_mb``.
@@ -40,10 +40,10 @@ def udmabuf_create(udmabuf: Fd, memfd: int, offset: int, size: int) -> int:
     arg = d.udmabuf_create()
     arg.memfd, arg.flags, arg.offset, arg.size = memfd, d.UDMABUF_FLAGS_CLOEXEC, offset, size
     # The fd is the ioctl's return value, not a field of its struct.
-    return udmabuf.ioctl(d.UDMABUF_CREATE, "UDMABUF_CREATE", arg)
+    return udmabuf.ioctl_fd(d.UDMABUF_CREATE, "UDMABUF_CREATE", arg, f"dma-buf of {udmabuf.name}")
 
 
-def udmabuf_create_list(udmabuf: Fd, items: list[tuple[int, int, int]]) -> int:
+def udmabuf_create_list(udmabuf: Fd, items: list[tuple[int, int, int]]) -> Fd:
     """``UDMABUF_CREATE_LIST``: a dma-buf over pieces of memfds, CLOEXEC: ``(memfd, offset, size)`` each.
 
     EINVAL: as :func:`udmabuf_create`, or more pieces than the module's ``list_limit``.
@@ -53,7 +53,7 @@ def udmabuf_create_list(udmabuf: Fd, items: list[tuple[int, int, int]]) -> int:
         for memfd, offset, size in items
     ]
     arg = d.udmabuf_list(pieces, d.UDMABUF_FLAGS_CLOEXEC)
-    return udmabuf.ioctl(d.UDMABUF_CREATE_LIST, "UDMABUF_CREATE_LIST", arg)
+    return udmabuf.ioctl_fd(d.UDMABUF_CREATE_LIST, "UDMABUF_CREATE_LIST", arg, f"dma-buf of {udmabuf.name}")
 
 
 def dma_buf_sync(fd: Fd, flags: int) -> None:
@@ -71,13 +71,18 @@ def dma_buf_set_name(fd: Fd, name: str) -> None:
     fd.ioctl(d.DMA_BUF_SET_NAME_B, "DMA_BUF_SET_NAME", ctypes.addressof(text))
 
 
-def dma_buf_export_sync_file(fd: Fd, flags: int) -> int:
-    """``DMA_BUF_IOCTL_EXPORT_SYNC_FILE`` (Linux 5.20): a sync_file fd of the buffer's fences."""
+def dma_buf_export_sync_file(fd: Fd, flags: int) -> Fd:
+    """``DMA_BUF_IOCTL_EXPORT_SYNC_FILE`` (Linux 5.20): a sync_file of the buffer's fences; the caller's."""
     flags = checks.u32(flags, "flags")
     arg = d.dma_buf_export_sync_file()
     arg.flags, arg.fd = flags, -1
-    fd.ioctl(d.DMA_BUF_IOCTL_EXPORT_SYNC_FILE, "DMA_BUF_IOCTL_EXPORT_SYNC_FILE", arg)
-    return int(arg.fd)
+    return fd.ioctl_fd(
+        d.DMA_BUF_IOCTL_EXPORT_SYNC_FILE,
+        "DMA_BUF_IOCTL_EXPORT_SYNC_FILE",
+        arg,
+        f"sync_file of {fd.name}",
+        lambda _: arg.fd,
+    )
 
 
 def dma_buf_import_sync_file(fd: Fd, sync_file: int, flags: int) -> None:
@@ -113,14 +118,13 @@ def sync_file_info(fd: Fd) -> SyncFileInfo:
     return SyncFileInfo(text(arg.name), arg.status, arg.num_fences)
 
 
-def sync_merge(fd: Fd, other: int, name: str) -> int:
-    """``SYNC_IOC_MERGE``: a new sync_file fd that is signalled when both are."""
+def sync_merge(fd: Fd, other: int, name: str) -> Fd:
+    """``SYNC_IOC_MERGE``: a new sync_file that is signalled when both are; it is the caller's."""
     other = checks.fd(other, "other")
     arg = d.sync_merge_data()
     # To read a char array field makes bytes of it, so it is assigned and never written in place.
     arg.name, arg.fd2 = name.encode()[:31], other
-    fd.ioctl(d.SYNC_IOC_MERGE, "SYNC_IOC_MERGE", arg)
-    return int(arg.fence)
+    return fd.ioctl_fd(d.SYNC_IOC_MERGE, "SYNC_IOC_MERGE", arg, f"sync_file {name}", lambda _: arg.fence)
 
 
 def sync_set_deadline(fd: Fd, deadline_ns: int) -> None:

@@ -276,14 +276,19 @@ def _topology(version: int, entities: Any, interfaces: Any, pads: Any, links: An
     )
 
 
-def request_alloc(fd: Fd) -> int:
-    """``MEDIA_IOC_REQUEST_ALLOC``: the fd of a new, empty request, CLOEXEC; it is the caller's.
+def request_alloc(fd: Fd) -> Fd:
+    """``MEDIA_IOC_REQUEST_ALLOC``: a new, empty request, CLOEXEC; it is the caller's.
 
     ENOTTY: this device takes no requests; ENOMEM; EMFILE and ENFILE: too many open files.
     """
     arg = ctypes.c_int(-1)
-    fd.ioctl(m.MEDIA_IOC_REQUEST_ALLOC, "MEDIA_IOC_REQUEST_ALLOC", arg)
-    return arg.value
+    return fd.ioctl_fd(
+        m.MEDIA_IOC_REQUEST_ALLOC,
+        "MEDIA_IOC_REQUEST_ALLOC",
+        arg,
+        f"request of {fd.name}",
+        lambda _: arg.value,
+    )
 
 
 def request_queue(request: Fd) -> None:
