@@ -1,9 +1,9 @@
-"""asyncio: a camera is watched while something else goes on; looked at is always the newest frame.
+"""asyncio: watch a camera while another task runs, and always look at the newest frame.
 
     python examples/async_watch.py [/dev/video0]
 
-A frame is waited for by the event loop itself: no thread, no polling. Where looking takes long,
-``latest=True`` leaves out the frames that came meanwhile.
+The event loop itself waits for a frame, without a thread and without polling. While the program looks at a
+frame, others come; ``latest=True`` leaves those out and hands out the newest.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ async def watch(path: str) -> None:
 
 
 async def elsewhere() -> None:
-    """What the rest of a program would be."""
+    """Stand for the rest of a program."""
     turns = 0
     try:
         while True:

@@ -1,10 +1,11 @@
-"""DMA-BUF into ffmpeg: the camera fills DMA-BUFs of this program's choosing, ffmpeg encodes what is in them.
+"""DMA-BUF into ffmpeg: the camera fills DMA-BUFs that this program chose, and ffmpeg encodes them.
 
     python examples/dmabuf_to_ffmpeg.py [/dev/video0 [clip.mkv]]
 
-The buffers come from a DMA heap, where there is one that the driver takes; the same file descriptors could
-go to a GPU or to another device. ffmpeg's raw input takes no file descriptors of DMA-BUFs, so a pipe carries
-the bytes, straight out of the mapped buffer: Python copies nothing. Needs the program ffmpeg.
+The buffers come from a DMA heap, if there is one and the driver takes it. The same file descriptors could
+go to a GPU or to another device. ffmpeg's raw input takes no file descriptors of DMA-BUFs, so a pipe
+carries the bytes. They come out of the mapped buffer, and Python copies nothing. The example needs the
+program ffmpeg.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ COUNT = 10
 
 
 def memory(cam: vb2user.Camera) -> dict[str, Any]:
-    """Arguments for DMABUF from the system heap; where it cannot be had, the driver's own memory."""
+    """Return the arguments for DMABUF from the system heap, or else for the driver's own memory."""
     try:
         with cam.stream(memory="dmabuf", heap="system", count=1, timeout=20) as stream:
             next(iter(stream))

@@ -3,8 +3,8 @@
     pip install opencv-python-headless
     python examples/opencv_zero_copy.py [/dev/video0]
 
-Here OpenCV works on the driver's buffer itself: what it computes is new memory, of course, but nothing is
-copied to get there.
+OpenCV works on the driver's buffer itself. Its results are new memory, but no copy of the frame is made
+first.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ def main(path: str) -> None:
         print(cam.set_format("YUYV", 320, 180))
         for frame in cam.stream(count=5, timeout=20, writable=True):  # writable: to draw into it
             picture = frame.array  # (height, width, 2), the driver's own memory
-            # Smaller, grey, blurred, edges: each step makes a new picture, the first one reads the buffer.
+            # The first step reads the buffer; each step makes a new picture.
             edges = cv2.Canny(cv2.cvtColor(picture, cv2.COLOR_YUV2GRAY_YUY2), 80, 160)
             bgr = cv2.cvtColor(picture, cv2.COLOR_YUV2BGR_YUY2)
-            # Drawn into the buffer: what an output or an encoder would get has the frame, too.
+            # The rectangle is in the buffer itself: an output or an encoder would get it, too.
             cv2.rectangle(picture, (8, 8), (72, 40), (235, 128), thickness=cv2.FILLED)
             assert (frame.array[8:41, 8:73] == (235, 128)).all()
             assert np.shares_memory(picture, frame.planes[0])

@@ -1,16 +1,16 @@
-"""A time lapse: one frame at each interval, taken then and not before, each in a file of its own.
+"""A time lapse: one fresh frame at each interval, each in a file of its own.
 
     python examples/time_lapse.py [/dev/video0 [seconds-between [how-many [folder]]]]
 
-The stream goes on between the pictures, so that exposure stays right. ``flush()`` throws away what waits in
-the buffers: without it each picture would be as old as the queue is long. The files are numpy's;
-``numpy.load`` opens them.
+The stream goes on between the pictures, so that exposure stays right. ``flush()`` discards the frames that
+wait in the buffers: without it each picture would be some frames old. ``numpy.load`` opens the files.
 """
 
 from __future__ import annotations
 
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,10 @@ def main(path: str, interval: float, count: int, folder: Path) -> None:
                 with stream.next_frame() as frame:
                     file = folder / f"{number:05}.npy"
                     np.save(file, frame.array)
-                    print(f"{file}: frame {frame.sequence}, taken at {frame.timestamp:.3f} s")
+                    # Frames are stamped by the monotonic clock: add its distance to the time of day.
+                    seconds = frame.time_ns / 1e9 + time.time() - time.monotonic()
+                    taken = datetime.fromtimestamp(seconds).astimezone()
+                    print(f"{file}: frame {frame.sequence}, taken at {taken:%H:%M:%S.%f}")
 
 
 arguments = sys.argv[1:] + ["/dev/video0", "1", "5", "time-lapse"][len(sys.argv) - 1 :]

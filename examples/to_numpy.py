@@ -1,9 +1,9 @@
-"""Capture to numpy: a short clip as one array, and what can be seen without copying anything.
+"""Capture to numpy: a short clip as one array, with one copy of each frame.
 
     python examples/to_numpy.py [/dev/video0]
 
-``frame.array`` is a view of the driver's buffer. What is to outlive the frame is copied once, straight to
-where it belongs.
+``frame.array`` is a view of the driver's buffer. The program copies each frame once, to its place in the
+clip.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     python examples/two_cameras.py [/dev/video0 /dev/video2 …]
 
 Without arguments it takes every camera there is. Both should run at the same rate. The tolerance of half a
-second is for emulated machines. Leave it out on real ones; it is half a frame then.
+second is for emulated machines. Leave it out on real ones: the default is half a frame.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import vb2user
 
 def main(paths: list[str]) -> None:
     if len(paths) < 2:
-        sys.exit(f"this takes two cameras at least; here is {paths or 'none'}")
+        sys.exit(f"give at least two cameras, got {paths or 'none'}")
     cameras = [vb2user.open(path) for path in paths]
     try:
         for cam in cameras:

@@ -23,6 +23,7 @@ EXAMPLES = [
     for name in (
         "README.md",
         "docs/quickstart.md",
+        "docs/recipes.md",
         "docs/using.md",
         "docs/controls.md",
         "docs/pictures.md",

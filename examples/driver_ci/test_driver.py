@@ -2,8 +2,9 @@
 
     VB2USER_HW=1 vb2user vm run -k 6.12 --no-vivid --probe -- python -m pytest examples/driver_ci
 
-``vivid`` and ``vb2probe`` stand in for the driver: put a fixture of your own, which loads your module, in
-their place. With ``VB2USER_HW=1`` a device that is missing is an error; without, the tests are skipped.
+``vivid`` and ``vb2probe`` stand in for your driver. Load your module before the tests, and open its node in
+the fixture ``cam``, for example by ``vb2user.open(driver="mydriver")``. With ``VB2USER_HW=1`` a missing
+device is an error; without, the tests are skipped.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def test_every_reference_is_given_back(cam: vb2user.Camera) -> None:
     allocator = cam.allocator()
     assert allocator is not None
     with Tracer([allocator]) as tracer:
-        mine = calibrate(tracer, cam.path).scope
+        mine = calibrate(tracer, cam.path).scope  # the buffers of this device's queue, and of no other
         memory = Mmap()
         memory.alloc(cam.node, cam.type, 4)
         memory.put(cam.node, cam.type)
