@@ -8,13 +8,14 @@ BIN := $(VENV)/bin
 HW := VB2USER_HW=1
 RUN = $(BIN)/vb2user vm run --no-vivid --probe --timeout $(if $(FEW),4200,14400)
 
-.PHONY: help setup programs demo memops test unit gate bench docs lint types hw hw-6.12 hw-6.1 compiled soak uapi man dist clean
+.PHONY: help setup programs demo memops test unit gate bench docs lint types coverage hw hw-6.12 hw-6.1 compiled soak uapi man dist clean
 
 help:
 	@echo "make demo   capture through every memory type on a real kernel; results in build/demo/"
 	@echo "make memops the fifteen mem ops on all three allocators, by the kernel's own trace; results in build/memops/"
 	@echo "make test   lint, types, unit tests, ABI comparison, instructions per frame, the site, hardware tests in kernels 6.12 and 6.1"
 	@echo "make lint | types | unit | gate | docs | hw-6.12 | hw-6.1   parts of make test"
+	@echo "make coverage  what the unit tests reach; results in build/coverage/"
 	@echo "make bench  what a frame costs, in instructions, ours and others' programs; results in build/bench/"
 	@echo "make soak   long runs of streams in a kernel: random use, unplugging, SIGKILL"
 	@echo "make dist   wheel and source distribution, in dist/"
@@ -52,6 +53,13 @@ types: setup
 
 unit: setup
 	VB2USER_CI=1 $(BIN)/python -m pytest tests -q
+
+# What the unit tests reach, by line and branch; what they do in processes of their own is not counted.
+coverage: setup
+	mkdir -p build/coverage
+	$(BIN)/coverage run -m pytest tests -q -p no:cacheprovider
+	$(BIN)/coverage html --quiet
+	$(BIN)/coverage report | tee build/coverage/report.txt
 
 # Instructions per frame, without a kernel, compared with the stored ones: "hwtests/bench/gate.py --store" when they are
 # better, or worse for a reason.

@@ -90,7 +90,7 @@ def test_created_and_removed_while_streaming(cam: vb2user.Camera, queue: Queue) 
         with pytest.raises(vb2user.KernelError) as caught:
             queue.query(start)
         assert caught.value.errno == errno.EINVAL
-        assert queue.dequeue(20).index != start
+        assert queue.dequeue(20).buffer_index != start
     else:
         assert queue.query(start).index == start
 

@@ -221,8 +221,7 @@ class Rig:
         arg = self.buffer(memory=Memory.DMABUF)
         arg.set_num_planes(self.planes)
         for plane in range(len(granted.planes)):
-            exported = calls.expbuf(fd, self.exporter_type, 0, plane)
-            self._stack.enter_context(exported)
+            exported = self._stack.enter_context(calls.expbuf(fd, self.exporter_type, 0, plane))
             wanted = self.format.planes[plane].sizeimage if length is None else length
             arg.set_fd(plane, exported.fileno(), wanted)
         return arg

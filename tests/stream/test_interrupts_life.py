@@ -183,8 +183,9 @@ def test_ctrl_c_while_buffers_are_added_leaves_none_that_only_the_kernel_knows(
             held = [stream.next_frame().hold()]
             with contextlib.suppress(KeyboardInterrupt), interrupt:
                 for _ in range(2):
-                    held.append(stream.next_frame().hold())  # noqa: PERF401 - each counts at once
-            held += [stream.next_frame().hold() for _ in range(len(held), 4)]
+                    held.append(stream.next_frame().hold())  # noqa: PERF401 - all until the Ctrl-C
+            while len(held) < 4:
+                held.append(stream.next_frame().hold())
             if hasattr(stream.engine, "queue"):
                 assert stream.engine.buffers == len(node.buffers), interrupt.where
             for one in held:
