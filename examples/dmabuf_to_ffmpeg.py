@@ -24,7 +24,7 @@ def memory(cam: vb2user.Camera) -> dict[str, Any]:
     try:
         with cam.stream(memory="dmabuf", heap="system", count=1, timeout=20) as stream:
             next(iter(stream))
-    except (vb2user.KernelError, vb2user.MissingPrerequisite) as error:
+    except (vb2user.KernelError, vb2user.MissingPrerequisiteError) as error:
         print(f"no DMABUF from the system heap: {error}")
         return {"memory": "mmap"}
     return {"memory": "dmabuf", "heap": "system"}

@@ -20,9 +20,9 @@ def main(paths: list[str]) -> None:
     try:
         for cam in cameras:
             print(cam.path, cam.set_format("YUYV", 320, 180), cam.set_fps(25))
-        with vb2user.capture_all(cameras, count=5, timeout=20, tolerance=0.5) as together:
+        with vb2user.sync_streams(cameras, count=5, timeout=20, tolerance=0.5) as together:
             for frames in together:
-                apart = together.stats.spread_ns / 1e6
+                apart = together.stats.skew_ns / 1e6
                 print([frame.sequence for frame in frames], f"{apart:.2f} ms apart")
             print(f"without counterpart: {together.stats.unmatched}")
     finally:

@@ -89,7 +89,10 @@ def default_controls() -> Iterator[None]:
     """Leave the controls of every vivid at their defaults, for the modules that follow."""
     yield
     for node in (found for found in vb2user.devices() if found.driver == "vivid"):
-        with contextlib.suppress(vb2user.DeviceGone, vb2user.NoSuchDevice), vb2user.open(node.path) as opened:
+        with (
+            contextlib.suppress(vb2user.DeviceRemovedError, vb2user.NoSuchDeviceError),
+            vb2user.open(node.path) as opened,
+        ):
             opened.controls.reset()
 
 
@@ -255,7 +258,7 @@ class Account:
 
     def _seen(self) -> int:
         stats = self._stats
-        return stats.frames + stats.discarded + stats.drops - stats.repeats
+        return stats.frames + stats.discarded + stats.drops - stats.duplicates
 
 
 def memory_of(kind: str, device: VividDevice) -> dict[str, Any]:

@@ -7,12 +7,12 @@ from typing import Any
 
 import vb2user
 from vb2user.harness.drivers.vb2probe import (
-    Instance,
+    ProbeInstance,
     check,
     sequence_of,
 )
 
-Probes = Mapping[str, Instance]
+Probes = Mapping[str, ProbeInstance]
 
 
 def counters(node: vb2user.Camera) -> tuple[Any, Any]:

@@ -28,12 +28,12 @@ from types import FrameType
 from typing import Any
 
 import vb2user
-from vb2user.errors import ClosedError, StateError, StreamStopped
+from vb2user.errors import ClosedError, StateError, StreamStoppedError
 from vb2user.uapi.enums import BufFlag
 
 #: Seconds until what hangs is a failure: the process ends with the stacks of all threads.
 HANGS = 60
-#: Frames that other threads hold at once; more would be BuffersHeld, and rightly.
+#: Frames that other threads hold at once; more would be BuffersExhaustedError, and rightly.
 MOST_HELD = 4
 #: How often a thread closes a stream that is started again.
 RESTARTS = 4
@@ -174,7 +174,7 @@ class Stress:
         """Start a stream again that a thread closes, maybe at this very moment."""
         try:
             stream.start()
-        except StreamStopped:
+        except StreamStoppedError:
             return
         self.outcome.restarts += 1
         self._loop(stream, pool, "restart", 0)

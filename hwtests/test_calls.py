@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from conftest import HDMI, S_VIDEO, TV, WEBCAM, ByName, default_after
 
-from vb2user.errors import KernelError, NoSuchDevice, NotSupported
-from vb2user.harness.drivers.vivid import Config, Instance, InstanceConfig
+from vb2user.errors import KernelError, NoSuchDeviceError, NotSupportedError
+from vb2user.harness.drivers.vivid import Config, InstanceConfig, VividInstance
 from vb2user.harness.pytest_plugin import VividDevice, VividFactory
 from vb2user.memory.heaps import UDMABUF
 from vb2user.uapi import calls
@@ -263,7 +263,7 @@ def test_what_vivid_does_not_have(node: Fd) -> None:
         lambda: debug.dbg_g_register(node, debug.Chip(), 0),
         lambda: overlay.g_sliced_vbi_cap(node, BufType.SLICED_VBI_CAPTURE),
     ):
-        with pytest.raises(NotSupported):
+        with pytest.raises(NotSupportedError):
             call()
 
 
@@ -304,7 +304,7 @@ def test_the_older_words_for_it(controller: Fd) -> None:
 
 
 def test_a_video_node_is_no_media_controller(node: Fd) -> None:
-    with pytest.raises(NotSupported, match="/dev/media"):
+    with pytest.raises(NotSupportedError, match="/dev/media"):
         media.media_device_info(node)
 
 
@@ -319,7 +319,7 @@ def test_fences_are_merged_under_a_name(node: Fd) -> None:
                 assert calls.sync_file_info(fence).status == 1
                 with calls.sync_merge(fence, fence.fileno(), "x" * 40) as both:
                     assert calls.sync_file_info(both).name == "x" * 31
-                with contextlib.suppress(NotSupported):  # before 6.4
+                with contextlib.suppress(NotSupportedError):  # before 6.4
                     sync_set_deadline(fence, 1)
     finally:
         calls.reqbufs(node, CAPTURE, Memory.MMAP, 0)
@@ -328,7 +328,7 @@ def test_fences_are_merged_under_a_name(node: Fd) -> None:
 def test_a_dma_buf_of_pieces() -> None:
     if not UDMABUF.exists():
         # 6.1: said plainly, and nothing else is to be had there.
-        with pytest.raises(NoSuchDevice):
+        with pytest.raises(NoSuchDeviceError):
             open_node(str(UDMABUF))
         return
     page = os.sysconf("SC_PAGE_SIZE")
@@ -364,7 +364,7 @@ def test_radio_vbi_and_sdr_nodes(vivid_factory: VividFactory) -> None:
         assert cap.service_lines[0][21] == SlicedService.CAPTION_525
 
 
-def _receiver(one: Instance) -> None:
+def _receiver(one: VividInstance) -> None:
     with open_node(one.nodes["radio-rx"], nonblock=False) as fd:
         found = tuner.g_tuner(fd)
         assert found.type == TunerType.RADIO
@@ -383,7 +383,7 @@ def _receiver(one: Instance) -> None:
             tuner.s_hw_freq_seek(hasty, TunerType.RADIO)
 
 
-def _transmitter(one: Instance) -> None:
+def _transmitter(one: VividInstance) -> None:
     with open_node(one.nodes["radio-tx"]) as fd:
         found = tuner.g_modulator(fd)
         assert TunerCap.RDS in found.capability

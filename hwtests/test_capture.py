@@ -52,7 +52,7 @@ def take(stream: vb2user.Stream, count: int = 8) -> None:
     assert len(sequences) == count
     assert sequences == sorted(sequences)
     # vivid now and then gives a number to two frames: at its start, or when it is late.
-    assert count - len(set(sequences)) == stream.stats.repeats
+    assert count - len(set(sequences)) == stream.stats.duplicates
     assert stamps == sorted(set(stamps))
     assert stream.stats.errors == 0
 
@@ -73,7 +73,7 @@ def test_memory_types(cam: vb2user.Camera, memory: str, source: str | None, pixe
     stream = cam.stream(memory=memory, heap=source, timeout=20, writable=True)
     contig = cam.allocator() == "dma-contig"
     if missing_source(source):
-        with pytest.raises(vb2user.MissingPrerequisite, match="there is no"):
+        with pytest.raises(vb2user.MissingPrerequisiteError, match="there is no"):
             stream.start()
     elif contig and memory == "userptr":
         with pytest.raises(vb2user.KernelError, match="does not do this memory type") as caught:
@@ -95,7 +95,7 @@ def test_scattered_pages(cam: vb2user.Camera) -> None:
     still(cam, "YUYV")
     stream = cam.stream(memory="dmabuf", heap=Scattered(), timeout=20)
     if missing_source("udmabuf"):
-        with pytest.raises(vb2user.MissingPrerequisite, match="there is no"):
+        with pytest.raises(vb2user.MissingPrerequisiteError, match="there is no"):
             stream.start()
     elif cam.allocator() == "dma-contig":
         with pytest.raises(vb2user.KernelError, match="scattered") as caught:
@@ -233,7 +233,7 @@ def test_holding_every_buffer_says_so(cam: vb2user.Camera) -> None:
     with cam.stream(timeout=20, max_buffers=4) as stream:
         held += [stream.next_frame().array for _ in range(stream.buffers)]
         with pytest.raises(
-            vb2user.BuffersHeld, match=r"frame \d+ \(buffer \d\) is released, but 1 of its views"
+            vb2user.BuffersExhaustedError, match=r"frame \d+ \(buffer \d\) is released, but 1 of its views"
         ):
             stream.next_frame()
         held.clear()

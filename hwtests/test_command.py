@@ -92,7 +92,7 @@ def test_open_by_driver_and_name(path: str) -> None:
         assert cam.driver == "vivid"
     with vb2user.open(name="VIVID-000-vid") as cam:
         assert cam.path == path
-    with pytest.raises(vb2user.NoSuchDevice, match="driver 'nosuch'"):
+    with pytest.raises(vb2user.NoSuchDeviceError, match="driver 'nosuch'"):
         vb2user.open(driver="nosuch")
 
 

@@ -308,4 +308,4 @@ def test_a_webcam(webcam: VirtualWebcam, tmp_path: Path) -> None:
             thread.start()
             webcam.unplug(wait=False)
             thread.join(WAIT)
-        assert [type(e) for e in came] == [vb2user.DeviceGone]
+        assert [type(e) for e in came] == [vb2user.DeviceRemovedError]

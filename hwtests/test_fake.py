@@ -17,7 +17,7 @@ from vb2_machine import QueueRules
 from vb2_requests import Rig
 
 from vb2user.harness.pytest_plugin import VividDevice
-from vb2user.memory.base import Memory
+from vb2user.memory.base import BufferBackend
 from vb2user.memory.dmabuf import DmaBufMemory
 from vb2user.memory.heaps import Export
 from vb2user.memory.mmap import Mmap
@@ -106,7 +106,7 @@ class VividMachine(QueueRules):
         self.rig = vivid_rig(kind, self.vmalloc, self.vmalloc)
         with self.rig.opened():
             pass  # sets the format
-        strategies: dict[str, Callable[[], Memory]] = {
+        strategies: dict[str, Callable[[], BufferBackend]] = {
             "mmap": Mmap,
             "userptr": UserPtr,
             "export": lambda: DmaBufMemory(Export(self.rig.exporter)),

@@ -86,7 +86,7 @@ def test_a_flagged_frame_by_the_other_policies(
             while next_frame(stream).ok:
                 pass
 
-        with pytest.raises(vb2user.CorruptFrame, match="flagged frame"):
+        with pytest.raises(vb2user.CorruptFrameError, match="flagged frame"):
             until_bad()
         assert next_frame(stream).ok
 
@@ -104,7 +104,7 @@ def test_dropped_buffers_are_gaps(
             while stats.gaps < 3 or stats.frames < 3:
                 try:
                     frame = next_frame(stream)
-                except vb2user.FramesLost as e:
+                except vb2user.FramesLostError as e:
                     lost += e.count
                     continue
                 told += frame.gap
@@ -124,7 +124,7 @@ def test_dropped_buffers_are_gaps(
                 try:
                     assert account.holds(next_frame(stream))
                     break
-                except vb2user.FramesLost:
+                except vb2user.FramesLostError:
                     continue
     finally:
         cam.set_control("Percentage of Dropped Buffers", 0)
@@ -147,7 +147,7 @@ def test_create_bufs_fails_while_frames_are_held(cam: vb2user.Camera, next_frame
         held = [next_frame(stream).hold()]
         press(cam, "Inject VIDIOC_REQBUFS Error")
         held.append(next_frame(stream).hold())
-        with pytest.raises(vb2user.BuffersHeld, match="all 2 buffers"):
+        with pytest.raises(vb2user.BuffersExhaustedError, match="all 2 buffers"):
             next_frame(stream)
         held.pop().release()
         assert next_frame(stream).ok
@@ -247,7 +247,7 @@ def test_a_recording_lasts_as_long_as_asked_whatever_the_timestamps_say(
 
 
 def test_disconnecting(vivid_vmalloc: VividDevice, how: dict[str, Any], next_frame: Next) -> None:
-    """DeviceGone, and everything is given back; when the last handle is closed, vivid is back."""
+    """DeviceRemovedError, and everything is given back; when the last handle is closed, vivid is back."""
     with vb2user.open(vivid_vmalloc.capture) as cam:
         still(cam, fps=60)
         stream = cam.stream(**how).start()
@@ -259,13 +259,13 @@ def test_disconnecting(vivid_vmalloc: VividDevice, how: dict[str, Any], next_fra
             for _ in range(2 * stream.buffers):
                 next_frame(stream)
 
-        with pytest.raises(vb2user.DeviceGone) as caught:
+        with pytest.raises(vb2user.DeviceRemovedError) as caught:
             until_it_is_gone()
         assert caught.value.errno == errno.ENODEV
         del caught
         assert view.any()  # what was captured stays
         stream.close()
-        with pytest.raises(vb2user.DeviceGone):
+        with pytest.raises(vb2user.DeviceRemovedError):
             cam.get_format()
         del frame, view
     with vb2user.open(vivid_vmalloc.capture) as cam:

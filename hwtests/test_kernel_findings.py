@@ -28,7 +28,7 @@ def test_refused_import_of_two_planes_may_leak_one_dma_buf(
         still(cam, "NM12")
         stream = cam.stream(memory="dmabuf", heap=Scattered())
         if missing_source("udmabuf"):
-            with pytest.raises(vb2user.MissingPrerequisite):
+            with pytest.raises(vb2user.MissingPrerequisiteError):
                 stream.start()
         else:
             with pytest.raises(vb2user.KernelError) as caught:
@@ -59,7 +59,7 @@ def test_write_does_what_write_does(
             with contextlib.suppress(OSError):
                 plain = raw.write(bytes(size))
         record_property("plain write(2)", plain)
-        with out.sink(memory="write", timeout=20) as sink:
+        with out.output(memory="write", timeout=20) as sink:
             if plain == size:
                 for _ in range(5):
                     sink.write(bytes(size))

@@ -60,7 +60,7 @@ def test_failures_leak_nothing(vivid_dma_contig: VividDevice) -> None:
         for _ in range(100):
             with pytest.raises(vb2user.KernelError):
                 cam.stream(memory="userptr").start()
-            with pytest.raises(vb2user.MissingPrerequisite):
+            with pytest.raises(vb2user.MissingPrerequisiteError):
                 cam.stream(memory="dmabuf", heap=heap).start()
             with pytest.raises(vb2user.UsageError):
                 cam.stream(memory="dmabuf", fds=[0, 0, 0, 0]).start()

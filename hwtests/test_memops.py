@@ -41,13 +41,13 @@ AT_PLEASURE = {Op.VADDR, Op.FINISH, Op.NUM_USERS}
 
 
 @pytest.fixture(params=NAMES)
-def node(request: pytest.FixtureRequest, vb2probe: Mapping[str, probe.Instance]) -> probe.Instance:
+def node(request: pytest.FixtureRequest, vb2probe: Mapping[str, probe.ProbeInstance]) -> probe.ProbeInstance:
     """vb2probe's nodes on each allocator in turn."""
     return vb2probe[request.param]
 
 
 @pytest.fixture(scope="module")
-def tracer(vb2probe: Mapping[str, probe.Instance]) -> Iterator[Tracer]:
+def tracer(vb2probe: Mapping[str, probe.ProbeInstance]) -> Iterator[Tracer]:
     """One for all tests: setting up its probes takes longer than most of them."""
     with Tracer() as opened:
         yield opened
@@ -85,7 +85,7 @@ def trace(tracer: Tracer) -> Callable[[str], Trace]:
 
 
 def test_every_op_of_every_allocator_is_seen(
-    vivid_factory: VividFactory, vb2probe: Mapping[str, probe.Instance], tmp_path: Path
+    vivid_factory: VividFactory, vb2probe: Mapping[str, probe.ProbeInstance], tmp_path: Path
 ) -> None:
     """What ``make memops`` runs in this very kernel."""
     vivid_factory(memops.CONFIG)
@@ -120,7 +120,7 @@ def test_every_op_of_every_allocator_is_seen(
     assert "42 of 42 ops seen" in done.stdout
 
 
-def test_each_method_makes_the_kernel_call_its_op(node: probe.Instance, tracer: Tracer) -> None:
+def test_each_method_makes_the_kernel_call_its_op(node: probe.ProbeInstance, tracer: Tracer) -> None:
     there = implemented(ALLOCATORS[node.allocator])
     for path in (node.capture, node.capture_mplane, node.output, node.output_mplane):
         with Device(path) as device, observing(device, tracer) as (observer, why):
@@ -144,7 +144,9 @@ def test_each_method_makes_the_kernel_call_its_op(node: probe.Instance, tracer: 
             assert seen >= {Op.PREPARE, Op.FINISH, Op.COOKIE} & there
 
 
-def test_counts_are_exactly_those_of_the_actions(node: probe.Instance, trace: Callable[[str], Trace]) -> None:
+def test_counts_are_exactly_those_of_the_actions(
+    node: probe.ProbeInstance, trace: Callable[[str], Trace]
+) -> None:
     watched = trace(node.capture)
     memory = Mmap()
     with Device(node.capture) as device:
@@ -181,7 +183,7 @@ def test_counts_are_exactly_those_of_the_actions(node: probe.Instance, trace: Ca
 
 @pytest.mark.parametrize("non_coherent", [False, True])
 def test_cache_hints_are_taken_and_the_ops_called_all_the_same(
-    node: probe.Instance, trace: Callable[[str], Trace], non_coherent: bool
+    node: probe.ProbeInstance, trace: Callable[[str], Trace], non_coherent: bool
 ) -> None:
     watched = trace(node.capture)
     memory = Mmap(non_coherent=non_coherent)
@@ -224,7 +226,7 @@ STEPS = ("munmap", "close export", "REQBUFS(0)", "close device")
 
 @pytest.mark.parametrize("order", [*itertools.permutations(STEPS)], ids=" ".join)
 def test_any_order_of_giving_back_balances(
-    node: probe.Instance, trace: Callable[[str], Trace], order: tuple[str, ...]
+    node: probe.ProbeInstance, trace: Callable[[str], Trace], order: tuple[str, ...]
 ) -> None:
     watched = trace(node.capture)
     memory = Mmap()
@@ -265,7 +267,7 @@ WAYS: dict[str, Callable[[str], dict[str, object]]] = {
 
 @pytest.mark.parametrize("way", WAYS)
 def test_an_exception_in_the_middle_balances(
-    node: probe.Instance, trace: Callable[[str], Trace], way: str
+    node: probe.ProbeInstance, trace: Callable[[str], Trace], way: str
 ) -> None:
     watched = trace(node.capture)
 
@@ -300,7 +302,9 @@ with vb2user.open(path) as cam:
 
 
 @pytest.mark.parametrize(("way", "frames"), [("mmap", 1), ("userptr", 4), ("dmabuf", 2), ("read", 3)])
-def test_sigkill_balances(node: probe.Instance, trace: Callable[[str], Trace], way: str, frames: int) -> None:
+def test_sigkill_balances(
+    node: probe.ProbeInstance, trace: Callable[[str], Trace], way: str, frames: int
+) -> None:
     watched = trace(node.capture)
     command = [sys.executable, "-c", CAPTURING, node.capture, way, node.output]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
@@ -314,7 +318,9 @@ def test_sigkill_balances(node: probe.Instance, trace: Callable[[str], Trace], w
         assert next(iter(cam.stream(timeout=20))).ok
 
 
-def test_an_importer_may_outlive_its_exporter(node: probe.Instance, trace: Callable[[str], Trace]) -> None:
+def test_an_importer_may_outlive_its_exporter(
+    node: probe.ProbeInstance, trace: Callable[[str], Trace]
+) -> None:
     exporting, importing = trace(node.output), trace(node.capture)
     exporting.ledger = importing.ledger  # one trace, and what one of them takes in the other would miss
     with Device(node.capture) as device:
@@ -336,7 +342,7 @@ def test_an_importer_may_outlive_its_exporter(node: probe.Instance, trace: Calla
 
 
 def test_memory_that_does_not_fit_is_detached_again(
-    vb2probe: Mapping[str, probe.Instance], trace: Callable[[str], Trace]
+    vb2probe: Mapping[str, probe.ProbeInstance], trace: Callable[[str], Trace]
 ) -> None:
     """dma-contig takes what lies in one piece: scattered pages are attached, mapped, refused, detached."""
     node = vb2probe["dma-contig"]

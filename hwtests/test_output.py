@@ -34,14 +34,14 @@ def test_every_memory_type_takes_frames(out: vb2user.Camera, memory: str, source
     sizes = [p.sizeimage for p in out.get_format().planes]
 
     def send() -> int:
-        with out.sink(memory=memory, heap=source, timeout=20) as sink:
+        with out.output(memory=memory, heap=source, timeout=20) as sink:
             for number in range(12):
                 sink.write([picture(size, number) for size in sizes])
             sink.flush()
             return sink.frames
 
     if missing_source(source):
-        with pytest.raises(vb2user.MissingPrerequisite):
+        with pytest.raises(vb2user.MissingPrerequisiteError):
             send()
     elif contig and (memory == "userptr" or source is not None):
         with pytest.raises(vb2user.KernelError, match=r"REQBUFS.*EINVAL|QBUF.*EFAULT"):
@@ -76,12 +76,12 @@ def test_what_is_written_is_what_the_driver_reads(vivid_vmalloc: VividDevice) ->
 
 def test_a_wrong_size_is_refused(out: vb2user.Camera) -> None:
     size = out.get_format().sizeimage
-    with out.sink() as sink, pytest.raises(vb2user.UsageError, match="takes"):
+    with out.output() as sink, pytest.raises(vb2user.UsageError, match="takes"):
         sink.write(bytes(size + 1))
 
 
 def test_an_output_does_not_capture(device: VividDevice) -> None:
-    with vb2user.open(device.output) as opened, pytest.raises(vb2user.NoSuchDevice, match="output"):
+    with vb2user.open(device.output) as opened, pytest.raises(vb2user.NoSuchDeviceError, match="output"):
         opened.stream()
-    with vb2user.open(device.capture) as opened, pytest.raises(vb2user.NoSuchDevice, match="no output"):
-        opened.sink()
+    with vb2user.open(device.capture) as opened, pytest.raises(vb2user.NoSuchDeviceError, match="no output"):
+        opened.output()

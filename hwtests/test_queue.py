@@ -282,11 +282,11 @@ def test_a_closed_dmabuf_is_refused(vivid_vmalloc: VividDevice) -> None:
 
 def test_a_busy_queue_says_so(cam: vb2user.Camera) -> None:
     with cam.stream(timeout=20), vb2user.open(cam.path) as other:
-        with pytest.raises(vb2user.DeviceBusy, match="fuser"):
+        with pytest.raises(vb2user.DeviceBusyError, match="fuser"):
             other.stream().start()
-        with pytest.raises(vb2user.DeviceBusy, match="buffers are allocated"):
+        with pytest.raises(vb2user.DeviceBusyError, match="buffers are allocated"):
             other.set_format("YUYV", 320, 180)
-        with pytest.raises(vb2user.DeviceBusy):
+        with pytest.raises(vb2user.DeviceBusyError):
             other.stream(memory="read", timeout=20).start().next_frame()
     assert is_free(cam)
 
@@ -307,7 +307,7 @@ def test_a_timeout_says_so(cam: vb2user.Camera, queue: Queue) -> None:
     queue.start()
     queue.dequeue(20)
     begun = time.monotonic()
-    with pytest.raises(vb2user.StreamTimeout):
+    with pytest.raises(vb2user.StreamTimeoutError):
         queue.dequeue(0)
     assert time.monotonic() >= begun
     queue.stop()

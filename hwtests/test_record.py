@@ -267,7 +267,7 @@ def test_what_there_is_no_heap_for_is_said(vivid_vmalloc: VividDevice, tmp_path:
     with vb2user.open(vivid_vmalloc.capture) as cam:
         quiet(cam)
         if missing_source("system"):
-            with pytest.raises(vb2user.MissingPrerequisite, match="there is no"):
+            with pytest.raises(vb2user.MissingPrerequisiteError, match="there is no"):
                 cam.record(tmp_path / "x.mkv", count=1, memory="dmabuf", heap="system")
         else:
             done = cam.record(tmp_path / "x.mkv", count=1, memory="dmabuf", heap="system", timeout=TIMEOUT)

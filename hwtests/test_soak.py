@@ -37,7 +37,7 @@ from hypothesis.stateful import (
 
 import vb2user
 from vb2user.harness.pytest_plugin import VividDevice, WebcamFactory
-from vb2user.harness.usb.uvc.descriptors import Format, Size
+from vb2user.harness.usb.uvc.descriptors import FrameFormat, Size
 from vb2user.trace import Ledger, Tracer, calibrate, settle
 from vb2user.uapi.calls import signal as video_signal
 from vb2user.uapi.enums import DvFlag, DvPolarity, DvStandard
@@ -366,9 +366,9 @@ def test_sigkill_at_any_moment(fast: VividDevice, way: str) -> None:
 def test_unplugging_at_any_moment(
     webcam_factory: WebcamFactory, log: Log, dma_bufs: str, way: str, kind: str
 ) -> None:
-    """DeviceGone each time, nothing leaked, and it comes back; no warning in the kernel's log."""
+    """DeviceRemovedError each time, nothing leaked, and it comes back; no warning in the kernel's log."""
     moments = random.Random(f"{way} {kind}")
-    cam = webcam_factory(formats=(Format("YUYV", (Size(160, 120, (30,)),)),))
+    cam = webcam_factory(formats=(FrameFormat("YUYV", (Size(160, 120, (30,)),)),))
     source = dma_bufs if way == "dmabuf" else None
     loop = asyncio.new_event_loop()
 
@@ -386,7 +386,7 @@ def test_unplugging_at_any_moment(
                 stream.next_frame()
                 hand = threading.Timer(moments.uniform(0, 0.3), cam.unplug, kwargs={"wait": False})
                 hand.start()
-                with pytest.raises(vb2user.DeviceGone) as caught:
+                with pytest.raises(vb2user.DeviceRemovedError) as caught:
                     go_on(stream)
                 assert caught.value.errno == errno.ENODEV
                 hand.join()

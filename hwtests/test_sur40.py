@@ -277,7 +277,7 @@ def test_streaming(
     before = (sur40.device.headers, sur40.device.frames)
     stream = cam.stream(memory=memory, heap=source, count=10, timeout=30, on_error="yield", writable=True)
     if missing_source(source):
-        with pytest.raises(vb2user.MissingPrerequisite):
+        with pytest.raises(vb2user.MissingPrerequisiteError):
             stream.start()
         return
     flagged, mine = [], bytes([0x5A]) * SIZE

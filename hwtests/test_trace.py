@@ -19,10 +19,10 @@ from tracefs import left
 
 import vb2user
 from vb2user.device.device import Device
-from vb2user.errors import MissingPrerequisite
+from vb2user.errors import MissingPrerequisiteError
 from vb2user.harness.pytest_plugin import VividDevice
 from vb2user.memory.ops import ALLOCATORS, Op
-from vb2user.trace import Calibration, Event, Ledger, Status, Tracer, What, available, calibrate, settle
+from vb2user.trace import Calibration, Event, EventKind, Ledger, Status, Tracer, available, calibrate, settle
 from vb2user.uapi import calls
 from vb2user.uapi.buffer import BufferArg
 from vb2user.uapi.enums import Memory
@@ -171,7 +171,7 @@ def test_refused_calls_take_no_reference(vivid_dma_contig: VividDevice, tracer: 
         still(cam)
         stream = cam.stream(memory="dmabuf", heap=Scattered())
         if missing_source("udmabuf"):
-            with pytest.raises(MissingPrerequisite):
+            with pytest.raises(MissingPrerequisiteError):
                 stream.start()
             return
         with pytest.raises(vb2user.KernelError):
@@ -321,7 +321,7 @@ def test_pid_filter(vivid_vmalloc: VividDevice) -> None:
     with other, Tracer(["vmalloc"], pids=[threading.get_native_id()]) as tracer:
         other.communicate(b"x", timeout=60)
         assert other.returncode == 0
-        assert [e for e in tracer.collect() if e.what is not What.WATCH] == []
+        assert [e for e in tracer.collect() if e.what is not EventKind.WATCH] == []
         child = os.fork()
         if child == 0:
             with contextlib.suppress(Exception):

@@ -89,20 +89,20 @@ def checks(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, Any]]:
 
 def test_one_who_is_not_in_the_group(vivid_vmalloc: VividDevice, user: str) -> None:
     path = vivid_vmalloc.capture
-    remedy = f"run: sudo usermod -aG video {user}, then log out and in again"
+    hint = f"run: sudo usermod -aG video {user}, then log out and in again"
     done = as_user("capture", path, "--count", "1")
     assert (done.returncode, done.stdout) == (3, "")
     assert f"{path}: open failed: EACCES" in done.stderr
-    assert f"root:video 0660, and {user} is not in the group video; {remedy}" in done.stderr
+    assert f"root:video 0660, and {user} is not in the group video; {hint}" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
     found = checks(as_user("doctor", "--json"))
     assert not found[path]["found"]
-    assert found[path]["remedy"] == found["group video"]["remedy"] == found["video node"]["remedy"] == remedy
-    assert found["udev rules"]["remedy"].endswith(" doctor --install-udev")
+    assert found[path]["hint"] == found["group video"]["hint"] == found["video node"]["hint"] == hint
+    assert found["udev rules"]["hint"].endswith(" doctor --install-udev")
     if not missing_source("system"):
         assert found["/dev/dma_heap/system"]["detail"].endswith("no group of users may")
-        assert found["/dev/dma_heap/system"]["remedy"] == found["udev rules"]["remedy"]
+        assert found["/dev/dma_heap/system"]["hint"] == found["udev rules"]["hint"]
 
     done = as_user("doctor", "--install-udev")
     assert (done.returncode, done.stdout) == (3, "")

@@ -1,4 +1,4 @@
-"""A webcam that is taken out while it streams: DeviceGone at once, nothing left, and back again."""
+"""A webcam that is taken out while it streams: DeviceRemovedError at once, nothing left, and back again."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from conftest import Log, Next
 
 import vb2user
 from vb2user.harness.pytest_plugin import WebcamFactory
-from vb2user.harness.usb.uvc.descriptors import Format, Size
+from vb2user.harness.usb.uvc.descriptors import FrameFormat, Size
 from vb2user.harness.usb.uvc.webcam import VirtualWebcam, check
 
 pytestmark = pytest.mark.usefixtures("nobody_hangs")
 
-FORMATS = (Format("YUYV", (Size(160, 120, (30,)),)),)
+FORMATS = (FrameFormat("YUYV", (Size(160, 120, (30,)),)),)
 
 
 @pytest.fixture(params=["mmap", "userptr", "dmabuf"])
@@ -33,7 +33,7 @@ def cam(webcam_factory: WebcamFactory, log: Log) -> VirtualWebcam:
     return webcam_factory(formats=FORMATS)
 
 
-def until_gone(stream: vb2user.Stream, next_frame: Next) -> vb2user.DeviceGone:
+def until_gone(stream: vb2user.Stream, next_frame: Next) -> vb2user.DeviceRemovedError:
     """Frames until it is gone; each of them is right."""
 
     def go_on() -> None:
@@ -41,7 +41,7 @@ def until_gone(stream: vb2user.Stream, next_frame: Next) -> vb2user.DeviceGone:
             frame = next_frame(stream)
             assert check(frame.planes[0].data, 160, 120) == frame.sequence
 
-    with pytest.raises(vb2user.DeviceGone) as caught:
+    with pytest.raises(vb2user.DeviceRemovedError) as caught:
         go_on()
     return caught.value
 
@@ -58,7 +58,7 @@ def test_gone(cam: VirtualWebcam, how: dict[str, Any], next_frame: Next) -> None
             assert (view == before).all()  # what was captured stays
             again = until_gone(stream, next_frame)
             assert again.errno == errno.ENODEV
-        with pytest.raises(vb2user.DeviceGone):
+        with pytest.raises(vb2user.DeviceRemovedError):
             opened.get_format()
         del view, frame, gone, again
     cam.plug_in()
@@ -143,7 +143,7 @@ def test_a_twin_that_was_there_before_is_not_taken_for_it(
         place = opened.bus_info
         stream.next_frame(30)
         cam.unplug()
-        with pytest.raises(vb2user.StreamTimeout, match="did not come back"):
+        with pytest.raises(vb2user.StreamTimeoutError, match="did not come back"):
             take_all(stream)
         cam.plug_in()
         stream.next_frame(60)

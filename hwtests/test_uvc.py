@@ -124,7 +124,7 @@ def test_every_byte_is_right(cam: vb2user.Camera, source: str) -> None:
     memory = "dmabuf" if heap else source
     stream = cam.stream(memory=memory, heap=heap, count=10, timeout=TIMEOUT, writable=True)
     if missing_source(heap):
-        with pytest.raises(vb2user.MissingPrerequisite, match="there is no"):
+        with pytest.raises(vb2user.MissingPrerequisiteError, match="there is no"):
             stream.start()
         return
     seen = []
@@ -252,7 +252,7 @@ class Seen(NamedTuple):
 def take(cam: vb2user.Camera, first: int = 7) -> dict[int, Seen]:
     """The first frames by ``sequence``; each has a buffer of its own: none is lost for want of one."""
     found = {}
-    policies: dict[str, Any] = {"on_error": "yield", "on_short": "yield"}
+    policies: dict[str, Any] = {"on_error": "yield", "on_truncated": "yield"}
     with cam.stream(buffers=first + 4, count=first + 1, timeout=TIMEOUT, **policies) as stream:
         for frame in stream:
             size = frame.bytesused
@@ -340,7 +340,7 @@ def test_a_stalled_endpoint(webcams: dict[str, VirtualWebcam], log: Log) -> None
         webcam.corrupt("stall", {2})
         with cam.stream(buffers=6, timeout=2, on_error="yield") as stream:
             seen: list[tuple[bool, int]] = []
-            with pytest.raises(vb2user.StreamTimeout):
+            with pytest.raises(vb2user.StreamTimeoutError):
                 each(stream, lambda frame: seen.append((frame.ok, frame.bytesused)))
         assert sorted(seen[:2]) == [(True, SIZE)] * 2
         assert 4 <= len(seen[2:]) <= 6 * 5  # once for each of the driver's transfers, if queued again
@@ -365,7 +365,7 @@ def test_several_stream_at_once(webcams: dict[str, VirtualWebcam], webcam: Virtu
         webcam.unplug()
         for stream in streams[:3]:
             number(stream.next_frame())
-        with pytest.raises(vb2user.DeviceGone):
+        with pytest.raises(vb2user.DeviceRemovedError):
             each(streams[3], number)
 
 

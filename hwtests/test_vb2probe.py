@@ -21,7 +21,7 @@ from vb2user.harness.drivers.vb2probe import (
     ALLOCATORS,
     pattern,
 )
-from vb2user.memory.base import Memory
+from vb2user.memory.base import BufferBackend
 from vb2user.memory.mmap import Mmap
 from vb2user.memory.userptr import UserPtr
 from vb2user.queue.queue import Queue
@@ -59,7 +59,7 @@ def mplane(node: vb2user.Camera) -> bool:
 
 
 def send(
-    out: vb2user.Camera, kind: str, memory: Memory, count: int = 8, spoil: int | None = None
+    out: vb2user.Camera, kind: str, memory: BufferBackend, count: int = 8, spoil: int | None = None
 ) -> list[bool]:
     """Send frames; which of them came back flagged ERROR. ``spoil``: the frame whose last byte is wrong."""
     format, sent = out.get_format(), 0
@@ -109,7 +109,7 @@ ONE_PIECE = [("mmap", None), ("huge", None), ("dmabuf", "dma-contig")]
 CASES = [(k, *way) for k in ALLOCATORS for way in (ONE_PIECE if k == "dma-contig" else WAYS)]
 
 
-def strategy(memory: str, heap: str | None) -> Memory:
+def strategy(memory: str, heap: str | None) -> BufferBackend:
     return UserPtr(contiguous=True) if memory == "huge" else memory_strategy(memory, source=heap)
 
 
@@ -118,7 +118,7 @@ def strategy(memory: str, heap: str | None) -> Memory:
 def test_capture(cam: vb2user.Camera, vb2probe: Probes, kind: str, memory: str, source: str | None) -> None:
     heap = heap_of(source, vb2probe, capture=True)
     if missing_source(heap):
-        with pytest.raises(vb2user.MissingPrerequisite, match="there is no"):
+        with pytest.raises(vb2user.MissingPrerequisiteError, match="there is no"):
             cam.stream(memory=memory, heap=heap).start()
     else:
         take(cam, kind, memory=strategy(memory, heap))
@@ -129,7 +129,7 @@ def test_capture(cam: vb2user.Camera, vb2probe: Probes, kind: str, memory: str, 
 def test_output(out: vb2user.Camera, vb2probe: Probes, kind: str, memory: str, source: str | None) -> None:
     heap = heap_of(source, vb2probe, capture=False)
     if missing_source(heap):
-        with pytest.raises(vb2user.MissingPrerequisite, match="there is no"):
+        with pytest.raises(vb2user.MissingPrerequisiteError, match="there is no"):
             send(out, kind, strategy(memory, heap))
     else:
         assert not any(send(out, kind, strategy(memory, heap)))
@@ -155,7 +155,7 @@ def test_write(vb2probe: Probes, kind: str) -> None:
     with vb2user.open(vb2probe[kind].output) as out:
         out.set_fps(FPS)
         size = out.get_format().sizeimage
-        with out.sink(memory="write", timeout=20) as sink:
+        with out.output(memory="write", timeout=20) as sink:
             for number in range(12):
                 sink.write(pattern(number, 0, size))
             good, bad = counters(out)
@@ -246,7 +246,7 @@ def test_the_order_counts(vb2probe: Probes) -> None:
     with vb2user.open(vb2probe["dma-sg"].output) as out:
         out.set_fps(FPS)
         size = out.get_format().sizeimage
-        with out.sink(timeout=20) as sink:
+        with out.output(timeout=20) as sink:
             for number in (0, 2, 1, 3):
                 sink.write(pattern(number, 0, size))
             sink.flush()
@@ -297,7 +297,7 @@ def test_scattered_dma_bufs_are_not_for_dma_contig(vb2probe: Probes, source: str
         cam.set_format(width=1280, height=720)
         try:
             take(cam, "dma-contig", memory="dmabuf", heap=heap)
-        except vb2user.MissingPrerequisite:
+        except vb2user.MissingPrerequisiteError:
             assert missing_source(heap)
         except vb2user.KernelError as error:
             # The first buffer's pages may lie in a row, and another's not.

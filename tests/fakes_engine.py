@@ -3,7 +3,7 @@
     engine = PipeEngine()
     stream = stream_of(engine)
     engine.put(0)                    # the frame numbered 0 becomes ready
-    engine.put(DeviceGone(...))      # and then the device is gone: for ever, as ENODEV is
+    engine.put(DeviceRemovedError(...))      # and then the device is gone: for ever, as ENODEV is
 
 Each delivery that is ready is one byte in the pipe. What the engine was asked for is counted.
 """
@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 
 from fakes import CLOCK
 
-from vb2user.errors import BuffersHeld, DeviceGone, StreamStopped
+from vb2user.errors import BuffersExhaustedError, DeviceRemovedError, StreamStoppedError
 from vb2user.queue import refusals
 from vb2user.stream.engine import Engine
 from vb2user.stream.stream import Stream
@@ -47,9 +47,9 @@ T = TypeVar("T")
 Take = Callable[[Stream, int], "list[tuple[int, int]]"]
 
 
-def gone(name: str = "/dev/video0") -> DeviceGone:
+def gone(name: str = "/dev/video0") -> DeviceRemovedError:
     """What DQBUF says of a device that was unplugged."""
-    return DeviceGone(19, "VIDIOC_DQBUF", name)
+    return DeviceRemovedError(19, "VIDIOC_DQBUF", name)
 
 
 class PipeEngine(Engine):
@@ -142,11 +142,11 @@ class PipeEngine(Engine):
         with self._lock:
             self.tries += 1
             if self._closed:
-                raise StreamStopped("/dev/video0: the stream was closed")
+                raise StreamStoppedError("/dev/video0: the stream was closed")
             if not self._ready:
                 return None
             first = self._ready[0]
-            if isinstance(first, DeviceGone):
+            if isinstance(first, DeviceRemovedError):
                 raise gone()  # for ever
             if not self.free and not isinstance(first, Exception):
                 return None  # nowhere to put it
@@ -162,7 +162,7 @@ class PipeEngine(Engine):
         if self.free or self._closed:
             return
         if len(self._memory) >= min(self.most, most or self.most):
-            raise BuffersHeld("all are held", remedy="release some")
+            raise BuffersExhaustedError("all are held", hint="release some")
         self._add()
 
     @property
@@ -172,14 +172,14 @@ class PipeEngine(Engine):
     def readiness(self) -> Readiness:
         with self._lock:
             if self._closed:
-                raise StreamStopped("/dev/video0: the stream was closed")
+                raise StreamStoppedError("/dev/video0: the stream was closed")
             if self._readiness is None:
                 self._readiness = Readiness(self.node, POLLIN)
             return self._readiness
 
     def memory(self, index: int) -> tuple[memoryview, ...]:
         if self._closed:
-            raise StreamStopped("/dev/video0: the stream was closed")
+            raise StreamStoppedError("/dev/video0: the stream was closed")
         return self._memory[index]
 
     def begin(self, index: int) -> None:

@@ -15,13 +15,13 @@ from vb2user.camera import Camera, memory_strategy
 from vb2user.errors import (
     ClosedError,
     KernelError,
-    MissingPrerequisite,
-    NoSuchDevice,
-    PermissionDenied,
+    MissingPrerequisiteError,
+    NoSuchDeviceError,
+    PermissionDeniedError,
     UsageError,
     Vb2Error,
 )
-from vb2user.memory.dmabuf import DmaBufMemory, GivenFds
+from vb2user.memory.dmabuf import DmaBufMemory, ImportedFds
 from vb2user.memory.heaps import Export, Heap, UDmaBuf
 from vb2user.memory.mmap import Mmap
 from vb2user.memory.userptr import UserPtr
@@ -118,11 +118,14 @@ def test_memory_that_will_not_do(vb2: Vb2System, cam: Camera, given: list[Any], 
 
 
 def test_an_output_does_not_capture(cam: Camera) -> None:
-    with vb2user.open("/dev/video1") as out, pytest.raises(NoSuchDevice, match="captures nothing") as caught:
+    with (
+        vb2user.open("/dev/video1") as out,
+        pytest.raises(NoSuchDeviceError, match="captures nothing") as caught,
+    ):
         out.stream()
     assert caught.value.exit_status == 3
-    with pytest.raises(NoSuchDevice, match="no output"):
-        cam.sink()
+    with pytest.raises(NoSuchDeviceError, match="no output"):
+        cam.output()
 
 
 def test_a_driver_that_lacks_the_memory_type(vb2: Vb2System, cam: Camera, node: FakeVideo) -> None:
@@ -158,21 +161,21 @@ def test_an_import_of_an_export(vb2: Vb2System, cam: Camera, node: FakeVideo) ->
 @pytest.mark.parametrize("heap", ["nowhere", "udmabuf", "/dev/video7"])
 def test_a_heap_that_is_not_there(vb2: Vb2System, cam: Camera, heap: str) -> None:
     vb2.nodes.pop("/dev/udmabuf")
-    with pytest.raises((MissingPrerequisite, NoSuchDevice)) as caught:
+    with pytest.raises((MissingPrerequisiteError, NoSuchDeviceError)) as caught:
         cam.stream(memory="dmabuf", heap=heap).start()
     assert caught.value.exit_status == 3
-    assert caught.value.remedy
+    assert caught.value.hint
     assert vb2.leaks() == {"FakeVideo": 1}
 
 
 def test_open_by_path(vb2: Vb2System, cam: Camera) -> None:
     assert (cam.path, cam.driver, cam.card) == ("/dev/video0", "fake", "A fake video node")
-    with pytest.raises(NoSuchDevice, match="there is no such node"):
+    with pytest.raises(NoSuchDeviceError, match="there is no such node"):
         vb2user.open("/dev/video9")
     with pytest.raises(UsageError, match="one or the other"):
         vb2user.open("/dev/video0", driver="vivid")
     vb2.fail("open", 13)
-    with pytest.raises(PermissionDenied, match="vb2user doctor"):
+    with pytest.raises(PermissionDeniedError, match="vb2user doctor"):
         vb2user.open("/dev/video0")
 
 
@@ -180,7 +183,7 @@ def test_open_by_number(vb2: Vb2System, cam: Camera) -> None:
     """As OpenCV does it."""
     with vb2user.open(0) as opened, vb2user.open(np.int32(1)) as other, Camera(1) as third:
         assert [c.path for c in (opened, other, third)] == ["/dev/video0", "/dev/video1", "/dev/video1"]
-    with pytest.raises(NoSuchDevice, match="/dev/video7"):
+    with pytest.raises(NoSuchDeviceError, match="/dev/video7"):
         vb2user.open(7)
     with pytest.raises(UsageError, match="True does not name a node"):
         vb2user.open(True)
@@ -188,7 +191,7 @@ def test_open_by_number(vb2: Vb2System, cam: Camera) -> None:
 
 def test_what_speaks_no_v4l2(vb2: Vb2System) -> None:
     vb2.nodes["/dev/udmabuf"] = FakeUDmaBuf(vb2)
-    with pytest.raises(NoSuchDevice, match="speaks no V4L2"):
+    with pytest.raises(NoSuchDeviceError, match="speaks no V4L2"):
         vb2user.open("/dev/udmabuf")
     assert not vb2.leaks()
 
@@ -210,7 +213,7 @@ def test_all_errors_are_ours(vb2: Vb2System, cam: Camera) -> None:
         try:
             cam.stream(**wish).start().close()
         except Vb2Error as e:
-            assert e.remedy  # noqa: PT017
+            assert e.hint  # noqa: PT017
         assert vb2.leaks() == {"FakeVideo": 1}, wish
 
 
@@ -250,7 +253,7 @@ def test_fds_may_be_closed_at_once(vb2: Vb2System, cam: Camera) -> None:
 def test_fds_of_a_sink_may_be_closed_at_once(vb2: Vb2System, cam: Camera) -> None:
     fds = own_fds(vb2, 2)
     with vb2user.open("/dev/video1") as out:
-        sink = out.sink(memory="dmabuf", fds=fds, buffers=2)
+        sink = out.output(memory="dmabuf", fds=fds, buffers=2)
         close_own(vb2, fds)
         for _ in range(2):
             with sink:
@@ -282,7 +285,7 @@ def test_fds_of_a_stream_that_was_never_started(vb2: Vb2System, cam: Camera) -> 
 
 def test_a_strategy_of_ones_own_starts_once(vb2: Vb2System, cam: Camera) -> None:
     fds = own_fds(vb2, 2)
-    stream = cam.stream(memory=DmaBufMemory(GivenFds(fds)), buffers=2)
+    stream = cam.stream(memory=DmaBufMemory(ImportedFds(fds)), buffers=2)
     with stream:
         stream.next_frame()
     with pytest.raises(ClosedError, match=r"closed with the queue.*pass fds="):

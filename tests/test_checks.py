@@ -75,7 +75,7 @@ def test_a_whole_number_of_any_kind_is_taken_as_an_int(value: Any) -> None:
 def test_what_counts_nothing_is_refused_in_a_sentence(value: Any) -> None:
     with pytest.raises(UsageError, match=r"^/dev/video0: buffers must be .*, got ") as e:
         checks.count(value, "/dev/video0: buffers")
-    assert e.value.remedy == "give 0 or more"
+    assert e.value.hint == "give 0 or more"
     assert len(str(e.value)) < 200
 
 

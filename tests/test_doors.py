@@ -20,7 +20,7 @@ import pytest
 from fakes_vb2 import FakeHeap, FakeUDmaBuf, FakeVideo, Vb2System
 from number_kinds import BROKEN, HUGE, NONSENSE, WIDE, brief, kinds
 
-from vb2user.camera import Camera, capture_all
+from vb2user.camera import Camera, sync_streams
 from vb2user.errors import UsageError, Vb2Error
 from vb2user.harness.usb import sur40
 from vb2user.harness.usb.uvc import descriptors as uvc_descriptors
@@ -32,7 +32,7 @@ from vb2user.media.contact_sheet import Shot, contact_sheet
 from vb2user.media.record import record
 from vb2user.media.recorder import Recorder
 from vb2user.memory import heaps
-from vb2user.memory.dmabuf import DmaBuf, GivenFds
+from vb2user.memory.dmabuf import DmaBuf, ImportedFds
 from vb2user.memory.fileio import FileIO
 from vb2user.memory.mmap import Mmap, export
 from vb2user.memory.userptr import UserPtr
@@ -119,7 +119,7 @@ def one_frame(w: World, timeout: Any) -> int:
 
 
 def together(w: World, **options: Any) -> int:
-    return frames_of(capture_all([w.cam], **options))
+    return frames_of(sync_streams([w.cam], **options))
 
 
 def queued(w: World, act: Callable[[Queue], Any]) -> Any:
@@ -134,7 +134,7 @@ def stalled(code: Any) -> Any:
 
 
 def written(w: World, timestamp_ns: Any) -> int:
-    with w.out.sink() as sink:
+    with w.out.output() as sink:
         sink.write(bytes(w.out.get_format().sizeimage), timestamp_ns=timestamp_ns)
         return sink.frames
 
@@ -168,7 +168,7 @@ WHOLE: dict[str, tuple[int, Callable[[World, Any], Any]]] = {
     "VideoNode.frame_intervals(width)": (64, lambda w, n: w.cam.frame_intervals("YUYV", n, 32)),
     "VideoNode.frame_intervals(height)": (32, lambda w, n: w.cam.frame_intervals("YUYV", 64, n)),
     "VideoNode.set_input(index)": (1, lambda w, n: w.cam.set_input(n)),
-    "Camera.sink(buffers)": (4, lambda w, n: closed(w.out.sink(buffers=n))),
+    "Camera.output(buffers)": (4, lambda w, n: closed(w.out.output(buffers=n))),
     "Frame.save(quality)": (50, lambda w, n: looked(w, lambda f: f.save(w.given("x.jpg"), quality=n))),
     "jpeg quality": (50, lambda w, n: jpeg(PICTURE, n)),
     "sheet width": (8, lambda w, n: contact_sheet([Shot(PICTURE)], w.given("s.png"), width=n)),
@@ -204,7 +204,7 @@ WHOLE: dict[str, tuple[int, Callable[[World, Any], Any]]] = {
 }  # fmt: skip
 #: Infinity and None mean that there is no end.
 ENDLESS: dict[str, tuple[int, Callable[[World, Any], Any]]] = {
-    "Camera.sink(timeout)": (5, lambda w, n: closed(w.out.sink(timeout=n))),
+    "Camera.output(timeout)": (5, lambda w, n: closed(w.out.output(timeout=n))),
     "record seconds": (5, taped),
     "Camera.record(seconds)": (5, lambda w, n: w.cam.record(w.given("x.raw"), seconds=n, count=2).frames),
     "FileIO.read_into(timeout)": (5, read),
@@ -214,9 +214,9 @@ ENDLESS: dict[str, tuple[int, Callable[[World, Any], Any]]] = {
     "Camera.stream(count)": (3, lambda w, n: frames_of(w.cam.stream(count=n))),
     "Camera.stream(timeout)": (5, lambda w, n: frames_of(w.cam.stream(timeout=n, count=3))),
     "Stream.next_frame(timeout)": (5, lambda w, n: one_frame(w, n)),
-    "capture_all(tolerance)": (5, lambda w, n: together(w, tolerance=n)),
-    "capture_all(count)": (2, lambda w, n: together(w, count=n)),
-    "capture_all(timeout)": (5, lambda w, n: together(w, timeout=n)),
+    "sync_streams(tolerance)": (5, lambda w, n: together(w, tolerance=n)),
+    "sync_streams(count)": (2, lambda w, n: together(w, count=n)),
+    "sync_streams(timeout)": (5, lambda w, n: together(w, timeout=n)),
     "VirtualWebcam.unplug_after(frames)": (3, lambda w, n: uvc.Webcam().vanish_after(n)),
 }
 #: Any finite number.
@@ -248,7 +248,7 @@ ELSEWHERE = {
             "DeviceEvent.",
             "Event.",
             "Frame.__init__",
-            "FramesLost.",
+            "FramesLostError.",
         ),
         *(
             "Instance.",
@@ -265,7 +265,7 @@ ELSEWHERE = {
         *(
             "StreamStats.",
             "Together.__init__",
-            "TogetherStats.",
+            "SyncStats.",
             "Users.",
             "VividDevice.",
             "Control.__init__",
@@ -274,7 +274,7 @@ ELSEWHERE = {
     ),
     "what the queue asks of its memory, with what the driver said": (
         *(".provide(", ".attach(", ".open(", ".allocate(index)", ".allocate(plane)", ".fill("),
-        *("Export.allocate(length)", "GivenFds.allocate(length)", "Source.allocate(length)"),
+        *("Export.allocate(length)", "ImportedFds.allocate(length)", "Source.allocate(length)"),
     ),
     "an ioctl's, which are above": (
         *("Memory.request(", ".release(", ".put(", ".put_userptr(", ".detach_dmabuf(", ".unmap_dmabuf("),
@@ -388,7 +388,7 @@ FDS = [2**31, 2**40, -1, -(2**40), 1.5, math.nan, math.inf, True, "3", None, 10*
 
 @pytest.mark.parametrize("value", FDS, ids=brief)
 def test_a_number_that_is_no_file_descriptor(world: World, value: Any) -> None:
-    for act in (DmaBuf, DmaBuf.duplicate, lambda v: GivenFds([v]), lambda v: GivenFds([[v]])):
+    for act in (DmaBuf, DmaBuf.duplicate, lambda v: ImportedFds([v]), lambda v: ImportedFds([[v]])):
         with pytest.raises(UsageError, match="file descriptor"):
             act(value)
     with closing_heap() as source, contextlib.closing(source.allocate(0, 0, 64)) as buf:
@@ -399,7 +399,7 @@ def test_a_number_that_is_no_file_descriptor(world: World, value: Any) -> None:
         for kind in kinds:
             with DmaBuf.duplicate(kind) as same:
                 assert same.size == buf.size
-            given = GivenFds([kind])
+            given = ImportedFds([kind])
             given.close()
 
 

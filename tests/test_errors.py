@@ -16,8 +16,10 @@ CLASSES = [c for c in vars(errors).values() if isinstance(c, type) and issubclas
 
 def make(cls: type[Vb2Error]) -> Vb2Error:
     if issubclass(cls, KernelError):
-        return cls(errno.EBUSY, "VIDIOC_QBUF", "/dev/video3", buffer=2, meaning="it is so", remedy="do this")
-    return cls("something happened", remedy="do this")
+        return cls(
+            errno.EBUSY, "VIDIOC_QBUF", "/dev/video3", buffer=2, explanation="it is so", hint="do this"
+        )
+    return cls("something happened", hint="do this")
 
 
 @pytest.mark.parametrize("cls", CLASSES)
@@ -25,7 +27,7 @@ def test_one_line_with_the_remedy(cls: type[Vb2Error]) -> None:
     error = make(cls)
     assert str(error).endswith("; do this")
     assert "\n" not in str(error)
-    assert error.remedy == "do this"
+    assert error.hint == "do this"
     assert error.exit_status in (1, 2, 3)
     assert not str(cls("x") if not issubclass(cls, KernelError) else make(cls)).endswith(";")
 
@@ -72,12 +74,12 @@ def test_an_errno_without_a_name() -> None:
 
 
 BY_ERRNO = {
-    errno.ENODEV: (errors.DeviceGone, 3),
-    errno.EBUSY: (errors.DeviceBusy, 3),
-    errno.EACCES: (errors.PermissionDenied, 3),
-    errno.EPERM: (errors.PermissionDenied, 3),
-    errno.ENOENT: (errors.NoSuchDevice, 3),
-    errno.ENOTTY: (errors.NotSupported, 1),
+    errno.ENODEV: (errors.DeviceRemovedError, 3),
+    errno.EBUSY: (errors.DeviceBusyError, 3),
+    errno.EACCES: (errors.PermissionDeniedError, 3),
+    errno.EPERM: (errors.PermissionDeniedError, 3),
+    errno.ENOENT: (errors.NoSuchDeviceError, 3),
+    errno.ENOTTY: (errors.NotSupportedError, 1),
     errno.EINVAL: (KernelError, 1),
     errno.EIO: (KernelError, 1),
 }
@@ -98,14 +100,14 @@ def test_of_an_ioctl_these_speak_of_its_argument(number: int) -> None:
 
 def test_they_are_what_python_programs_expect() -> None:
     assert issubclass(errors.UsageError, ValueError)
-    assert issubclass(errors.StreamTimeout, TimeoutError)
-    assert issubclass(errors.StreamStopped, errors.StateError)
+    assert issubclass(errors.StreamTimeoutError, TimeoutError)
+    assert issubclass(errors.StreamStoppedError, errors.StateError)
     statuses = {c.__name__: c.exit_status for c in CLASSES if c.exit_status != 1}
     assert statuses == {
         "UsageError": 2,
-        "MissingPrerequisite": 3,
-        "DeviceGone": 3,
-        "DeviceBusy": 3,
-        "PermissionDenied": 3,
-        "NoSuchDevice": 3,
+        "MissingPrerequisiteError": 3,
+        "DeviceRemovedError": 3,
+        "DeviceBusyError": 3,
+        "PermissionDeniedError": 3,
+        "NoSuchDeviceError": 3,
     }

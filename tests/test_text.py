@@ -55,11 +55,11 @@ def test_lines_that_the_program_has_laid_out_stay_lines(given: str) -> None:
 
 
 @given(ANY, ANY)
-def test_an_error_is_one_line_for_people_whatever_it_names(name: str, remedy: str) -> None:
-    for error in (errors.UsageError(name, remedy=remedy), errors.KernelError(5, name, name, meaning=name)):
+def test_an_error_is_one_line_for_people_whatever_it_names(name: str, hint: str) -> None:
+    for error in (errors.UsageError(name, hint=hint), errors.KernelError(5, name, name, explanation=name)):
         for said in (str(error), str(pickle.loads(pickle.dumps(error)))):
             assert hostile_in(said) == []
             assert "\n" not in said
         # The parts as well: the preview's page shows them apart.
-        assert hostile_in(error.message + (error.remedy or "")) == []
+        assert hostile_in(error.message + (error.hint or "")) == []
     assert errors.KernelError(5, "open", name).device == name

@@ -124,7 +124,7 @@ def test_the_doctor_of_a_bare_installation(home: Path) -> None:
     assert (done.returncode == 0) is told["ok"]
     checks = {c["name"]: c for c in told["checks"]}
     assert all(c["found"] for c in told["checks"] if c["section"] == "common")
-    assert checks["virtme-ng"]["remedy"] == f"run: {python_of(home)} -m pip install 'vb2user[vm]'"
+    assert checks["virtme-ng"]["hint"] == f"run: {python_of(home)} -m pip install 'vb2user[vm]'"
     assert checks["udev rules"]["found"] or checks["udev rules"]["detail"] in (
         "not installed",
         "switched off",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from vb2user.errors import KernelError, Vb2Error
-from vb2user.memory.base import Memory
+from vb2user.memory.base import BufferBackend
 from vb2user.memory.dmabuf import DmaBuf
 from vb2user.queue.queue import Queue
 from vb2user.queue.state import TRANSITIONS, Action, BufferState
@@ -37,7 +37,7 @@ class QueueRules(RuleBasedStateMachine):
     exports: list[DmaBuf]
     astray = False
 
-    def open_queue(self, path: str, type: BufType, memory: Memory) -> None:
+    def open_queue(self, path: str, type: BufType, memory: BufferBackend) -> None:
         """The queue of a node, in the node's format."""
         self.exports = []
         self.fd = open_node(path)

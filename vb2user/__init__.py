@@ -15,62 +15,62 @@ TYPE_CHECKING = False  # as in typing, which takes longer to import than all of 
 
 if TYPE_CHECKING:
     from vb2user.camera import Camera as Camera
-    from vb2user.camera import capture_all as capture_all
     from vb2user.camera import open as open
+    from vb2user.camera import sync_streams as sync_streams
     from vb2user.device.discovery import NodeInfo as NodeInfo
     from vb2user.device.discovery import devices as devices
     from vb2user.device.discovery import find as find
-    from vb2user.errors import BuffersHeld as BuffersHeld
+    from vb2user.errors import BuffersExhaustedError as BuffersExhaustedError
     from vb2user.errors import ClosedError as ClosedError
-    from vb2user.errors import CorruptFrame as CorruptFrame
-    from vb2user.errors import DeviceBusy as DeviceBusy
-    from vb2user.errors import DeviceGone as DeviceGone
-    from vb2user.errors import FramesLost as FramesLost
+    from vb2user.errors import CorruptFrameError as CorruptFrameError
+    from vb2user.errors import DeviceBusyError as DeviceBusyError
+    from vb2user.errors import DeviceRemovedError as DeviceRemovedError
+    from vb2user.errors import FramesLostError as FramesLostError
     from vb2user.errors import KernelError as KernelError
-    from vb2user.errors import MissingPrerequisite as MissingPrerequisite
-    from vb2user.errors import NoSuchDevice as NoSuchDevice
-    from vb2user.errors import NotSupported as NotSupported
-    from vb2user.errors import PermissionDenied as PermissionDenied
+    from vb2user.errors import MissingPrerequisiteError as MissingPrerequisiteError
+    from vb2user.errors import NoSuchDeviceError as NoSuchDeviceError
+    from vb2user.errors import NotSupportedError as NotSupportedError
+    from vb2user.errors import PermissionDeniedError as PermissionDeniedError
     from vb2user.errors import StateError as StateError
-    from vb2user.errors import StreamStopped as StreamStopped
-    from vb2user.errors import StreamTimeout as StreamTimeout
+    from vb2user.errors import StreamStoppedError as StreamStoppedError
+    from vb2user.errors import StreamTimeoutError as StreamTimeoutError
     from vb2user.errors import UsageError as UsageError
     from vb2user.errors import Vb2Error as Vb2Error
     from vb2user.media.recorder import Recorder as Recorder
     from vb2user.media.recording import Recording as Recording
     from vb2user.stream.frame import Frame as Frame
-    from vb2user.stream.sink import Sink as Sink
+    from vb2user.stream.output import OutputStream as OutputStream
     from vb2user.stream.stats import StreamStats as StreamStats
     from vb2user.stream.stream import Stream as Stream
-    from vb2user.stream.together import Together as Together
+    from vb2user.stream.synced import SyncedStreams as SyncedStreams
 
 __version__ = "0.1.0.dev0"
 
 _WHERE = {
-    "vb2user.camera": ("Camera", "capture_all", "open"),
+    "vb2user.camera": ("Camera", "sync_streams", "open"),
     "vb2user.stream.frame": ("Frame",),
     "vb2user.media.recorder": ("Recorder",),
     "vb2user.media.recording": ("Recording",),
-    "vb2user.stream.sink": ("Sink",),
+    "vb2user.stream.output": ("OutputStream",),
     "vb2user.stream.stats": ("StreamStats",),
     "vb2user.stream.stream": ("Stream",),
-    "vb2user.stream.together": ("Together",),
+    "vb2user.stream.synced": ("SyncedStreams",),
     "vb2user.device.discovery": ("NodeInfo", "devices", "find"),
     "vb2user.errors": (
-        "BuffersHeld",
+        "BuffersExhaustedError",
         "ClosedError",
-        "CorruptFrame",
-        "DeviceBusy",
-        "DeviceGone",
-        "FramesLost",
+        "CorruptFrameError",
+        "DeviceBusyError",
+        "DeviceRemovedError",
+        "FramesLostError",
         "KernelError",
-        "MissingPrerequisite",
-        "NoSuchDevice",
-        "NotSupported",
-        "PermissionDenied",
+        "MissingPrerequisiteError",
+        "NoSuchDeviceError",
+        "NotSupportedError",
+        "PermissionDeniedError",
         "StateError",
-        "StreamStopped",
-        "StreamTimeout",
+        "StreamStoppedError",
+        "StreamTimeoutError",
         "UsageError",
         "Vb2Error",
     ),

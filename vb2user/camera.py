@@ -12,15 +12,15 @@ from vb2user import checks
 from vb2user.device.device import Device
 from vb2user.device.discovery import metadata_note, resolve
 from vb2user.device.naming import Node
-from vb2user.errors import KernelError, NoSuchDevice, StateError, UsageError
+from vb2user.errors import KernelError, NoSuchDeviceError, StateError, UsageError
 from vb2user.memory import heaps
-from vb2user.memory.base import Memory
-from vb2user.memory.dmabuf import DmaBufMemory, GivenFds, Lent, Source
+from vb2user.memory.base import BufferBackend
+from vb2user.memory.dmabuf import DmaBufAllocator, DmaBufMemory, ImportedFds, SharedFds
 from vb2user.memory.mmap import Mmap
 from vb2user.memory.userptr import UserPtr
 from vb2user.stream.clock import rate_of
 from vb2user.stream.engine import Engine, QueueEngine, ReadEngine
-from vb2user.stream.sink import Sink
+from vb2user.stream.output import OutputStream
 from vb2user.stream.stats import Policy
 from vb2user.stream.stream import Stream
 from vb2user.uapi import calls
@@ -30,10 +30,10 @@ from vb2user.uapi.weak import members
 
 if TYPE_CHECKING:
     from vb2user.media.recording import Recording
-    from vb2user.stream.flow import AsyncLoop
+    from vb2user.stream.flow import AsyncFrameIterator
     from vb2user.stream.frame import Frame
     from vb2user.stream.reconnect import Reconnect
-    from vb2user.stream.together import Together
+    from vb2user.stream.synced import SyncedStreams
 
 MEMORY_NAMES = ("mmap", "userptr", "dmabuf", "read")
 #: Seconds, where no camera tells its rate: half a frame of 30 per second.
@@ -52,45 +52,47 @@ def open(path: Node | None = None, *, name: str | None = None, driver: str | Non
 
     Raises:
         UsageError: what names no node (an open file, a boolean), or a path and a name at once.
-        NoSuchDevice: ENOENT, or no such device among those there are.
-        PermissionDenied: EACCES, EPERM: the message says why.
-        DeviceBusy: EBUSY: the driver lets only one program open it.
-        DeviceGone: ENODEV, ENXIO.
+        NoSuchDeviceError: ENOENT, or no such device among those there are.
+        PermissionDeniedError: EACCES, EPERM: the message says why.
+        DeviceBusyError: EBUSY: the driver lets only one program open it.
+        DeviceRemovedError: ENODEV, ENXIO.
     """
     return Camera(resolve(path, name=name, driver=driver))
 
 
 def memory_strategy(
-    memory: str | Memory,
+    memory: str | BufferBackend,
     *,
-    source: str | Source | None = None,
+    source: str | DmaBufAllocator | None = None,
     fds: Sequence[Any] | None = None,
     user_buffers: Sequence[Any] | None = None,
-) -> Memory:
+) -> BufferBackend:
     """The memory strategy of a name (``mmap``, ``userptr``, ``dmabuf``) and its particulars."""
-    if isinstance(memory, Memory):
+    if isinstance(memory, BufferBackend):
         return memory
     kind = memory.lower()
     if kind != "dmabuf" and (source is not None or fds is not None):
-        raise UsageError(f"memory={memory!r} takes no heap and no fds", remedy="use memory='dmabuf'")
+        raise UsageError(f"memory={memory!r} takes no heap and no fds", hint="use memory='dmabuf'")
     if kind != "userptr" and user_buffers is not None:
-        raise UsageError(f"memory={memory!r} takes no user_buffers", remedy="use memory='userptr'")
+        raise UsageError(f"memory={memory!r} takes no user_buffers", hint="use memory='userptr'")
     if kind == "mmap":
         return Mmap()
     if kind == "userptr":
         return UserPtr(user_buffers)
     if kind == "dmabuf":
         if fds is not None:
-            return DmaBufMemory(GivenFds(fds))
-        return DmaBufMemory(source if isinstance(source, Source) else heaps.source(source or "system"))
-    raise UsageError(f"there is no memory type {memory!r}", remedy=f"use one of {', '.join(MEMORY_NAMES)}")
+            return DmaBufMemory(ImportedFds(fds))
+        return DmaBufMemory(
+            source if isinstance(source, DmaBufAllocator) else heaps.source(source or "system")
+        )
+    raise UsageError(f"there is no memory type {memory!r}", hint=f"use one of {', '.join(MEMORY_NAMES)}")
 
 
-def _kept(memory: str | Memory, fds: Sequence[Any] | None) -> GivenFds | None:
+def _kept(memory: str | BufferBackend, fds: Sequence[Any] | None) -> ImportedFds | None:
     """Duplicates of the user's fds, made now: they may close theirs, and a stream may start many times."""
     if fds is None or not isinstance(memory, str) or memory.lower() != "dmabuf":
         return None  # memory_strategy() says what is wrong with that
-    return GivenFds(fds)
+    return ImportedFds(fds)
 
 
 class Camera(Device):
@@ -98,8 +100,8 @@ class Camera(Device):
 
     def __init__(self, path: Node) -> None:
         super().__init__(path)
-        self._made: weakref.WeakSet[Stream | Sink] = weakref.WeakSet()
-        self._given: weakref.WeakSet[GivenFds] = weakref.WeakSet()
+        self._made: weakref.WeakSet[Stream | OutputStream] = weakref.WeakSet()
+        self._given: weakref.WeakSet[ImportedFds] = weakref.WeakSet()
 
     def close(self) -> None:
         """Close the streams and sinks that are still open, and the node. Idempotent; any thread."""
@@ -115,9 +117,9 @@ class Camera(Device):
     def stream(
         self,
         *,
-        memory: str | Memory = "mmap",
+        memory: str | BufferBackend = "mmap",
         buffers: int = 4,
-        heap: str | Source | None = None,
+        heap: str | DmaBufAllocator | None = None,
         fds: Sequence[Any] | None = None,
         user_buffers: Sequence[Any] | None = None,
         max_buffers: int | None = None,
@@ -125,7 +127,7 @@ class Camera(Device):
         count: int | None = None,
         latest: bool = False,
         on_error: Policy = "skip",
-        on_short: Policy = "skip",
+        on_truncated: Policy = "skip",
         on_gap: Policy = "yield",
         reconnect: bool | float = False,
         writable: bool = False,
@@ -147,7 +149,7 @@ class Camera(Device):
             count: end after so many frames.
             latest: hand out the newest frame there is, and discard older ones that wait.
             on_error: ``skip``, ``yield`` or ``raise`` frames that the driver flagged ERROR.
-            on_short: the same for frames with fewer bytes than the picture needs.
+            on_truncated: the same for frames with fewer bytes than the picture needs.
             on_gap: the same for frames before which others are missing (``frame.gap``).
             reconnect: go on when an unplugged device comes back; a number: seconds to wait for it.
                 ``timeout`` does not run meanwhile. Input, format and rate are set again, controls are not.
@@ -158,12 +160,12 @@ class Camera(Device):
         """
         type = self.type
         if is_output(type):
-            raise NoSuchDevice(
+            raise NoSuchDeviceError(
                 22,
                 "stream",
                 self.path,
-                meaning=f"{self.card} is an output on this node: it captures nothing",
-                remedy="'vb2user devices' shows which nodes capture",
+                explanation=f"{self.card} is an output on this node: it captures nothing",
+                hint="'vb2user devices' shows which nodes capture",
             )
         format = self.get_format(type)
         given = _kept(memory, fds)
@@ -187,7 +189,7 @@ class Camera(Device):
                 count=count,
                 latest=latest,
                 on_error=on_error,
-                on_short=on_short,
+                on_truncated=on_truncated,
                 on_gap=on_gap,
                 reconnect=None if reconnect is False else self._reconnect(format, reconnect),
                 note=(lambda: metadata_note(self)) if type == BufType.META_CAPTURE else None,
@@ -224,7 +226,7 @@ class Camera(Device):
 
         Raises:
             KernelError: of the device, or of the file, e.g. ENOSPC. Whatever is raised, the file was
-                finished first, and can be played. UsageError, MissingPrerequisite: see ``Recorder``.
+                finished first, and can be played. UsageError, MissingPrerequisiteError: see ``Recorder``.
         """
         from vb2user.media.record import record
         from vb2user.media.recorder import Recorder
@@ -238,18 +240,18 @@ class Camera(Device):
         """``for frame in cam``: a stream as :meth:`stream` makes it by default."""
         return iter(self.stream())
 
-    def __aiter__(self) -> AsyncLoop[Frame]:
+    def __aiter__(self) -> AsyncFrameIterator[Frame]:
         """``async for frame in cam``: likewise."""
         return aiter(self.stream())
 
     def _reconnect(self, format: calls.Format, patience: bool | float) -> Reconnect:
-        from vb2user.device.comeback import Comeback, Sought, identify
+        from vb2user.device.reconnect_monitor import ReconnectMonitor, Sought, identify
         from vb2user.stream.reconnect import Reconnect
 
         limit = None
         if patience is not True:
             if patience is None:
-                raise UsageError(f"{self.path}: reconnect=None", remedy="give seconds, True or False")
+                raise UsageError(f"{self.path}: reconnect=None", hint="give seconds, True or False")
             limit = checks.seconds(patience, f"{self.path}: reconnect", positive=True)
         sought = Sought(identify(self))
         chosen, rate = self.input, self.fps
@@ -264,36 +266,36 @@ class Camera(Device):
             if [granted.sizeimage, str(granted)] != [format.sizeimage, str(format)]:
                 raise StateError(
                     f"{path}: the device came back, and grants {granted} where it had {format}",
-                    remedy="set the format anew and make a new stream",
+                    hint="set the format anew and make a new stream",
                 )
             with contextlib.suppress(KernelError):
                 if rate:
                     self.set_fps(rate)
 
-        return Reconnect(self.path, lambda: Comeback(sought), reopen, limit)
+        return Reconnect(self.path, lambda: ReconnectMonitor(sought), reopen, limit)
 
-    def sink(
+    def output(
         self,
         *,
-        memory: str | Memory = "mmap",
+        memory: str | BufferBackend = "mmap",
         buffers: int = 4,
-        heap: str | Source | None = None,
+        heap: str | DmaBufAllocator | None = None,
         fds: Sequence[Any] | None = None,
         user_buffers: Sequence[Any] | None = None,
         timeout: float | None = None,
-    ) -> Sink:
+    ) -> OutputStream:
         """Where to write frames to, on an output node; arguments as for :meth:`stream`.
 
         ``memory="write"`` uses write(2).
         """
         type = self.output_type
         if type is None:
-            raise NoSuchDevice(
+            raise NoSuchDeviceError(
                 22,
                 "sink",
                 self.path,
-                meaning=f"{self.card} has no output of pictures or metadata on this node",
-                remedy="'vb2user devices' shows which nodes are outputs",
+                explanation=f"{self.card} has no output of pictures or metadata on this node",
+                hint="'vb2user devices' shows which nodes are outputs",
             )
         format = self.get_format(type)
         given = _kept(memory, fds)
@@ -301,27 +303,27 @@ class Camera(Device):
             strategy = None
             if memory not in ("read", "write"):
                 strategy = self._strategy(given, memory, heap, fds, user_buffers)
-            made = Sink(self.node, format, strategy, buffers=buffers, timeout=timeout)
+            made = OutputStream(self.node, format, strategy, buffers=buffers, timeout=timeout)
             own(made)
         return made
 
     @staticmethod
     def _strategy(
-        given: GivenFds | None,
-        memory: str | Memory,
-        heap: str | Source | None,
+        given: ImportedFds | None,
+        memory: str | BufferBackend,
+        heap: str | DmaBufAllocator | None,
         fds: Sequence[Any] | None,
         user_buffers: Sequence[Any] | None,
-    ) -> Memory:
+    ) -> BufferBackend:
         if given is not None:
-            return memory_strategy(memory, source=Lent(given), user_buffers=user_buffers)
+            return memory_strategy(memory, source=SharedFds(given), user_buffers=user_buffers)
         return memory_strategy(memory, source=heap, fds=fds, user_buffers=user_buffers)
 
     @contextlib.contextmanager
-    def _owning(self, given: GivenFds | None) -> Iterator[Callable[[Stream | Sink], None]]:
+    def _owning(self, given: ImportedFds | None) -> Iterator[Callable[[Stream | OutputStream], None]]:
         """Around the making of a stream or sink: it is closed with the camera, and the fds with either."""
 
-        def own(made: Stream | Sink) -> None:
+        def own(made: Stream | OutputStream) -> None:
             self._made.add(made)
             if given is not None:
                 self._given.add(given)
@@ -335,14 +337,14 @@ class Camera(Device):
             raise
 
 
-def capture_all(
+def sync_streams(
     sources: Sequence[str | os.PathLike[str] | Camera | Stream],
     *,
     tolerance: float | None = None,
     count: int | None = None,
     timeout: float | None = None,
     **options: Any,
-) -> Together:
+) -> SyncedStreams:
     """Streams of several devices as one.
 
     Args:
@@ -350,7 +352,7 @@ def capture_all(
         tolerance: seconds that the frames of a set may lie apart. None: half a frame of the fastest camera.
         count: end after so many sets.
         timeout: seconds to wait for each frame, and for each set: frames that never belong together are a
-            StreamTimeout, too. None: for ever.
+            StreamTimeoutError, too. None: for ever.
         options: for :meth:`Camera.stream`, of paths and cameras: ``memory``, ``reconnect``, …
 
     Returns:
@@ -359,13 +361,13 @@ def capture_all(
     Raises:
         UsageError: no sources, or a stream that runs already.
     """
-    from vb2user.stream.together import Together, close_all
+    from vb2user.stream.synced import SyncedStreams, close_all
 
     if not sources:
-        raise UsageError("capture_all: no sources were given")
-    tolerance = checks.seconds(tolerance, "capture_all: tolerance", positive=True)
-    count = checks.limit(count, "capture_all: count", least=0)
-    timeout = checks.seconds(timeout, "capture_all: timeout")
+        raise UsageError("sync_streams: no sources were given")
+    tolerance = checks.seconds(tolerance, "sync_streams: tolerance", positive=True)
+    count = checks.limit(count, "sync_streams: count", least=0)
+    timeout = checks.seconds(timeout, "sync_streams: timeout")
     opened: list[Camera] = []
     streams: list[Stream] = []
     rates = []
@@ -373,7 +375,7 @@ def capture_all(
         for source in sources:
             if isinstance(source, Stream):
                 if source.started:
-                    raise UsageError(f"{source.name}: the stream runs already", remedy="start none of them")
+                    raise UsageError(f"{source.name}: the stream runs already", hint="start none of them")
                 streams.append(source)
                 continue
             if isinstance(source, Camera):
@@ -389,4 +391,4 @@ def capture_all(
         raise
     if tolerance is None:
         tolerance = float(1 / max(rates) / 2) if rates else _TOLERANCE
-    return Together(streams, opened, tolerance, count, timeout)
+    return SyncedStreams(streams, opened, tolerance, count, timeout)

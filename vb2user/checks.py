@@ -52,15 +52,15 @@ def count(value: object, name: str, *, least: int = 0, most: int = S64) -> int:
     hint = f"give a whole number from {least} to {most}" if most != S64 else f"give {least} or more"
     told = _number(value)
     if told is None:
-        raise UsageError(f"{name} must be a whole number, got {_shown(value)}", remedy=hint)
+        raise UsageError(f"{name} must be a whole number, got {_shown(value)}", hint=hint)
     # The range comes first: int() of Decimal("1e100000000") has 10**8 digits.
     if told < least:
-        raise UsageError(f"{name} must be at least {least}, got {_shown(value)}", remedy=hint)
+        raise UsageError(f"{name} must be at least {least}, got {_shown(value)}", hint=hint)
     if told > most:
-        raise UsageError(f"{name} must be at most {most}, got {_shown(value)}", remedy=hint)
+        raise UsageError(f"{name} must be at most {most}, got {_shown(value)}", hint=hint)
     whole = int(told)
     if whole != told:
-        raise UsageError(f"{name} must be a whole number, got {_shown(value)}", remedy=hint)
+        raise UsageError(f"{name} must be a whole number, got {_shown(value)}", hint=hint)
     return whole
 
 
@@ -128,10 +128,10 @@ def seconds(value: object, name: str, *, positive: bool = False) -> float | None
     told = _number(value)
     hint = f"give {'more than 0' if positive else '0 or more'} seconds, or None for no limit"
     if told is None:
-        raise UsageError(f"{name} must be a number of seconds, got {_shown(value)}", remedy=hint)
+        raise UsageError(f"{name} must be a number of seconds, got {_shown(value)}", hint=hint)
     if told < 0 or (positive and told == 0):
         bound = "more than 0" if positive else "at least 0"
-        raise UsageError(f"{name} must be {bound} seconds, got {_shown(value)}", remedy=hint)
+        raise UsageError(f"{name} must be {bound} seconds, got {_shown(value)}", hint=hint)
     limited = _float(told)
     return limited if limited < _LONGEST else None
 
@@ -148,7 +148,7 @@ def rate(value: object, name: str, *, most: int = U32) -> Fraction:
     if told is None or not Fraction(1, U32) <= told <= most:
         raise UsageError(
             f"{name} must be a rate above 0 and of at most {most} per second, got {_shown(value)}",
-            remedy="give frames per second, e.g. 30 or Fraction(30000, 1001)",
+            hint="give frames per second, e.g. 30 or Fraction(30000, 1001)",
         )
     if told.numerator <= U32 and told.denominator <= U32:
         return told

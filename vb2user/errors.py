@@ -20,20 +20,20 @@ class Vb2Error(Exception):
     """Base of everything this library raises on purpose.
 
     Attributes:
-        remedy: what the user can do about it, or None.
+        hint: what the user can do about it, or None.
         exit_status: the exit status of the command line for this class of error.
     """
 
     exit_status: ClassVar[int] = 1
 
-    def __init__(self, message: str, *, remedy: str | None = None) -> None:
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
         self.message = printable(message)
-        self.remedy = None if remedy is None else printable(remedy)
+        self.hint = None if hint is None else printable(hint)
         super().__init__(self.message)
 
     def __str__(self) -> str:
         # Either may have been set anew.
-        return printable(f"{self.message}; {self.remedy}" if self.remedy else self.message)
+        return printable(f"{self.message}; {self.hint}" if self.hint else self.message)
 
 
 class UsageError(Vb2Error, ValueError):
@@ -42,7 +42,7 @@ class UsageError(Vb2Error, ValueError):
     exit_status = 2
 
 
-class MissingPrerequisite(Vb2Error):
+class MissingPrerequisiteError(Vb2Error):
     """Something that this operation stands on (a module, a heap, a program, a right) is not here."""
 
     exit_status = 3
@@ -61,11 +61,11 @@ class StateError(Vb2Error):
     """An operation that the state of a buffer or queue does not allow."""
 
 
-class BuffersHeld(StateError):
+class BuffersExhaustedError(StateError):
     """Every buffer is with the program and no more can be had, so no frame can come."""
 
 
-class FramesLost(Vb2Error):
+class FramesLostError(Vb2Error):
     """The driver counted frames that it never delivered, under the policy ``raise``.
 
     Attributes:
@@ -73,20 +73,20 @@ class FramesLost(Vb2Error):
             another policy leaves it out.
     """
 
-    def __init__(self, message: str, count: int = 0, *, remedy: str | None = None) -> None:
-        super().__init__(message, remedy=remedy)
+    def __init__(self, message: str, count: int = 0, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
         self.count = count
 
 
-class StreamStopped(StateError):
+class StreamStoppedError(StateError):
     """The stream was stopped or closed by another thread while this one waited for a buffer."""
 
 
-class StreamTimeout(Vb2Error, TimeoutError):
+class StreamTimeoutError(Vb2Error, TimeoutError):
     """No buffer became ready within the time that the caller allowed."""
 
 
-class CorruptFrame(Vb2Error):
+class CorruptFrameError(Vb2Error):
     """A frame flagged ``V4L2_BUF_FLAG_ERROR``, or too short for its picture, under the policy ``raise``."""
 
 
@@ -100,7 +100,7 @@ class KernelError(Vb2Error, OSError):
         request: the ioctl or system call, e.g. ``VIDIOC_QBUF``.
         device: the node or object it was sent to, e.g. ``/dev/video0``.
         buffer: index of the buffer concerned, or None.
-        meaning: what this errno means for this request, as the kernel documents it, or None.
+        explanation: what this errno means for this request, as the kernel documents it, or None.
     """
 
     def __init__(
@@ -110,15 +110,15 @@ class KernelError(Vb2Error, OSError):
         device: str,
         *,
         buffer: int | None = None,
-        meaning: str | None = None,
-        remedy: str | None = None,
+        explanation: str | None = None,
+        hint: str | None = None,
     ) -> None:
         where = device if buffer is None else f"{device} buffer {buffer}"
         name = _errno.errorcode.get(errno, str(errno))
         text = f"{where}: {request} failed: {name} ({os.strerror(errno)})"
-        if meaning:
-            text += f": {meaning}"
-        Vb2Error.__init__(self, text, remedy=remedy)
+        if explanation:
+            text += f": {explanation}"
+        Vb2Error.__init__(self, text, hint=hint)
         # OSError.__new__ saw other arguments than (errno, strerror), so its fields are set here.
         self.errno = errno
         self.strerror = os.strerror(errno)
@@ -126,7 +126,7 @@ class KernelError(Vb2Error, OSError):
         self.request = request
         self.device = device
         self.buffer = buffer
-        self.meaning = meaning
+        self.explanation = explanation
 
     def __str__(self) -> str:
         return Vb2Error.__str__(self)
@@ -135,41 +135,41 @@ class KernelError(Vb2Error, OSError):
         return (_rebuild, (type(self), self.__dict__ | {"errno": self.errno}))
 
 
-class DeviceGone(KernelError):
+class DeviceRemovedError(KernelError):
     """ENODEV, or ENXIO at open: the device was unplugged or its driver unbound."""
 
     exit_status = 3
 
 
-class DeviceBusy(KernelError):
+class DeviceBusyError(KernelError):
     """EBUSY: another file handle (or this one, in another memory type) owns the queue."""
 
     exit_status = 3
 
 
-class PermissionDenied(KernelError):
+class PermissionDeniedError(KernelError):
     """EACCES or EPERM."""
 
     exit_status = 3
 
 
-class NoSuchDevice(KernelError):
+class NoSuchDeviceError(KernelError):
     """ENOENT, or a path that is no video node."""
 
     exit_status = 3
 
 
-class NotSupported(KernelError):
+class NotSupportedError(KernelError):
     """ENOTTY: the driver or this kernel does not know the ioctl."""
 
 
 _BY_ERRNO: dict[int, type[KernelError]] = {
-    _errno.ENODEV: DeviceGone,
-    _errno.EBUSY: DeviceBusy,
-    _errno.EACCES: PermissionDenied,
-    _errno.EPERM: PermissionDenied,
-    _errno.ENOENT: NoSuchDevice,
-    _errno.ENOTTY: NotSupported,
+    _errno.ENODEV: DeviceRemovedError,
+    _errno.EBUSY: DeviceBusyError,
+    _errno.EACCES: PermissionDeniedError,
+    _errno.EPERM: PermissionDeniedError,
+    _errno.ENOENT: NoSuchDeviceError,
+    _errno.ENOTTY: NotSupportedError,
 }
 
 
@@ -179,15 +179,15 @@ def kernel_error(
     device: str,
     *,
     buffer: int | None = None,
-    meaning: str | None = None,
-    remedy: str | None = None,
+    explanation: str | None = None,
+    hint: str | None = None,
 ) -> KernelError:
     """The most specific :class:`KernelError` for ``errno``."""
     cls = _BY_ERRNO.get(errno, KernelError)
     if errno in (_errno.ENOENT, _errno.EACCES) and request != "open":
         # Of an ioctl they speak of its argument (no such request, a read-only control), not of the node.
         cls = KernelError
-    return cls(errno, request, device, buffer=buffer, meaning=meaning, remedy=remedy)
+    return cls(errno, request, device, buffer=buffer, explanation=explanation, hint=hint)
 
 
 def _rebuild(cls: type[KernelError], state: dict[str, object]) -> KernelError:

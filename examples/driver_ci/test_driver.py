@@ -30,7 +30,7 @@ def cam(vb2probe: Mapping[str, Any]) -> Iterator[vb2user.Camera]:
 
 @pytest.mark.parametrize("memory", ["mmap", "userptr", "read"])
 def test_frames_are_whole(cam: vb2user.Camera, memory: str) -> None:
-    with cam.stream(memory=memory, count=4, timeout=20, on_error="raise", on_short="raise") as stream:
+    with cam.stream(memory=memory, count=4, timeout=20, on_error="raise", on_truncated="raise") as stream:
         assert len([frame.sequence for frame in stream]) == 4
 
 
@@ -51,5 +51,5 @@ def test_a_busy_queue_says_so(vivid: VividDevice) -> None:
     with vb2user.open(vivid.capture) as first, vb2user.open(vivid.capture) as second:
         with first.stream(timeout=20) as stream:
             assert stream.next_frame().ok
-            with pytest.raises(vb2user.DeviceBusy):
+            with pytest.raises(vb2user.DeviceBusyError):
                 next(iter(second.stream(timeout=20)))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vb2user.errors import MissingPrerequisite, install
+from vb2user.errors import MissingPrerequisiteError, install
 
 
 def _axes(width: float, height: float) -> tuple[Any, Any]:
@@ -14,7 +14,7 @@ def _axes(width: float, height: float) -> tuple[Any, Any]:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
-        raise MissingPrerequisite("matplotlib is not installed", remedy=install("plot")) from None
+        raise MissingPrerequisiteError("matplotlib is not installed", hint=install("plot")) from None
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -25,7 +25,7 @@ def _axes(width: float, height: float) -> tuple[Any, Any]:
 def bars(rows: Sequence[tuple[str, float, float]], path: Path, title: str) -> None:
     """User and kernel instructions of each (name, user, kernel), on a logarithmic axis.
 
-    MissingPrerequisite without matplotlib.
+    MissingPrerequisiteError without matplotlib.
     """
     figure, axes = _axes(8, 0.42 * len(rows) + 1.2)
     places = range(len(rows))
@@ -44,7 +44,7 @@ def bars(rows: Sequence[tuple[str, float, float]], path: Path, title: str) -> No
 
 
 def lines(named: Mapping[str, Mapping[str, float]], path: Path, x: str, y: str) -> None:
-    """A line for each name, of values by what was varied. MissingPrerequisite without matplotlib."""
+    """A line for each name, of values by what was varied. MissingPrerequisiteError without matplotlib."""
     figure, axes = _axes(6, 3.6)
     for name, values in named.items():
         axes.plot(list(values), list(values.values()), marker="o", label=name)

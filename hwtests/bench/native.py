@@ -23,7 +23,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from vb2user.errors import MissingPrerequisite, Vb2Error
+from vb2user.errors import MissingPrerequisiteError, Vb2Error
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -69,24 +69,24 @@ class Result:
     ns: float | None = None
 
 
-def lacks() -> MissingPrerequisite | None:
+def lacks() -> MissingPrerequisiteError | None:
     """What this machine has not got for counting, or None."""
     if platform.machine() != "x86_64" or sys.platform != "linux":
-        return MissingPrerequisite(
+        return MissingPrerequisiteError(
             f"instructions are counted on x86-64 Linux only, and this is {platform.machine()}: "
             "the marks are instructions of that processor",
-            remedy="run the benchmarks on an x86-64 machine",
+            hint="run the benchmarks on an x86-64 machine",
         )
     for program, package in (("cc", "gcc"), ("qemu-x86_64", "qemu-user")):
         if shutil.which(program) is None:
-            return MissingPrerequisite(f"there is no {program}", remedy=f"apt-get install {package}")
+            return MissingPrerequisiteError(f"there is no {program}", hint=f"apt-get install {package}")
     return None
 
 
 def build(out: Path = BUILD) -> None:
     """Compile plugin, shim, the minimal program, and Python's modules.
 
-    MissingPrerequisite, with the compiler's words.
+    MissingPrerequisiteError, with the compiler's words.
     """
     out.mkdir(parents=True, exist_ok=True)
     flags = ["-O2", "-Wall", "-Wextra", "-Wno-unused-parameter"]
@@ -100,9 +100,9 @@ def build(out: Path = BUILD) -> None:
             ["cc", *flags, *more, "-o", str(out / target), str(HERE / source)], capture_output=True, text=True
         )
         if made.returncode:
-            raise MissingPrerequisite(
+            raise MissingPrerequisiteError(
                 f"{source} does not compile: {made.stderr.strip()}",
-                remedy="apt-get install gcc libc6-dev linux-libc-dev",
+                hint="apt-get install gcc libc6-dev linux-libc-dev",
             )
     # A process that compiles modules first has its objects elsewhere, and hashes of addresses count.
     _run([sys.executable, "-m", "compileall", "-q", str(ROOT / "vb2user"), str(HERE)], environment())

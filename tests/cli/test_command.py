@@ -84,9 +84,9 @@ def raising(error: BaseException) -> Callable[[], object]:
 @pytest.mark.parametrize(
     ("error", "status", "says"),
     [
-        (errors.UsageError("a mistake", remedy="do this"), 2, "vb2user: a mistake; do this"),
-        (errors.MissingPrerequisite("no heap"), 3, "vb2user: no heap"),
-        (errors.StreamTimeout("late"), 1, "vb2user: late"),
+        (errors.UsageError("a mistake", hint="do this"), 2, "vb2user: a mistake; do this"),
+        (errors.MissingPrerequisiteError("no heap"), 3, "vb2user: no heap"),
+        (errors.StreamTimeoutError("late"), 1, "vb2user: late"),
         (errors.kernel_error(errno.ENODEV, "VIDIOC_DQBUF", "/dev/video0"), 3, "ENODEV"),
         (errors.kernel_error(errno.EBUSY, "VIDIOC_REQBUFS", "/dev/video0"), 3, "EBUSY"),
         (errors.kernel_error(errno.EACCES, "open", "/dev/video0"), 3, "EACCES"),

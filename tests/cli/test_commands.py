@@ -9,7 +9,7 @@ import click
 import pytest
 
 from vb2user.cli import commands
-from vb2user.errors import MissingPrerequisite
+from vb2user.errors import MissingPrerequisiteError
 
 OTHER = """[vb2user.commands]
 capture = other_package:fake
@@ -64,7 +64,7 @@ def test_neither_checkout_nor_installation_is_a_missing_prerequisite(
 ) -> None:
     monkeypatch.setattr(commands, "PROJECT", tmp_path / "pyproject.toml")
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
-    with pytest.raises(MissingPrerequisite, match="pip install"):
+    with pytest.raises(MissingPrerequisiteError, match="pip install"):
         commands.own()
 
 

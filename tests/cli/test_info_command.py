@@ -15,7 +15,7 @@ from fakes_vb2 import FakeVideo, Vb2System
 
 from vb2user.cli.main import cli
 from vb2user.device import discovery
-from vb2user.errors import DeviceGone
+from vb2user.errors import DeviceRemovedError
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.calls import Capability
 from vb2user.uapi.enums import Cap, FrmIvalType, FrmSizeType, InputCap, InputStatus
@@ -107,7 +107,7 @@ def test_a_queue_that_tells_no_format(system: Vb2System) -> None:
 def test_a_device_that_is_gone_is_an_error(system: Vb2System) -> None:
     system.fail("VIDIOC_G_INPUT", errno.ENODEV)
     done = run("info", "/dev/video0")
-    assert isinstance(done.exception, DeviceGone)
+    assert isinstance(done.exception, DeviceRemovedError)
     assert done.stdout == ""
 
 

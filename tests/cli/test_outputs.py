@@ -14,8 +14,8 @@ from fakes_vb2 import Vb2System
 
 from vb2user.cli import plot
 from vb2user.cli.main import cli
-from vb2user.errors import DeviceBusy, UsageError
-from vb2user.stream.course import Course
+from vb2user.errors import DeviceBusyError, UsageError
+from vb2user.stream.timing_log import TimingLog
 
 
 def run(*arguments: object) -> Result:
@@ -45,7 +45,7 @@ def test_a_busy_camera_leaves_the_file_as_it_was(
     path.write_bytes(b"precious")
     system.fail(request_name, errno.EBUSY, times=9)
     done = run(*command, path)
-    assert isinstance(done.exception, DeviceBusy)
+    assert isinstance(done.exception, DeviceBusyError)
     assert (path.read_bytes(), names(tmp_path)) == (b"precious", [name])
 
 
@@ -89,7 +89,7 @@ def test_a_plot_that_fails_leaves_the_old_one(tmp_path: Path, monkeypatch: pytes
     figures = pytest.importorskip("matplotlib.figure")
     path = tmp_path / "x.png"
     path.write_bytes(b"precious")
-    course = Course([0, 40_000_000, 80_000_000], [], [0, 0, 0], [False] * 3)
+    course = TimingLog([0, 40_000_000, 80_000_000], [], [0, 0, 0], [False] * 3)
     with monkeypatch.context() as patch:
 
         def broken(self: object, file: object, **named: object) -> None:

@@ -19,8 +19,8 @@ from hostile import PIECES, hostile_in
 
 from vb2user.cli import plot as plots
 from vb2user.cli.capture import capture
-from vb2user.errors import MissingPrerequisite, UsageError
-from vb2user.stream.course import Course
+from vb2user.errors import MissingPrerequisiteError, UsageError
+from vb2user.stream.timing_log import TimingLog
 
 
 def run(*argv: str) -> Result:
@@ -55,7 +55,7 @@ def test_a_plot_as_a_png(tmp_path: Path, vb2: Vb2System) -> None:
 def test_a_plot_in_the_terminal(vb2: Vb2System, name: str) -> None:
     result = run("--plot", name)
     assert result.exit_code == 1
-    titles = [t.title for t in plots.panels(Course([0, 1], [1.0, 1.0], [0, 0], [False, False]))]
+    titles = [t.title for t in plots.panels(TimingLog([0, 1], [1.0, 1.0], [0, 0], [False, False]))]
     assert [t.split(",")[0] for t in titles] == ["rate", "jitter", "latency", "drops"]
     for title in titles:
         assert title in result.output
@@ -88,7 +88,7 @@ def test_what_cannot_be_drawn_is_said_before_anything_is_captured(tmp_path: Path
     ):
         error = run(*argv).exception
         assert isinstance(error, UsageError)
-        assert error.remedy
+        assert error.hint
     assert vb2.calls == []
     error = CliRunner().invoke(capture, ["/dev/video0", "--count", "1", "--plot", "-"]).exception
     assert "two frames" in str(error)
@@ -112,13 +112,13 @@ def test_without_the_libraries(
 
     monkeypatch.setattr(importlib, "import_module", missing)
     error = run(*argv).exception
-    assert isinstance(error, MissingPrerequisite)
+    assert isinstance(error, MissingPrerequisiteError)
     assert f"pip install 'vb2user[{extra}]'" in str(error)
     assert vb2.calls == []
 
 
 def test_nothing_is_missing() -> None:
-    steady = Course([i * 40_000_000 for i in range(30)], [], [0] * 30, [False] * 30)
+    steady = TimingLog([i * 40_000_000 for i in range(30)], [], [0] * 30, [False] * 30)
     text = plots.in_terminal(steady, "a title")
     assert text.startswith("a title\n")
     assert text.endswith("no frames are missing")
@@ -139,7 +139,7 @@ NAMES = [
 @pytest.mark.parametrize("name", NAMES)
 def test_a_plot_shows_a_name_letter_by_letter(tmp_path: Path, name: str) -> None:
     """Two "$" are a formula to matplotlib, which refuses the ones that are wrong."""
-    course = Course([i * 40_000_000 for i in range(30)], [1.0] * 30, [0] * 30, [False] * 30)
+    course = TimingLog([i * 40_000_000 for i in range(30)], [1.0] * 30, [0] * 30, [False] * 30)
     target = tmp_path / "plot.png"
     with matplotlib.rc_context({"text.usetex": True}):  # a user's own settings make no LaTeX of it
         plots.to_png(course, name, target)
@@ -156,7 +156,7 @@ def test_every_text_of_a_plot_is_literal(tmp_path: Path, monkeypatch: pytest.Mon
         seen.extend(figure.findobj(matplotlib.text.Text))
 
     monkeypatch.setattr(matplotlib.figure.Figure, "savefig", look)
-    course = Course([0, 40_000_000], [1.0, 1.0], [0, 0], [False, True])
+    course = TimingLog([0, 40_000_000], [1.0, 1.0], [0, 0], [False, True])
     plots.to_png(course, "a$b$c", tmp_path / "plot.png")
     assert not any(text.get_parse_math() or text.get_usetex() for text in seen)
     assert "a$b$c - red: 1 flagged as broken" in [text.get_text() for text in seen]

@@ -19,10 +19,10 @@ from vb2user.device.discovery import NodeInfo, find, resolve, roles
 from vb2user.device.naming import node_path
 from vb2user.errors import (
     ClosedError,
-    DeviceBusy,
-    DeviceGone,
+    DeviceBusyError,
+    DeviceRemovedError,
     KernelError,
-    NoSuchDevice,
+    NoSuchDeviceError,
     UsageError,
 )
 from vb2user.uapi import calls
@@ -70,10 +70,10 @@ def test_its_queue(vb2: Vb2System, type: BufType) -> None:
 @pytest.mark.parametrize("number", [errno.ENOTTY, errno.EINVAL])
 def test_no_v4l2(vb2: Vb2System, node: FakeVideo, number: int) -> None:
     vb2.fail("VIDIOC_QUERYCAP", number)
-    with pytest.raises(NoSuchDevice, match="speaks no V4L2"):
+    with pytest.raises(NoSuchDeviceError, match="speaks no V4L2"):
         Device("/dev/video0")
     vb2.fail("VIDIOC_QUERYCAP", errno.ENODEV)
-    with pytest.raises(DeviceGone):
+    with pytest.raises(DeviceRemovedError):
         Device("/dev/video0")
     assert not vb2.leaks()
 
@@ -129,7 +129,7 @@ def test_format_while_buffers_are_allocated(dev: Device, node: FakeVideo) -> Non
 
     with Queue(dev.node, dev.type, Mmap(), [1]) as queue:
         queue.allocate(1)
-        with pytest.raises(DeviceBusy, match="while buffers are allocated"):
+        with pytest.raises(DeviceBusyError, match="while buffers are allocated"):
             dev.set_format("YUYV")
 
 
@@ -333,7 +333,7 @@ def test_resolve(nodes: list[NodeInfo]) -> None:
     assert resolve() == "/dev/video0"
     assert resolve(driver="vivid") == "/dev/video3"
     says = r"name 'D435'.*/dev/video0 'HD Pro Webcam C920' \(uvcvideo\), /dev/video3 'vivid' \(vivid\)"
-    with pytest.raises(NoSuchDevice, match=says) as caught:
+    with pytest.raises(NoSuchDeviceError, match=says) as caught:
         resolve(name="D435")
     assert caught.value.exit_status == 3
     assert "not opened: /dev/video5 (permission denied)" in str(caught.value)
@@ -422,7 +422,7 @@ def test_an_open_file_is_no_name(vb2: Vb2System) -> None:
 
 def test_resolve_where_there_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(discovery, "devices", list)
-    with pytest.raises(NoSuchDevice, match="capture devices here: none"):
+    with pytest.raises(NoSuchDeviceError, match="capture devices here: none"):
         resolve()
 
 

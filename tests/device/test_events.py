@@ -29,11 +29,11 @@ from vb2user.camera import Camera
 from vb2user.device.events import ControlEvent, DeviceEvent, Events
 from vb2user.errors import (
     ClosedError,
-    DeviceGone,
+    DeviceRemovedError,
     KernelError,
-    NotSupported,
+    NotSupportedError,
     StateError,
-    StreamTimeout,
+    StreamTimeoutError,
     UsageError,
 )
 from vb2user.uapi import videodev2 as v
@@ -111,7 +111,7 @@ def test_a_change_by_another_hand(telling: TellingVideo, cam: Camera, take: Take
         assert (event.control, event.value, event.lost) == (cam.controls.brightness, 77, 0)
         assert (event.changes, event.flags, event.text) == (CtrlChange.VALUE, CtrlFlag.SLIDER, None)
         assert (event.type, event.id) == (EventType.CTRL, BRIGHTNESS.id)
-        with pytest.raises(StreamTimeout):
+        with pytest.raises(StreamTimeoutError):
             events.next_event(0)
     assert events.closed
 
@@ -177,7 +177,7 @@ def test_events_that_are_not_there(telling: TellingVideo, cam: Camera) -> None:
     with pytest.raises(UsageError, match="of no type"):
         cam.events()
     telling.lacks = {"VIDIOC_SUBSCRIBE_EVENT"}
-    with pytest.raises(NotSupported):
+    with pytest.raises(NotSupportedError):
         cam.controls.events()
     # Whatever failed, nothing of it is left: the fixtures look.
 
@@ -317,11 +317,11 @@ def test_two_tasks(cam: Camera) -> None:
 
 def test_timeouts(cam: Camera) -> None:
     with cam.controls.events("brightness", timeout=0.001) as events:
-        with pytest.raises(StreamTimeout):
+        with pytest.raises(StreamTimeoutError):
             next(events)
-        with pytest.raises(StreamTimeout):
+        with pytest.raises(StreamTimeoutError):
             run(anext(events))
-        with pytest.raises(StreamTimeout):
+        with pytest.raises(StreamTimeoutError):
             run(events.anext_event(0))
 
 
@@ -329,9 +329,9 @@ def test_unplugged(telling: TellingVideo, cam: Camera, take: Take) -> None:
     with cam.controls.events("brightness") as events:
         telling.unplug()
         for _ in range(2):
-            with pytest.raises(DeviceGone):
+            with pytest.raises(DeviceRemovedError):
                 take(events)
-    with pytest.raises(DeviceGone):
+    with pytest.raises(DeviceRemovedError):
         cam.controls.events("brightness")
 
 
@@ -341,7 +341,7 @@ def test_unplugged_while_one_waits(telling: TellingVideo, cam: Camera) -> None:
         until_polled(telling)
         telling.unplug()
         thread.join(WAIT)
-        assert isinstance(came[0], DeviceGone)
+        assert isinstance(came[0], DeviceRemovedError)
 
 
 def test_unplugged_while_a_task_waits(telling: TellingVideo, cam: Camera) -> None:
@@ -350,7 +350,7 @@ def test_unplugged_while_a_task_waits(telling: TellingVideo, cam: Camera) -> Non
             task = asyncio.create_task(events.anext_event())
             await idle()
             telling.unplug()
-            with pytest.raises(DeviceGone):
+            with pytest.raises(DeviceRemovedError):
                 await task
 
     run(main())

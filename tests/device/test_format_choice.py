@@ -10,7 +10,7 @@ import pytest
 from fakes_vb2 import FakeVideo, Vb2System
 
 from vb2user.device.device import Device
-from vb2user.errors import DeviceBusy, KernelError, UsageError
+from vb2user.errors import DeviceBusyError, KernelError, UsageError
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.enums import Field
 from vb2user.uapi.fourcc import FourCC
@@ -116,5 +116,5 @@ def test_a_device_that_refuses_a_format(dev: Device, vb2: Vb2System, number: int
 
 def test_other_refusals_of_a_format_say_what_they_said(dev: Device, vb2: Vb2System) -> None:
     vb2.fail("VIDIOC_S_FMT", errno.EBUSY)
-    with pytest.raises(DeviceBusy, match="while buffers are allocated"):
+    with pytest.raises(DeviceBusyError, match="while buffers are allocated"):
         dev.set_format("YUYV")

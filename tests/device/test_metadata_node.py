@@ -18,7 +18,7 @@ from vb2user.cli.main import cli
 from vb2user.device import discovery
 from vb2user.device.device import Device
 from vb2user.device.discovery import metadata_note
-from vb2user.errors import StreamTimeout, UsageError
+from vb2user.errors import StreamTimeoutError, UsageError
 from vb2user.stream.stream import Stream
 from vb2user.uapi import kernel
 from vb2user.uapi.enums import BufType, Cap
@@ -113,7 +113,9 @@ def test_a_time_out_says_so(webcam: Vb2System, way: str) -> None:
         node: Any = webcam.nodes[path]
         node.auto = False
         with Camera(path) as cam, cam.stream(timeout=0.001) as stream:
-            with pytest.raises(StreamTimeout, match="no buffer became ready within the time-out") as caught:
+            with pytest.raises(
+                StreamTimeoutError, match="no buffer became ready within the time-out"
+            ) as caught:
                 TURNS[way](stream)
         assert str(caught.value).count(SAYS) == (path == "/dev/video1")
         assert (both in str(caught.value)) == (path == "/dev/video1")

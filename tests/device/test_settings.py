@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 
 from vb2user.camera import Camera
 from vb2user.device import settings_file
-from vb2user.errors import DeviceGone, UsageError
+from vb2user.errors import DeviceRemovedError, UsageError
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.enums import CtrlFlag, CtrlType
 
@@ -318,7 +318,7 @@ def test_unplugged_meanwhile(telling: TellingVideo, cam: Camera, tmp_path: Path)
     cam.controls.save(path)
     cam.controls.brightness = 3
     telling.changed = lambda info: telling.unplug()  # type: ignore[method-assign]
-    with pytest.raises(DeviceGone):
+    with pytest.raises(DeviceRemovedError):
         cam.controls.restore(path)
 
 

@@ -22,9 +22,9 @@ def no_vivid(pytester: pytest.Pytester) -> None:
     """Tests of a project that asks for devices, in a place where there can be none."""
     pytester.makepyfile(USES_IT)
     pytester.makeconftest("""
-        from vb2user.errors import MissingPrerequisite
+        from vb2user.errors import MissingPrerequisiteError
         from vb2user.harness.drivers import vivid
-        def up(self): raise MissingPrerequisite("no module vivid", remedy="look for one")
+        def up(self): raise MissingPrerequisiteError("no module vivid", hint="look for one")
         vivid.Vivid.up = up
         vivid.loaded = lambda: False
     """)

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from vb2user.errors import PermissionDenied
+from vb2user.errors import PermissionDeniedError
 from vb2user.uapi import access, kernel
-from vb2user.uapi.access import Why, explain_denial
+from vb2user.uapi.access import DenialReason, explain_denial
 from vb2user.uapi.kernel import System, open_node
 
 VIDEO, RENDER, STRANGE, UID = 44, 106, 4242, 1000
@@ -47,40 +47,45 @@ def node(mode: int, group: int, owner: int = 0) -> os.stat_result:
 
 
 @pytest.mark.parametrize(
-    ("path", "status", "why", "remedy"),
+    ("path", "status", "why", "hint"),
     [
-        ("/dev/video0", node(0o660, VIDEO), Why.JOIN, "run: sudo usermod -aG video alice, then log out"),
+        (
+            "/dev/video0",
+            node(0o660, VIDEO),
+            DenialReason.JOIN,
+            "run: sudo usermod -aG video alice, then log out",
+        ),
         # A distribution may call it otherwise.
-        ("/dev/video0", node(0o660, RENDER), Why.JOIN, "run: sudo usermod -aG render alice"),
+        ("/dev/video0", node(0o660, RENDER), DenialReason.JOIN, "run: sudo usermod -aG render alice"),
         # Bare, as the kernel makes it.
-        ("/dev/video0", node(0o600, 0), Why.RULES, "doctor --install-udev"),
-        ("/dev/dma_heap/system", node(0o600, 0), Why.RULES, "doctor --install-udev"),
-        # To join root, or a group that means more than this node, is no remedy.
-        ("/dev/dma_heap/system", node(0o660, 0), Why.RULES, "doctor --install-udev"),
-        ("/dev/udmabuf", node(0o660, RENDER), Why.RULES, "doctor --install-udev"),
-        ("/dev/video0", node(0o660, STRANGE), Why.RULES, "doctor --install-udev"),
+        ("/dev/video0", node(0o600, 0), DenialReason.RULES, "doctor --install-udev"),
+        ("/dev/dma_heap/system", node(0o600, 0), DenialReason.RULES, "doctor --install-udev"),
+        # To join root, or a group that means more than this node, is no hint.
+        ("/dev/dma_heap/system", node(0o660, 0), DenialReason.RULES, "doctor --install-udev"),
+        ("/dev/udmabuf", node(0o660, RENDER), DenialReason.RULES, "doctor --install-udev"),
+        ("/dev/video0", node(0o660, STRANGE), DenialReason.RULES, "doctor --install-udev"),
         # The group may not write, so joining it would not help.
-        ("/dev/video0", node(0o640, VIDEO), Why.RULES, "doctor --install-udev"),
-        ("/dev/video0", node(0o666, 0), Why.ELSEWHERE, "--device /dev/video0"),
-        ("/dev/video0", node(0o600, 0, owner=UID), Why.ELSEWHERE, "--device /dev/video0"),
+        ("/dev/video0", node(0o640, VIDEO), DenialReason.RULES, "doctor --install-udev"),
+        ("/dev/video0", node(0o666, 0), DenialReason.ELSEWHERE, "--device /dev/video0"),
+        ("/dev/video0", node(0o600, 0, owner=UID), DenialReason.ELSEWHERE, "--device /dev/video0"),
     ],
 )
 def test_who_may_and_what_helps(
-    session: SimpleNamespace, path: str, status: os.stat_result, why: Why, remedy: str
+    session: SimpleNamespace, path: str, status: os.stat_result, why: DenialReason, hint: str
 ) -> None:
     denial = explain_denial(path, status)
     assert denial.why is why
-    assert remedy in denial.remedy
-    assert f"{stat.S_IMODE(status.st_mode):04o}" in denial.meaning
+    assert hint in denial.hint
+    assert f"{stat.S_IMODE(status.st_mode):04o}" in denial.explanation
 
 
 def test_joined_after_logging_in(session: SimpleNamespace) -> None:
     session.given = [UID, VIDEO]
     denial = explain_denial("/dev/video0", node(0o660, VIDEO))
-    assert denial.why is Why.LOGIN
-    assert "sg video -c" in denial.remedy
+    assert denial.why is DenialReason.LOGIN
+    assert "sg video -c" in denial.hint
     session.has = [UID, VIDEO]
-    assert explain_denial("/dev/video0", node(0o660, VIDEO)).why is Why.ELSEWHERE
+    assert explain_denial("/dev/video0", node(0o660, VIDEO)).why is DenialReason.ELSEWHERE
     assert access.membership("video") is None
 
 
@@ -88,14 +93,14 @@ def test_root_needs_no_group(session: SimpleNamespace) -> None:
     assert access.membership("video") is not None
     session.uid = 0
     assert access.membership("video") is None
-    assert explain_denial("/dev/video0", node(0o600, VIDEO, UID)).why is Why.ELSEWHERE
+    assert explain_denial("/dev/video0", node(0o600, VIDEO, UID)).why is DenialReason.ELSEWHERE
 
 
 def test_users_and_groups_without_a_name(session: SimpleNamespace) -> None:
     session.uid = 31337
     assert access.user_name() == "31337"
     assert access.ownership(node(0o660, STRANGE, 31337)) == "31337:4242 0660"
-    assert "31337 is not in the group video" in explain_denial("/dev/video0", node(0o660, VIDEO)).meaning
+    assert "31337 is not in the group video" in explain_denial("/dev/video0", node(0o660, VIDEO)).explanation
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
@@ -110,6 +115,8 @@ def test_a_refused_open_says_it(
             return node(0o660, VIDEO)
 
     monkeypatch.setattr(kernel, "system", Closed())
-    with pytest.raises(PermissionDenied, match=r"root:video 0660, and alice is not in .*usermod") as caught:
+    with pytest.raises(
+        PermissionDeniedError, match=r"root:video 0660, and alice is not in .*usermod"
+    ) as caught:
         open_node("/dev/video0")
     assert caught.value.errno == number

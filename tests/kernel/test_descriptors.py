@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from interrupts import Interrupt, ctrl_c, points
 
-from vb2user.errors import NoSuchDevice
+from vb2user.errors import NoSuchDeviceError
 from vb2user.uapi import kernel
 from vb2user.uapi.kernel import Fd, open_node
 from vb2user.uapi.readiness import Readiness
@@ -35,7 +35,7 @@ def terminal() -> Iterator[Fd]:
 
 
 def refused() -> None:
-    with contextlib.suppress(NoSuchDevice):
+    with contextlib.suppress(NoSuchDeviceError):
         open_node("/proc/self/status")
 
 

@@ -19,9 +19,9 @@ SYSTEM_CALLS = {"", "open", "mmap", "read", "write"}
 
 @pytest.mark.parametrize("entry", TABLE, ids=lambda e: f"{e[0] or 'any'}-{errno.errorcode[e[1]]}")
 def test_every_entry(entry: tuple[str, int]) -> None:
-    meaning, remedy = TABLE[entry]
-    assert explain(*entry) == (meaning, remedy)
-    for text in (meaning, remedy):
+    meaning, hint = TABLE[entry]
+    assert explain(*entry) == (meaning, hint)
+    for text in (meaning, hint):
         if text is None:
             continue
         # It stands in the middle of a line, after a colon or a semicolon.
@@ -49,10 +49,10 @@ def test_none_says_the_same_twice() -> None:
 @pytest.mark.parametrize("request_", ["VIDIOC_S_FMT", "VIDIOC_TRY_FMT", "VIDIOC_S_PARM"])
 def test_a_device_that_refuses_a_format_is_not_told_to_stop_streaming(request_: str) -> None:
     """uvcvideo's PROBE fails with EIO where nothing streams yet."""
-    meaning, remedy = explain(request_, errno.EIO)
+    meaning, hint = explain(request_, errno.EIO)
     assert meaning is not None
     assert "refuses this" in meaning
-    assert remedy == "try another size, format or rate"
+    assert hint == "try another size, format or rate"
 
 
 def test_the_specific_wins() -> None:

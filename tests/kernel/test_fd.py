@@ -18,12 +18,12 @@ from scripted import scripted
 
 from vb2user.errors import (
     ClosedError,
-    DeviceBusy,
-    DeviceGone,
+    DeviceBusyError,
+    DeviceRemovedError,
     KernelError,
-    NoSuchDevice,
-    NotSupported,
-    PermissionDenied,
+    NoSuchDeviceError,
+    NotSupportedError,
+    PermissionDeniedError,
 )
 from vb2user.uapi import kernel
 from vb2user.uapi.kernel import POLLHUP, POLLIN, POLLOUT, Fd, System, eventfd, open_node
@@ -52,9 +52,9 @@ def test_no_node(tmp_path: Path) -> None:
     plain = tmp_path / "file"
     plain.touch()
     for path in (plain, tmp_path, plain / "below"):
-        with pytest.raises(NoSuchDevice, match="no device node; 'vb2user devices'"):
+        with pytest.raises(NoSuchDeviceError, match="no device node; 'vb2user devices'"):
             open_node(path)
-    with pytest.raises(NoSuchDevice, match="there is no such node"):
+    with pytest.raises(NoSuchDeviceError, match="there is no such node"):
         open_node(tmp_path / "nothing")
     with open_node(plain, char=False) as fd:
         assert not fd.closed
@@ -63,11 +63,11 @@ def test_no_node(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "cls", "says"),
     [
-        (errno.EACCES, PermissionDenied, "this user may not; 'vb2user doctor' says"),
-        (errno.EPERM, PermissionDenied, "lacks the right"),
-        (errno.EBUSY, DeviceBusy, "only one program"),
-        (errno.ENXIO, DeviceGone, "the device is gone"),
-        (errno.ENODEV, DeviceGone, "the device is gone"),
+        (errno.EACCES, PermissionDeniedError, "this user may not; 'vb2user doctor' says"),
+        (errno.EPERM, PermissionDeniedError, "lacks the right"),
+        (errno.EBUSY, DeviceBusyError, "only one program"),
+        (errno.ENXIO, DeviceRemovedError, "the device is gone"),
+        (errno.ENODEV, DeviceRemovedError, "the device is gone"),
         (errno.EMFILE, KernelError, "too many files open"),
         (errno.ELOOP, KernelError, "open failed: ELOOP"),
     ],
@@ -139,7 +139,7 @@ def test_a_real_ioctl(pipe: tuple[Fd, Fd]) -> None:
 
 def test_an_unknown_ioctl() -> None:
     with open_node("/dev/null") as fd:
-        with pytest.raises(NotSupported, match=r"^/dev/null: VIDIOC_QUERYCAP failed: ENOTTY .* no V4L2"):
+        with pytest.raises(NotSupportedError, match=r"^/dev/null: VIDIOC_QUERYCAP failed: ENOTTY .* no V4L2"):
             fd.ioctl(0x80685600, "VIDIOC_QUERYCAP", bytearray(104))
         assert fd.try_ioctl(0x80685600, bytearray(104)) == errno.ENOTTY
 
@@ -194,11 +194,11 @@ def test_a_signal_handler_runs_before_the_retry(monkeypatch: pytest.MonkeyPatch)
     ("request_", "number", "cls", "says"),
     [
         ("VIDIOC_REQBUFS", errno.EINVAL, KernelError, "does not do this memory type"),
-        ("VIDIOC_REQBUFS", errno.EBUSY, DeviceBusy, "another file handle owns the queue"),
-        ("VIDIOC_STREAMON", errno.ENODEV, DeviceGone, "the device is gone"),
+        ("VIDIOC_REQBUFS", errno.EBUSY, DeviceBusyError, "another file handle owns the queue"),
+        ("VIDIOC_STREAMON", errno.ENODEV, DeviceRemovedError, "the device is gone"),
         ("VIDIOC_QBUF", errno.EFAULT, KernelError, "scattered"),
         ("VIDIOC_S_CTRL", errno.ERANGE, KernelError, "out of the control's range"),
-        ("VIDIOC_WHAT", errno.ENOTTY, NotSupported, "does not have this request"),
+        ("VIDIOC_WHAT", errno.ENOTTY, NotSupportedError, "does not have this request"),
         ("VIDIOC_WHAT", errno.EXDEV, KernelError, "EXDEV"),
     ],
 )

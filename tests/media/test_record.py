@@ -19,7 +19,7 @@ from videos import cut, read
 
 import vb2user
 from vb2user.camera import Camera
-from vb2user.errors import ClosedError, CorruptFrame, DeviceGone, KernelError, UsageError
+from vb2user.errors import ClosedError, CorruptFrameError, DeviceRemovedError, KernelError, UsageError
 from vb2user.media import container
 from vb2user.media.recorder import Recorder
 from vb2user.stream.frame import Frame
@@ -230,7 +230,7 @@ def test_mjpg_is_encoded_anew_if_asked_for(tmp_path: Path) -> None:
     with Recorder(path, format, fps=25, codec="ffv1") as out:
         for image in packets("mjpeg", 2):
             out.write(still_of(format, [np.frombuffer(image, "u1")]))
-        with pytest.raises(CorruptFrame, match="no JPEG"):
+        with pytest.raises(CorruptFrameError, match="no JPEG"):
             out.write(still_of(format, [np.zeros(9, "u1")]))
     _, pictures, stream = read(path)
     assert (len(pictures), stream.codec, int(pictures[0].color_range)) == (2, "ffv1", 2)
@@ -424,7 +424,7 @@ def test_an_unplugged_camera_finishes_the_file(node: FakeVideo, tmp_path: Path) 
         if frame.sequence == 4:
             node.unplug()
 
-    with Camera("/dev/video0") as cam, pytest.raises(DeviceGone):
+    with Camera("/dev/video0") as cam, pytest.raises(DeviceRemovedError):
         cam.record(path, on_frame=unplug)
     assert len(read(path)[0]) == 5
 

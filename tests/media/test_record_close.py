@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from stills import Still, format_of, noise
 
-from vb2user.errors import ClosedError, CorruptFrame, StateError
+from vb2user.errors import ClosedError, CorruptFrameError, StateError
 from vb2user.media.recorder import Recorder
 
 av = pytest.importorskip("av")
@@ -96,9 +96,9 @@ def test_a_handler_closes_while_a_frame_fails(tmp_path: Path) -> None:
 
     def handler() -> None:
         out.close()
-        raise CorruptFrame("short frame")
+        raise CorruptFrameError("short frame")
 
-    with pytest.raises(CorruptFrame):
+    with pytest.raises(CorruptFrameError):
         in_time(lambda: out.write(interrupting(handler, 1)))
     assert "finished" in repr(out)
     assert frames(path) == 1

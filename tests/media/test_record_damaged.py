@@ -11,7 +11,7 @@ from stills import format_of, jpeg_frame, packets, still_of
 from videos import read
 
 from vb2user.camera import Camera
-from vb2user.errors import CorruptFrame
+from vb2user.errors import CorruptFrameError
 from vb2user.media.recorder import Recorder
 from vb2user.pixels.picture import jpeg
 
@@ -36,7 +36,7 @@ def test_what_is_no_picture_is_left_out(
         node.lacks |= {"VIDIOC_G_PARM"}
     node.images.extend(broken_stream(30))
     done = cam.record(tmp_path / f"x{suffix}", count=6, codec=codec)
-    assert (done.frames, done.corrupt, done.stats.short, done.stats.frames) == (6, 0, 3, 6)
+    assert (done.frames, done.corrupt, done.stats.truncated, done.stats.frames) == (6, 0, 3, 6)
     times, pictures, _ = read(done.path)
     assert len(pictures) == 6
     if suffix in (".mkv", ".mp4"):
@@ -57,10 +57,10 @@ def test_what_cannot_be_decoded_is_left_out_whatever_the_policy(
         tmp_path / f"x{suffix}",
         count=7,
         codec=codec,
-        on_short="yield",
+        on_truncated="yield",
         on_frame=lambda frame: seen.append(frame.ok),
     )
-    assert (done.frames, done.corrupt, done.stats.short) == (6, 1, 3)
+    assert (done.frames, done.corrupt, done.stats.truncated) == (6, 1, 3)
     assert seen == [True, True, False, True, True, False]
     assert len(read(done.path)[1]) == 6
 
@@ -74,7 +74,7 @@ def test_what_only_the_decoder_refuses_is_left_out(
     node.images.extend([jpeg_like(900, 1), *good[:2], *([jpeg_like(900, 1)] if codec else []), good[2]])
     count = len(node.images)
     done = cam.record(tmp_path / "x.mkv", count=count, codec=codec)
-    assert (done.frames, done.corrupt, done.stats.short) == (3, count - 3, 0)
+    assert (done.frames, done.corrupt, done.stats.truncated) == (3, count - 3, 0)
     assert len(read(done.path)[1]) == 3
 
 
@@ -102,7 +102,7 @@ def test_a_loop_of_ones_own_goes_on_after_a_frame_that_is_none(
                 out.write(frame)
                 continue
             with pytest.raises(
-                CorruptFrame, match=f"frame {number} cannot be decoded.*it is not in the file"
+                CorruptFrameError, match=f"frame {number} cannot be decoded.*it is not in the file"
             ):
                 out.write(frame)
     assert (out.frames, out.corrupt) == (4, 2)
@@ -117,7 +117,7 @@ def test_a_picture_of_another_size_is_left_out(tmp_path: Path) -> None:
             if size == (64, 48):
                 out.write(frame)
                 continue
-            with pytest.raises(CorruptFrame, match="a picture of 32x16 among those of 64x48"):
+            with pytest.raises(CorruptFrameError, match="a picture of 32x16 among those of 64x48"):
                 out.write(frame)
     assert (out.frames, out.corrupt) == (2, 1)
 

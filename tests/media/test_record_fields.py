@@ -33,7 +33,7 @@ def test_a_field_is_half_a_frame(tmp_path: Path, suffix: str, lost: int | None) 
     out = Recorder(tmp_path / f"x{suffix}", format, fps=25, codec="ffv1" if suffix == ".mkv" else None)
     done = record(stream, out)
     times, _, said = read(done.path)
-    assert (done.stats.repeats, done.stats.drops) == (0, int(lost is not None))
+    assert (done.stats.duplicates, done.stats.drops) == (0, int(lost is not None))
     assert done.stats.rate == pytest.approx((done.frames - 1) / 0.14)
     assert said.average_rate == 50
     if suffix == ".mkv":

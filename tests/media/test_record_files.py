@@ -18,7 +18,7 @@ from fakes_vb2 import Vb2System
 from stills import format_of, noise, packets, still_of
 
 from vb2user.camera import Camera
-from vb2user.errors import DeviceBusy, KernelError, UsageError
+from vb2user.errors import DeviceBusyError, KernelError, UsageError
 from vb2user.media.recorder import Recorder
 
 av = pytest.importorskip("av")
@@ -76,7 +76,7 @@ def test_a_busy_camera_leaves_the_file_as_it_was(
     cam: Camera, vb2: Vb2System, old: Path, request_name: str
 ) -> None:
     vb2.fail(request_name, errno.EBUSY, times=1)
-    with pytest.raises(DeviceBusy):
+    with pytest.raises(DeviceBusyError):
         cam.record(old, count=3)
     assert (old.read_bytes(), names(old.parent)) == (b"precious", [old.name])
 

@@ -13,17 +13,17 @@ from fakes_vb2 import FakeDmaBuf, FakeHeap, FakeUDmaBuf, FakeVideo, PlaneMemory,
 
 from vb2user.errors import (
     ClosedError,
-    DeviceBusy,
+    DeviceBusyError,
     KernelError,
-    MissingPrerequisite,
-    NoSuchDevice,
-    NotSupported,
-    PermissionDenied,
+    MissingPrerequisiteError,
+    NoSuchDeviceError,
+    NotSupportedError,
+    PermissionDeniedError,
     UsageError,
 )
 from vb2user.memory import heaps
 from vb2user.memory.base import page_align
-from vb2user.memory.dmabuf import DmaBuf, DmaBufMemory, GivenFds, Source
+from vb2user.memory.dmabuf import DmaBuf, DmaBufAllocator, DmaBufMemory, ImportedFds
 from vb2user.memory.heaps import Export, Heap, UDmaBuf
 from vb2user.uapi.enums import BufType, DmaBufSync
 from vb2user.uapi.kernel import Fd, open_node
@@ -107,7 +107,7 @@ def test_given_fds_may_be_closed_at_once(vb2: Vb2System) -> None:
     """They are duplicated when they are given, so the user's own may go."""
     fds = [made(vb2) for _ in range(2)]
     nodes = [vb2.files[fd].node for fd in fds]
-    source = GivenFds([fds[0], (fds[1],)])
+    source = ImportedFds([fds[0], (fds[1],)])
     for fd in fds:
         vb2.close(fd)
     source.open(2, [4096])
@@ -121,7 +121,7 @@ def test_given_fds_may_be_closed_at_once(vb2: Vb2System) -> None:
 
 def test_given_objects(vb2: Vb2System) -> None:
     with Fd(made(vb2), "theirs") as theirs:
-        source = GivenFds([theirs])
+        source = ImportedFds([theirs])
         source.allocate(0, 0, 4096).close()
         source.close()
         assert not theirs.closed
@@ -131,13 +131,13 @@ def test_given_objects(vb2: Vb2System) -> None:
 def test_a_bad_fd_among_good_ones(vb2: Vb2System, bad: int) -> None:
     good = made(vb2)
     with pytest.raises(UsageError, match=r"DMABUF buffer 1 plane 0: file descriptor .*(is not open|must be)"):
-        GivenFds([good, bad])
+        ImportedFds([good, bad])
     vb2.close(good)
 
 
 def test_not_enough(vb2: Vb2System) -> None:
     fd = made(vb2)
-    source = GivenFds([fd])
+    source = ImportedFds([fd])
     with pytest.raises(UsageError, match="1 dma-bufs were given and the queue has 3 buffers; give 3"):
         source.open(3, [4096])
     for index, plane in ((1, 0), (0, 1)):
@@ -180,7 +180,7 @@ def test_udmabuf(vb2: Vb2System) -> None:
 
 @pytest.mark.parametrize("source", [Heap("nowhere"), UDmaBuf()])
 def test_a_source_that_is_not_there(vb2: Vb2System, source: Any) -> None:
-    with pytest.raises(MissingPrerequisite, match="there is no") as caught:
+    with pytest.raises(MissingPrerequisiteError, match="there is no") as caught:
         source.open(1, [1])
     assert caught.value.exit_status == 3
 
@@ -190,7 +190,7 @@ def test_names_of_heaps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         (tmp_path / name).touch()
     monkeypatch.setattr(heaps, "DMA_HEAP_DIR", tmp_path)
     assert heaps.heaps() == ["reserved", "system"]
-    with pytest.raises(MissingPrerequisite, match="this kernel has reserved, system"):
+    with pytest.raises(MissingPrerequisiteError, match="this kernel has reserved, system"):
         Heap("none").open(1, [1])
     monkeypatch.setattr(heaps, "DMA_HEAP_DIR", tmp_path / "gone")
     assert heaps.heaps() == []
@@ -211,7 +211,7 @@ def test_export(vb2: Vb2System, node: FakeVideo) -> None:
     bufs.append(source.allocate(2, 0, 9000))  # the importing queue grew
     assert len(node.buffers) == 5
     node.lacks.add("VIDIOC_CREATE_BUFS")
-    with pytest.raises(NotSupported):
+    with pytest.raises(NotSupportedError):
         source.allocate(3, 0, 9000)
     assert len(node.buffers) == 5
     source.close()
@@ -249,7 +249,7 @@ def test_export_of_a_smaller_size_than_the_nodes_own(vb2: Vb2System, node: FakeV
 
 def test_export_of_a_busy_node(vb2: Vb2System, node: FakeVideo) -> None:
     vb2.fail("VIDIOC_CREATE_BUFS", errno.EBUSY)
-    with pytest.raises(DeviceBusy, match="/dev/video0: VIDIOC_CREATE_BUFS"):
+    with pytest.raises(DeviceBusyError, match="/dev/video0: VIDIOC_CREATE_BUFS"):
         Export("/dev/video0").open(1, [1])
 
 
@@ -262,9 +262,9 @@ def test_export_grants_too_few(vb2: Vb2System, node: FakeVideo) -> None:
 
 def test_export_of_no_video_queue(vb2: Vb2System) -> None:
     vb2.nodes["/dev/udmabuf"] = FakeUDmaBuf(vb2)
-    with pytest.raises(NoSuchDevice, match="speaks no V4L2"):
+    with pytest.raises(NoSuchDeviceError, match="speaks no V4L2"):
         Export("/dev/udmabuf").open(1, [1])
-    with pytest.raises(NoSuchDevice):
+    with pytest.raises(NoSuchDeviceError):
         Export("/dev/video9").open(1, [1])
 
 
@@ -306,9 +306,9 @@ def test_page_align(length: int, pages: int) -> None:
 
 
 @pytest.mark.parametrize("source", [Heap("system"), UDmaBuf()], ids=["heap", "udmabuf"])
-def test_a_heap_that_is_not_for_this_user(vb2: Vb2System, source: Source) -> None:
+def test_a_heap_that_is_not_for_this_user(vb2: Vb2System, source: DmaBufAllocator) -> None:
     vb2.fail("open", errno.EACCES)
-    with pytest.raises(PermissionDenied, match="vb2user doctor") as caught:
+    with pytest.raises(PermissionDeniedError, match="vb2user doctor") as caught:
         source.open(1, [64])
     assert "usermod" not in str(caught.value)
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from fakes_vb2 import FakeHeap, FakeVideo, Vb2System
 
-from vb2user.errors import KernelError, NotSupported, UsageError
-from vb2user.memory.base import BufferMemory, Memory
+from vb2user.errors import KernelError, NotSupportedError, UsageError
+from vb2user.memory.base import BufferBackend, BufferMemory
 from vb2user.memory.dmabuf import DmaBufBuffer, DmaBufMemory
 from vb2user.memory.fileio import FileIO
 from vb2user.memory.heaps import Heap
@@ -132,14 +132,14 @@ def test_one_buffer_is_put_where_the_kernel_can(video: FakeVideo, fd: Fd) -> Non
     memory.put(fd, CAP, 1)
     assert sorted(video.buffers) == [0, 2]
     video.lacks.add("VIDIOC_REMOVE_BUFS")
-    with pytest.raises(NotSupported):
+    with pytest.raises(NotSupportedError):
         memory.put(fd, CAP, 0)
     memory.put(fd, CAP)
     assert not video.buffers
 
 
-def _imported(kind: MemoryType, fd: Fd) -> tuple[Memory, BufferMemory]:
-    memory: Memory = UserPtr() if kind == MemoryType.USERPTR else DmaBufMemory(Heap())
+def _imported(kind: MemoryType, fd: Fd) -> tuple[BufferBackend, BufferMemory]:
+    memory: BufferBackend = UserPtr() if kind == MemoryType.USERPTR else DmaBufMemory(Heap())
     memory.request(fd, CAP, 1)
     memory.provide(1, [64 * 32])
     return memory, memory.attach(fd, CAP, 0, [64 * 32])

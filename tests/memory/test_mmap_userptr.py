@@ -193,7 +193,7 @@ def test_what_will_not_do(fd: Fd, bad: Any, says: str) -> None:
     with pytest.raises(UsageError, match=says) as caught:
         strategy.provide(1, [64])  # all of them are looked at, also those beyond the count
     assert "buffer 1" in str(caught.value)
-    assert caught.value.remedy
+    assert caught.value.hint
     with pytest.raises(UsageError, match=says):
         strategy.attach(fd, CAP, 1, [64])
 

@@ -14,7 +14,7 @@ from vb2user.uapi.enums import Memory
 
 def test_there_are_fifteen_and_each_says_what_it_is() -> None:
     assert len(Op) == len(OPS) == 15
-    assert all(info.meaning and info.op is op for op, info in OPS.items())
+    assert all(info.explanation and info.op is op for op, info in OPS.items())
     assert {op for op, info in OPS.items() if info.private == 0} == {
         Op.ALLOC,
         Op.GET_USERPTR,

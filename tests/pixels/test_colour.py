@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from vb2user.errors import CorruptFrame, MissingPrerequisite, UsageError
+from vb2user.errors import CorruptFrameError, MissingPrerequisiteError, UsageError
 from vb2user.pixels.colour import to_gray, to_rgb
 from vb2user.pixels.ffmpeg import woven
 from vb2user.pixels.layout import Layout
@@ -424,7 +424,7 @@ def test_jpeg_is_decoded(pix_fmt: str) -> None:
         assert worst(to_rgb([data], FourCC("MJPG"), colorspace=colorspace), np.array([255, 0, 0])) <= 8
     assert np.abs(to_gray([data], FourCC("JPEG")).astype(int) - 76).max() <= 3
     for broken in (np.zeros(100, "u1"), np.zeros(0, "u1")):
-        with pytest.raises(CorruptFrame, match="no JPEG"):
+        with pytest.raises(CorruptFrameError, match="no JPEG"):
             to_rgb([broken], FourCC("MJPG"))
 
 
@@ -440,6 +440,6 @@ def test_what_has_no_colours(convert: object) -> None:
 def test_without_pyav_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     arrays = flat("NV12", {"Y": 81, "U": 90, "V": 240})
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(MissingPrerequisite, match=r"pip install 'vb2user\[media\]'"):
+    with pytest.raises(MissingPrerequisiteError, match=r"pip install 'vb2user\[media\]'"):
         to_rgb(arrays, FourCC("NV12"))
     assert to_gray(arrays, FourCC("NV12"))[0, 0] == round((81 - 16) * 255 / 219), "luma needs nobody"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vb2user.errors import CorruptFrame, UsageError
+from vb2user.errors import CorruptFrameError, UsageError
 from vb2user.pixels.layout import Component, Layout
 from vb2user.pixels.pixfmt import FORMATS, FormatInfo
 from vb2user.uapi.fourcc import FourCC
@@ -200,10 +200,10 @@ def test_a_short_frame_is_an_error_not_a_view(fmt: FormatInfo, size: tuple[int, 
     buffers = buffers_for(layout)
     used = sizes_of(buffers)
     used[-1] -= missing
-    with pytest.raises(CorruptFrame, match="short frame"):
+    with pytest.raises(CorruptFrameError, match="short frame"):
         layout.arrays(buffers, used)
     # A driver that claims more than the buffer has is caught as well.
-    with pytest.raises(CorruptFrame, match="the buffer has"):
+    with pytest.raises(CorruptFrameError, match="the buffer has"):
         layout.arrays([b[:-1] for b in buffers], sizes_of(buffers))
 
 
@@ -305,9 +305,9 @@ def test_bytes_of_what_has_no_samples(code: str) -> None:
     assert layout.array([data], [10], [4]).tolist() == [4, 5, 6, 7, 8, 9]
     assert layout.array([data], [0]).shape == (0,)
     assert layout.array([data], [100], [100]).shape == (0,)
-    with pytest.raises(CorruptFrame):
+    with pytest.raises(CorruptFrameError):
         layout.array([data], [101])
-    with pytest.raises(CorruptFrame):
+    with pytest.raises(CorruptFrameError):
         layout.array([data], [4], [5])
 
 

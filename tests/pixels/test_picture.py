@@ -18,7 +18,7 @@ from fakes_vb2 import FakeVideo
 from stills import format_of, noise, packets, still_of
 
 from vb2user.camera import Camera
-from vb2user.errors import ClosedError, CorruptFrame, KernelError, UsageError
+from vb2user.errors import ClosedError, CorruptFrameError, KernelError, UsageError
 from vb2user.pixels import ffmpeg, picture
 from vb2user.stream.frame import Frame
 
@@ -179,7 +179,7 @@ def test_huffman_tables_that_a_camera_left_out(tmp_path: Path, before: bytes) ->
     assert made.count(b"\xff\xc4") > before.count(b"\xff\xc4")
     (tmp_path / "whole.jpg").write_bytes(data)
     assert (read(tmp_path / "x.jpg") == read(tmp_path / "whole.jpg")).all()
-    with pytest.raises(CorruptFrame, match="no JPEG image"):
+    with pytest.raises(CorruptFrameError, match="no JPEG image"):
         picture.save(still("MJPG", np.zeros(99, "u1")), tmp_path / "y.jpg")
     assert not (tmp_path / "y.jpg").exists()
 

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from vb2user.errors import MissingPrerequisite, UsageError
+from vb2user.errors import MissingPrerequisiteError, UsageError
 from vb2user.pixels.layout import Layout
 from vb2user.pixels.picture import to_rgb as picture_of
 from vb2user.preview.encoder import Encoder, still
@@ -145,5 +145,5 @@ def test_without_pyav(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ImportError(name)
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    with pytest.raises(MissingPrerequisite, match=r"pip install 'vb2user\[web\]'"):
+    with pytest.raises(MissingPrerequisiteError, match=r"pip install 'vb2user\[web\]'"):
         Encoder()

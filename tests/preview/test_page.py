@@ -98,7 +98,7 @@ async def refused(s: Site, method: str, path: str, headers: dict[str, str], body
         assert answer.status == 403, (method, path)
         told = await answer.json()
         assert told["text"]
-        assert told["remedy"]
+        assert told["hint"]
         assert s.token not in str(told)
 
 
@@ -146,7 +146,7 @@ def test_controls(camera: FakeVideo) -> None:
             look = await s.look()
             assert await put(s, BRIGHTNESS, 200) == {"id": BRIGHTNESS, "value": 200, "others": False}
             assert await look.note("values", lambda v: v.get(str(BRIGHTNESS)) == 200)  # other pages see it
-            assert "it takes 0 to 255" in (await put(s, BRIGHTNESS, 999, 400))["remedy"]
+            assert "it takes 0 to 255" in (await put(s, BRIGHTNESS, 999, 400))["hint"]
             assert camera.values[BRIGHTNESS] == 200
             assert (await put(s, BRIGHTNESS, 255))["value"] == 255
             assert (await put(s, MODE, 4))["others"] is True
@@ -284,7 +284,7 @@ def test_a_device_that_is_busy_is_said_and_tried_again(vb2: Vb2System, camera: F
             look = await s.look()
             status = await look.note("status", lambda v: v["state"] == "stopped")
             assert "EBUSY" in status["trouble"]["text"]
-            assert status["trouble"]["remedy"]
+            assert status["trouble"]["hint"]
             assert (await s.get("/api/still", 409))["text"]
             await s.post("/api/stream", {})
             await s.streaming()

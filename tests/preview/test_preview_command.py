@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 from fakes_vb2 import FakeVideo, Vb2System
 
-from vb2user.errors import MissingPrerequisite, NoSuchDevice, UsageError
+from vb2user.errors import MissingPrerequisiteError, NoSuchDeviceError, UsageError
 from vb2user.preview.command import preview
 from vb2user.uapi.enums import BufType
 
@@ -71,7 +71,7 @@ def run(*argv: str) -> Any:
 
 
 def test_what_cannot_be_previewed(vb2: Vb2System, node: FakeVideo) -> None:
-    assert isinstance(run("/dev/video9"), NoSuchDevice)
+    assert isinstance(run("/dev/video9"), NoSuchDeviceError)
     vb2.nodes["/dev/video1"] = FakeVideo(vb2, BufType.VIDEO_OUTPUT)
     assert "captures nothing" in str(run("/dev/video1"))
     assert isinstance(run("/dev/video0", "--heap", "system"), UsageError)
@@ -102,7 +102,7 @@ def test_without_aiohttp(node: FakeVideo, monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(importlib, "import_module", missing)
     error = run("/dev/video0")
-    assert isinstance(error, MissingPrerequisite)
+    assert isinstance(error, MissingPrerequisiteError)
     assert "pip install 'vb2user[web]'" in str(error)
 
 

@@ -31,7 +31,7 @@ def test_a_still_that_timed_out_does_not_end_the_picture(camera: FakeVideo) -> N
             look = await s.look()
             told = await s.get("/api/still", 504)
             assert "frame" in told["text"]
-            assert told["remedy"]
+            assert told["hint"]
             assert await next_picture(s, look) == 0
             assert await next_picture(s, look) == 1
             assert not s.preview.session._stills
@@ -168,7 +168,7 @@ def test_a_fault_of_the_program_is_an_answer_and_the_picture_goes_on(
                 patch.setattr(sessions, "still", fault)
                 told = await s.post("/api/control", {"id": BRIGHTNESS, "value": 1}, 500)
                 assert "ZeroDivisionError" in told["text"]
-                assert "report" in told["remedy"]
+                assert "report" in told["hint"]
                 asking = asyncio.create_task(s.get("/api/still", 500))
                 await until(lambda: bool(s.preview.session._stills))
                 await next_picture(s, look)

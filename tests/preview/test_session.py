@@ -14,12 +14,12 @@ from fakes_vb2 import FakeVideo, Vb2System
 from sites import CONTROLS, site, until, wait_for_threads
 
 from vb2user.camera import Camera
-from vb2user.device import comeback
+from vb2user.device import reconnect_monitor
 from vb2user.errors import ClosedError, KernelError, StateError
 from vb2user.preview import session as sessions
 from vb2user.preview.encoder import Encoder
 from vb2user.preview.figures import Figures
-from vb2user.preview.session import Session, State, Wish, merged
+from vb2user.preview.session import PreviewSettings, Session, State, merged
 from vb2user.stream.stats import StreamStats
 
 
@@ -32,7 +32,7 @@ def lookouts(monkeypatch: pytest.MonkeyPatch) -> list[FakeLookout]:
         made.append(FakeLookout())
         return made[-1]
 
-    monkeypatch.setattr(comeback, "Comeback", look_out)
+    monkeypatch.setattr(reconnect_monitor, "Comeback", look_out)
     monkeypatch.setattr(sessions, "SILENCE", 0.02)
     return made
 
@@ -49,10 +49,10 @@ def test_unplugged_and_plugged_in_again(
             camera.unplug()
             status = await look.note("status", lambda v: v["state"] == "gone")
             assert "unplugged" in status["trouble"]["text"]
-            assert status["trouble"]["remedy"]
+            assert status["trouble"]["hint"]
             for path in ("/api/still", "/api/controls", "/api/device"):
                 assert (await s.get(path, 409))["text"]
-            assert "plug it in" in (await s.post("/api/stream", {"pixelformat": "GREY"}, 409))["remedy"]
+            assert "plug it in" in (await s.post("/api/stream", {"pixelformat": "GREY"}, 409))["hint"]
 
             fresh = FakeVideo(vb2, pixelformat="YUYV", auto=False, controls=CONTROLS)
             vb2.nodes["/dev/video0"] = fresh
@@ -128,7 +128,7 @@ def test_the_end_gives_everything_back(
                 await look.note("status", lambda v: v["state"] == "gone")
         assert s.preview.verdict is None  # nothing was traced
         with pytest.raises(ClosedError):
-            s.preview.session.change(Wish())
+            s.preview.session.change(PreviewSettings())
 
     run(main())
     assert not vb2.leaks()
@@ -164,12 +164,12 @@ def test_a_start_that_fails_keeps_nothing(vb2: Vb2System, camera: FakeVideo, cal
     assert session.trouble is not None
     assert "ENOMEM" in session.trouble.text
     assert vb2.leaks() == {"FakeVideo": 1}
-    assert session.change(Wish()).result(10).width == 64  # and it can be tried again
+    assert session.change(PreviewSettings()).result(10).width == 64  # and it can be tried again
     session.close()
 
 
 def made(cam: Camera) -> Session:
-    return Session(cam, Wish(), Encoder(), lambda picture: None, lambda: False)
+    return Session(cam, PreviewSettings(), Encoder(), lambda picture: None, lambda: False)
 
 
 def wait_for(true: object) -> None:
@@ -180,7 +180,7 @@ def test_changes_from_many_hands_come_one_after_the_other(vb2: Vb2System, camera
     session = made(Camera("/dev/video0"))
     session.start()
     formats = ["GREY", "YUYV", "NV12", "RGB3"] * 3
-    answers = [session.change(Wish(pixelformat=name)) for name in formats]
+    answers = [session.change(PreviewSettings(pixelformat=name)) for name in formats]
     assert [str(a.result(10).pixelformat) for a in answers] == formats
     session.close()
     session.close()
@@ -244,7 +244,7 @@ def test_the_loop_is_never_blocked_by_a_driver_that_takes_its_time(vb2: Vb2Syste
 
 def test_what_goes_with_what() -> None:
     """Another input has formats of its own, another memory type needs no heap."""
-    wish = Wish("YUYV", 640, 480, 30.0, 0, "dmabuf", "system")
+    wish = PreviewSettings("YUYV", 640, 480, 30.0, 0, "dmabuf", "system")
     assert merged(wish, {"memory": "mmap"}).heap is None
     assert merged(wish, {"memory": "dmabuf", "heap": "udmabuf"}).heap == "udmabuf"
     assert merged(wish, {"fps": 5}).heap == "system"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 from vb2_machine import QueueRules
 
-from vb2user.memory.base import Memory
+from vb2user.memory.base import BufferBackend
 from vb2user.memory.dmabuf import DmaBufMemory
 from vb2user.memory.heaps import Export, Heap
 from vb2user.memory.mmap import Mmap
@@ -41,7 +41,7 @@ class QueueMachine(QueueRules):
             "/dev/video1": FakeVideo(self.system),
             "/dev/dma_heap/system": FakeHeap(self.system),
         }
-        strategies: dict[str, Memory] = {
+        strategies: dict[str, BufferBackend] = {
             "mmap": Mmap(),
             "userptr": UserPtr(),
             "heap": DmaBufMemory(Heap()),

@@ -12,14 +12,14 @@ from queues import CAP, WAIT, filled, ours, states
 
 from vb2user.errors import (
     ClosedError,
-    DeviceBusy,
+    DeviceBusyError,
     KernelError,
     StateError,
-    StreamStopped,
+    StreamStoppedError,
     UsageError,
     Vb2Error,
 )
-from vb2user.memory.base import BufferMemory, Memory
+from vb2user.memory.base import BufferBackend, BufferMemory
 from vb2user.memory.mmap import Mmap
 from vb2user.memory.userptr import UserPtr
 from vb2user.queue.queue import Queue
@@ -81,7 +81,7 @@ def test_a_closed_queue(queue: Queue, node: FakeVideo) -> None:
     for call in (lambda: queue.allocate(1), lambda: queue.create(1, node.format), queue.start):
         with pytest.raises(ClosedError):
             call()
-    with pytest.raises(StreamStopped, match="closed"):
+    with pytest.raises(StreamStoppedError, match="closed"):
         queue.dequeue(0)
 
 
@@ -147,7 +147,7 @@ def test_streamon_and_streamoff_both_fail(vb2: Vb2System, queue: Queue) -> None:
 def test_busy(vb2: Vb2System, node: FakeVideo, queue: Queue) -> None:
     queue.allocate(1)
     with open_node("/dev/video0") as other, Queue(other, CAP, Mmap(), [1]) as second:
-        with pytest.raises(DeviceBusy, match="fuser"):
+        with pytest.raises(DeviceBusyError, match="fuser"):
             second.allocate(1)
     assert node.buffers
 
@@ -327,7 +327,7 @@ def test_output(vb2: Vb2System) -> None:
 # -- ways out ---------------------------------------------------------------------------------------
 
 
-class Failing(Memory):
+class Failing(BufferBackend):
     """A strategy of which something goes wrong."""
 
     kind = Mmap.kind
@@ -422,7 +422,7 @@ def test_a_view_that_lives_on_before_orphans(vb2: Vb2System, node: FakeVideo, fd
     queue = Queue(fd, CAP, Mmap(), [1])
     filled(queue, 1)
     view = memoryview(queue.buffers[0].memory.planes[0])
-    with pytest.raises(DeviceBusy, match="still in use"):
+    with pytest.raises(DeviceBusyError, match="still in use"):
         queue.close()
     view.release()
     fd.close()

@@ -11,7 +11,7 @@ from fakes_vb2 import FakeVideo, Vb2System
 from interrupts import Interrupt, ctrl_c, points
 from queues import CAP, WAIT, filled, ours, states
 
-from vb2user.errors import BuffersHeld, StreamTimeout
+from vb2user.errors import BuffersExhaustedError, StreamTimeoutError
 from vb2user.memory.mmap import Mmap
 from vb2user.queue.queue import Queue
 from vb2user.uapi.kernel import Fd
@@ -20,7 +20,9 @@ from vb2user.uapi.kernel import Fd
 def test_a_frame_that_comes_while_none_seems_to_be_queued_is_handed_out(
     node: FakeVideo, queue: Queue
 ) -> None:
-    """A signal handler queues a buffer just then: at any instruction of what would say BuffersHeld."""
+    """A signal handler queues a buffer just then: at any instruction of what would say
+    BuffersExhaustedError.
+    """
     node.auto = False
     filled(queue, 1)
     came: list[int] = []
@@ -33,7 +35,7 @@ def test_a_frame_that_comes_while_none_seems_to_be_queued_is_handed_out(
             node.complete()
 
         interrupt = Interrupt(at, queue_it)
-        with interrupt, contextlib.suppress(BuffersHeld, StreamTimeout):
+        with interrupt, contextlib.suppress(BuffersExhaustedError, StreamTimeoutError):
             came.append(queue.dequeue(0).sequence)
         if not interrupt.fired:
             break

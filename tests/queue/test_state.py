@@ -30,7 +30,7 @@ def test_every_pair(state: BufferState, action: Action) -> None:
         after(state, action, 3, "/dev/video7")
     said = str(caught.value)
     assert said.startswith(f"/dev/video7 buffer 3: {action.value} is not possible while it is {state.value}")
-    assert caught.value.remedy
+    assert caught.value.hint
 
 
 def test_the_table_has_nothing_else() -> None:

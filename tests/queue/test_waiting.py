@@ -13,11 +13,11 @@ from interrupts import Interrupt, ctrl_c, points, watchdog
 from queues import CAP, WAIT, filled
 
 from vb2user.errors import (
-    DeviceGone,
+    DeviceRemovedError,
     KernelError,
     StateError,
-    StreamStopped,
-    StreamTimeout,
+    StreamStoppedError,
+    StreamTimeoutError,
 )
 from vb2user.memory.mmap import Mmap
 from vb2user.queue.queue import Queue
@@ -35,7 +35,7 @@ def test_all_buffers_with_the_program(queue: Queue) -> None:
 def test_nothing_in_time(node: FakeVideo, queue: Queue) -> None:
     node.auto = False
     filled(queue)
-    with pytest.raises(StreamTimeout):
+    with pytest.raises(StreamTimeoutError):
         queue.dequeue(0)
     node.complete()
     assert queue.dequeue(0).sequence == 0
@@ -44,14 +44,14 @@ def test_nothing_in_time(node: FakeVideo, queue: Queue) -> None:
 def test_not_streaming(queue: Queue) -> None:
     queue.allocate(1)
     queue.enqueue(queue.buffers[0])
-    with pytest.raises(StreamStopped, match="start"):
+    with pytest.raises(StreamStoppedError, match="start"):
         queue.dequeue()
 
 
 def test_unplugged(node: FakeVideo, queue: Queue) -> None:
     filled(queue)
     node.unplug()
-    with pytest.raises(DeviceGone, match="plug it in"):
+    with pytest.raises(DeviceRemovedError, match="plug it in"):
         queue.dequeue()
     queue.close()
 
@@ -130,7 +130,7 @@ def test_a_signal_handler_of_the_waiting_thread_ends_the_wait(
         return real(*args)
 
     monkeypatch.setattr(node.system, "poll", poll)
-    with pytest.raises(StreamStopped):
+    with pytest.raises(StreamStoppedError):
         queue.dequeue()
     assert during == [True]  # while the thread is in poll(2), the buffers stay
     assert bool(queue.buffers) == (way == "stop")
@@ -139,7 +139,7 @@ def test_a_signal_handler_of_the_waiting_thread_ends_the_wait(
         for buffer in queue.buffers:
             queue.enqueue(buffer)
         queue.start()
-        with pytest.raises(StreamTimeout):
+        with pytest.raises(StreamTimeoutError):
             queue.dequeue(0)
 
 
@@ -150,7 +150,7 @@ def test_ctrl_c_at_any_point_of_a_wait(node: FakeVideo, fd: Fd, way: str) -> Non
         interrupt = Interrupt(at, ctrl_c)
         with Queue(fd, CAP, Mmap(), [node.format.sizeimage]) as queue, watchdog():
             filled(queue)
-            with contextlib.suppress(KeyboardInterrupt, StreamTimeout), interrupt:
+            with contextlib.suppress(KeyboardInterrupt, StreamTimeoutError), interrupt:
                 queue.dequeue(0)
             getattr(queue, way)()
             assert bool(queue.buffers) == (way == "stop"), interrupt.where
@@ -171,13 +171,13 @@ def test_a_signal_handler_that_closes_and_reads(
     def poll(*args: Any) -> Any:
         if not during:
             queue.close()
-            with pytest.raises(StreamStopped):
+            with pytest.raises(StreamStoppedError):
                 queue._wait(None)
             during.append(bool(queue.buffers))
         return real(*args)
 
     monkeypatch.setattr(node.system, "poll", poll)
-    with pytest.raises(StreamStopped):
+    with pytest.raises(StreamStoppedError):
         queue.dequeue()
     assert during == [True]
     assert not queue.buffers
@@ -191,14 +191,14 @@ def test_another_thread_ends_the_wait(node: FakeVideo, queue: Queue, way: str) -
     getattr(queue, way)()
     thread.join(WAIT)
     assert not thread.is_alive()
-    assert isinstance(outcome[0], StreamStopped)
+    assert isinstance(outcome[0], StreamStoppedError)
     assert not queue._readers
     if way == "stop":
         # The wake-up is over with: the next wait is a wait again.
         for buffer in queue.buffers:
             queue.enqueue(buffer)
         queue.start()
-        with pytest.raises(StreamTimeout):
+        with pytest.raises(StreamTimeoutError):
             queue.dequeue(0)
 
 
@@ -210,7 +210,7 @@ def test_a_frame_ends_the_wait(node: FakeVideo, queue: Queue) -> None:
     node.unplug()
     thread.join(WAIT)
     assert not thread.is_alive()
-    assert isinstance(outcome[0], DeviceGone)
+    assert isinstance(outcome[0], DeviceRemovedError)
 
 
 def test_a_failing_streamoff_still_wakes_the_reader(vb2: Vb2System, node: FakeVideo, queue: Queue) -> None:
@@ -222,7 +222,7 @@ def test_a_failing_streamoff_still_wakes_the_reader(vb2: Vb2System, node: FakeVi
         queue.stop()
     thread.join(WAIT)
     assert not thread.is_alive()
-    assert isinstance(outcome[0], StreamStopped)
+    assert isinstance(outcome[0], StreamStoppedError)
     node._cancel()
 
 

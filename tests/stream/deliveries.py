@@ -9,7 +9,7 @@ from fakes import Clock
 from hypothesis import strategies as st
 
 from vb2user.pixels.layout import Layout
-from vb2user.stream.judge import Judge
+from vb2user.stream.policy import FramePolicy
 from vb2user.stream.stats import POLICIES
 from vb2user.uapi.buffer import Dequeued
 from vb2user.uapi.enums import BufFlag
@@ -35,7 +35,7 @@ LAYOUTS: dict[tuple[int, ...], Layout] = {
 policy = st.sampled_from(POLICIES)
 
 
-policies = st.fixed_dictionaries({"on_error": policy, "on_short": policy, "on_gap": policy})
+policies = st.fixed_dictionaries({"on_error": policy, "on_truncated": policy, "on_gap": policy})
 
 
 @dataclass
@@ -68,9 +68,9 @@ def delivery(
     )
 
 
-def judge_of(least: tuple[int, ...] = (512,), **given: Any) -> Judge:
-    chosen: dict[str, Any] = {"on_error": "skip", "on_short": "skip", "on_gap": "yield"}
-    return Judge("/dev/video0", LAYOUTS[least], **(chosen | given))
+def judge_of(least: tuple[int, ...] = (512,), **given: Any) -> FramePolicy:
+    chosen: dict[str, Any] = {"on_error": "skip", "on_truncated": "skip", "on_gap": "yield"}
+    return FramePolicy("/dev/video0", LAYOUTS[least], **(chosen | given))
 
 
 MS = 1_000_000

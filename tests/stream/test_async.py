@@ -12,12 +12,12 @@ import pytest
 from fakes_engine import PipeEngine, gone, idle, reading, run, stream_of
 
 from vb2user.errors import (
-    BuffersHeld,
-    DeviceGone,
-    FramesLost,
+    BuffersExhaustedError,
+    DeviceRemovedError,
+    FramesLostError,
     KernelError,
     StateError,
-    StreamTimeout,
+    StreamTimeoutError,
 )
 from vb2user.uapi.enums import BufFlag
 
@@ -78,7 +78,7 @@ def test_timeouts() -> None:
     async def main() -> None:
         async with stream_of(engine, timeout=0.001) as stream:
             for given in ({}, {"timeout": 0}):
-                with pytest.raises(StreamTimeout, match="no buffer became ready within the time-out"):
+                with pytest.raises(StreamTimeoutError, match="no buffer became ready within the time-out"):
                     await stream.anext_frame(**given)
             engine.put(0)
             assert (await stream.anext_frame(timeout=0)).sequence == 0
@@ -93,7 +93,7 @@ def test_bad_frames_do_not_prolong_a_timeout() -> None:
     async def main() -> None:
         async with stream_of(engine) as stream:
             engine.put(0, 1, flags=int(BufFlag.ERROR))
-            with pytest.raises(StreamTimeout, match="left out"):
+            with pytest.raises(StreamTimeoutError, match="left out"):
                 await stream.anext_frame(timeout=0)
             assert (stream.stats.errors, stream.stats.timeouts) == (1, 1)
 
@@ -309,8 +309,8 @@ def test_errors(error: KernelError) -> None:
             with pytest.raises(type(error)) as caught:
                 await task
             assert caught.value.errno == error.errno
-            if isinstance(error, DeviceGone):
-                with pytest.raises(DeviceGone):  # again, and at once
+            if isinstance(error, DeviceRemovedError):
+                with pytest.raises(DeviceRemovedError):  # again, and at once
                     await stream.anext_frame()
             else:
                 engine.put(1)
@@ -326,7 +326,7 @@ def test_policies() -> None:
     async def main() -> None:
         async with stream_of(engine, on_gap="raise") as stream:
             await stream.anext_frame()
-            with pytest.raises(FramesLost):
+            with pytest.raises(FramesLostError):
                 await stream.anext_frame()
             assert (await stream.anext_frame(timeout=0)).sequence == 2
 
@@ -340,7 +340,7 @@ def test_all_held() -> None:
     async def main() -> None:
         async with stream_of(engine, buffers=2) as stream:
             held = [(await stream.anext_frame()).hold() for _ in range(2)]
-            with pytest.raises(BuffersHeld, match=r"frame 0 .*frame 1"):
+            with pytest.raises(BuffersExhaustedError, match=r"frame 0 .*frame 1"):
                 await stream.anext_frame()
             held[0].release()
             assert (await stream.anext_frame()).sequence == 2

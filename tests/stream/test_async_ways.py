@@ -14,9 +14,9 @@ from fakes_engine import PipeEngine, idle, reading, run, stream_of, until
 
 from vb2user.errors import (
     KernelError,
-    StreamStopped,
+    StreamStoppedError,
 )
-from vb2user.stream.flow import AsyncLoop
+from vb2user.stream.flow import AsyncFrameIterator
 from vb2user.stream.stream import Stream
 
 WAIT = 20  # seconds until what hangs is a failure
@@ -109,7 +109,7 @@ def test_aclosing() -> None:
     engine.put(0)
 
     async def main() -> None:
-        async with contextlib.aclosing(AsyncLoop(stream_of(engine))) as frames:
+        async with contextlib.aclosing(AsyncFrameIterator(stream_of(engine))) as frames:
             assert (await anext(frames)).sequence == 0
         assert engine.closed
 
@@ -186,10 +186,10 @@ def test_closed_while_a_task_waits(close: Callable[[Stream], None]) -> None:
         stream = stream_of(engine).start()
         task = await reading(stream)
         close(stream)
-        with pytest.raises(StreamStopped):
+        with pytest.raises(StreamStoppedError):
             await task
         await until(lambda: engine.closed)
-        with pytest.raises(StreamStopped, match="not started"):
+        with pytest.raises(StreamStoppedError, match="not started"):
             await stream.anext_frame()
 
     run(main())

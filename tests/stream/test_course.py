@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vb2user.camera import Camera
-from vb2user.stream.course import Course
+from vb2user.stream.timing_log import TimingLog
 
 
-def course(*stamps_ms: float, gaps: dict[int, int] | None = None) -> Course:
-    made = Course()
+def course(*stamps_ms: float, gaps: dict[int, int] | None = None) -> TimingLog:
+    made = TimingLog()
     made.stamps_ns = [int(stamp * 1e6) for stamp in stamps_ms]
     made.gaps = [(gaps or {}).get(i, 0) for i in range(len(stamps_ms))]
     made.bad = [False] * len(stamps_ms)
@@ -47,13 +47,13 @@ def test_nothing_came_and_one() -> None:
 @given(st.lists(st.integers(0, 1 << 62), max_size=40))
 def test_no_timestamps_make_it_fail(stamps: list[int]) -> None:
     """Clocks jump, and drivers give no time at all."""
-    made = Course(stamps, [], [0] * len(stamps), [False] * len(stamps))
+    made = TimingLog(stamps, [], [0] * len(stamps), [False] * len(stamps))
     assert len(made.rates) == len(made.jitters_ms) == max(0, len(stamps) - 1)
     assert len(made.seconds) == len(stamps)
 
 
 def test_it_is_fed_with_frames(cam: Camera) -> None:
-    made = Course()
+    made = TimingLog()
     with cam.stream(count=5, on_error="yield") as stream:
         for frame in stream:
             made.add(frame, stream.stats)

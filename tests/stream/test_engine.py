@@ -11,7 +11,14 @@ from unittest.mock import Mock
 import pytest
 from fakes_vb2 import FakeVideo, Vb2System
 
-from vb2user.errors import DeviceBusy, KernelError, StateError, StreamStopped, StreamTimeout, UsageError
+from vb2user.errors import (
+    DeviceBusyError,
+    KernelError,
+    StateError,
+    StreamStoppedError,
+    StreamTimeoutError,
+    UsageError,
+)
 from vb2user.memory.mmap import Mmap
 from vb2user.stream.engine import Engine, QueueEngine, ReadEngine
 from vb2user.uapi.enums import BufFlag, BufType
@@ -69,9 +76,9 @@ def test_after_close(engine: Engine) -> None:
     engine.close()
     engine.close()
     engine.give_back(slot)
-    with pytest.raises(StreamStopped):
+    with pytest.raises(StreamStoppedError):
         engine.next(5)
-    with pytest.raises(StreamStopped):
+    with pytest.raises(StreamStoppedError):
         engine.memory(slot)
 
 
@@ -127,7 +134,7 @@ def test_read_has_a_handle_of_its_own(vb2: Vb2System, node: FakeVideo, fd: Fd) -
     streaming.start(1)
     other = ReadEngine(fd, node.format)
     other.start(1)
-    with pytest.raises(DeviceBusy, match="in use by streaming"):
+    with pytest.raises(DeviceBusyError, match="in use by streaming"):
         other.next(5)
     other.close()
     streaming.close()
@@ -162,7 +169,7 @@ def test_read_in_time(node: FakeVideo, fd: Fd, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(node, "poll", lambda file: 0)
     engine = ReadEngine(fd, node.format)
     engine.start(1)
-    with pytest.raises(StreamTimeout, match="time-out"):
+    with pytest.raises(StreamTimeoutError, match="time-out"):
         engine.next(0)
     engine.close()
 
@@ -193,7 +200,7 @@ def test_close_ends_a_waiting_read(
     engine.close()
     thread.join(WAIT)
     assert not thread.is_alive()
-    assert isinstance(outcome[0], StreamStopped)
+    assert isinstance(outcome[0], StreamStoppedError)
 
 
 def ends(call: Callable[[], object]) -> BaseException | object:
@@ -234,10 +241,10 @@ def test_a_signal_handler_of_the_reading_thread_closes(
         return real(*args)
 
     monkeypatch.setattr(vb2, "poll", poll)
-    assert isinstance(ends(lambda: engine.next(None)), StreamStopped)
+    assert isinstance(ends(lambda: engine.next(None)), StreamStoppedError)
     assert during == [True]  # while the thread is in poll(2), all stays as it is
     assert vb2.leaks() == {"FakeVideo": 1}
-    with pytest.raises(StreamStopped):
+    with pytest.raises(StreamStoppedError):
         engine.next(0)
 
 
@@ -259,9 +266,9 @@ def test_a_signal_handler_of_the_reading_thread_closes_when_a_frame_comes(
     last: Any = ends(calls[way])
     assert last.sequence == 1
     assert vb2.leaks() == {"FakeVideo": 1}
-    with pytest.raises(StreamStopped):
+    with pytest.raises(StreamStoppedError):
         engine.memory(last.buffer_index)
-    with pytest.raises(StreamStopped):
+    with pytest.raises(StreamStoppedError):
         calls[way]()
 
 

@@ -16,7 +16,14 @@ from fakes_engine import FakeLookout, PipeEngine, gone, stream_of
 from fakes_vb2 import FakeVideo, Vb2System
 
 from vb2user.camera import Camera
-from vb2user.errors import CorruptFrame, DeviceGone, FramesLost, KernelError, StreamTimeout, Vb2Error
+from vb2user.errors import (
+    CorruptFrameError,
+    DeviceRemovedError,
+    FramesLostError,
+    KernelError,
+    StreamTimeoutError,
+    Vb2Error,
+)
 from vb2user.media.recorder import Recorder
 from vb2user.stream.reconnect import Reconnect
 from vb2user.stream.stream import Stream
@@ -79,13 +86,13 @@ def not_back(cam: Camera, node: FakeVideo) -> Stream:
 
 
 CASES: list[tuple[Callable[[Camera, FakeVideo], Stream], type[Vb2Error]]] = [
-    (corrupt, CorruptFrame),
-    (lost, FramesLost),
-    (late, StreamTimeout),
-    (bad, StreamTimeout),
-    (unplugged, DeviceGone),
-    (impatient, DeviceGone),
-    (not_back, StreamTimeout),
+    (corrupt, CorruptFrameError),
+    (lost, FramesLostError),
+    (late, StreamTimeoutError),
+    (bad, StreamTimeoutError),
+    (unplugged, DeviceRemovedError),
+    (impatient, DeviceRemovedError),
+    (not_back, StreamTimeoutError),
 ]
 
 
@@ -126,13 +133,13 @@ def test_caught(cam: Camera, node: FakeVideo, case: Any, kind: type[Vb2Error]) -
 
 ERROR = int(BufFlag.ERROR)
 TASKS: dict[str, tuple[type[Vb2Error], dict[str, Any], Callable[[PipeEngine], object]]] = {
-    "corrupt": (CorruptFrame, {"on_error": "raise"}, lambda e: e.put(0, flags=ERROR)),
-    "lost": (FramesLost, {"on_gap": "raise"}, lambda e: e.put(0, 2)),
-    "late": (StreamTimeout, {"timeout": 0.001}, lambda e: None),
-    "bad": (StreamTimeout, {"timeout": 0}, lambda e: e.put(0, flags=ERROR)),
-    "unplugged": (DeviceGone, {}, lambda e: e.put(gone())),
-    "impatient": (DeviceGone, {"reconnect": 0.001}, lambda e: e.put(gone())),
-    "not back": (StreamTimeout, {"reconnect": None}, lambda e: e.put(gone())),
+    "corrupt": (CorruptFrameError, {"on_error": "raise"}, lambda e: e.put(0, flags=ERROR)),
+    "lost": (FramesLostError, {"on_gap": "raise"}, lambda e: e.put(0, 2)),
+    "late": (StreamTimeoutError, {"timeout": 0.001}, lambda e: None),
+    "bad": (StreamTimeoutError, {"timeout": 0}, lambda e: e.put(0, flags=ERROR)),
+    "unplugged": (DeviceRemovedError, {}, lambda e: e.put(gone())),
+    "impatient": (DeviceRemovedError, {"reconnect": 0.001}, lambda e: e.put(gone())),
+    "not back": (StreamTimeoutError, {"reconnect": None}, lambda e: e.put(gone())),
 }
 
 
@@ -239,6 +246,6 @@ def test_ctrl_c_at_any_moment_of_a_turn(turn: str) -> None:
             engine.put(0, 1, 2)
             goes_on = interrupted(lambda: TURNS[turn](stream), number)
             engine.put(3)
-            with contextlib.suppress(StreamTimeout):
+            with contextlib.suppress(StreamTimeoutError):
                 stream.next_frame(timeout=0)  # StateError: somebody else waits
     assert number > 20

@@ -15,12 +15,12 @@ import pytest
 from fakes_vb2 import FakeDmaBuf, FakeUDmaBuf, FakeVideo, Vb2System
 
 from vb2user.camera import Camera
-from vb2user.errors import BuffersHeld, ClosedError, CorruptFrame, KernelError, UsageError
+from vb2user.errors import BuffersExhaustedError, ClosedError, CorruptFrameError, KernelError, UsageError
 from vb2user.pixels.layout import Layout
 from vb2user.stream.engine import Engine, QueueEngine, ReadEngine
 from vb2user.stream.frame import Frame
-from vb2user.stream.judge import Verdict
 from vb2user.stream.lease import Leases
+from vb2user.stream.policy import Decision
 from vb2user.stream.stream import Stream
 from vb2user.uapi.buffer import Dequeued
 from vb2user.uapi.enums import BufFlag, BufType
@@ -178,7 +178,7 @@ def test_no_python_code_runs_when_a_frame_or_a_view_dies(stream: Stream) -> None
 def test_all_held(stream: Stream, node: FakeVideo) -> None:
     held = [stream.next_frame().array for _ in range(3)]
     with pytest.raises(
-        BuffersHeld, match=r"all 3 buffers.*frame 0 \(buffer 0\) is released, but 1 of its views"
+        BuffersExhaustedError, match=r"all 3 buffers.*frame 0 \(buffer 0\) is released, but 1 of its views"
     ):
         stream.next_frame()
     assert [int(a[0, 0]) for a in held] == [0, 1, 2]
@@ -264,22 +264,22 @@ def frame_of(node: FakeVideo, memory: memoryview | None = None, **changes: Any) 
     engine.memory.return_value = (memoryview(bytearray(f.sizeimage)) if memory is None else memory,)
     layout = Layout.of(f.pixelformat, f.width, f.height, [(f.bytesperline, f.sizeimage)])
     done = Dequeued(2, 0, 1, 5, 1, (f.sizeimage,), (0,))
-    return Frame(f, layout, Leases(engine).lend(2), done._replace(**changes), Verdict())
+    return Frame(f, layout, Leases(engine).lend(2), done._replace(**changes), Decision())
 
 
 @pytest.mark.parametrize(("used", "offset"), [(10**6, 0), (5, 6), (64 * 32 + 1, 0)])
 def test_what_cannot_be_is_not_believed(node: FakeVideo, used: int, offset: int) -> None:
     frame = frame_of(node, bytesused=(used,), data_offset=(offset,))
-    with pytest.raises(CorruptFrame, match="buffer 2"):
+    with pytest.raises(CorruptFrameError, match="buffer 2"):
         frame.planes  # noqa: B018
-    with pytest.raises(CorruptFrame):
+    with pytest.raises(CorruptFrameError):
         frame.array  # noqa: B018
 
 
 def test_a_short_frame_has_bytes_and_no_picture(node: FakeVideo) -> None:
     frame = frame_of(node, bytesused=(100,))
     assert frame.planes[0].nbytes == 100
-    with pytest.raises(CorruptFrame, match="short frame"):
+    with pytest.raises(CorruptFrameError, match="short frame"):
         frame.array  # noqa: B018
 
 

@@ -14,7 +14,7 @@ from fakes_engine import FakeLookout, PipeEngine, Take, gone, stream_of
 from fakes_vb2 import FakeUDmaBuf, FakeVideo, Vb2System
 
 from vb2user.camera import Camera
-from vb2user.errors import ClosedError, DeviceGone, KernelError
+from vb2user.errors import ClosedError, DeviceRemovedError, KernelError
 from vb2user.stream.reconnect import Reconnect
 from vb2user.stream.stream import Stream
 
@@ -35,7 +35,7 @@ def test_gone(take: Take) -> None:
     engine = PipeEngine()
     engine.put(0, gone())
     stream = stream_of(engine)
-    with pytest.raises(DeviceGone):
+    with pytest.raises(DeviceRemovedError):
         take(stream, 2)
     assert engine.log[-1] == "close"
     stream.close()
@@ -46,9 +46,9 @@ def test_gone_says_so_as_often_as_it_is_asked() -> None:
     engine.put(gone())
     with stream_of(engine) as stream:
         for _ in range(2):
-            with pytest.raises(DeviceGone):
+            with pytest.raises(DeviceRemovedError):
                 stream.next_frame()
-            with pytest.raises(DeviceGone):
+            with pytest.raises(DeviceRemovedError):
                 asyncio.run(stream.anext_frame())
 
 
@@ -56,7 +56,7 @@ def test_what_closing_says_hides_nothing(take: Take) -> None:
     engine = PipeEngine()
     engine.put(gone())
     engine.failing["close"] = KernelError(errno.EIO, "VIDIOC_STREAMOFF", "/dev/video0")
-    with pytest.raises(DeviceGone):
+    with pytest.raises(DeviceRemovedError):
         take(stream_of(engine), 1)
 
 
@@ -95,7 +95,7 @@ def test_unplugged_while_a_frame_is_out(
         with frame:
             pass
         for _ in range(2):
-            with pytest.raises(DeviceGone):
+            with pytest.raises(DeviceRemovedError):
                 stream.next_frame()
         for one in held:
             one.release()

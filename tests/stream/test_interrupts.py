@@ -14,7 +14,7 @@ from fakes_vb2 import FakeVideo, Vb2System
 from interrupts import Interrupt, ctrl_c, points, watchdog
 
 from vb2user.camera import Camera
-from vb2user.errors import ClosedError, StreamStopped
+from vb2user.errors import ClosedError, StreamStoppedError
 from vb2user.stream.frame import Frame
 from vb2user.stream.stream import Stream
 
@@ -106,7 +106,10 @@ def test_a_handler_at_any_instruction_returns(
             with interrupt:
                 try:
                     use(stream, held)
-                except (StreamStopped, ClosedError):  # of the stream, and of a frame that was not looked at
+                except (
+                    StreamStoppedError,
+                    ClosedError,
+                ):  # of the stream, and of a frame that was not looked at
                     assert "close" in action, interrupt.where
             if "close" in action and interrupt.fired:
                 assert not stream.started, interrupt.where

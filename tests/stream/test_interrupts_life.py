@@ -153,7 +153,7 @@ def test_ctrl_c_amidst_a_close_leaves_no_thread_that_waits(
             stream.close()
             reader.join(WAIT)
         assert not reader.is_alive(), interrupt.where
-        assert said == ["StreamStopped"], interrupt.where
+        assert said == ["StreamStoppedError"], interrupt.where
         node.auto, node.read_waits = True, False
         assert vb2.leaks() == {"FakeVideo": 1}, interrupt.where
         if not interrupt.fired:

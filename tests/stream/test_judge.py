@@ -27,9 +27,9 @@ from fakes_vb2 import jpeg_like
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vb2user.errors import CorruptFrame, FramesLost
+from vb2user.errors import CorruptFrameError, FramesLostError
 from vb2user.stream import clock
-from vb2user.stream.judge import GOOD, Judge, Verdict
+from vb2user.stream.policy import GOOD, Decision, FramePolicy
 from vb2user.stream.stats import POLICIES
 from vb2user.uapi.buffer import Dequeued
 from vb2user.uapi.enums import BufFlag, Field
@@ -52,15 +52,15 @@ def test_every_number_ends_once(
         gap = c.missing if number else 0
         short = not c.error and c.lacks > 0
         kept += verdict.keep
-        assert (verdict.gap, verdict.short) == (gap, short)
-        reason = "on_error" if c.error else "on_short" if short else None
+        assert (verdict.gap, verdict.truncated) == (gap, short)
+        reason = "on_error" if c.error else "on_truncated" if short else None
         bad = chosen[reason] if reason else "yield"
         skipped = bool(gap) and chosen["on_gap"] == "skip"
         assert verdict.keep == (bad == "yield" and not skipped)
         if bad == "raise" and not skipped:
-            assert isinstance(verdict.error, CorruptFrame)
+            assert isinstance(verdict.error, CorruptFrameError)
         elif gap and chosen["on_gap"] == "raise":
-            assert isinstance(verdict.error, FramesLost)
+            assert isinstance(verdict.error, FramesLostError)
             assert verdict.error.count == gap
             # What it promises of the frame itself is so.
             assert ("next turn goes on with that frame" in str(verdict.error)) == verdict.keep
@@ -71,7 +71,7 @@ def test_every_number_ends_once(
     missing = [c.missing for c in frames[1:] if c.missing]
     assert (stats.drops, stats.gaps) == (sum(missing), len(missing))
     assert stats.errors == sum(c.error for c in frames)
-    assert stats.short == sum(not c.error and c.lacks > 0 for c in frames)
+    assert stats.truncated == sum(not c.error and c.lacks > 0 for c in frames)
 
 
 @given(policies, st.lists(st.tuples(st.booleans(), coming), min_size=1, max_size=30))
@@ -89,7 +89,7 @@ def test_those_passed_over_count_the_same(chosen: dict[str, Any], frames: list[t
     stats = judge.stats
     assert at + 1 == kept + stats.discarded + stats.drops
     assert stats.errors == sum(c.error for _, c in frames)
-    assert stats.short == sum(not c.error and c.lacks > 0 for _, c in frames)
+    assert stats.truncated == sum(not c.error and c.lacks > 0 for _, c in frames)
 
 
 @given(st.integers(0, WRAP - 1), st.integers(1, 0x7FFFFFFF))
@@ -107,7 +107,7 @@ def test_a_number_that_comes_twice_is_counted_as_that() -> None:
     judge = judge_of()
     for sequence in (0, 0, 1, 1, 1, 4):
         judge.look(delivery(sequence, Coming(0, False, 0, 0), (512,)))
-    assert (judge.stats.repeats, judge.stats.drops, judge.stats.gaps) == (3, 2, 1)
+    assert (judge.stats.duplicates, judge.stats.drops, judge.stats.gaps) == (3, 2, 1)
 
 
 @given(st.permutations(range(9)), st.sampled_from([0, WRAP - 4]))
@@ -119,7 +119,7 @@ def test_frames_out_of_order_are_no_drops(order: list[int], start: int) -> None:
     # The frame after all of these tells how much is missing: nothing.
     judge.look(delivery((start + 10) % WRAP, Coming(0, False, 0, 0), (512,)))
     assert judge.stats.drops == 0
-    assert judge.stats.late == sum(n < max(order[:at], default=-1) for at, n in enumerate(order))
+    assert judge.stats.out_of_order == sum(n < max(order[:at], default=-1) for at, n in enumerate(order))
 
 
 def test_a_restart_is_no_gap() -> None:
@@ -132,8 +132,8 @@ def test_a_restart_is_no_gap() -> None:
 
 
 def came(
-    judge: Judge, sequence: int, at: int, *, slot: int = 0, stamp: int | None = None, **also: Any
-) -> Verdict:
+    judge: FramePolicy, sequence: int, at: int, *, slot: int = 0, stamp: int | None = None, **also: Any
+) -> Decision:
     """A good frame that comes at a time, by default stamped with that."""
     CLOCK.reach(at)
     d = delivery(sequence, FINE, (512,), at if stamp is None else stamp)
@@ -250,28 +250,28 @@ def test_frames_that_waited_and_frames_ahead_of_time_are_believed(late_ms: int) 
 
 
 def test_a_payload_that_ends_before_it_begins_is_short() -> None:
-    judge = judge_of((1,), on_short="yield")
+    judge = judge_of((1,), on_truncated="yield")
     d = Dequeued(0, MONOTONIC, 1, 0, 5, (3,), (9,))
-    assert judge.look(d).short
-    assert judge.stats.short == 1
+    assert judge.look(d).truncated
+    assert judge.stats.truncated == 1
 
 
 # -- compressed frames ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("on_short", POLICIES)
+@pytest.mark.parametrize("on_truncated", POLICIES)
 @pytest.mark.parametrize("offset", [0, 64])
-def test_a_compressed_frame_that_is_not_whole_is_short(on_short: str, offset: int) -> None:
+def test_a_compressed_frame_that_is_not_whole_is_short(on_truncated: str, offset: int) -> None:
     whole = jpeg_like(300, 1)
-    judge = judge_of((1,), on_short=on_short)
+    judge = judge_of((1,), on_truncated=on_truncated)
     assert judge.reads_frames
     frames = [b"\xa8\x0a" + bytes(900), whole, whole[:200], whole]
     verdicts = [judge.look(*compressed(data, n, offset)) for n, data in enumerate(frames)]
-    assert [v.short for v in verdicts] == [True, False, True, False]
-    assert [v.keep for v in verdicts] == [on_short == "yield", True, on_short == "yield", True]
-    assert judge.stats.short == 2
+    assert [v.truncated for v in verdicts] == [True, False, True, False]
+    assert [v.keep for v in verdicts] == [on_truncated == "yield", True, on_truncated == "yield", True]
+    assert judge.stats.truncated == 2
     errors = [str(v.error) for v in verdicts if v.error is not None]
-    if on_short == "raise":
+    if on_truncated == "raise":
         assert "begins with a8 0a, a JPEG image with ff d8" in errors[0]
         assert "frame 2 (buffer 0) is short: a JPEG image that does not end" in errors[1]
     else:
@@ -279,10 +279,10 @@ def test_a_compressed_frame_that_is_not_whole_is_short(on_short: str, offset: in
 
 
 def test_a_flagged_frame_is_not_looked_into() -> None:
-    judge = judge_of((1,), on_short="raise", on_error="yield")
+    judge = judge_of((1,), on_truncated="raise", on_error="yield")
     d, planes = compressed(b"\xa8\x0a" + bytes(900))
     verdict = judge.look(d._replace(flags=d.flags | ERROR), planes)
-    assert (verdict.short, verdict.keep, judge.stats.short, judge.stats.errors) == (False, True, 0, 1)
+    assert (verdict.truncated, verdict.keep, judge.stats.truncated, judge.stats.errors) == (False, True, 0, 1)
 
 
 @pytest.mark.parametrize("least", [(512,), (512, 256)])
@@ -300,7 +300,7 @@ def fields_of(text: str) -> list[tuple[int, int]]:
     return [(int(one[:-1]) % WRAP, TOP if one[-1] == "T" else BOTTOM) for one in text.split()]
 
 
-def counted(fields: list[tuple[int, int]], **given: Any) -> tuple[Judge, list[int]]:
+def counted(fields: list[tuple[int, int]], **given: Any) -> tuple[FramePolicy, list[int]]:
     """What a judge counts of them, and the gaps it sees."""
     CLOCK.ns = START
     judge = judge_of(alternate=True, **given)
@@ -332,7 +332,12 @@ def test_fields_of_a_frame_are_no_repeats_and_a_lost_one_is_one(text: str, gaps:
     judge, found = counted(fields_of(text))
     assert found == gaps
     stats = judge.stats
-    assert (stats.repeats, stats.late, stats.drops, stats.gaps) == (0, 0, sum(gaps), sum(map(bool, gaps)))
+    assert (stats.duplicates, stats.out_of_order, stats.drops, stats.gaps) == (
+        0,
+        0,
+        sum(gaps),
+        sum(map(bool, gaps)),
+    )
 
 
 @given(
@@ -354,14 +359,14 @@ def test_every_lost_field_is_counted_once(
     judge, gaps = counted([((first + p // 2) % WRAP, order[p % 2]) for p in positions])
     expected = [0, *(b - a - 1 for a, b in itertools.pairwise(positions))]
     assert gaps == expected
-    assert (judge.stats.repeats, judge.stats.drops) == (0, sum(expected))
+    assert (judge.stats.duplicates, judge.stats.drops) == (0, sum(expected))
 
 
 def test_a_field_that_comes_twice_or_late_is_counted_as_that() -> None:
     judge, gaps = counted(fields_of("0T 0B 0B 1B 1T 2T"))
     stats = judge.stats
     assert gaps == [0, 0, 0, 1, 0, 0]
-    assert (stats.repeats, stats.late, stats.drops, stats.gaps) == (1, 1, 0, 1)
+    assert (stats.duplicates, stats.out_of_order, stats.drops, stats.gaps) == (1, 1, 0, 1)
 
 
 def test_one_field_alone_of_each_frame_is_what_was_asked_for() -> None:

@@ -12,38 +12,38 @@ from fakes_vb2 import jpeg_like
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vb2user.errors import CorruptFrame
-from vb2user.stream.judge import Judge
+from vb2user.errors import CorruptFrameError
+from vb2user.stream.policy import FramePolicy
 
 
-def bad_ones(judge: Judge, text: str, first: int = 0) -> None:
+def bad_ones(judge: FramePolicy, text: str, first: int = 0) -> None:
     """Frames: good, short, flagged ERROR, after a gap."""
     at, number = CLOCK.ns, first
     for n, one in enumerate(text):
         number += 1 + (one == "g")
         CLOCK.reach(at + (n + 1) * MS)
         c = Coming(0, one == "e", 32 * (one == "s"), 0)
-        with contextlib.suppress(CorruptFrame):
+        with contextlib.suppress(CorruptFrameError):
             judge.look(delivery(number, c, (512,), CLOCK.ns)._replace(buffer_index=number % 4))
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence", "remedies"),
+    ("text", "sentence", "hints"),
     [
-        ("s", "1 frame came and was left out: 1 short (480 of 512 bytes)", ["on_short"]),
-        ("ssss", "4 frames came and were left out: 4 short (480 of 512 bytes)", ["on_short"]),
+        ("s", "1 frame came and was left out: 1 short (480 of 512 bytes)", ["on_truncated"]),
+        ("ssss", "4 frames came and were left out: 4 short (480 of 512 bytes)", ["on_truncated"]),
         ("eee", "3 frames came and were left out: 3 flagged ERROR", ["on_error"]),
         ("g", "1 frame came and was left out: 1 after a gap", ["on_gap"]),
         (
             "esgse",
             "5 frames came and were left out: 2 short (480 of 512 bytes), 2 flagged ERROR, 1 after a gap",
-            ["on_short", "on_error", "on_gap"],
+            ["on_truncated", "on_error", "on_gap"],
         ),
         ("ss.e", "1 frame came and was left out: 1 flagged ERROR", ["on_error"]),
     ],
 )
 def test_what_was_left_out_is_told_by_kind_and_with_its_policy(
-    text: str, sentence: str, remedies: list[str]
+    text: str, sentence: str, hints: list[str]
 ) -> None:
     judge = judge_of(on_gap="skip")
     assert judge.describe_left_out() is None
@@ -51,8 +51,8 @@ def test_what_was_left_out_is_told_by_kind_and_with_its_policy(
     told = judge.describe_left_out()
     assert told is not None
     assert told[0] == sentence
-    for policy in ("on_short", "on_error", "on_gap"):
-        assert (f"{policy}='yield'" in told[1]) == (policy in remedies)
+    for policy in ("on_truncated", "on_error", "on_gap"):
+        assert (f"{policy}='yield'" in told[1]) == (policy in hints)
     bad_ones(judge, ".", 100)
     assert judge.describe_left_out() is not None, "after a gap"
     bad_ones(judge, ".", 101)
@@ -96,7 +96,7 @@ def test_frames_passed_over_for_a_newer_one_are_told_if_that_is_left_out() -> No
     assert told[0] == "2 frames came and were left out: 1 short (480 of 512 bytes), 1 passed over"
 
 
-@pytest.mark.parametrize("chosen", [{"on_short": "raise"}, {"on_short": "yield"}])
+@pytest.mark.parametrize("chosen", [{"on_truncated": "raise"}, {"on_truncated": "yield"}])
 def test_what_was_raised_or_handed_out_was_not_left_out(chosen: dict[str, Any]) -> None:
     judge = judge_of(**chosen)
     bad_ones(judge, ".s")
@@ -114,6 +114,6 @@ def test_what_is_told_adds_up(chosen: dict[str, Any], text: str) -> None:
         CLOCK.reach(START + (n + 1) * MS)
         c = Coming(0, one == "e", 32 * (one == "s"), 0)
         verdict = judge.look(delivery(number, c, (512,), CLOCK.ns)._replace(buffer_index=n % 4))
-        silent = 0 if verdict.keep else silent + (not isinstance(verdict.error, CorruptFrame))
+        silent = 0 if verdict.keep else silent + (not isinstance(verdict.error, CorruptFrameError))
     told = judge.describe_left_out()
     assert (0 if told is None else int(told[0].split()[0])) == silent

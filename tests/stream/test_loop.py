@@ -246,7 +246,7 @@ def go(script: list[tuple[int, bool, str]], policies: dict[str, Any], loop: Call
                     seen.append(stream.next_frame().sequence)
                 del kept[:-3], frame
             stats = stream.stats
-            counted = [stats.frames, stats.drops, stats.gaps, stats.repeats, stats.errors, stats.discarded]
+            counted = [stats.frames, stats.drops, stats.gaps, stats.duplicates, stats.errors, stats.discarded]
             counted += [stats.queued, stats.buffers]
             seen.append((*counted, stats.last_ns, stats.first_ns, stats.rate))
             kept.clear()

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from vb2user.camera import Camera
 from vb2user.errors import (
-    BuffersHeld,
+    BuffersExhaustedError,
     ClosedError,
-    CorruptFrame,
-    FramesLost,
+    CorruptFrameError,
+    FramesLostError,
     KernelError,
-    StreamStopped,
-    StreamTimeout,
+    StreamStoppedError,
+    StreamTimeoutError,
     UsageError,
 )
 from vb2user.stream.frame import Frame
@@ -66,25 +66,25 @@ def test_short_frames_are_skipped(cam: Camera, node: FakeVideo) -> None:
     with cam.stream(buffers=2) as stream:
         assert sequences(stream, 2) == [0, 3]
         s = stream.stats
-        assert (s.frames, s.short, s.discarded, s.errors, s.drops) == (2, 2, 2, 0, 0)
+        assert (s.frames, s.truncated, s.discarded, s.errors, s.drops) == (2, 2, 2, 0, 0)
 
 
 def test_short_frames_are_yielded(cam: Camera, node: FakeVideo) -> None:
     shorten(node, 0, 1)
-    with cam.stream(on_short="yield") as stream:
-        assert [(f.short, f.ok) for f in (stream.next_frame() for _ in range(3))] == [
+    with cam.stream(on_truncated="yield") as stream:
+        assert [(f.truncated, f.ok) for f in (stream.next_frame() for _ in range(3))] == [
             (False, True),
             (True, False),
             (False, True),
         ]
-        assert (stream.stats.short, stream.stats.discarded) == (1, 0)
+        assert (stream.stats.truncated, stream.stats.discarded) == (1, 0)
 
 
 def test_short_frames_raise(cam: Camera, node: FakeVideo) -> None:
     shorten(node, 0, 48)
-    with cam.stream(on_short="raise", buffers=1, max_buffers=1) as stream:
+    with cam.stream(on_truncated="raise", buffers=1, max_buffers=1) as stream:
         stream.next_frame()
-        with pytest.raises(CorruptFrame, match=f"frame 1 .buffer 0. is short: 2000 of {SIZE} bytes"):
+        with pytest.raises(CorruptFrameError, match=f"frame 1 .buffer 0. is short: 2000 of {SIZE} bytes"):
             stream.next_frame()
         assert stream.next_frame().sequence == 2  # the one buffer went back
         assert settled(stream)
@@ -93,10 +93,10 @@ def test_short_frames_raise(cam: Camera, node: FakeVideo) -> None:
 def test_a_flagged_frame_is_no_short_one(cam: Camera, node: FakeVideo) -> None:
     node.errors.append(True)
     shorten(node, 48)
-    with cam.stream(on_short="raise", on_error="yield") as stream:
+    with cam.stream(on_truncated="raise", on_error="yield") as stream:
         frame = stream.next_frame()
-        assert (frame.ok, frame.short) == (False, False)
-        assert (stream.stats.errors, stream.stats.short) == (1, 0)
+        assert (frame.ok, frame.truncated) == (False, False)
+        assert (stream.stats.errors, stream.stats.truncated) == (1, 0)
 
 
 # -- gaps -------------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ def test_a_gap_raises_and_the_frame_comes_next(cam: Camera, node: FakeVideo, lat
     node.jumps.extend([0, 2, 0])
     with cam.stream(on_gap="raise", buffers=2, latest=latest) as stream:
         stream.next_frame()
-        with pytest.raises(FramesLost, match="2 frames before frame 3") as caught:
+        with pytest.raises(FramesLostError, match="2 frames before frame 3") as caught:
             stream.next_frame()
         assert caught.value.count == 2
         assert (stream.stats.frames, stream.stats.discarded) == (1, 0)
@@ -144,7 +144,7 @@ def test_the_frame_after_a_gap_counts_once_when_newer_ones_come(cam: Camera, nod
         node.complete()
         stream.next_frame()
         node.complete()
-        with pytest.raises(FramesLost):
+        with pytest.raises(FramesLostError):
             stream.next_frame()
         node.complete(2)
         assert stream.next_frame().sequence == 5
@@ -157,7 +157,7 @@ def test_a_frame_that_waits_goes_with_the_stream(cam: Camera, node: FakeVideo) -
     node.jumps.extend([0, 2])
     stream = cam.stream(on_gap="raise").start()
     stream.next_frame()
-    with pytest.raises(FramesLost):
+    with pytest.raises(FramesLostError):
         stream.next_frame()
     stream.close()
     with stream:
@@ -168,7 +168,7 @@ def test_a_gap_ends_a_loop(cam: Camera, node: FakeVideo) -> None:
     node.jumps.extend([0, 2])
     stream = cam.stream(on_gap="raise")
     seen: list[int] = []
-    with pytest.raises(FramesLost):
+    with pytest.raises(FramesLostError):
         seen.extend(f.sequence for f in stream)
     assert seen == [0]
     assert not stream.started
@@ -190,7 +190,7 @@ def test_latest(cam: Camera, node: FakeVideo) -> None:
         node.complete()
         assert stream.next_frame().sequence == 4
         assert settled(stream)
-        with pytest.raises(StreamTimeout):
+        with pytest.raises(StreamTimeoutError):
             stream.next_frame(timeout=0)
 
 
@@ -236,7 +236,7 @@ def test_flush_discards_the_frame_after_a_gap(cam: Camera, node: FakeVideo) -> N
     with cam.stream(on_gap="raise") as stream:
         node.complete(3)
         stream.next_frame()
-        with pytest.raises(FramesLost):
+        with pytest.raises(FramesLostError):
             stream.next_frame()
         assert stream.flush() == 2  # the one that was kept, and the one behind it
         assert settled(stream)
@@ -255,7 +255,7 @@ def test_flush_releases_the_frame_before(cam: Camera, node: FakeVideo) -> None:
 
 
 def test_flush_of_what_is_not_started(cam: Camera) -> None:
-    with pytest.raises(StreamStopped, match="not started"):
+    with pytest.raises(StreamStoppedError, match="not started"):
         cam.stream().flush()
 
 
@@ -288,7 +288,7 @@ def test_all_are_held(cam: Camera, node: FakeVideo) -> None:
     with cam.stream(buffers=2, max_buffers=2) as stream:
         held = [stream.next_frame().hold()]
         view = stream.next_frame().array
-        with pytest.raises(BuffersHeld) as caught:
+        with pytest.raises(BuffersExhaustedError) as caught:
             stream.next_frame()
         said = str(caught.value)
         assert "all 2 buffers" in said
@@ -305,7 +305,7 @@ def test_held_frames_when_the_stream_ends(cam: Camera, vb2: Vb2System) -> None:
         view = held.array
     assert last.released
     for frame in (held, last):
-        with pytest.raises((StreamStopped, ClosedError)):
+        with pytest.raises((StreamStoppedError, ClosedError)):
             frame.array  # noqa: B018
         frame.release()
     assert not view.any()
@@ -360,10 +360,10 @@ def test_timeouts_are_counted(cam: Camera, node: FakeVideo) -> None:
     node.errors.append(True)
     with cam.stream(timeout=0) as stream:
         for _ in range(2):
-            with pytest.raises(StreamTimeout, match="within the time-out"):
+            with pytest.raises(StreamTimeoutError, match="within the time-out"):
                 stream.next_frame()
         node.complete()
-        with pytest.raises(StreamTimeout, match="left out"):
+        with pytest.raises(StreamTimeoutError, match="left out"):
             stream.next_frame()
         assert (stream.stats.timeouts, stream.stats.frames) == (3, 0)
 
@@ -371,7 +371,7 @@ def test_timeouts_are_counted(cam: Camera, node: FakeVideo) -> None:
 # -- arguments --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("policy", ["on_error", "on_short", "on_gap"])
+@pytest.mark.parametrize("policy", ["on_error", "on_truncated", "on_gap"])
 def test_policies(cam: Camera, policy: str) -> None:
     wrong: dict[str, Any] = {policy: "ignore"}
     with pytest.raises(UsageError, match=f"{policy}='ignore'.*'skip', 'yield' or 'raise'"):
@@ -421,7 +421,7 @@ def test_whatever_is_done_every_frame_is_counted_once(plan: list[Any], options: 
                     for missing, bad in act:
                         at += 1 + missing
                         engine.put(at, flags=int(BufFlag.ERROR) if bad else 0)
-            except (StreamTimeout, CorruptFrame, FramesLost, BuffersHeld):
+            except (StreamTimeoutError, CorruptFrameError, FramesLostError, BuffersExhaustedError):
                 pass
         s, waiting = stream.stats, len(stream._run._ready)
         last = stream._judge.last
@@ -450,7 +450,7 @@ def test_compressed_frames_that_are_not_whole_are_left_out(
     with cam.stream(memory=memory, latest=latest and memory != "read", count=4, timeout=WAIT) as stream:
         seen = [(frame.sequence, frame.ok, frame.array.tobytes()) for frame in stream]
         assert seen == [(n, True, whole) for n in (1, 3, 4, 6)]
-        assert (stream.stats.short, stream.stats.discarded, stream.stats.drops) == (3, 3, 0)
+        assert (stream.stats.truncated, stream.stats.discarded, stream.stats.drops) == (3, 3, 0)
 
 
 def fill(buffer: memoryview, data: bytes) -> int:
@@ -462,9 +462,9 @@ def test_compressed_frames_that_are_not_whole_are_flagged(cam: Camera, node: Fak
     cam.set_format("MJPG")
     whole = jpeg_like(900, 7)
     node.images.extend([*[whole] * 8, whole[:600], whole])
-    stream = cam.stream(on_short="yield", count=10)
+    stream = cam.stream(on_truncated="yield", count=10)
     assert [f.ok for f in stream] == [True] * 8 + [False, True]
-    assert (stream.stats.short, stream.stats.discarded) == (1, 0)
+    assert (stream.stats.truncated, stream.stats.discarded) == (1, 0)
 
 
 def test_a_dma_buf_is_looked_into_between_begin_and_end(cam: Camera, vb2: Vb2System, node: FakeVideo) -> None:

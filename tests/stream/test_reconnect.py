@@ -14,7 +14,14 @@ from unittest.mock import Mock
 import pytest
 from fakes_engine import FakeLookout, PipeEngine, Take, gone, stream_of
 
-from vb2user.errors import ClosedError, DeviceGone, KernelError, StateError, StreamStopped, StreamTimeout
+from vb2user.errors import (
+    ClosedError,
+    DeviceRemovedError,
+    KernelError,
+    StateError,
+    StreamStoppedError,
+    StreamTimeoutError,
+)
 from vb2user.stream.reconnect import Reconnect
 from vb2user.stream.stream import Stream
 
@@ -114,7 +121,7 @@ def test_patience_over(take: Take) -> None:
     world = World(patience=0.01)
     world.prepare = lambda lookout: None
     world.ready(0, gone())
-    with pytest.raises(DeviceGone, match="VIDIOC_DQBUF"):
+    with pytest.raises(DeviceRemovedError, match="VIDIOC_DQBUF"):
         take(world.stream, 2)
     assert not world.stream.started
     assert world.at_rest()
@@ -129,7 +136,7 @@ def test_it_can_be_waited_for_again() -> None:
     with world.stream as stream:
         stream.next_frame()
         for _ in range(2):
-            with pytest.raises(DeviceGone):
+            with pytest.raises(DeviceRemovedError):
                 stream.next_frame()
         world.prepare = lambda lookout: lookout.come()
         assert stream.next_frame().sequence == 3
@@ -183,7 +190,7 @@ def test_a_turn_ends_in_time_without_the_device(turn: Next) -> None:
     world.ready(3)
     with world.stream as stream:
         for number in range(2):
-            with pytest.raises(StreamTimeout, match="the device is gone, and did not come back"):
+            with pytest.raises(StreamTimeoutError, match="the device is gone, and did not come back"):
                 turn(stream, 0.01)
             assert stream.stats.timeouts == number + 1
             assert stream._run.lost
@@ -206,10 +213,10 @@ def test_patience_goes_on_through_the_turns(turn: Next) -> None:
             while True:
                 try:
                     turn(stream, 0.001)
-                except StreamTimeout:
+                except StreamTimeoutError:
                     timeouts += 1
 
-        with pytest.raises(DeviceGone):
+        with pytest.raises(DeviceRemovedError):
             until_patience_is_over()
         assert stream.stats.timeouts == timeouts
 
@@ -250,7 +257,7 @@ def test_flush_while_it_is_waited_for() -> None:
     world.ready(5)
     with world.stream as stream:
         stream.next_frame()
-        with pytest.raises(StreamTimeout):
+        with pytest.raises(StreamTimeoutError):
             stream.next_frame(timeout=0)
         assert stream.flush() == 0
         world.prepare = lambda lookout: lookout.come()
@@ -260,7 +267,7 @@ def test_flush_while_it_is_waited_for() -> None:
 def test_flush_without_reconnecting() -> None:
     engine = PipeEngine()
     engine.put(0, gone())
-    with stream_of(engine) as stream, pytest.raises(DeviceGone):
+    with stream_of(engine) as stream, pytest.raises(DeviceRemovedError):
         stream.flush()
 
 
@@ -380,13 +387,13 @@ def test_close_ends_the_wait_of_a_loop(take: Take) -> None:
 def test_close_ends_the_wait() -> None:
     world = World()
     (error,) = closed_while_it_waits(world, world.stream.next_frame)
-    assert isinstance(error, StreamStopped)
+    assert isinstance(error, StreamStoppedError)
 
 
 def test_close_ends_the_wait_of_a_task() -> None:
     world = World()
     (error,) = closed_while_it_waits(world, lambda: asyncio.run(world.stream.anext_frame()))
-    assert isinstance(error, StreamStopped)
+    assert isinstance(error, StreamStoppedError)
 
 
 def elsewhere(call: Callable[[], object]) -> None:

@@ -10,7 +10,7 @@ from fakes_engine import gone
 from test_reconnect import Next, World
 from test_reconnect import turn as turn
 
-from vb2user.errors import StreamStopped, StreamTimeout
+from vb2user.errors import StreamStoppedError, StreamTimeoutError
 
 WAIT = 20  # seconds until what hangs is a failure
 
@@ -39,7 +39,7 @@ def test_close_ends_the_wait_after_a_start_that_failed() -> None:
     def read() -> None:
         try:
             said.append(stream.next_frame())
-        except StreamStopped as error:
+        except StreamStoppedError as error:
             said.append(error)
 
     reader = threading.Thread(target=read)
@@ -50,7 +50,7 @@ def test_close_ends_the_wait_after_a_start_that_failed() -> None:
     stream.close()
     reader.join(WAIT)
     assert not reader.is_alive()
-    assert isinstance(said[0], StreamStopped)
+    assert isinstance(said[0], StreamStoppedError)
     assert world.at_rest()
 
 
@@ -62,7 +62,7 @@ def test_a_turn_after_a_start_that_failed_says_that_the_device_is_gone(turn: Nex
         stream.next_frame()
         for _ in range(2):
             world.prepare = lambda lookout: lookout.come() if len(world.engines) < 2 else None
-            with pytest.raises(StreamTimeout, match="the device is gone"):
+            with pytest.raises(StreamTimeoutError, match="the device is gone"):
                 turn(stream, 0.05)
     assert world.at_rest()
 

@@ -14,15 +14,15 @@ from fakes_vb2 import FakeHeap, FakeVideo, Vb2System
 
 from vb2user.camera import Camera
 from vb2user.errors import (
-    DeviceBusy,
-    DeviceGone,
+    DeviceBusyError,
+    DeviceRemovedError,
     KernelError,
-    StreamStopped,
-    StreamTimeout,
+    StreamStoppedError,
+    StreamTimeoutError,
     UsageError,
     Vb2Error,
 )
-from vb2user.stream.sink import Sink
+from vb2user.stream.output import OutputStream
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.calls.formats import PlaneFormat
 from vb2user.uapi.enums import BufType
@@ -51,8 +51,8 @@ def out(vb2: Vb2System, node: FakeVideo) -> Iterator[Camera]:
 
 
 @pytest.fixture(params=WAYS)
-def sink(request: pytest.FixtureRequest, out: Camera) -> Iterator[Sink]:
-    with out.sink(buffers=3, timeout=5, **WAYS[request.param]) as made:
+def sink(request: pytest.FixtureRequest, out: Camera) -> Iterator[OutputStream]:
+    with out.output(buffers=3, timeout=5, **WAYS[request.param]) as made:
         yield made
 
 
@@ -60,7 +60,7 @@ def picture(number: int) -> bytes:
     return bytes([number]) * SIZE
 
 
-def test_what_is_written_is_shown(node: FakeVideo, sink: Sink) -> None:
+def test_what_is_written_is_shown(node: FakeVideo, sink: OutputStream) -> None:
     for number in range(8):
         sink.write(picture(number))
     sink.flush()
@@ -84,7 +84,7 @@ def test_what_is_written_is_shown(node: FakeVideo, sink: Sink) -> None:
     ],
     ids=lambda d: f"{type(d).__name__}-{getattr(d, 'dtype', '')}",
 )
-def test_any_buffer(sink: Sink, data: Any) -> None:
+def test_any_buffer(sink: OutputStream, data: Any) -> None:
     sink.write(data)
     assert sink.frames == 1
 
@@ -105,7 +105,7 @@ def test_any_buffer(sink: Sink, data: Any) -> None:
         (None, "NoneType has no buffer"),
     ],
 )
-def test_what_is_no_frame(node: FakeVideo, sink: Sink, data: Any, says: str) -> None:
+def test_what_is_no_frame(node: FakeVideo, sink: OutputStream, data: Any, says: str) -> None:
     with pytest.raises(UsageError, match=says):
         sink.write(data)
     assert sink.frames == 0
@@ -117,7 +117,7 @@ def test_what_is_no_frame(node: FakeVideo, sink: Sink, data: Any, says: str) -> 
 def test_a_short_frame(node: FakeVideo, out: Camera) -> None:
     """Compressed pictures are shorter than the buffer."""
     out.set_format("MJPG")
-    with out.sink(buffers=1) as sink:
+    with out.output(buffers=1) as sink:
         sink.write(b"short")
         sink.write(b"longer")
     assert node.shown == [(b"short",)]
@@ -128,7 +128,7 @@ def test_a_frame_without_the_padding_of_its_last_line(
 ) -> None:
     """A buffer may be larger than the picture: both sizes are whole frames."""
     node.format = dataclasses.replace(node.format, planes=(PlaneFormat(SIZE + 100, 64),))
-    with out.sink(buffers=1) as sink:
+    with out.output(buffers=1) as sink:
         for size in (SIZE, SIZE + 100):
             sink.write(bytes(size))
         for size in (SIZE - 1, SIZE + 101):
@@ -149,7 +149,7 @@ def test_each_frame_has_its_time(vb2: Vb2System, node: FakeVideo, out: Camera, w
 
     node._methods[v.VIDIOC_QBUF] = qbuf
     given = [5_000_000_123, None, np.int64(7_000), 0, 1 << 40]
-    with out.sink(buffers=2, **WAYS[way]) as sink:
+    with out.output(buffers=2, **WAYS[way]) as sink:
         for one in given:
             sink.write(picture(1), timestamp_ns=one)  # type: ignore[arg-type]
     assert times == [5_000_000, 0, 7, 0, (1 << 40) // 1000]
@@ -157,7 +157,7 @@ def test_each_frame_has_its_time(vb2: Vb2System, node: FakeVideo, out: Camera, w
 
 @pytest.mark.parametrize("time", [-1, 1 << 63, 1.5, "1", True, float("nan")])
 def test_what_is_no_time(out: Camera, time: Any) -> None:
-    with out.sink(buffers=1) as sink:
+    with out.output(buffers=1) as sink:
         with pytest.raises(UsageError, match="timestamp_ns must be"):
             sink.write(picture(0), timestamp_ns=time)
         sink.write(picture(0))
@@ -165,12 +165,12 @@ def test_what_is_no_time(out: Camera, time: Any) -> None:
 
 
 def test_write_has_no_times(out: Camera) -> None:
-    with out.sink(memory="write") as sink, pytest.raises(UsageError, match="carries no timestamps"):
+    with out.output(memory="write") as sink, pytest.raises(UsageError, match="carries no timestamps"):
         sink.write(picture(0), timestamp_ns=1)
 
 
 def test_streaming_begins_when_all_are_filled(node: FakeVideo, out: Camera) -> None:
-    with out.sink(buffers=3) as sink:
+    with out.output(buffers=3) as sink:
         assert sink.buffers == 3
         for number in range(3):
             assert not node.streaming
@@ -180,7 +180,7 @@ def test_streaming_begins_when_all_are_filled(node: FakeVideo, out: Camera) -> N
 
 
 def test_flush_starts_what_was_not_started(node: FakeVideo, out: Camera) -> None:
-    with out.sink(buffers=4) as sink:
+    with out.output(buffers=4) as sink:
         sink.flush()
         assert not node.streaming
         sink.write(picture(1))
@@ -190,24 +190,24 @@ def test_flush_starts_what_was_not_started(node: FakeVideo, out: Camera) -> None
 
 
 def test_not_started(out: Camera) -> None:
-    sink = out.sink()
-    with pytest.raises(StreamStopped, match="start"):
+    sink = out.output()
+    with pytest.raises(StreamStoppedError, match="start"):
         sink.write(picture(0))
     sink.flush()
     sink.start()
     assert sink.start() is sink
     sink.close()
     sink.close()
-    with pytest.raises(StreamStopped):
+    with pytest.raises(StreamStoppedError):
         sink.write(picture(0))
 
 
 def test_no_buffer_in_time(node: FakeVideo, out: Camera) -> None:
     node.auto = False
-    with out.sink(buffers=2, timeout=0) as sink:
+    with out.output(buffers=2, timeout=0) as sink:
         sink.write(picture(0))
         sink.write(picture(1))
-        with pytest.raises(StreamTimeout):
+        with pytest.raises(StreamTimeoutError):
             sink.write(picture(2))
         assert sink.frames == 2
         node.complete()
@@ -217,7 +217,7 @@ def test_no_buffer_in_time(node: FakeVideo, out: Camera) -> None:
 
 
 def test_a_refused_frame_can_be_written_again(vb2: Vb2System, node: FakeVideo, out: Camera) -> None:
-    with out.sink(buffers=1) as sink:
+    with out.output(buffers=1) as sink:
         vb2.fail("VIDIOC_QBUF", errno.EIO)
         with pytest.raises(KernelError, match="QBUF"):
             sink.write(picture(1))
@@ -227,11 +227,11 @@ def test_a_refused_frame_can_be_written_again(vb2: Vb2System, node: FakeVideo, o
     assert [s[0][0] for s in node.shown] == [2]
 
 
-def test_unplugged(node: FakeVideo, sink: Sink) -> None:
+def test_unplugged(node: FakeVideo, sink: OutputStream) -> None:
     for number in range(3):
         sink.write(picture(number))
     node.unplug()
-    with pytest.raises(DeviceGone):
+    with pytest.raises(DeviceRemovedError):
         sink.write(picture(3))
     sink.close()
     node.gone = False
@@ -240,7 +240,7 @@ def test_unplugged(node: FakeVideo, sink: Sink) -> None:
 
 def test_write_refused(vb2: Vb2System, node: FakeVideo, out: Camera) -> None:
     node.read_write = False
-    with out.sink(memory="write") as sink, pytest.raises(KernelError, match="cannot be written"):
+    with out.output(memory="write") as sink, pytest.raises(KernelError, match="cannot be written"):
         sink.write(picture(0))
 
 
@@ -266,7 +266,7 @@ def test_write_by_the_handle_that_set_the_format(vb2: Vb2System) -> None:
     with Camera("/dev/video5") as out:
         out.set_format("GREY", 64, 32)
         for _ in range(2):
-            with out.sink(memory="write") as sink:
+            with out.output(memory="write") as sink:
                 for number in range(3):
                     sink.write(picture(number))
                 assert vb2.leaks() == {"Loopback": 1}
@@ -278,7 +278,7 @@ def test_write_by_the_handle_that_set_the_format(vb2: Vb2System) -> None:
 def test_write_by_a_handle_of_its_own(vb2: Vb2System) -> None:
     """Where the driver takes that, file I/O ends with the sink."""
     vb2.nodes["/dev/video5"] = Loopback(vb2, BufType.VIDEO_OUTPUT)
-    with Camera("/dev/video5") as out, out.sink(memory="write") as sink:
+    with Camera("/dev/video5") as out, out.output(memory="write") as sink:
         sink.write(picture(0))
         assert vb2.leaks() == {"Loopback": 2}
         sink.close()
@@ -289,16 +289,16 @@ def test_write_while_another_program_writes(vb2: Vb2System) -> None:
     vb2.nodes["/dev/video5"] = node = Loopback(vb2, BufType.VIDEO_OUTPUT)
     with Camera("/dev/video5") as other, Camera("/dev/video5") as out:
         other.set_format("GREY", 64, 32)
-        with out.sink(memory="write") as sink:
+        with out.output(memory="write") as sink:
             for _ in range(2):
-                with pytest.raises(DeviceBusy):
+                with pytest.raises(DeviceBusyError):
                     sink.write(picture(0))
         assert node.shown == []
 
 
 def test_write_takes_less(node: FakeVideo, out: Camera, monkeypatch: pytest.MonkeyPatch) -> None:
     """A driver may take a part only: the rest is written after it."""
-    with out.sink(memory="write") as sink:
+    with out.output(memory="write") as sink:
         whole = node.write
         monkeypatch.setattr(node, "write", lambda file, data: whole(file, data[: min(len(data), 1500)]))
         sink.write(bytes(range(256)) * 8)
@@ -310,7 +310,7 @@ def test_several_planes(vb2: Vb2System) -> None:
     vb2.nodes["/dev/video1"] = node = FakeVideo(vb2, BufType.VIDEO_OUTPUT_MPLANE, pixelformat="NM12")
     y, uv = (p.sizeimage for p in node.format.planes)
     with Camera("/dev/video1") as out:
-        with out.sink(buffers=1) as sink:
+        with out.output(buffers=1) as sink:
             for number in range(3):
                 sink.write([bytes([number]) * y, bytes([number + 100]) * uv])
             with pytest.raises(UsageError, match="2 planes, 1 were given"):
@@ -318,7 +318,7 @@ def test_several_planes(vb2: Vb2System) -> None:
             with pytest.raises(UsageError, match="plane 1"):
                 sink.write([bytes(y), bytes(uv + 1)])
         with pytest.raises(UsageError, match="no multi-planar"):
-            out.sink(memory="write").start()
+            out.output(memory="write").start()
     assert node.shown == [(bytes([n]) * y, bytes([n + 100]) * uv) for n in range(2)]
 
 
@@ -326,7 +326,7 @@ def test_several_planes(vb2: Vb2System) -> None:
 @pytest.mark.parametrize("number", [errno.ENOMEM, errno.EIO, errno.EBUSY])
 def test_any_call_may_fail(vb2: Vb2System, node: FakeVideo, out: Camera, way: str, number: int) -> None:
     def session() -> None:
-        with out.sink(buffers=2, **WAYS[way]) as sink:
+        with out.output(buffers=2, **WAYS[way]) as sink:
             for n in range(4):
                 sink.write(picture(n))
             sink.flush()
@@ -353,7 +353,7 @@ def test_any_call_may_fail(vb2: Vb2System, node: FakeVideo, out: Camera, way: st
 
 def test_the_bodys_error_comes_first(vb2: Vb2System, node: FakeVideo, out: Camera) -> None:
     def body() -> None:
-        with out.sink(buffers=1) as sink:
+        with out.output(buffers=1) as sink:
             sink.write(picture(0))
             sink.write(picture(0))
             vb2.fail("VIDIOC_STREAMOFF", errno.EIO)

@@ -16,12 +16,12 @@ from fakes_vb2 import FakeHeap, FakeUDmaBuf, FakeVideo, Vb2System
 from vb2user.camera import Camera
 from vb2user.errors import (
     ClosedError,
-    CorruptFrame,
-    DeviceGone,
-    FramesLost,
+    CorruptFrameError,
+    DeviceRemovedError,
+    FramesLostError,
     KernelError,
-    StreamStopped,
-    StreamTimeout,
+    StreamStoppedError,
+    StreamTimeoutError,
     UsageError,
     Vb2Error,
 )
@@ -103,7 +103,7 @@ def test_raise(cam: Camera, node: FakeVideo) -> None:
     node.errors.extend([False, True, False])
     with cam.stream(on_error="raise", buffers=1) as stream:
         stream.next_frame()
-        with pytest.raises(CorruptFrame, match="flagged frame 1"):
+        with pytest.raises(CorruptFrameError, match="flagged frame 1"):
             stream.next_frame()
         # The buffer went back, and the stream goes on.
         assert stream.next_frame().sequence == 2
@@ -118,11 +118,11 @@ def test_raise_though_the_buffer_is_not_taken_back(
     kind: type[Vb2Error]
     if bad == "error":
         node.errors.extend([False, True])
-        options, kind = {"on_error": "raise"}, CorruptFrame
+        options, kind = {"on_error": "raise"}, CorruptFrameError
     else:  # that of a frame which another policy leaves out
         node.jumps.extend([0, 1])
         node.errors.extend([False, True])
-        options, kind = {"on_gap": "raise"}, FramesLost
+        options, kind = {"on_gap": "raise"}, FramesLostError
     chosen: Any = options
     with cam.stream(buffers=2, max_buffers=2, **chosen) as stream:
         stream.next_frame().release()
@@ -138,7 +138,7 @@ def test_raise_though_the_buffer_is_not_taken_back(
 def test_raise_ends_a_loop(cam: Camera, node: FakeVideo) -> None:
     node.errors.append(True)
     stream = cam.stream(on_error="raise")
-    with pytest.raises(CorruptFrame):
+    with pytest.raises(CorruptFrameError):
         next(iter(stream))
     assert not stream.started
 
@@ -166,20 +166,20 @@ def test_policies(cam: Camera) -> None:
 def test_timeouts(cam: Camera, node: FakeVideo) -> None:
     node.auto = False
     with cam.stream(timeout=0) as stream:
-        with pytest.raises(StreamTimeout):
+        with pytest.raises(StreamTimeoutError):
             stream.next_frame()
         node.complete()
         assert stream.next_frame().sequence == 0
-        with pytest.raises(StreamTimeout):
+        with pytest.raises(StreamTimeoutError):
             stream.next_frame()
-    with cam.stream(timeout=1e9) as stream, pytest.raises(StreamTimeout):
+    with cam.stream(timeout=1e9) as stream, pytest.raises(StreamTimeoutError):
         stream.next_frame(timeout=0)
 
 
 def test_bad_frames_do_not_prolong_a_timeout(cam: Camera, node: FakeVideo) -> None:
     node.errors.extend([True] * 3)
     with cam.stream(timeout=0) as stream:
-        with pytest.raises(StreamTimeout, match="left out"):
+        with pytest.raises(StreamTimeoutError, match="left out"):
             stream.next_frame()
         assert stream.stats.errors == 1
         assert stream.next_frame(timeout=WAIT).sequence == 3
@@ -324,7 +324,7 @@ def test_unplugged(vb2: Vb2System, cam: Camera, node: FakeVideo, way: dict[str, 
     iterator = iter(stream)
     assert next(iterator).sequence == 0
     node.unplug()
-    with pytest.raises(DeviceGone):
+    with pytest.raises(DeviceRemovedError):
         next(iterator)
     assert not stream.started
     assert vb2.leaks() - Counter(buffers=9) == {"FakeVideo": len(vb2.files)}
@@ -341,7 +341,7 @@ def test_a_loop_inside_of_with_borrows(cam: Camera) -> None:
         assert stream.started
         assert next(iter(stream)).sequence == 1
     assert not stream.started
-    with pytest.raises(StreamStopped, match="not started"):
+    with pytest.raises(StreamStoppedError, match="not started"):
         stream.next_frame()
 
 
@@ -410,7 +410,7 @@ def test_closed_by_another_thread_while_a_buffer_goes_back(
         assert frame.array.any() == 0
     setattr(engine, moment, close_first)
     if moment == "begin":
-        with contextlib.suppress(StreamStopped, ClosedError):
+        with contextlib.suppress(StreamStoppedError, ClosedError):
             assert frame.array.any() == 0
     else:
         assert list(stream) == []

@@ -13,7 +13,7 @@ from fakes_vb2 import FakeVideo, Vb2System
 
 from vb2user.camera import Camera
 from vb2user.errors import (
-    DeviceGone,
+    DeviceRemovedError,
     KernelError,
     Vb2Error,
 )
@@ -71,7 +71,7 @@ def test_unplugged_at_any_time(vb2: Vb2System, cam: Camera, node: FakeVideo, way
         if error is None:  # only where nothing more was wanted of it
             assert not {"VIDIOC_DQBUF", "read"} & set(vb2.calls[at:])
         else:
-            assert isinstance(error, DeviceGone)
+            assert isinstance(error, DeviceRemovedError)
         node.gone = False
         node._free()
         assert vb2.leaks() == {"FakeVideo": 1}, vb2.calls[at]

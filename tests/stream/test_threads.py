@@ -13,7 +13,7 @@ from fakes_engine import PipeEngine, stream_of
 from fakes_vb2 import FakeDmaBuf, FakeVideo, Vb2System
 
 from vb2user.camera import Camera
-from vb2user.errors import ClosedError, KernelError, StateError, StreamStopped
+from vb2user.errors import ClosedError, KernelError, StateError, StreamStoppedError
 from vb2user.stream.engine import Engine
 from vb2user.stream.frame import Frame
 from vb2user.stream.lease import Leases
@@ -88,7 +88,7 @@ def test_closed_by_a_third(cam: Camera, node: FakeVideo, memory: str) -> None:
     second = Reader(stream.next_frame)
     assert isinstance(second.ends(), StateError)
     assert Reader(stream.close).ends() is None
-    assert isinstance(first.ends(), StreamStopped)
+    assert isinstance(first.ends(), StreamStoppedError)
     assert not stream.started
 
 
@@ -110,7 +110,7 @@ def test_closed_and_started_again_by_another() -> None:
     reader = Reader(stream.next_frame)
     assert engines[0].waits.wait(WAIT)
     stream.close()
-    assert isinstance(reader.ends(), StreamStopped)
+    assert isinstance(reader.ends(), StreamStoppedError)
     engines[1].put(7)
     with stream:
         assert stream.next_frame().sequence == 7

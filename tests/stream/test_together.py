@@ -18,17 +18,24 @@ from fakes_vb2 import FakeVideo, Vb2System
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vb2user.camera import Camera, capture_all
-from vb2user.errors import ClosedError, DeviceGone, KernelError, StreamStopped, StreamTimeout, UsageError
+from vb2user.camera import Camera, sync_streams
+from vb2user.errors import (
+    ClosedError,
+    DeviceRemovedError,
+    KernelError,
+    StreamStoppedError,
+    StreamTimeoutError,
+    UsageError,
+)
 from vb2user.stream.stream import Stream
-from vb2user.stream.together import Together
+from vb2user.stream.synced import SyncedStreams
 from vb2user.uapi.enums import BufFlag, Field
 
 WAIT = 20  # seconds until what hangs is a failure
 MS = 1_000_000
 
 
-def together_of(*times: list[int], **options: Any) -> tuple[Together, list[PipeEngine]]:
+def together_of(*times: list[int], **options: Any) -> tuple[SyncedStreams, list[PipeEngine]]:
     """Streams whose frames have these timestamps; the frames are numbered."""
     engines = []
     for stamps in times:
@@ -38,15 +45,15 @@ def together_of(*times: list[int], **options: Any) -> tuple[Together, list[PipeE
     tolerance = options.pop("tolerance", 0.010)
     ours = {name: options.pop(name, None) for name in ("count", "timeout")}
     streams = [stream_of(e, timeout=0, **options) for e in engines]
-    return capture_all(streams, tolerance=tolerance, **ours), engines
+    return sync_streams(streams, tolerance=tolerance, **ours), engines
 
 
-def sets_of(together: Together) -> list[tuple[int, ...]]:
+def sets_of(together: SyncedStreams) -> list[tuple[int, ...]]:
     """The timestamps of all sets there are."""
     found = []
-    with together, contextlib.suppress(StreamTimeout):
+    with together, contextlib.suppress(StreamTimeoutError):
         while True:
-            found.append(tuple(f.timestamp_ns for f in together.next_set()))
+            found.append(tuple(f.timestamp_ns for f in together.next_group()))
     return found
 
 
@@ -57,7 +64,7 @@ def test_together() -> None:
     together, _ = together_of([0, 40 * MS, 80 * MS], [1 * MS, 42 * MS, 83 * MS])
     assert sets_of(together) == [(0, 1 * MS), (40 * MS, 42 * MS), (80 * MS, 83 * MS)]
     s = together.stats
-    assert (s.sets, s.unmatched, s.spread_ns, s.spread_max_ns) == (3, [0, 0], 3 * MS, 3 * MS)
+    assert (s.groups, s.unmatched, s.skew_ns, s.skew_max_ns) == (3, [0, 0], 3 * MS, 3 * MS)
 
 
 def test_one_began_later_and_one_lost_some() -> None:
@@ -98,19 +105,19 @@ def test_whatever_comes(times: list[list[int]], tolerance: int) -> None:
     # What was left out had no counterpart that was left out as well.
     for one in product(*unmatched):
         assert max(one) - min(one) > tolerance * MS
-    assert together.stats.sets == len(found)
-    assert together.stats.spread_max_ns == max((max(one) - min(one) for one in found), default=0)
+    assert together.stats.groups == len(found)
+    assert together.stats.skew_max_ns == max((max(one) - min(one) for one in found), default=0)
 
 
 def test_frames_of_a_set_live_until_the_next() -> None:
     together, engines = together_of([0, 40 * MS, 80 * MS], [0, 40 * MS, 80 * MS], buffers=2)
     with together:
-        first = together.next_set()
+        first = together.next_group()
         assert all(f.array.shape == (8, 16) for f in first)
         kept = first[1].hold()
-        second = together.next_set()
+        second = together.next_group()
         assert [f.released for f in first] == [True, False]
-        together.next_set()
+        together.next_group()
         assert [f.released for f in second] == [True, True]
         assert not kept.released
     assert all(e.closed for e in engines)
@@ -120,7 +127,7 @@ def test_waiting_frames_outlast_turns() -> None:
     """The frame of the one waits, as long as that of the other is too old."""
     together, _ = together_of([200 * MS], [n * 40 * MS for n in range(6)], buffers=1)
     with together:
-        frames = together.next_set()
+        frames = together.next_group()
         assert [f.timestamp_ns for f in frames] == [200 * MS, 200 * MS]
         assert not frames[0].array.any()
     assert together.stats.unmatched == [0, 5]
@@ -130,14 +137,14 @@ def test_frames_that_never_belong_together() -> None:
     """Each of them comes in time, and no set ever does."""
     early, late = [n * 40 * MS for n in range(50)], [n * 40 * MS + 20 * MS for n in range(50)]
     together, engines = together_of(early, late, timeout=0)
-    with together, pytest.raises(StreamTimeout, match=r"0\.020 s apart, and the tolerance is 0\.010 s"):
-        together.next_set()
+    with together, pytest.raises(StreamTimeoutError, match=r"0\.020 s apart, and the tolerance is 0\.010 s"):
+        together.next_group()
     together, more = together_of(early, late, timeout=0)
 
     async def main() -> None:
         async with together:
-            with pytest.raises(StreamTimeout, match="belong together"):
-                await together.anext_set()
+            with pytest.raises(StreamTimeoutError, match="belong together"):
+                await together.anext_group()
 
     run(main())
     assert all(e.closed for e in (*engines, *more))
@@ -155,19 +162,19 @@ def test_count() -> None:
 
 def test_no_sources() -> None:
     with pytest.raises(UsageError, match="no sources"):
-        capture_all([])
+        sync_streams([])
 
 
 @pytest.mark.parametrize("tolerance", [0, -1, float("nan")])
 def test_tolerances_that_are_none(tolerance: float) -> None:
     with pytest.raises(UsageError, match="tolerance must be"):
-        capture_all([stream_of(PipeEngine())], tolerance=tolerance)
+        sync_streams([stream_of(PipeEngine())], tolerance=tolerance)
 
 
 def test_a_stream_that_runs() -> None:
     with stream_of(PipeEngine()) as stream:
         with pytest.raises(UsageError, match="runs already"):
-            capture_all([stream])
+            sync_streams([stream])
         assert stream.started
 
 
@@ -177,7 +184,7 @@ def test_clocks_that_no_other_shares(clock: int) -> None:
     for engine in engines:
         engine.put(0)
     with pytest.raises(UsageError, match="which no other shares"):
-        next(iter(capture_all([stream_of(e) for e in engines])))
+        next(iter(sync_streams([stream_of(e) for e in engines])))
     assert all(e.closed for e in engines)
 
 
@@ -200,7 +207,7 @@ PATHS = ["/dev/video0", "/dev/video1"]
 
 
 def test_paths_are_closed_again(vb2: Vb2System, two: list[FakeVideo]) -> None:
-    together = capture_all(PATHS, count=3)
+    together = sync_streams(PATHS, count=3)
     assert [tuple(f.sequence for f in frames) for frames in together] == [(0, 0), (1, 1), (2, 2)]
     assert not vb2.leaks()
 
@@ -208,26 +215,26 @@ def test_paths_are_closed_again(vb2: Vb2System, two: list[FakeVideo]) -> None:
 def test_the_default_tolerance(vb2: Vb2System, two: list[FakeVideo]) -> None:
     """Half a frame of the fastest."""
     two[1].rate = two[1].rate * 2
-    with capture_all(PATHS) as together:
+    with sync_streams(PATHS) as together:
         assert together.tolerance == pytest.approx(1 / 120)
 
 
 def test_the_default_tolerance_of_fields(vb2: Vb2System, two: list[FakeVideo]) -> None:
     """Half a field: two come in the time of a frame."""
     two[0].format = replace(two[0].format, field=Field.ALTERNATE)
-    with capture_all(PATHS) as together:
+    with sync_streams(PATHS) as together:
         assert together.tolerance == pytest.approx(1 / 120)
 
 
 def test_the_tolerance_where_no_rate_is_known() -> None:
     engine = PipeEngine()
-    assert capture_all([stream_of(engine)]).tolerance == pytest.approx(1 / 60)
+    assert sync_streams([stream_of(engine)]).tolerance == pytest.approx(1 / 60)
     engine.close()
 
 
 def test_a_camera_stays_open(vb2: Vb2System, two: list[FakeVideo]) -> None:
     with Camera("/dev/video0") as cam:
-        for _ in capture_all([cam, "/dev/video1"], buffers=2):
+        for _ in sync_streams([cam, "/dev/video1"], buffers=2):
             break
         assert vb2.leaks() == {"FakeVideo": 1}
         assert cam.fps == 30
@@ -236,29 +243,29 @@ def test_a_camera_stays_open(vb2: Vb2System, two: list[FakeVideo]) -> None:
 @pytest.mark.parametrize("wrong", [{"buffers": 0}, {"memory": "none"}, {"nonsense": 1}])
 def test_what_cannot_be_leaves_nothing_open(vb2: Vb2System, two: list[FakeVideo], wrong: Any) -> None:
     with pytest.raises((UsageError, TypeError)):
-        capture_all(PATHS, **wrong).start()
+        sync_streams(PATHS, **wrong).start()
     assert not vb2.leaks()
 
 
 def test_a_path_that_is_not_there(vb2: Vb2System, two: list[FakeVideo]) -> None:
     with pytest.raises(KernelError, match="ENOENT"):
-        capture_all([*PATHS, "/dev/video9"])
+        sync_streams([*PATHS, "/dev/video9"])
     assert not vb2.leaks()
 
 
 def test_one_that_does_not_start(vb2: Vb2System, two: list[FakeVideo]) -> None:
     vb2.fail("VIDIOC_STREAMON", errno.EIO, skip=1)
     with pytest.raises(KernelError, match="STREAMON"):
-        capture_all(PATHS).start()
+        sync_streams(PATHS).start()
     assert not vb2.leaks()
 
 
 def test_one_that_is_gone(vb2: Vb2System, two: list[FakeVideo]) -> None:
-    together = capture_all(PATHS)
+    together = sync_streams(PATHS)
     sets = iter(together)
     next(sets)
     two[1].unplug()
-    with pytest.raises(DeviceGone, match="/dev/video1"):
+    with pytest.raises(DeviceRemovedError, match="/dev/video1"):
         next(sets)
     assert not vb2.leaks()["mappings"]
     assert "EventFd" not in vb2.leaks()
@@ -270,7 +277,7 @@ def test_one_that_is_gone(vb2: Vb2System, two: list[FakeVideo]) -> None:
 def test_what_closing_says_hides_nothing() -> None:
     together, engines = together_of([0], [])
     engines[0].failing["close"] = KernelError(errno.EIO, "VIDIOC_STREAMOFF", "/dev/video0")
-    with pytest.raises(StreamTimeout):
+    with pytest.raises(StreamTimeoutError):
         list(together)
     assert all(e.closed for e in engines)
 
@@ -291,7 +298,7 @@ def test_a_loop_inside_of_with_borrows() -> None:
         assert together.started
         for _ in together:
             break
-    assert together.stats.sets == 2
+    assert together.stats.groups == 2
     assert all(e.closed for e in engines)
 
 
@@ -341,8 +348,8 @@ def test_closed_by_another_thread_when_a_frame_just_came(number: int, asynchrono
 def test_closed_and_asked() -> None:
     together, _ = together_of([0], [0])
     together.start().close()
-    with pytest.raises((StreamStopped, ClosedError)):
-        together.next_set()
+    with pytest.raises((StreamStoppedError, ClosedError)):
+        together.next_group()
 
 
 # -- asyncio ----------------------------------------------------------------------------------------
@@ -378,14 +385,14 @@ def test_async_borrowed_and_cancelled() -> None:
 
     async def main() -> None:
         async with together:
-            task = asyncio.create_task(together.anext_set())
+            task = asyncio.create_task(together.anext_group())
             await idle(20)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
             assert not any(e.closed for e in engines)
             engines[1].put(0, at=1)
-            assert [f.timestamp_ns for f in await together.anext_set()] == [0, 1]
+            assert [f.timestamp_ns for f in await together.anext_group()] == [0, 1]
         assert all(e.closed for e in engines)
 
     run(main())
@@ -419,8 +426,8 @@ def test_where_a_clock_cannot_be_right_frames_are_as_old_as_their_arrival(wrong:
             at = start + (40 * number + which) * MS
             engine.put(number, at=wrong(at) if both or which else at, came=at)
     with together:
-        found = [tuple(f.sequence for f in together.next_set()) for _ in range(5)]
+        found = [tuple(f.sequence for f in together.next_group()) for _ in range(5)]
         assert found == [(n, n) for n in range(5)]
         assert together.stats.unmatched == [0, 0]
         assert together.streams[1].stats.clock == "arrival"
-        assert together.stats.spread_max_ns <= 1 * MS
+        assert together.stats.skew_max_ns <= 1 * MS

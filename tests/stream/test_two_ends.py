@@ -23,7 +23,7 @@ from test_reconnect import World
 
 import vb2user.stream.stream
 from vb2user.camera import Camera
-from vb2user.errors import StreamStopped
+from vb2user.errors import StreamStoppedError
 from vb2user.stream.stream import Stream
 from vb2user.uapi import kernel
 
@@ -44,7 +44,7 @@ class Beside:
     def _run(self) -> None:
         try:
             self._act()
-        except StreamStopped:
+        except StreamStoppedError:
             pass
         except BaseException as error:
             self.error = error
@@ -72,7 +72,7 @@ def test_a_start_or_a_close_beside_another(
         beside = Beside(getattr(stream, second))
         interrupt = Interrupt(at, beside.begin)
         with watchdog(WAIT):
-            with interrupt, contextlib.suppress(StreamStopped):
+            with interrupt, contextlib.suppress(StreamStoppedError):
                 getattr(stream, first)()
             beside.end(interrupt.where)
             if first == second == "close":
@@ -243,7 +243,7 @@ def test_a_close_at_any_instruction_of_a_reconnect() -> None:
         stream.next_frame()
         beside = Beside(stream.close)
         interrupt = Interrupt(at, beside.begin)
-        with watchdog(WAIT), contextlib.suppress(StreamStopped), interrupt:
+        with watchdog(WAIT), contextlib.suppress(StreamStoppedError), interrupt:
             assert stream.next_frame().sequence == 1, interrupt.where
         beside.end(interrupt.where)
         stream.close()

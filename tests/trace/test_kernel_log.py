@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vb2user.errors import MissingPrerequisite
+from vb2user.errors import MissingPrerequisiteError
 from vb2user.trace import kernel_log
 from vb2user.trace.kernel_log import (
     KernelLog,
@@ -217,7 +217,7 @@ def test_what_cannot_be_read_is_no_fault(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_log_that_cannot_be_read_says_who_can(tmp_path: Path) -> None:
-    with pytest.raises(MissingPrerequisite, match="cannot be read: No such file or directory; root can"):
+    with pytest.raises(MissingPrerequisiteError, match="cannot be read: No such file or directory; root can"):
         KernelLog(tmp_path / "none")
 
 

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from tracing import NOTHING, QUEUE, WATCH, Kernel
 
 from vb2user.memory.ops import BALANCES, Op
-from vb2user.trace import Event, Hold, Ledger, Scope, Status, What
+from vb2user.trace import Event, EventKind, Ledger, RefKind, Scope, Status
 from vb2user.trace.probes import VM_OPEN
 from vb2user.uapi.enums import Memory
 
 
 def test_holds_are_the_balances() -> None:
-    assert {(hold.takes, hold.gives) for hold in Hold} == {
+    assert {(hold.takes, hold.gives) for hold in RefKind} == {
         (op, balance.gives) for balance in BALANCES for op in balance.takes
     }
 
@@ -46,7 +46,7 @@ def test_a_return_that_was_lost_makes_nothing_balanced(op: Op, more: bool) -> No
         k.op(op, ret=0xABC0, priv=buffer)
     else:
         k.born(op, index=1)
-    dropped = max(n for n, e in enumerate(k.events) if e.what is What.RETURN)
+    dropped = max(n for n, e in enumerate(k.events) if e.what is EventKind.RETURN)
     del k.events[dropped]
     if more:
         k.op(Op.PUT, priv=buffer)
@@ -198,9 +198,9 @@ def test_an_offset_that_proves_wrong_is_not_trusted() -> None:
     buffer, other = k.born(Op.ALLOC), k.born(Op.ALLOC, 1)
     k.enter("vb2_vmalloc_mmap", priv=buffer, vma=5, start=0, end=4096)
     k.enter(VM_OPEN, priv=other, vma=5, start=0, end=4096)
-    k.say(What.RETURN, "vb2_vmalloc_mmap", ret=0)
+    k.say(EventKind.RETURN, "vb2_vmalloc_mmap", ret=0)
     k.enter(VM_OPEN, priv=other, vma=6, start=0, end=4096)
-    held = {b.private: b.outstanding.get(Hold.MAPPING, 0) for b in Ledger(k.events).buffers}
+    held = {b.private: b.outstanding.get(RefKind.MAPPING, 0) for b in Ledger(k.events).buffers}
     assert held == {buffer: 2, other: 0}
 
 
@@ -242,9 +242,9 @@ def test_threads_whose_process_is_known_later() -> None:
     ledger = Ledger(k.events)
     assert {(key.process, key.maker) for key, *_ in ledger.keys()} == {(8, 8)}  # noqa: SIM118
     assert ledger.comms == {8: "t8"}
-    k.say(What.ENTER, "vb2_vmalloc_num_users", 8, priv=buffer)
+    k.say(EventKind.ENTER, "vb2_vmalloc_num_users", 8, priv=buffer)
     k.events[-1] = replace(k.events[-1], tgid=7, comm="worker")
-    k.say(What.RETURN, "vb2_vmalloc_mmap", 8, ret=0)
+    k.say(EventKind.RETURN, "vb2_vmalloc_mmap", 8, ret=0)
     ledger = Ledger(k.events)
     assert {(key.process, key.maker) for key, *_ in ledger.keys()} == {(7, 7)}  # noqa: SIM118
     assert ledger.calls(Op.ALLOC, process=7) == 2
@@ -255,7 +255,7 @@ def test_threads_whose_process_is_known_later() -> None:
 
 def test_families() -> None:
     events = [
-        Event(What.FORK, tid=parent, tgid=parent, values={"child": child})
+        Event(EventKind.FORK, tid=parent, tgid=parent, values={"child": child})
         for parent, child in ((1, 2), (2, 3), (9, 10), (3, 2))
     ]
     assert Ledger(events).descendants(1) == {1, 2, 3}
@@ -264,17 +264,17 @@ def test_families() -> None:
 def test_phases() -> None:
     k = Kernel()
 
-    def phase(what: What, name: str) -> None:
+    def phase(what: EventKind, name: str) -> None:
         k.events.append(Event(what, text=name))
 
-    phase(What.BEGIN, "outer")
+    phase(EventKind.BEGIN, "outer")
     buffer = k.born(Op.ALLOC)
-    phase(What.BEGIN, "inner")
+    phase(EventKind.BEGIN, "inner")
     k.op(Op.NUM_USERS, priv=buffer)
-    phase(What.END, "inner")
-    phase(What.END, "never begun")
+    phase(EventKind.END, "inner")
+    phase(EventKind.END, "never begun")
     k.op(Op.PUT, priv=buffer)
-    phase(What.END, "outer")
+    phase(EventKind.END, "outer")
     k.born(Op.ALLOC)
     ledger = Ledger(k.events)
     assert ledger.by_op(phase="inner") == {Op.NUM_USERS: 1}
@@ -287,7 +287,10 @@ def test_phases() -> None:
 
 
 def test_losses_make_it_unobservable() -> None:
-    for what, words in ((What.LOST, "7 events were lost"), (What.MISSED, "7 hits of probes were missed")):
+    for what, words in (
+        (EventKind.LOST, "7 events were lost"),
+        (EventKind.MISSED, "7 hits of probes were missed"),
+    ):
         k = Kernel()
         k.born(Op.ALLOC)
         k.events.append(Event(what, values={"count": 7}))
@@ -303,7 +306,7 @@ def test_one_witness_less_is_said(data: st.DataObject) -> None:
     buffer = k.born(Op.ALLOC)
     k.closed(k.mapped(buffer), buffer)
     k.op(Op.PUT, priv=buffer)
-    seen = [i for i, e in enumerate(k.events) if e.what in (What.ENTER, What.FUNCTION)]
+    seen = [i for i, e in enumerate(k.events) if e.what in (EventKind.ENTER, EventKind.FUNCTION)]
     at = data.draw(st.sampled_from(seen))
     left_out = k.events.pop(at)
     found = Ledger(k.events).verdict()
@@ -314,7 +317,7 @@ def test_one_witness_less_is_said(data: st.DataObject) -> None:
 
 def functions_only(events: list[Event]) -> list[Event]:
     """What the function tracer alone would tell."""
-    seen = [e for e in events if e.what is What.FUNCTION]
+    seen = [e for e in events if e.what is EventKind.FUNCTION]
     return [replace(WATCH, probed=frozenset()), *seen]
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tracing import EVERY, NOTHING, Kernel
 
 from vb2user.memory.ops import BALANCES, Op
-from vb2user.trace import Hold, Ledger, Status
+from vb2user.trace import Ledger, RefKind, Status
 from vb2user.trace.probes import VM_OPEN
 
 KINDS = ["mmap", "userptr", "dmabuf"]
@@ -23,71 +23,71 @@ class Program:
         self.k = kernel
         self.draw = draw
         #: Everything held: the kind, the buffer, and what gives it back.
-        self.held: list[tuple[Hold, int, tuple[Any, ...]]] = []
+        self.held: list[tuple[RefKind, int, tuple[Any, ...]]] = []
         self.takes: Counter[Op] = Counter()
 
-    def holders(self, private: int) -> list[Hold]:
+    def holders(self, private: int) -> list[RefKind]:
         return [hold for hold, p, _ in self.held if p == private]
 
     def step(self) -> None:
         kinds = ["alloc", "pin", "attach"]
-        live = {p for hold, p, _ in self.held if hold in (Hold.QUEUE, Hold.MAPPING, Hold.EXPORT)}
-        queued = {p for hold, p, _ in self.held if hold is Hold.QUEUE}
-        attached = [p for hold, p, _ in self.held if hold is Hold.ATTACHMENT]
-        unmapped = [p for p in attached if Hold.DMA_MAPPING not in self.holders(p)]
-        mapped = [p for hold, p, _ in self.held if hold is Hold.MAPPING]
+        live = {p for hold, p, _ in self.held if hold in (RefKind.QUEUE, RefKind.MAPPING, RefKind.EXPORT)}
+        queued = {p for hold, p, _ in self.held if hold is RefKind.QUEUE}
+        attached = [p for hold, p, _ in self.held if hold is RefKind.ATTACHMENT]
+        unmapped = [p for p in attached if RefKind.DMA_MAPPING not in self.holders(p)]
+        mapped = [p for hold, p, _ in self.held if hold is RefKind.MAPPING]
         kinds += ["mmap", "export", "ask"] * bool(queued) + ["map"] * bool(unmapped) + ["fork"] * bool(mapped)
         kinds += ["give"] * (2 if self.held else 0)
         kind = self.draw(st.sampled_from(kinds))
         tid = self.draw(st.integers(1, 3))
         k = self.k
         if kind == "alloc":
-            self.take(Hold.QUEUE, k.born(Op.ALLOC, self.draw(st.integers(0, 5)), tid=tid))
+            self.take(RefKind.QUEUE, k.born(Op.ALLOC, self.draw(st.integers(0, 5)), tid=tid))
         elif kind == "pin":
-            self.take(Hold.PIN, k.born(Op.GET_USERPTR, memory=2, tid=tid))
+            self.take(RefKind.PIN, k.born(Op.GET_USERPTR, memory=2, tid=tid))
         elif kind == "attach":
-            self.take(Hold.ATTACHMENT, k.born(Op.ATTACH_DMABUF, memory=4, tid=tid))
+            self.take(RefKind.ATTACHMENT, k.born(Op.ATTACH_DMABUF, memory=4, tid=tid))
         elif kind == "map":
             private = self.draw(st.sampled_from(unmapped))
             k.op(Op.MAP_DMABUF, tid, 0, priv=private)
-            self.take(Hold.DMA_MAPPING, private)
+            self.take(RefKind.DMA_MAPPING, private)
         elif kind in ("mmap", "fork"):
             private = self.draw(st.sampled_from(sorted(queued) if kind == "mmap" else mapped))
             vma = k.mapped(private, tid, private) if kind == "mmap" else k.forked(private, tid, private)
-            self.take(Hold.MAPPING, private, vma)
+            self.take(RefKind.MAPPING, private, vma)
         elif kind == "export":
             private = self.draw(st.sampled_from(sorted(queued)))
-            self.take(Hold.EXPORT, private, k.exported(private, tid))
+            self.take(RefKind.EXPORT, private, k.exported(private, tid))
         elif kind == "ask":
             k.op(Op.NUM_USERS, tid, priv=self.draw(st.sampled_from(sorted(live))))
         else:
             self.give(self.draw(st.integers(0, len(self.held) - 1)), tid)
 
-    def take(self, hold: Hold, private: int, *more: Any) -> None:
+    def take(self, hold: RefKind, private: int, *more: Any) -> None:
         self.held.append((hold, private, more))
         self.takes[hold.takes] += 1
 
     def give(self, at: int, tid: int) -> None:
         hold, private, more = self.held[at]
-        if hold is Hold.ATTACHMENT and Hold.DMA_MAPPING in self.holders(private):
+        if hold is RefKind.ATTACHMENT and RefKind.DMA_MAPPING in self.holders(private):
             return  # it has to be unmapped first
         del self.held[at]
-        if hold is Hold.MAPPING:
+        if hold is RefKind.MAPPING:
             self.k.closed(more[0], private, tid)
-        elif hold is Hold.EXPORT:
+        elif hold is RefKind.EXPORT:
             self.k.released(more[0], private, tid)
         else:
             self.k.op(hold.gives, tid, priv=private)
         if not self.holders(private):
             self.k.free.append(private)
 
-    def finish(self, but: tuple[Hold, int, tuple[Any, ...]] | None = None) -> None:
+    def finish(self, but: tuple[RefKind, int, tuple[Any, ...]] | None = None) -> None:
         """Give everything back, but for one."""
         while rest := [i for i, entry in enumerate(self.held) if entry is not but]:
             for at in reversed(rest):
                 if at < len(self.held) and self.held[at] is not but:
                     self.give(at, 1)
-            if but is not None and but[0] is Hold.DMA_MAPPING:
+            if but is not None and but[0] is RefKind.DMA_MAPPING:
                 break  # what is mapped cannot be detached
 
 
@@ -126,12 +126,12 @@ def test_whatever_is_not_given_back_is_found(data: st.DataObject, inlined: bool)
     leak = leaks.pop(kept[0].takes)
     assert (leak.count, [b.private for b in leak.buffers]) == (1, [kept[1]])
     # What is mapped is attached, too.
-    assert leaks.keys() <= ({Op.ATTACH_DMABUF} if kept[0] is Hold.DMA_MAPPING else set())
+    assert leaks.keys() <= ({Op.ATTACH_DMABUF} if kept[0] is RefKind.DMA_MAPPING else set())
     assert found.faults == ()
 
 
-@given(st.data(), st.sampled_from([Hold.QUEUE, Hold.PIN, Hold.ATTACHMENT]))
-def test_what_is_given_back_twice_is_found(data: st.DataObject, hold: Hold) -> None:
+@given(st.data(), st.sampled_from([RefKind.QUEUE, RefKind.PIN, RefKind.ATTACHMENT]))
+def test_what_is_given_back_twice_is_found(data: st.DataObject, hold: RefKind) -> None:
     program = Program(Kernel(), data.draw)
     private = program.k.born(hold.takes)
     program.take(hold, private)

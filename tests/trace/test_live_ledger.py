@@ -12,11 +12,11 @@ from fakes_vb2 import FakeVideo
 from tracing import EVERY, Kernel
 
 from vb2user.device.device import Device
-from vb2user.errors import MissingPrerequisite
+from vb2user.errors import MissingPrerequisiteError
 from vb2user.memory.ops import Op
 from vb2user.preview import ledger as ledgers
 from vb2user.preview.ledger import LiveLedger
-from vb2user.trace import Event, What
+from vb2user.trace import Event, EventKind
 
 
 class FakeTracer:
@@ -37,22 +37,24 @@ class FakeTracer:
     def open(self) -> None:
         self.opened += 1
         if self.why is not None:
-            raise MissingPrerequisite(self.why, remedy="mend it")
+            raise MissingPrerequisiteError(self.why, hint="mend it")
 
     def close(self) -> None:
         self.closed += 1
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        self.kernel.events.append(Event(What.BEGIN, tid=threading.get_native_id() + self.shift, text=name))
+        self.kernel.events.append(
+            Event(EventKind.BEGIN, tid=threading.get_native_id() + self.shift, text=name)
+        )
         yield
 
     def collect(self) -> list[Event]:
         events, self.kernel.events = self.kernel.events, []
         if not self.probed:
-            events = [e for e in events if e.what not in (What.ENTER, What.RETURN)]
-        watch = Event(What.WATCH, functions=EVERY, probed=EVERY if self.probed else frozenset())
-        return [watch, *(e for e in events if e.what is not What.WATCH)]
+            events = [e for e in events if e.what not in (EventKind.ENTER, EventKind.RETURN)]
+        watch = Event(EventKind.WATCH, functions=EVERY, probed=EVERY if self.probed else frozenset())
+        return [watch, *(e for e in events if e.what is not EventKind.WATCH)]
 
     def wait(self, timeout: float) -> bool:
         return False

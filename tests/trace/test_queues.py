@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from tracing import EVERY, QUEUE, Kernel
 
-from vb2user.errors import DeviceBusy, KernelError
+from vb2user.errors import DeviceBusyError, KernelError
 from vb2user.memory.ops import Op
-from vb2user.trace import Calibration, Event, Ledger, What, calibrate, queues
+from vb2user.trace import Calibration, Event, EventKind, Ledger, calibrate, queues
 from vb2user.uapi import calls
 from vb2user.uapi.enums import BufType, Cap, Memory
 
@@ -31,7 +31,7 @@ class FakeTracer:
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        self.kernel.events.append(Event(What.BEGIN, 0, 1, 1, "t", 0, "", {}, name))
+        self.kernel.events.append(Event(EventKind.BEGIN, 0, 1, 1, "t", 0, "", {}, name))
         yield
 
 
@@ -81,7 +81,7 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Ask:
     return call
 
 
-BUSY = DeviceBusy(errno.EBUSY, "VIDIOC_REQBUFS", "/dev/video0")
+BUSY = DeviceBusyError(errno.EBUSY, "VIDIOC_REQBUFS", "/dev/video0")
 
 
 @pytest.mark.parametrize(

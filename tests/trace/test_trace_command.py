@@ -14,16 +14,16 @@ import pytest
 from click.testing import CliRunner
 from tracing import QUEUE, Kernel
 
-from vb2user.errors import KernelError, MissingPrerequisite, UsageError
+from vb2user.errors import KernelError, MissingPrerequisiteError, UsageError
 from vb2user.memory.ops import Op
 from vb2user.trace import Calibration, Ledger, Scope, kernel_log, run
 from vb2user.trace.command import _show, trace
-from vb2user.trace.run import Report, Wish
+from vb2user.trace.run import TraceOptions, TraceReport
 from vb2user.uapi.enums import Cap
 
 
 def refused() -> Path:
-    raise MissingPrerequisite("no tracing today", remedy="ask again tomorrow")
+    raise MissingPrerequisiteError("no tracing today", hint="ask again tomorrow")
 
 
 class Node:
@@ -63,7 +63,7 @@ def _no_tracefs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_program_is_run_all_the_same(tmp_path: Path) -> None:
     note = tmp_path / "note"
-    report = run.run(Wish("/dev/video0", ["sh", "-c", f"echo ran > {note}; exit 5"]))
+    report = run.run(TraceOptions("/dev/video0", ["sh", "-c", f"echo ran > {note}; exit 5"]))
     assert note.read_text() == "ran\n"
     assert report.status == 5
     assert report.unobserved == "no tracing today; ask again tomorrow"
@@ -74,7 +74,7 @@ def test_the_program_is_run_all_the_same(tmp_path: Path) -> None:
 def test_what_the_kernel_reports_meanwhile_is_a_fault(kmsg: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kmsg.write_text("4,1,1,-;WARNING: long ago\n")
     warning = "4,2,2,-;WARNING: CPU: 0 PID: 1 at drivers/media/x.c:1 x+0x1/0x2"
-    report = run.run(Wish("/dev/video0", ["sh", "-c", f"echo '{warning}' >> {kmsg}"]))
+    report = run.run(TraceOptions("/dev/video0", ["sh", "-c", f"echo '{warning}' >> {kmsg}"]))
     assert report.exit_status == 1
     (document,) = report.to_json()["kernel_log"]["reports"]
     assert document == "WARNING: CPU: 0 PID: 1 at drivers/media/x.c:1 x+0x1/0x2"
@@ -86,7 +86,7 @@ def test_a_log_of_the_kernel_that_cannot_be_read_is_said(
     kmsg: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kmsg.unlink()
-    report = run.run(Wish("/dev/video0", ["true"]))
+    report = run.run(TraceOptions("/dev/video0", ["true"]))
     _show(report)
     assert "root can read it" in capsys.readouterr().err
     assert report.exit_status == 3
@@ -106,11 +106,11 @@ def test_usage() -> None:
     assert runner.invoke(trace, ["/dev/video0"]).exit_code == 2
     assert runner.invoke(trace, ["/dev/video0", "--"]).exit_code == 2
     with pytest.raises(UsageError, match="cannot be run: there is no such program"):
-        run.run(Wish("/dev/video0", ["/no/such/program"]))
+        run.run(TraceOptions("/dev/video0", ["/no/such/program"]))
 
 
 def test_a_program_that_a_signal_ended() -> None:
-    report = run.run(Wish("/dev/video0", ["sh", "-c", "kill -TERM $$"]))
+    report = run.run(TraceOptions("/dev/video0", ["sh", "-c", "kill -TERM $$"]))
     assert report.status == 128 + signal.SIGTERM
 
 
@@ -118,7 +118,7 @@ def test_signals_are_the_programs_while_it_runs() -> None:
     """What ends us ends it, and we live to tell; handlers are put back."""
     before = signal.getsignal(signal.SIGTERM)
     program = f"import os, signal; os.kill({os.getpid()}, signal.SIGTERM); signal.pause()"
-    report = run.run(Wish("/dev/video0", [sys.executable, "-c", program]))
+    report = run.run(TraceOptions("/dev/video0", [sys.executable, "-c", program]))
     assert report.status == 128 + signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) is before
 
@@ -180,9 +180,9 @@ def test_the_program_is_interrupted_once(typed: bool) -> None:
     assert process.returncode == 0
 
 
-def report_of(kernel: Kernel, why: str | None = None, status: int = 0) -> Report:
+def report_of(kernel: Kernel, why: str | None = None, status: int = 0) -> TraceReport:
     calibration = Calibration(frozenset() if why else frozenset({QUEUE}), "vmalloc", why)
-    return Report(
+    return TraceReport(
         "/dev/video0",
         "vivid",
         "vivid",

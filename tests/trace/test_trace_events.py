@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vb2user.memory.ops import ALLOCATORS, OPS, Op
-from vb2user.trace.events import Event, What, marker, parse
+from vb2user.trace.events import Event, EventKind, marker, parse
 from vb2user.trace.probes import errno_of, failed, private_data_offset, probe, probes, release
 
 NAMES = {
-    "vb2_dc_alloc__in_368_0": (What.ENTER, "vb2_dc_alloc"),
-    "vb2_dc_alloc__out_368_0": (What.RETURN, "vb2_dc_alloc"),
-    "vb2_dc_mmap__out_368_0": (What.RETURN, "vb2_dc_mmap"),
-    "vb2_vmalloc_dmabuf_ops_release__out_368_0": (What.RETURN, "vb2_vmalloc_dmabuf_ops_release"),
+    "vb2_dc_alloc__in_368_0": (EventKind.ENTER, "vb2_dc_alloc"),
+    "vb2_dc_alloc__out_368_0": (EventKind.RETURN, "vb2_dc_alloc"),
+    "vb2_dc_mmap__out_368_0": (EventKind.RETURN, "vb2_dc_mmap"),
+    "vb2_vmalloc_dmabuf_ops_release__out_368_0": (EventKind.RETURN, "vb2_vmalloc_dmabuf_ops_release"),
 }
 
 
@@ -34,7 +34,7 @@ def test_lines_as_the_kernel_prints_them() -> None:
         "vb=0xff40219484cef000 queue=0xff40219482926868 index=0 type=1 memory=1 "
         'device="vivid.0" size=462848'
     ) == Event(
-        What.ENTER,
+        EventKind.ENTER,
         806_251_645_000,
         368,
         368,
@@ -58,22 +58,22 @@ def test_lines_as_the_kernel_prints_them() -> None:
     assert read(
         " vivid-000-vid-c-349     (    349) [000]     74.253075: vb2_dc_mmap__out_368_0: "
         "(vb2_mmap+0x11f/0x2c0 [videobuf2_common] <- vb2_dc_mmap) ret=-12"
-    ) == Event(What.RETURN, 74_253_075_000, 349, 349, "vivid-000-vid-c", 0, "vb2_dc_mmap", {"ret": -12})
+    ) == Event(EventKind.RETURN, 74_253_075_000, 349, 349, "vivid-000-vid-c", 0, "vb2_dc_mmap", {"ret": -12})
     bare = read(
         "  gst-launch-1.0-345     (    345) [000]     74.225315: vb2_vmalloc_dmabuf_ops_release__out_368_0: "
         "(dma_buf_release+0x3f/0x90 <- vb2_vmalloc_dmabuf_ops_release)"
     )
-    assert (bare.what, bare.values) == (What.RETURN, {})
+    assert (bare.what, bare.values) == (EventKind.RETURN, {})
     called = read(
         "    v4l2src0:src-349     (    345) [000]     73.809263: vb2_vmalloc_alloc <-__vb2_queue_alloc"
     )
     assert (called.what, called.function, called.text) == (
-        What.FUNCTION,
+        EventKind.FUNCTION,
         "vb2_vmalloc_alloc",
         "__vb2_queue_alloc",
     )
     assert (called.tid, called.tgid, called.process, called.comm) == (349, 345, 345, "v4l2src0:src")
-    assert read("CPU:1 [LOST 4711 EVENTS]") == Event(What.LOST, cpu=1, values={"count": 4711})
+    assert read("CPU:1 [LOST 4711 EVENTS]") == Event(EventKind.LOST, cpu=1, values={"count": 4711})
 
 
 def test_other_forms_of_a_line() -> None:
@@ -85,7 +85,7 @@ def test_other_forms_of_a_line() -> None:
         "            bash-7     (      7) [000]     1.000000: sched_process_fork: "
         "comm=a pid=3 child_comm=b pid=7 child_comm=a pid=3 child_pid=8"
     )
-    assert read(fork) == Event(What.FORK, 1_000_000_000, 7, 7, "bash", 0, values={"child": 8})
+    assert read(fork) == Event(EventKind.FORK, 1_000_000_000, 7, 7, "bash", 0, values={"child": 8})
     assert read(
         "          python-368     (    368) [000]      6.251645: vb2_dc_alloc__in_368_0: "
         "(vb2_dc_alloc+0x4/0x170) queue=(fault) device=(fault) size=1"
@@ -110,11 +110,11 @@ def test_names_of_threads_may_be_anything(comm: str) -> None:
 
 
 @given(
-    st.sampled_from([What.BEGIN, What.END, What.MARK]),
+    st.sampled_from([EventKind.BEGIN, EventKind.END, EventKind.MARK]),
     st.text(max_size=60),
     st.text("ab [-]1:. ", max_size=15),
 )
-def test_no_mark_can_be_misread(what: What, text: str, comm: str) -> None:
+def test_no_mark_can_be_misread(what: EventKind, text: str, comm: str) -> None:
     said = marker(what, text).decode()
     assert "\n" not in said
     line = f"{comm}-12     (     12) [000]    7.000000: tracing_mark_write: {said}"

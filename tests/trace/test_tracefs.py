@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 from tracing import WATCH
 
-from vb2user.errors import ClosedError, MissingPrerequisite, UsageError
+from vb2user.errors import ClosedError, MissingPrerequisiteError, UsageError
 from vb2user.trace import Calibration, Event, Scope, Tracer, available, tracefs
 from vb2user.validate.observer import Watch
 
@@ -40,7 +40,7 @@ def test_not_mounted(root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert "mount -t tracefs tracefs" in (available() or "")
     known.write_text("nodev\tproc\n")
     assert "CONFIG_FTRACE" in (available() or "")
-    with pytest.raises(MissingPrerequisite):
+    with pytest.raises(MissingPrerequisiteError):
         Tracer().open()
 
 
@@ -113,8 +113,8 @@ def test_a_kernel_that_forbids_instances(root: Path, monkeypatch: pytest.MonkeyP
     (root / "instances").rmdir()
     (root / "instances").touch()
     assert "too old" in (available() or "")
-    with pytest.raises(MissingPrerequisite):
-        tracefs.Instance.new(root).create()
+    with pytest.raises(MissingPrerequisiteError):
+        tracefs.TraceInstance.new(root).create()
 
 
 def test_only_what_the_dead_left_is_swept(
@@ -152,7 +152,7 @@ def test_what_a_tracer_says_of_its_use() -> None:
 
 
 def test_functions_are_filtered_by_place_and_checked(root: Path) -> None:
-    instance = tracefs.Instance.new(root)
+    instance = tracefs.TraceInstance.new(root)
     instance.create()
     (root / "available_filter_functions").write_text("a\nvb2_dc_put [videobuf2_dma_contig]\nb\nvb2_dc_mmap\n")
     there = instance.traceable({"vb2_dc_put", "vb2_dc_mmap", "vb2_dc_gone"})
@@ -165,7 +165,7 @@ def test_functions_are_filtered_by_place_and_checked(root: Path) -> None:
 
 
 def test_what_was_missed_is_ours_alone(root: Path) -> None:
-    instance = tracefs.Instance(root, root / "instances" / "x", "vb2user_12_3")
+    instance = tracefs.TraceInstance(root, root / "instances" / "x", "vb2user_12_3")
     (root / "kprobe_profile").write_text(
         "  put__in_12_3   10   4\n  put__in_112_3  1  9\n  other  1  2\n put__out_12_3 1 1\n"
     )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from vb2user.memory.ops import ALLOCATORS, Op
-from vb2user.trace import Event, What
+from vb2user.trace import Event, EventKind
 from vb2user.trace.probes import FUNCTIONS, RELEASES, VM_CLOSE, VM_OPEN
 
 QUEUE = 0xFFFF000000001000
 EVERY = frozenset({*FUNCTIONS, *RELEASES, VM_OPEN, VM_CLOSE})
-WATCH = Event(What.WATCH, functions=EVERY, probed=EVERY)
+WATCH = Event(EventKind.WATCH, functions=EVERY, probed=EVERY)
 
 
 @dataclass
@@ -38,15 +38,15 @@ class Kernel:
         self.fresh += 64
         return self.fresh
 
-    def say(self, what: What, function: str = "", tid: int = 1, **values: int | str) -> None:
+    def say(self, what: EventKind, function: str = "", tid: int = 1, **values: int | str) -> None:
         """One event."""
         self.now += 1000
         self.events.append(Event(what, self.now, tid, tid, f"t{tid}", 0, function, values))
 
     def enter(self, function: str, tid: int = 1, **values: int | str) -> None:
         """A function, as both witnesses see it."""
-        self.say(What.ENTER, function, tid, **values)
-        self.say(What.FUNCTION, function, tid)
+        self.say(EventKind.ENTER, function, tid, **values)
+        self.say(EventKind.FUNCTION, function, tid)
 
     def op(self, op: Op, tid: int = 1, ret: int | None = None, **values: int | str) -> None:
         """An op, and what it returns."""
@@ -55,7 +55,7 @@ class Kernel:
         if op is Op.MMAP and ret == 0:
             self.opened(values["vma"], values["priv"], tid, values.get("start", 0))
         if ret is not None:
-            self.say(What.RETURN, function, tid, ret=ret)
+            self.say(EventKind.RETURN, function, tid, ret=ret)
 
     def born(
         self, op: Op, index: int = 0, memory: int = 1, tid: int = 1, queue: int = QUEUE, vb: int = 0
@@ -109,7 +109,7 @@ class Kernel:
         self.enter(function, tid, dmabuf=dmabuf)
         if not self.inlined:
             self.op(Op.PUT, tid, priv=private)
-        self.say(What.RETURN, function, tid)
+        self.say(EventKind.RETURN, function, tid)
         self.free.append(dmabuf)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fakes import FakeNode, FakeSystem, refuse
 
-from vb2user.errors import DeviceGone, KernelError
+from vb2user.errors import DeviceRemovedError, KernelError
 from vb2user.uapi import kernel
 from vb2user.uapi import media as m
 from vb2user.uapi import videodev2 as v
@@ -128,6 +128,6 @@ def test_from_some_on_all_are_refused(driver: Driver, fd: kernel.Fd) -> None:
 @pytest.mark.parametrize("what", EVERY)
 def test_a_device_that_is_gone_ends_it_at_once(driver: Driver, fd: kernel.Fd, what: str) -> None:
     driver.refuses = dict.fromkeys(range(1000), errno.ENODEV)
-    with pytest.raises(DeviceGone):
+    with pytest.raises(DeviceRemovedError):
         list(EVERY[what](fd, []))
     assert len(driver.asked) == 1

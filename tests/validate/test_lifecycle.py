@@ -11,7 +11,7 @@ from fakes import FakeFile, refuse
 from fakes_vb2 import FakeHeap, FakeVideo, Vb2System
 
 from vb2user.errors import ClosedError
-from vb2user.memory.dmabuf import Source
+from vb2user.memory.dmabuf import DmaBufAllocator
 from vb2user.memory.heaps import Heap
 from vb2user.memory.ops import ACTIONS, REQUIRED, Op
 from vb2user.uapi import calls
@@ -48,7 +48,7 @@ def fd(video: FakeVideo) -> Iterator[Fd]:
         yield opened
 
 
-def _source(column: str) -> Source | None:
+def _source(column: str) -> DmaBufAllocator | None:
     return Heap() if column == "dmabuf" else None
 
 

@@ -9,7 +9,7 @@ import pytest
 from fakes_vb2 import FakeHeap, FakeVideo, Vb2System
 
 from vb2user.device.device import Device
-from vb2user.errors import DeviceBusy, UsageError
+from vb2user.errors import DeviceBusyError, UsageError
 from vb2user.memory.ops import Op
 from vb2user.trace.kernel_log import KernelReport, Trouble
 from vb2user.uapi import calls
@@ -204,5 +204,5 @@ def test_the_drivers_memory_is_overwritten_only_where_it_is_the_programs_alone(
 def test_a_queue_of_somebody_else_is_left_alone(vb2: Vb2System, device: Device) -> None:
     with Device("/dev/video0") as other:
         calls.reqbufs(other.node, other.type, Memory.MMAP, 1)
-        with pytest.raises(DeviceBusy):
+        with pytest.raises(DeviceBusyError):
             examine(device, Plan(frames=1), Witness(GOOD))

@@ -15,7 +15,7 @@ from vb2user.camera import Camera
 from vb2user.camera import open as open_camera
 from vb2user.cli import complete
 from vb2user.cli.output import document, json_option, say, table, talk, will_write
-from vb2user.cli.streaming import Wish, progress, refuse_fewer_buffers, set_up, stream_options
+from vb2user.cli.streaming import StreamOptions, progress, refuse_fewer_buffers, set_up, stream_options
 from vb2user.errors import UsageError, Vb2Error
 from vb2user.files import Replacement
 from vb2user.stream import clock
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 @json_option
 def capture(
     device: str,
-    wish: Wish,
+    wish: StreamOptions,
     count: int,
     output: str | None,
     plot: str | None,
@@ -65,7 +65,7 @@ def capture(
     change is refused with what it offers instead.
     """
     if output == "-" and as_json:
-        raise UsageError("-o - and --json both want standard output", remedy="write the frames to a file")
+        raise UsageError("-o - and --json both want standard output", hint="write the frames to a file")
     will_write(output, sheet, plot if plot and Path(plot).suffix else None)
     watch = None
     if plot is not None or sheet is not None:
@@ -96,9 +96,7 @@ def _output(name: str | None) -> Iterator[Callable[[Frame], int] | None]:
         try:
             out = Replacement(name, growing=True)
         except OSError as e:
-            raise UsageError(
-                f"{name}: cannot be written: {e.strerror}", remedy="choose another file"
-            ) from None
+            raise UsageError(f"{name}: cannot be written: {e.strerror}", hint="choose another file") from None
 
         def write(frame: Frame) -> int:
             size = _write(out.file, frame)
@@ -112,13 +110,13 @@ def _output(name: str | None) -> Iterator[Callable[[Frame], int] | None]:
             if isinstance(e, (Vb2Error, BrokenPipeError)):
                 raise
             raise UsageError(
-                f"{name}: writing failed: {e.strerror}", remedy="make room, or choose another file"
+                f"{name}: writing failed: {e.strerror}", hint="make room, or choose another file"
             ) from None
 
 
 def run(
     cam: Camera,
-    wish: Wish,
+    wish: StreamOptions,
     count: int,
     write: Callable[[Frame], int] | None,
     watch: Watch | None = None,
@@ -150,7 +148,9 @@ def _write(file: IO[bytes], frame: Frame) -> int:
     return sum(file.write(plane.data) for plane in frame.planes)
 
 
-def _result(cam: Camera, wish: Wish, stream: Stream, exporter: str | None, seconds: float) -> dict[str, Any]:
+def _result(
+    cam: Camera, wish: StreamOptions, stream: Stream, exporter: str | None, seconds: float
+) -> dict[str, Any]:
     f, stats = stream.format, stream.stats
     return {
         "device": cam.path,

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from vb2user.errors import MissingPrerequisite
+from vb2user.errors import MissingPrerequisiteError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -31,7 +31,7 @@ def own() -> dict[str, EntryPoint]:
     """The commands of this package, by name.
 
     Raises:
-        MissingPrerequisite: the package is neither a checkout nor installed.
+        MissingPrerequisiteError: the package is neither a checkout nor installed.
     """
     project: dict[str, Any] = {}
     if PROJECT.is_file():
@@ -42,8 +42,8 @@ def own() -> dict[str, EntryPoint]:
     try:
         return {e.name: e for e in distribution(NAME).entry_points if e.group == GROUP}
     except PackageNotFoundError:
-        raise MissingPrerequisite(
-            "vb2user is not installed: its commands are not known", remedy="run: pip install vb2user"
+        raise MissingPrerequisiteError(
+            "vb2user is not installed: its commands are not known", hint="run: pip install vb2user"
         ) from None
 
 

@@ -13,12 +13,12 @@ from vb2user.camera import open as open_camera
 from vb2user.cli import complete
 from vb2user.cli.output import document, json_option, reading, say, table, talk, will_write, writing
 from vb2user.device.controls.convert import to_json
-from vb2user.errors import DeviceGone, KernelError, UsageError
+from vb2user.errors import DeviceRemovedError, KernelError, UsageError
 from vb2user.uapi.calls.controls import ControlError
 
 if TYPE_CHECKING:
     from vb2user.device.controls.restore import Restored
-    from vb2user.device.controls.show import Look
+    from vb2user.device.controls.show import ControlState
     from vb2user.device.events import ControlEvent
 
 
@@ -84,9 +84,9 @@ def _change(
         with contextlib.suppress(ControlError):  # it is there, and cannot be queried: that is told later
             cam.controls[name]
     if reset and restore is not None:
-        raise UsageError("--reset together with --restore", remedy="give one after the other")
+        raise UsageError("--reset together with --restore", hint="give one after the other")
     if restore is not None and plain:
-        raise UsageError(f"--restore together with a name: {names[0]}", remedy="it restores the whole file")
+        raise UsageError(f"--restore together with a name: {names[0]}", hint="it restores the whole file")
     if save is not None:
         is_json(Path(save))
         will_write(save)
@@ -130,7 +130,7 @@ def _report(done: Restored) -> dict[str, Any]:
 
 def _print(cam: Camera, names: tuple[str, ...], as_json: bool) -> bool:
     """The values now of those that were named; whether one of those to be read could not be."""
-    looks: dict[int, Look] = {}
+    looks: dict[int, ControlState] = {}
     failed = False
     for given in names:
         try:
@@ -139,7 +139,7 @@ def _print(cam: Camera, names: tuple[str, ...], as_json: bool) -> bool:
             if look.value is None and "=" not in given:
                 control.value  # noqa: B018 - the driver says why it cannot be read
             looks[control.id] = look
-        except DeviceGone:
+        except DeviceRemovedError:
             raise
         except KernelError as e:
             talk(str(e))

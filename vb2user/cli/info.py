@@ -15,12 +15,12 @@ from vb2user.cli import complete
 from vb2user.cli.output import document, json_option, table
 from vb2user.device.controls import show as control_show
 from vb2user.device.discovery import roles
-from vb2user.errors import DeviceBusy, DeviceGone, KernelError
+from vb2user.errors import DeviceBusyError, DeviceRemovedError, KernelError
 from vb2user.uapi import calls
 from vb2user.uapi.enums import BufType, FrmSizeType
 
 if TYPE_CHECKING:
-    from vb2user.device.controls.show import Look
+    from vb2user.device.controls.show import ControlState
 
 _T = TypeVar("_T")
 
@@ -67,10 +67,10 @@ class _Asking:
         self.errors.append({"part": part, "error": str(error)})
 
     def ask(self, part: str, question: Callable[[], _T]) -> _T | None:
-        """The answer, or None. DeviceGone: there is nothing more to ask."""
+        """The answer, or None. DeviceRemovedError: there is nothing more to ask."""
         try:
             return question()
-        except DeviceGone:
+        except DeviceRemovedError:
             raise
         except KernelError as e:
             self.note(part, e)
@@ -86,7 +86,7 @@ class _Asking:
         return found
 
 
-def describe(cam: Camera, looks: Sequence[Look], broken: Mapping[str, KernelError]) -> dict[str, Any]:
+def describe(cam: Camera, looks: Sequence[ControlState], broken: Mapping[str, KernelError]) -> dict[str, Any]:
     """What ``info --json`` prints; ``looks`` and ``broken``: the controls."""
     asking = _Asking()
     queues = [t for t in (cam.capture_type, cam.output_type) if t is not None]
@@ -129,9 +129,9 @@ def _queue(cam: Camera, type: BufType, asking: _Asking) -> dict[str, Any]:
         if format is not None:
             memory = [m.name.lower() for m in cam.memory_types(type)]
             allocator = _allocator(cam, type)
-    except DeviceGone:
+    except DeviceRemovedError:
         raise
-    except DeviceBusy as e:  # some drivers do not even tell their memory types then
+    except DeviceBusyError as e:  # some drivers do not even tell their memory types then
         busy = str(e)
     except KernelError as e:
         asking.note(f"{type.name}: memory", e)
@@ -164,7 +164,7 @@ def _set_format(format: calls.Format) -> dict[str, Any]:
 def _allocator(cam: Camera, type: BufType) -> str | None:
     try:
         return cam.allocator(type)
-    except (DeviceBusy, DeviceGone):
+    except (DeviceBusyError, DeviceRemovedError):
         raise
     except KernelError:
         return None
@@ -196,7 +196,7 @@ def _memory(types: list[str] | None) -> str:
     return "not known" if types is None else ", ".join(types) or "none (no streaming)"
 
 
-def show(found: dict[str, Any], looks: Sequence[Look], broken: Mapping[str, KernelError]) -> None:
+def show(found: dict[str, Any], looks: Sequence[ControlState], broken: Mapping[str, KernelError]) -> None:
     """The same for people."""
     rows = [
         ("driver", f"{found['driver']} {found['version']}"),
@@ -247,7 +247,7 @@ def _now(queue: dict[str, Any]) -> str:
 _MOST_CHOICES = 6
 
 
-def _row(cells: tuple[str, ...], look: Look | None = None) -> tuple[str, ...]:
+def _row(cells: tuple[str, ...], look: ControlState | None = None) -> tuple[str, ...]:
     name, kind, value, takes, default, _ = cells
     if look is not None and len(look.items) > _MOST_CHOICES:
         few = control_show.takes(dataclasses.replace(look, items=look.items[:_MOST_CHOICES]))

@@ -28,7 +28,7 @@ from vb2user.cli.output import (
     talk,
     writing,
 )
-from vb2user.errors import NoSuchDevice, Vb2Error
+from vb2user.errors import NoSuchDeviceError, Vb2Error
 
 
 class _Commands(click.Group):
@@ -100,8 +100,8 @@ def run_click(command: click.Command, name: str) -> NoReturn:
         talk("interrupted")
         status = 130
     except Vb2Error as e:
-        if isinstance(e, NoSuchDevice) and not any(Path("/dev").glob("video*")):
-            e.remedy = NOTHING_HERE
+        if isinstance(e, NoSuchDeviceError) and not any(Path("/dev").glob("video*")):
+            e.hint = NOTHING_HERE
         talk(str(e))
         status = e.exit_status
     except BrokenPipeError:

@@ -86,7 +86,7 @@ def cannot_write(file: object, error: OSError) -> UsageError:
 def _refused(file: object, error: OSError, *, written: bool) -> UsageError:
     hint = _HINTS.get(error.errno or 0, ("", ""))[written] or "choose another file"
     done = "written" if written else "read"
-    return UsageError(f"{file}: cannot be {done}: {error.strerror or error}", remedy=hint)
+    return UsageError(f"{file}: cannot be {done}: {error.strerror or error}", hint=hint)
 
 
 @contextlib.contextmanager
@@ -131,7 +131,7 @@ def will_write(*files: str | None) -> None:
     for file in files:
         if file is not None and file != "-" and not Path(file).parent.is_dir():
             folder = Path(file).parent
-            raise UsageError(f"{file}: there is no folder {folder}", remedy=f"make it: mkdir -p {folder}")
+            raise UsageError(f"{file}: there is no folder {folder}", hint=f"make it: mkdir -p {folder}")
     _warn_if_lost(files)
 
 

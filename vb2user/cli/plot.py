@@ -18,8 +18,8 @@ from typing import Any
 
 from vb2user import files
 from vb2user.cli.output import cannot_write, say_drawn
-from vb2user.errors import MissingPrerequisite, UsageError, install
-from vb2user.stream.course import Course
+from vb2user.errors import MissingPrerequisiteError, UsageError, install
+from vb2user.stream.timing_log import TimingLog
 from vb2user.text import printable
 
 #: What --plot takes for the terminal.
@@ -47,7 +47,7 @@ class Panel:
     bars: bool = False
 
 
-def panels(course: Course) -> list[Panel]:
+def panels(course: TimingLog) -> list[Panel]:
     """Rate, jitter, latency and drops of a stream; what the driver does not tell is left out."""
     seconds = course.seconds
     found = [
@@ -64,24 +64,24 @@ def check(target: str) -> None:
     """Can it be drawn there? Better said before the capture than after it.
 
     Raises:
-        MissingPrerequisite: the library is not installed. UsageError: no name of a PNG.
+        MissingPrerequisiteError: the library is not installed. UsageError: no name of a PNG.
     """
     if target in TERMINAL:
         _library("plotext")
         return
     if Path(target).suffix.lower() != ".png":
-        raise UsageError(f"--plot {target} is no PNG", remedy="name it FILE.png, or 'terminal'")
+        raise UsageError(f"--plot {target} is no PNG", hint="name it FILE.png, or 'terminal'")
     _library("matplotlib")
 
 
-def draw(course: Course, title: str, target: str) -> None:
+def draw(course: TimingLog, title: str, target: str) -> None:
     """Draw it: to a file, or to standard output.
 
     Raises:
-        UsageError: fewer than two frames, or a file that cannot be written. MissingPrerequisite.
+        UsageError: fewer than two frames, or a file that cannot be written. MissingPrerequisiteError.
     """
     if len(course.stamps_ns) < 2:
-        raise UsageError("a plot needs two frames at least", remedy="capture more: --count")
+        raise UsageError("a plot needs two frames at least", hint="capture more: --count")
     if target in TERMINAL:
         say_drawn(in_terminal(course, title))
         return
@@ -91,7 +91,7 @@ def draw(course: Course, title: str, target: str) -> None:
         raise cannot_write(target, e) from None
 
 
-def to_png(course: Course, title: str, path: Path) -> None:
+def to_png(course: TimingLog, title: str, path: Path) -> None:
     """By matplotlib, which needs no display for this. OSError: it cannot be written."""
     with _library("matplotlib").rc_context(_LITERAL), warnings.catch_warnings():
         # A letter that the font has not is drawn as a box, and the plot is none the worse for it.
@@ -101,7 +101,7 @@ def to_png(course: Course, title: str, path: Path) -> None:
     files.write_whole(path, [drawn.getvalue()])
 
 
-def _drawn(course: Course, title: str) -> Any:
+def _drawn(course: TimingLog, title: str) -> Any:
     """Return matplotlib's figure."""
     figures = importlib.import_module("matplotlib.figure")
     shown = panels(course)
@@ -134,7 +134,7 @@ def _panel(axis: Any, panel: Panel) -> None:
         axis.spines[side].set_visible(False)
 
 
-def in_terminal(course: Course, title: str) -> str:
+def in_terminal(course: TimingLog, title: str) -> str:
     """By plotext, as lines of text; in colours where standard output is a terminal that has them."""
     plotext = _library("plotext")
     width = shutil.get_terminal_size((100, 24)).columns
@@ -165,6 +165,6 @@ def _library(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise MissingPrerequisite(
-            f"--plot needs {name}, which is not installed", remedy=install("plot")
+        raise MissingPrerequisiteError(
+            f"--plot needs {name}, which is not installed", hint=install("plot")
         ) from error

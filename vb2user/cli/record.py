@@ -14,8 +14,8 @@ from vb2user.camera import Camera
 from vb2user.camera import open as open_camera
 from vb2user.cli import complete
 from vb2user.cli.output import document, json_option, say, table, talk, will_write
-from vb2user.cli.streaming import Wish, progress, refuse_fewer_buffers, set_up, stream_options
-from vb2user.errors import CorruptFrame, UsageError
+from vb2user.cli.streaming import StreamOptions, progress, refuse_fewer_buffers, set_up, stream_options
+from vb2user.errors import CorruptFrameError, UsageError
 from vb2user.stream.frame import Frame
 
 if TYPE_CHECKING:
@@ -29,9 +29,7 @@ def _options(texts: tuple[str, ...]) -> dict[str, str]:
     pairs = [text.partition("=") for text in texts]
     for name, equals, _ in pairs:
         if not name or not equals:
-            raise UsageError(
-                f"--option {name}: it has no value", remedy="write it as NAME=VALUE, e.g. crf=18"
-            )
+            raise UsageError(f"--option {name}: it has no value", hint="write it as NAME=VALUE, e.g. crf=18")
     return {name: value for name, _, value in pairs}
 
 
@@ -46,7 +44,7 @@ def _options(texts: tuple[str, ...]) -> dict[str, str]:
 @json_option
 def record(
     device: str,
-    wish: Wish,
+    wish: StreamOptions,
     file: str,
     seconds: float | None,
     count: int | None,
@@ -92,7 +90,7 @@ def _others(result: dict[str, Any]) -> str:
 
 def _run(
     cam: Camera,
-    wish: Wish,
+    wish: StreamOptions,
     file: str,
     seconds: float | None,
     count: int | None,
@@ -158,7 +156,7 @@ def _document(format: Format, done: Recording) -> dict[str, Any]:
         "retimed": done.retimed,
         "drops": done.stats.drops,
         "errors": done.stats.errors,
-        "short": done.stats.short,
+        "short": done.stats.truncated,
         "corrupt": done.corrupt,
         "rate": round(done.stats.rate, 3),
         "clock": done.stats.clock,
@@ -190,7 +188,7 @@ def _is_long_enough(done: Recording, seconds: float, rate: float) -> bool:
 
 
 def _still(stream: Stream, skip: int, timeout: float, save: Callable[[Frame], Path]) -> tuple[Frame, Path]:
-    """The first frame after ``skip`` others that can be saved; CorruptFrame: none could in time."""
+    """The first frame after ``skip`` others that can be saved; CorruptFrameError: none could in time."""
     for _ in range(skip):
         stream.next_frame()
     deadline = time.monotonic() + timeout
@@ -198,7 +196,7 @@ def _still(stream: Stream, skip: int, timeout: float, save: Callable[[Frame], Pa
         frame = stream.next_frame()
         try:
             return frame, save(frame)
-        except CorruptFrame:
+        except CorruptFrameError:
             if time.monotonic() >= deadline:
                 raise
 
@@ -216,7 +214,7 @@ def _still(stream: Stream, skip: int, timeout: float, save: Callable[[Frame], Pa
 )
 @click.option("--quality", type=click.IntRange(1, 100), default=90, show_default=True, help="Of a JPEG.")
 @json_option
-def snapshot(device: str, wish: Wish, file: str, skip: int, quality: int, as_json: bool) -> None:
+def snapshot(device: str, wish: StreamOptions, file: str, skip: int, quality: int, as_json: bool) -> None:
     """Take one picture from the node DEV into FILE: .png, .jpg, .npy or .raw."""
     from vb2user.pixels import picture
 

@@ -25,7 +25,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
-class Wish:
+class StreamOptions:
     """What the command line asks for; ``exact``: no fewer buffers, for the user named a number."""
 
     memory: str
@@ -131,7 +131,7 @@ def _wishing(command: _F, options: Sequence[Callable[[Any], Any]]) -> _F:
         if heap is not None and memory != "dmabuf":
             raise UsageError(f"--heap {heap} goes with --memory dmabuf, not with {memory}")
         count, exact = (BUFFERS, False) if buffers is None else (buffers, True)
-        wish = Wish(memory, heap, pixelformat, size, fps, count, timeout, input_index, exact)
+        wish = StreamOptions(memory, heap, pixelformat, size, fps, count, timeout, input_index, exact)
         return command(wish=wish, **rest)
 
     decorated: Any = wished
@@ -140,7 +140,7 @@ def _wishing(command: _F, options: Sequence[Callable[[Any], Any]]) -> _F:
     return decorated  # type: ignore[no-any-return]
 
 
-def set_up(cam: Camera, wish: Wish) -> None:
+def set_up(cam: Camera, wish: StreamOptions) -> None:
     """Input, format, size and rate; what the driver would change is refused. A metadata node is told."""
     if (note := metadata_note(cam)) is not None:
         talk(note)
@@ -157,16 +157,16 @@ def set_up(cam: Camera, wish: Wish) -> None:
         if abs(granted - wish.fps) > 0.01 * wish.fps:
             raise UsageError(
                 f"{cam.path}: the driver makes {granted:g} frames per second of {wish.fps:g}",
-                remedy=f"use --fps {granted:g}; 'vb2user info {cam.path}' lists the rates",
+                hint=f"use --fps {granted:g}; 'vb2user info {cam.path}' lists the rates",
             )
 
 
-def refuse_fewer_buffers(stream: Stream, wish: Wish) -> None:
+def refuse_fewer_buffers(stream: Stream, wish: StreamOptions) -> None:
     """Of a stream that is started: UsageError where the driver granted fewer than the user asked for."""
     if wish.exact and stream.buffers < wish.buffers:
         raise UsageError(
             f"{stream.name}: the driver granted {stream.buffers} buffers of {wish.buffers}",
-            remedy=f"use --buffers {stream.buffers}",
+            hint=f"use --buffers {stream.buffers}",
         )
 
 

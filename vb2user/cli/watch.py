@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vb2user.cli import plot as plots
-from vb2user.errors import CorruptFrame, UsageError
-from vb2user.stream.course import Course
+from vb2user.errors import CorruptFrameError, UsageError
 from vb2user.stream.frame import Frame
 from vb2user.stream.stats import StreamStats
+from vb2user.stream.timing_log import TimingLog
 
 if TYPE_CHECKING:
     from vb2user.media.contact_sheet import Shot
@@ -29,14 +29,14 @@ class Watch:
 
     Raises:
         UsageError: no name of a PNG, or standard output is wanted twice.
-        MissingPrerequisite: a library is not installed.
+        MissingPrerequisiteError: a library is not installed.
     """
 
     def __init__(
         self, plot: str | None, sheet: str | None, count: int, *, stdout_is_free: bool = True
     ) -> None:
         self._plot, self._sheet = plot, sheet
-        self._course = Course()
+        self._course = TimingLog()
         self._shots: list[Shot] = []
         self._seen = 0
         shown = min(_PICTURES, count)
@@ -45,12 +45,12 @@ class Watch:
             if plot in plots.TERMINAL and not stdout_is_free:
                 raise UsageError(
                     f"--plot {plot} wants standard output, and something else does, too",
-                    remedy="plot to a FILE.png",
+                    hint="plot to a FILE.png",
                 )
             plots.check(plot)
         if sheet is not None:
             if Path(sheet).suffix.lower() != ".png":
-                raise UsageError(f"--contact-sheet {sheet} is no PNG", remedy="name it FILE.png")
+                raise UsageError(f"--contact-sheet {sheet} is no PNG", hint="name it FILE.png")
             from vb2user.pixels.ffmpeg import av
 
             av()
@@ -69,7 +69,7 @@ class Watch:
 
         try:
             picture = to_rgb(frame, _WIDTH)
-        except CorruptFrame:
+        except CorruptFrameError:
             return  # too short for a picture: it is counted among the errors
         self._shots.append(Shot(picture, f"{frame.sequence} at {frame.timestamp:.3f} s", alert=not frame.ok))
 

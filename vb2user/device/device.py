@@ -33,8 +33,8 @@ class Device(VideoNode):
 
     Raises:
         UsageError: see :func:`node_path`.
-        NoSuchDevice: no such path, or a node that speaks no V4L2.
-        PermissionDenied, DeviceBusy, DeviceGone: as open(2) says.
+        NoSuchDeviceError: no such path, or a node that speaks no V4L2.
+        PermissionDeniedError, DeviceBusyError, DeviceRemovedError: as open(2) says.
     """
 
     def __init__(self, path: Node) -> None:
@@ -175,7 +175,7 @@ class Device(VideoNode):
         from vb2user.device.events import Events, subscriptions
 
         if not what:
-            raise UsageError(f"{self.path}: events of no type", remedy="name some, e.g. 'source_change'")
+            raise UsageError(f"{self.path}: events of no type", hint="name some, e.g. 'source_change'")
         made: Events[DeviceEvent] = Events(self, subscriptions(self, what), initial=initial, timeout=timeout)
         self._events.add(made)
         if self._closed:  # meanwhile, by another thread, which did not see these
@@ -192,7 +192,7 @@ class Device(VideoNode):
         """Which of videobuf2's allocators a queue uses: ``vmalloc``, ``dma-contig`` or ``dma-sg``.
 
         One MMAP buffer is allocated and exported, and its exporter read from fdinfo; all is given
-        back. None where the driver does not export. DeviceBusy: the queue is another's.
+        back. None where the driver does not export. DeviceBusyError: the queue is another's.
         """
         from vb2user.queue.allocator import allocator_of
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from vb2user.device.naming import Node, node_path
 from vb2user.device.node import VideoNode
-from vb2user.errors import KernelError, NoSuchDevice, UsageError
+from vb2user.errors import KernelError, NoSuchDeviceError, UsageError
 from vb2user.uapi.calls import Capability
 from vb2user.uapi.enums import BufType, Cap
 
@@ -195,9 +195,7 @@ def find(
         UsageError: there is no such role.
     """
     if role is not None and role not in _WORDS:
-        raise UsageError(
-            f"find: there is no role {role!r}", remedy=f"use one of {', '.join(_WORDS)}, or None"
-        )
+        raise UsageError(f"find: there is no role {role!r}", hint=f"use one of {', '.join(_WORDS)}, or None")
     found = [node for node in devices() if _fits(node, name, driver, role)]
     yield from sorted(found, key=lambda node: role == "capture" and role not in node.roles)
 
@@ -214,10 +212,12 @@ def _fits(node: NodeInfo, name: str | None, driver: str | None, role: str | None
 def resolve(
     path: Node | None = None, *, name: str | None = None, driver: str | None = None, role: str = "capture"
 ) -> str:
-    """The path of the first node that fits. NoSuchDevice: there is none; the message says what there is."""
+    """The path of the first node that fits. NoSuchDeviceError: there is none; the message says what there
+    is.
+    """
     if path is not None:
         if name is not None or driver is not None:
-            raise UsageError("open: a path and a name or driver at once", remedy="give one or the other")
+            raise UsageError("open: a path and a name or driver at once", hint="give one or the other")
         return node_path(path)
     for node in find(name=name, driver=driver, role=role):
         return node.path
@@ -230,11 +230,11 @@ def resolve(
     if shut:
         there += f"; not opened: {', '.join(n.path for n in shut)} ({shut[0].error})"
     what = f"{role} device with {wanted}" if wanted else f"{role} device"
-    error = NoSuchDevice(
+    error = NoSuchDeviceError(
         errno.ENODEV,
         "open",
         what,
-        remedy="'vb2user devices' lists all nodes; 'vb2user doctor' says what is missing",
+        hint="'vb2user devices' lists all nodes; 'vb2user doctor' says what is missing",
     )
     error.message = f"there is no {what}; {role} devices here: {there}"
     raise error

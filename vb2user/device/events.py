@@ -23,8 +23,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from vb2user import checks
-from vb2user.device.controls.convert import Value, choice, to_people
-from vb2user.errors import ClosedError, DeviceBusy, KernelError, StateError, StreamTimeout, UsageError
+from vb2user.device.controls.convert import Value, choice, to_python
+from vb2user.errors import (
+    ClosedError,
+    DeviceBusyError,
+    KernelError,
+    StateError,
+    StreamTimeoutError,
+    UsageError,
+)
 from vb2user.uapi import fork
 from vb2user.uapi.calls.events import (
     ControlChange,
@@ -99,7 +106,7 @@ class Events(Generic[_E]):
     """Events of a device, each as soon as it is asked for: ``for``, ``async for``, or one by one.
 
     A loop ends when the events, or the device, are closed: from any thread or task. An unplugged device
-    raises DeviceGone. Any threads may read, each event goes to one of them; of tasks one at a time.
+    raises DeviceRemovedError. Any threads may read, each event goes to one of them; of tasks one at a time.
 
     Args:
         device: whose.
@@ -155,7 +162,8 @@ class Events(Generic[_E]):
     def next_event(self, timeout: float | None = None) -> _E:
         """Wait for the next one; ``timeout`` in seconds, else that of the constructor.
 
-        StreamTimeout: none came; ClosedError: it was closed, before or meanwhile; DeviceGone: unplugged.
+        StreamTimeoutError: none came; ClosedError: it was closed, before or meanwhile; DeviceRemovedError:
+            unplugged.
         """
         deadline = self._deadline(timeout)
         call = object()
@@ -219,7 +227,7 @@ class Events(Generic[_E]):
             with contextlib.suppress(KernelError):
                 value = control.value
         elif not change.flags & CtrlFlag.WRITE_ONLY:
-            value = to_people(control._known, change.value)
+            value = to_python(control._known, change.value)
         return ControlEvent(*plain, control, change.changes, change.flags, value)
 
     def _judge(self, seen: int) -> None:
@@ -229,14 +237,14 @@ class Events(Generic[_E]):
         if dqevent(self._node) is None:
             raise self._node.error_of(errno.EIO, "poll")
 
-    def _late(self) -> StreamTimeout:
-        return StreamTimeout(f"{self._name}: no event came in time")
+    def _late(self) -> StreamTimeoutError:
+        return StreamTimeoutError(f"{self._name}: no event came in time")
 
     async def _ready(self, timeout: float | None) -> bool:
         """Wait in the running loop for an event, the device's end or this object's; False: too late."""
         if self._task_waits:
             raise StateError(
-                f"{self._name}: another task waits for these events", remedy="let one task read them"
+                f"{self._name}: another task waits for these events", hint="let one task read them"
             )
         loop = asyncio.get_running_loop()
         future: asyncio.Future[bool] = loop.create_future()
@@ -289,7 +297,7 @@ class Events(Generic[_E]):
     def _enter(self, call: object) -> None:
         if self._born != fork.generation:
             raise StateError(
-                f"{self._name}: these events are the parent's", remedy="ask for them after the fork"
+                f"{self._name}: these events are the parent's", hint="ask for them after the fork"
             )
         self._calls[call] = None  # before the look: a close() from now on leaves the release to this call
         if self._closed:
@@ -378,12 +386,12 @@ class _Holdings:
 def _handle(device: EventSource) -> tuple[Fd, bool]:
     """The file handle for events, and whether it is the device's own."""
     if not device.caps & _M2M:
-        with contextlib.suppress(DeviceBusy):  # the driver allows one handle
+        with contextlib.suppress(DeviceBusyError):  # the driver allows one handle
             return device.node.reopen(), False
     if any(other._shared and not other.closed for other in device.open_events()):
         raise StateError(
             f"{device.path}: this device tells its events once only, and they are asked for already",
-            remedy="ask for all of them in one call of events()",
+            hint="ask for all of them in one call of events()",
         )
     return device.node, True
 
@@ -402,7 +410,7 @@ def subscriptions(device: EventSource, whats: Sequence[What]) -> list[tuple[Even
             name = what.upper().removeprefix("V4L2_EVENT_")
             if name not in EventType.__members__ or name == "ALL":
                 known = [n.lower() for n in EventType.__members__ if n not in ("ALL", "PRIVATE_START")]
-                raise UsageError(f"there is no event {what!r}", remedy=f"it is one of {', '.join(known)}")
+                raise UsageError(f"there is no event {what!r}", hint=f"it is one of {', '.join(known)}")
             what = EventType[name]
         if what == EventType.CTRL:
             found += [(what, control.id) for control in device.controls]

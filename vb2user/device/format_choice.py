@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from vb2user import checks
-from vb2user.errors import KernelError, NotSupported, UsageError, kernel_error
+from vb2user.errors import KernelError, NotSupportedError, UsageError, kernel_error
 from vb2user.pixels.format_names import hint
 from vb2user.uapi import calls
 from vb2user.uapi.buffer import is_multiplanar
@@ -65,7 +65,7 @@ def try_format(device: VideoNode, wish: calls.Format) -> calls.Format | None:
     """What would be granted; None where the driver cannot say without setting it."""
     try:
         return calls.try_fmt(device.node, wish)
-    except NotSupported:
+    except NotSupportedError:
         return None
     except KernelError as e:
         raise refused(device, e, str(wish)) from None
@@ -103,8 +103,8 @@ def refused(device: VideoNode, error: KernelError, wish: str) -> KernelError:
         error.errno,
         error.request,
         error.device,
-        meaning=f"the device refused {wish}",
-        remedy=f"try another size or rate: 'vb2user info {device.path}' lists them",
+        explanation=f"the device refused {wish}",
+        hint=f"try another size or rate: 'vb2user info {device.path}' lists them",
     )
 
 
@@ -136,7 +136,7 @@ def code_of(device: VideoNode, wanted: int | str, type: BufType) -> FourCC:
         wrong = f"{wrong} here: {metadata_note(device)}"
     raise UsageError(
         f"{device.path}: {wrong}",
-        remedy=hint(str(wanted), offers) or f"'vb2user info {device.path}' lists the formats",
+        hint=hint(str(wanted), offers) or f"'vb2user info {device.path}' lists the formats",
     )
 
 
@@ -145,19 +145,19 @@ def refuse_change(device: VideoNode, asked: calls.Format, granted: calls.Format)
     if granted.pixelformat != asked.pixelformat:
         raise UsageError(
             f"{device.path}: the driver has no {asked.pixelformat} and would give {granted.pixelformat}",
-            remedy=hint(str(asked.pixelformat), _offers(device, asked.type)),
+            hint=hint(str(asked.pixelformat), _offers(device, asked.type)),
         )
     if (granted.width, granted.height) != (asked.width, asked.height):
         sizes = ", ".join(str(s) for s in device.frame_sizes(granted.pixelformat))
         makes = f"{granted.width}x{granted.height}"
         raise UsageError(
             f"{device.path}: the driver makes {makes} of {asked.width}x{asked.height}",
-            remedy=f"ask for the size {makes}" + (f", or one of {sizes}" if sizes else ""),
+            hint=f"ask for the size {makes}" + (f", or one of {sizes}" if sizes else ""),
         )
     if asked.field not in (Field.ANY, granted.field):
         raise UsageError(
             f"{device.path}: the driver makes field {granted.field.name} of {asked.field.name}",
-            remedy=f"ask for field {granted.field.name}",
+            hint=f"ask for field {granted.field.name}",
         )
 
 

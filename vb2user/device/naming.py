@@ -22,7 +22,7 @@ def node_path(node: Node) -> str:
     if isinstance(node, (str, bytes, os.PathLike)):
         path = os.fsdecode(node)
         if not path or "\0" in path:
-            raise UsageError(f"open: {path!r} is not a path", remedy="give one like '/dev/video0'")
+            raise UsageError(f"open: {path!r} is not a path", hint="give one like '/dev/video0'")
         return path
     number = -1
     if not isinstance(node, bool):
@@ -33,5 +33,5 @@ def node_path(node: Node) -> str:
     what = "an open file" if hasattr(node, "fileno") else repr(node)
     raise UsageError(
         f"open: {what} does not name a node",
-        remedy="give a path like '/dev/video0', or the number N of /dev/videoN",
+        hint="give a path like '/dev/video0', or the number N of /dev/videoN",
     )

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from vb2user import checks
 from vb2user.device.naming import Node, node_path
-from vb2user.errors import ClosedError, KernelError, NoSuchDevice, NotSupported
+from vb2user.errors import ClosedError, KernelError, NoSuchDeviceError, NotSupportedError
 from vb2user.text import printable
 from vb2user.uapi import calls
 from vb2user.uapi.enums import BufCap, BufType, Cap, Memory
@@ -47,8 +47,8 @@ class VideoNode:
 
     Raises:
         UsageError: see :func:`node_path`.
-        NoSuchDevice: no such path, or a node that speaks no V4L2.
-        PermissionDenied, DeviceBusy, DeviceGone: as open(2) says.
+        NoSuchDeviceError: no such path, or a node that speaks no V4L2.
+        PermissionDeniedError, DeviceBusyError, DeviceRemovedError: as open(2) says.
     """
 
     def __init__(self, path: Node) -> None:
@@ -59,7 +59,9 @@ class VideoNode:
         except KernelError as e:
             self._node.close()
             if e.errno in (errno.ENOTTY, errno.EINVAL):
-                raise NoSuchDevice(e.errno, e.request, e.device, meaning=e.meaning, remedy=e.remedy) from None
+                raise NoSuchDeviceError(
+                    e.errno, e.request, e.device, explanation=e.explanation, hint=e.hint
+                ) from None
             raise
         except BaseException:
             self._node.close()
@@ -106,16 +108,16 @@ class VideoNode:
     def type(self) -> BufType:
         """The queue that formats and streams mean unless told otherwise: capture before output.
 
-        Raises NoSuchDevice for a node with neither (a radio, a VBI or an SDR node).
+        Raises NoSuchDeviceError for a node with neither (a radio, a VBI or an SDR node).
         """
         found = self.capture_type or self.output_type
         if found is None:
-            raise NoSuchDevice(
+            raise NoSuchDeviceError(
                 errno.EINVAL,
                 "open",
                 self.path,
-                meaning=f"{self.card} has neither video capture nor output on this node",
-                remedy="'vb2user devices' shows what each node does",
+                explanation=f"{self.card} has neither video capture nor output on this node",
+                hint="'vb2user devices' shows what each node does",
             )
         return found
 
@@ -169,7 +171,7 @@ class VideoNode:
         """``VIDIOC_G_INPUT``: index of the chosen input; None where there is nothing to choose."""
         try:
             return calls.g_input(self._node)
-        except NotSupported:
+        except NotSupportedError:
             return None
 
     def set_input(self, index: int) -> int:

@@ -13,7 +13,7 @@ from vb2user.device import format_choice, settings_file
 from vb2user.device.controls.file import COMMENT, changes_layout, controls_table, restore_controls
 from vb2user.device.controls.restore import Restored
 from vb2user.device.settings_check import checked, rate
-from vb2user.errors import DeviceGone, KernelError, Vb2Error
+from vb2user.errors import DeviceRemovedError, KernelError, Vb2Error
 from vb2user.uapi.enums import Field
 from vb2user.uapi.fourcc import FourCC
 
@@ -61,7 +61,7 @@ def stream_table(device: VideoNode) -> tuple[dict[str, Any], dict[str, str]]:
     for name, ask in parts:
         try:
             table |= ask(device)
-        except DeviceGone:
+        except DeviceRemovedError:
             raise
         except KernelError as e:
             left_out[name] = str(e)
@@ -99,7 +99,7 @@ class _Told:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
-        if isinstance(error, DeviceGone) or not isinstance(error, (Vb2Error, ValueError)):
+        if isinstance(error, DeviceRemovedError) or not isinstance(error, (Vb2Error, ValueError)):
             return False
         self._report.failed[self._name] = str(error)
         return True

@@ -33,14 +33,14 @@ def checked(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
     try:
         check(document)
     except UsageError as e:
-        raise UsageError(f"{os.fspath(path)}: {e.message}", remedy=e.remedy) from None
+        raise UsageError(f"{os.fspath(path)}: {e.message}", hint=e.hint) from None
     return document
 
 
 def check(document: dict[str, dict[str, Any]]) -> None:
     """UsageError: the document has no table of settings, or something in one that no device takes."""
     if "controls" not in document and "stream" not in document:
-        raise UsageError("no file of settings", remedy="it has a table 'controls'")
+        raise UsageError("no file of settings", hint="it has a table 'controls'")
     for name, value in document.get("controls", {}).items():
         if not _is_value(value):
             raise _wrong(
@@ -49,14 +49,14 @@ def check(document: dict[str, dict[str, Any]]) -> None:
     stream = document.get("stream", {})
     for name, value in stream.items():
         if name not in _STREAM:
-            raise UsageError(f"stream: {_shown(name)} is no setting", remedy=f"it has {', '.join(_STREAM)}")
+            raise UsageError(f"stream: {_shown(name)} is no setting", hint=f"it has {', '.join(_STREAM)}")
         allows, words = _STREAM[name]
         if not allows(value):
             raise _wrong("stream", name, value, words)
     there = [name for name in (*_FORMAT, "field") if name in stream]
     if there and not set(_FORMAT) <= set(there):
         raise UsageError(
-            "stream: pixelformat, width and height belong together", remedy=f"it has {', '.join(there)} only"
+            "stream: pixelformat, width and height belong together", hint=f"it has {', '.join(there)} only"
         )
 
 
@@ -128,7 +128,7 @@ _STREAM: dict[str, tuple[Callable[[object], bool], str]] = {
 
 
 def _wrong(table: str, name: str, value: object, takes: str) -> UsageError:
-    return UsageError(f"{table}: {_shown(name)} cannot be {_kind(value)}", remedy=f"it takes {takes}")
+    return UsageError(f"{table}: {_shown(name)} cannot be {_kind(value)}", hint=f"it takes {takes}")
 
 
 def _shown(name: str) -> str:

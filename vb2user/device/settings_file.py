@@ -59,7 +59,7 @@ def read(path: str | os.PathLike[str]) -> Document:
     except ValueError as e:  # both parsers' errors and that of UTF-8 are of this kind
         raise UsageError(f"{source}: not {_kind(as_json)}: {' '.join(str(e).split())[:_LONGEST]}") from None
     if not isinstance(found, dict) or not all(isinstance(table, dict) for table in found.values()):
-        raise UsageError(f"{source} is no file of settings", remedy="it has tables, one of them 'controls'")
+        raise UsageError(f"{source} is no file of settings", hint="it has tables, one of them 'controls'")
     return cast(Document, found)
 
 
@@ -90,9 +90,7 @@ def _kind(as_json: bool) -> str:
 def is_json(path: Path) -> bool:
     """Whether the name of a file says JSON; else it says TOML. UsageError: neither."""
     if path.suffix.lower() not in (".toml", ".json"):
-        raise UsageError(
-            f"{path}: settings are TOML or JSON", remedy="give a name that ends in .toml or .json"
-        )
+        raise UsageError(f"{path}: settings are TOML or JSON", hint="give a name that ends in .toml or .json")
     return path.suffix.lower() == ".json"
 
 

@@ -13,7 +13,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from vb2user.errors import MissingPrerequisite, install
+from vb2user.errors import MissingPrerequisiteError, install
 
 #: Program to the Debian/Ubuntu package that holds it.
 PACKAGES = {
@@ -53,7 +53,7 @@ def find(name: str) -> str | None:
     return shutil.which(name, path=search_path())
 
 
-def remedy(name: str) -> str:
+def hint(name: str) -> str:
     """The command that brings the program ``name`` on Debian and Ubuntu."""
     if name in ("virtme-run", "vng"):
         return install("vm")
@@ -64,11 +64,11 @@ def require(name: str) -> str:
     """Path of the program ``name``.
 
     Raises:
-        MissingPrerequisite: it is nowhere; the remedy names the package.
+        MissingPrerequisiteError: it is nowhere; the hint names the package.
     """
     found = find(name)
     if found is None:
-        raise MissingPrerequisite(f"{name} is not installed", remedy=f"run: {remedy(name)}")
+        raise MissingPrerequisiteError(f"{name} is not installed", hint=f"run: {hint(name)}")
     return found
 
 

@@ -10,7 +10,8 @@ vivid_vmalloc       session  :class:`VividDevice` whose queues live in vmalloc m
 vivid_dma_contig    session  :class:`VividDevice` whose queues live in DMA-contiguous memory
 vivid               session  each of the two in turn
 vivid_factory       test     loads vivid otherwise for one test, and puts back what was there
-vb2probe            session  allocator to :class:`.vb2probe.Instance`: vb2probe's nodes on each of the three
+vb2probe            session  allocator to :class:`.vb2probe.ProbeInstance`: vb2probe's nodes on each of the
+three
 sur40               module   a virtual Samsung SUR40, plugged in: the kernel's own dma-sg queue
 webcam              test     a virtual UVC webcam, plugged in: the kernel's own uvcvideo
 webcam_factory      test     plugs in webcams of the test's own making
@@ -37,12 +38,12 @@ import pytest
 if TYPE_CHECKING:
     from vb2user.errors import Vb2Error
     from vb2user.harness.drivers import vb2probe as probe
-    from vb2user.harness.drivers.vivid import Config, Instance
+    from vb2user.harness.drivers.vivid import Config, VividInstance
     from vb2user.harness.usb.sur40 import VirtualSur40
     from vb2user.harness.usb.uvc.webcam import VirtualWebcam
 
 #: Loads vivid with a configuration for one test; returns its instances.
-VividFactory = Callable[["Config"], "list[Instance]"]
+VividFactory = Callable[["Config"], "list[VividInstance]"]
 #: Plugs in a webcam for one test; the arguments are those of
 #: :class:`vb2user.harness.usb.uvc.webcam.VirtualWebcam`.
 WebcamFactory = Callable[..., "VirtualWebcam"]
@@ -86,14 +87,14 @@ class VividDevice:
         return self if self.multiplanar else VividDevice(self.allocator, self.index + 2, True)
 
     @property
-    def _instance(self) -> Instance:
-        from vb2user.errors import MissingPrerequisite
+    def _instance(self) -> VividInstance:
+        from vb2user.errors import MissingPrerequisiteError
         from vb2user.harness.drivers.vivid import instances
 
         for instance in instances():
             if instance.index == self.index:
                 return instance
-        raise MissingPrerequisite(f"vivid has no instance {self.index} any more")
+        raise MissingPrerequisiteError(f"vivid has no instance {self.index} any more")
 
 
 class _Loader:
@@ -105,7 +106,7 @@ class _Loader:
         # In a virtual machine of ours, vivid was loaded for whatever command came: it may go.
         self._may_take_over = os.environ.get("VB2USER_VM") == "1"
 
-    def use(self, config: Config) -> list[Instance]:
+    def use(self, config: Config) -> list[VividInstance]:
         """Have vivid loaded with ``config``."""
         from vb2user.harness.drivers.vivid import Vivid, differences, loaded
 
@@ -131,7 +132,7 @@ def _unavailable(error: Vb2Error) -> NoReturn:
     pytest.skip(str(error))
 
 
-def _use(loader: _Loader, config: Config) -> list[Instance]:
+def _use(loader: _Loader, config: Config) -> list[VividInstance]:
     from vb2user.errors import Vb2Error
 
     try:
@@ -186,10 +187,10 @@ def vivid_factory(_vivid_loader: _Loader) -> Iterator[VividFactory]:
         _vivid_loader.use(PRESETS["tests"])
 
 
-class _Probes(Mapping[str, "probe.Instance"]):
+class _Probes(Mapping[str, "probe.ProbeInstance"]):
     """Allocator to vb2probe's nodes, looked up when asked for, as those of :class:`VividDevice`."""
 
-    def __getitem__(self, allocator: str) -> probe.Instance:
+    def __getitem__(self, allocator: str) -> probe.ProbeInstance:
         from vb2user.harness.drivers import vb2probe as probe
 
         for instance in probe.instances():
@@ -207,7 +208,7 @@ class _Probes(Mapping[str, "probe.Instance"]):
 
 
 @pytest.fixture(scope="session")
-def vb2probe() -> Iterator[Mapping[str, probe.Instance]]:
+def vb2probe() -> Iterator[Mapping[str, probe.ProbeInstance]]:
     """vb2probe's nodes for each allocator, ``vmalloc``, ``dma-contig`` and ``dma-sg``."""
     from vb2user.errors import Vb2Error
     from vb2user.harness.drivers.vb2probe import Probe

@@ -69,7 +69,7 @@ def contact_sheet(
         width: of a picture, in pixels.
 
     Raises:
-        UsageError: no pictures. MissingPrerequisite: PyAV isn't installed.
+        UsageError: no pictures. MissingPrerequisiteError: PyAV isn't installed.
     """
     if not shots:
         raise UsageError("a contact sheet of no frames")

@@ -77,7 +77,7 @@ def kind_of(path: Path) -> Kind:
     found = KINDS.get(path.suffix.lower())
     if found is None:
         raise UsageError(
-            f"{path}: nobody here records '{path.suffix}'", remedy=f"name it {', '.join(sorted(KINDS))}"
+            f"{path}: nobody here records '{path.suffix}'", hint=f"name it {', '.join(sorted(KINDS))}"
         )
     return found
 

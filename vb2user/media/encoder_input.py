@@ -66,7 +66,7 @@ class Pictures:
         if source is None or (source.family == "rgb" and not before.full):
             # What FFmpeg doesn't know, it gets as R'G'B' in full range.
             rgb = colour.to_rgb(arrays, f.pixelformat, **fields, dtype="u1" if depth == 8 else "u2")
-            source = ffmpeg.Source(ffmpeg.frame_of(rgb), "rgb")
+            source = ffmpeg.RawPicture(ffmpeg.frame_of(rgb), "rgb")
             before = Encoding(before.ycbcr_enc, full=True)
         wish = self.pix_fmt = self.pix_fmt or self._chosen(source)
         target = before
@@ -110,11 +110,11 @@ class Pictures:
             why = f"takes no {source}" if most >= bits else f"encodes at most {most} bits a sample"
             raise UsageError(
                 f"{self.codec} {why}, and {self.format.pixelformat} has {bits} bits",
-                remedy="codec='ffv1' (.mkv) keeps them all; with pix_fmt=, e.g. 'yuv420p', fewer are encoded",
+                hint="codec='ffv1' (.mkv) keeps them all; with pix_fmt=, e.g. 'yuv420p', fewer are encoded",
             )
         return found
 
-    def _chosen(self, source: ffmpeg.Source) -> str:
+    def _chosen(self, source: ffmpeg.RawPicture) -> str:
         size = (source.frame.width, source.frame.height)
         name = source.frame.format.name
         return container.pixel_format(self.codec, self._offered(), name, source.family, size)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from vb2user import checks
-from vb2user.errors import CorruptFrame, UsageError
+from vb2user.errors import CorruptFrameError, UsageError
 
 if TYPE_CHECKING:
     from vb2user.media.recorder import Recorder
@@ -49,7 +49,7 @@ def record(
             left_out = out.corrupt + out.skipped
             try:
                 out.write(frame)
-            except CorruptFrame:
+            except CorruptFrameError:
                 continue  # counted, and not in the file
             if not begun and out.corrupt + out.skipped == left_out:
                 first, begun = frame.time_ns, True

@@ -23,7 +23,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from vb2user import checks
-from vb2user.errors import ClosedError, CorruptFrame, KernelError, StateError, UsageError, Vb2Error
+from vb2user.errors import ClosedError, CorruptFrameError, KernelError, StateError, UsageError, Vb2Error
 from vb2user.files import Replacement
 from vb2user.media import container, y4m
 from vb2user.media.container import TICK
@@ -87,7 +87,7 @@ class Recorder:
         frames, skipped, retimed, corrupt, duration: see :class:`Recording`.
 
     Raises:
-        UsageError: a kind of file, codec or combination that there is not. MissingPrerequisite: no PyAV.
+        UsageError: a kind of file, codec or combination that there is not. MissingPrerequisiteError: no PyAV.
         KernelError: the file cannot be written; errno is told, EBUSY if another recording writes to it.
     """
 
@@ -155,7 +155,7 @@ class Recorder:
         code = str(self.format.pixelformat)
         if not self.kind.name:
             if codec is not None:
-                raise UsageError(f"{self.path}: raw frames have no codec", remedy="record to .mkv")
+                raise UsageError(f"{self.path}: raw frames have no codec", hint="record to .mkv")
             self.codec, self.passed_through = "", True
             return
         pyav = ffmpeg.av()
@@ -165,14 +165,14 @@ class Recorder:
         if code in container.CODECS and code not in ffmpeg.JPEGS:
             raise UsageError(
                 f"{self.path}: {code} is not decoded here",
-                remedy="record it as it is: to .mkv, without a codec",
+                hint="record it as it is: to .mkv, without a codec",
             )
         try:
             found = pyav.Codec(self.codec, "w")
         except (ValueError, pyav.FFmpegError):
             raise UsageError(
                 f"{self.path}: this FFmpeg has no encoder '{self.codec}'",
-                remedy="choose another codec, e.g. ffv1, mjpeg, mpeg4",
+                hint="choose another codec, e.g. ffv1, mjpeg, mpeg4",
             ) from None
         if found.type != "video":
             raise UsageError(f"{self.path}: '{self.codec}' encodes no pictures")
@@ -200,7 +200,8 @@ class Recorder:
             KernelError: it cannot be written, e.g. ENOSPC. The recorder is closed then, and the file can be
                 played up to there.
             UsageError: a frame of another format.
-            CorruptFrame: it cannot be decoded: short, or no JPEG image. It is not in the file, and counted in
+            CorruptFrameError: it cannot be decoded: short, or no JPEG image. It is not in the file, and
+                counted in
                 ``corrupt``; the next frame can be written.
             ClosedError: the recorder is closed. StateError: a signal handler's call, while the same thread
                 writes a frame.
@@ -209,7 +210,7 @@ class Recorder:
             if self._busy:
                 raise StateError(
                     f"{self.path}: a frame is being written, and this call interrupts it",
-                    remedy="do not write in a signal handler; close() is allowed there",
+                    hint="do not write in a signal handler; close() is allowed there",
                 )
             written = False
             try:
@@ -231,14 +232,14 @@ class Recorder:
         ):
             raise UsageError(
                 f"{self.path}: a frame of {frame.format} into a recording of {self.format}",
-                remedy="make a Recorder for each format",
+                hint="make a Recorder for each format",
             )
         try:
             with self._telling("write"):
                 self._write(frame)
                 if self.frames:  # the first one: from here on it is there, to be watched and kept
                     self._target.commit()
-        except CorruptFrame:
+        except CorruptFrameError:
             self.corrupt += 1
             raise
         except KernelError:
@@ -291,10 +292,10 @@ class Recorder:
         item = self._pictures.make(frame.components, frame.field)
         size = (item[0].width, item[0].height)
         if size != (self._size or size):
-            raise CorruptFrame(
+            raise CorruptFrameError(
                 f"{self.path}: frame {frame.sequence} is a picture of {size[0]}x{size[1]} among those of "
                 "{}x{}".format(*(self._size or size)),
-                remedy=_LEFT_OUT,
+                hint=_LEFT_OUT,
             )
         self._size = size
         return item
@@ -307,8 +308,8 @@ class Recorder:
             item = self._entry.look(data)
             flaw = None if item is None else self._probed(item)
         if flaw is not None:
-            raise CorruptFrame(
-                f"{self.path}: frame {frame.sequence} cannot be decoded: {flaw}", remedy=_LEFT_OUT
+            raise CorruptFrameError(
+                f"{self.path}: frame {frame.sequence} cannot be decoded: {flaw}", hint=_LEFT_OUT
             )
         return item
 
@@ -444,13 +445,13 @@ class Recorder:
         if number <= 0 or number == 22:
             return UsageError(
                 f"{self.path}: {self.codec} into {self.path.suffix} does not go: {text}",
-                remedy="choose another codec or kind of file, or other options",
+                hint="choose another codec or kind of file, or other options",
             )
         # Some may not have left FFmpeg's hands: it writes in pieces of a second.
         done = f"it can be played up to about frame {self.frames}" if self.frames else None
         if number == errno.EBUSY:
             done = text  # two recordings with one name
-        return KernelError(number, what, str(self.path), meaning=done, remedy=remedy_for(self.path))
+        return KernelError(number, what, str(self.path), explanation=done, hint=remedy_for(self.path))
 
     def result(self, stats: StreamStats) -> Recording:
         """What it has become, with what the stream saw."""

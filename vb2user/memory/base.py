@@ -1,6 +1,6 @@
 """Layer 2: what every memory type has in common. Knows buffers' memory, not their states.
 
-A *strategy* (:class:`Memory`'s subclasses, one per ``enum v4l2_memory``) says how the buffers of one
+A *strategy* (:class:`BufferBackend`'s subclasses, one per ``enum v4l2_memory``) says how the buffers of one
 queue get their memory. For each buffer it makes a :class:`BufferMemory`, which owns that memory as
 the program sees it: mappings, pinned pages, dma-buf fds. Who may look at the memory when is decided
 one layer up, by the buffer's state; here it only exists, and is given back once.
@@ -47,7 +47,7 @@ def unmap(views: Iterable[memoryview], maps: Iterable[_mmap.mmap]) -> None:
 
 
 @dataclass(frozen=True)
-class Users:
+class BufferUsers:
     """What user space can see of ``num_users`` without privileges.
 
     Attributes:
@@ -153,13 +153,13 @@ class BufferMemory(ABC):
         """
         return self.vaddr(hints)
 
-    def num_users(self) -> Users:
+    def num_users(self) -> BufferUsers:
         """Mem op ``num_users``: ``VIDIOC_QUERYBUF``; what its answer shows.
 
         Kernel: ``vb2_{vmalloc,dc,dma_sg}_num_users``, called for each plane
         that has memory until one has more than one user. EINVAL: no such buffer (any more).
         """
-        return Users(bool(self._query().flags & BufFlag.MAPPED))
+        return BufferUsers(bool(self._query().flags & BufFlag.MAPPED))
 
     def _query(self) -> calls.BufferInfo:
         return calls.querybuf(self.node, self.arg.type, self.arg.memory, self.index)
@@ -185,7 +185,7 @@ class BufferMemory(ABC):
         self._planes = None
 
 
-class Memory(ABC):
+class BufferBackend(ABC):
     """How the buffers of one queue get their memory.
 
     Attributes:
@@ -198,7 +198,7 @@ class Memory(ABC):
     limit: int | None = None
     flags: MemoryFlag = MemoryFlag(0)
 
-    def request(self, node: Fd, type: BufType, count: int) -> calls.Granted:
+    def request(self, node: Fd, type: BufType, count: int) -> calls.BuffersGranted:
         """``VIDIOC_REQBUFS``: ``count`` buffers of this memory type, or none with 0.
 
         EINVAL: the queue does not take this memory type; EBUSY: the queue is another file handle's; ENOMEM.
@@ -208,7 +208,8 @@ class Memory(ABC):
     def release(self, node: Fd, type: BufType, index: int | None = None, count: int = 1) -> None:
         """``VIDIOC_REMOVE_BUFS`` of ``count`` buffers from ``index`` on; None: ``VIDIOC_REQBUFS``(0), of all.
 
-        NotSupported (ENOTTY): REMOVE_BUFS is of Linux 6.10, and the driver's choice; EBUSY: one is queued.
+        NotSupportedError (ENOTTY): REMOVE_BUFS is of Linux 6.10, and the driver's choice; EBUSY: one is
+        queued.
         """
         if index is None:
             self.request(node, type, 0)
@@ -235,7 +236,7 @@ class Memory(ABC):
     def close(self) -> None:
         """Give back what the strategy itself holds (a heap, an exporting device). Idempotent."""
 
-    def __enter__(self) -> Memory:
+    def __enter__(self) -> BufferBackend:
         return self
 
     def __exit__(

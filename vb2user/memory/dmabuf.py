@@ -20,7 +20,7 @@ from typing import Any
 
 from vb2user import checks
 from vb2user.errors import ClosedError, KernelError, UsageError
-from vb2user.memory.base import BufferMemory, Memory, unmap
+from vb2user.memory.base import BufferBackend, BufferMemory, unmap
 from vb2user.uapi import calls
 from vb2user.uapi.buffer import BufferArg
 from vb2user.uapi.enums import BufFlag, BufType, DmaBufSync
@@ -52,7 +52,7 @@ class DmaBuf:
         except KernelError as e:
             if e.errno == errno.EBADF:
                 self._fd.forget()  # the number is not ours to close
-                raise UsageError(f"{name}: file descriptor {fd} is not open", remedy=_KEEP_OPEN) from None
+                raise UsageError(f"{name}: file descriptor {fd} is not open", hint=_KEEP_OPEN) from None
             self.close()
             raise self._no_dmabuf(name) from None
         # Every exporter's fdinfo names itself (Linux 5.3); a plain file can be sought, too.
@@ -65,7 +65,7 @@ class DmaBuf:
     def _no_dmabuf(name: str) -> UsageError:
         return UsageError(
             f"{name}: this file descriptor is no dma-buf",
-            remedy="pass an fd from a dma-heap, udmabuf, EXPBUF or DRM",
+            hint="pass an fd from a dma-heap, udmabuf, EXPBUF or DRM",
         )
 
     @classmethod
@@ -77,7 +77,7 @@ class DmaBuf:
         except KernelError as e:
             if e.errno != errno.EBADF:
                 raise
-            raise UsageError(f"{name}: file descriptor {fd} is not open", remedy=_KEEP_OPEN) from None
+            raise UsageError(f"{name}: file descriptor {fd} is not open", hint=_KEEP_OPEN) from None
 
     @property
     def name(self) -> str:
@@ -163,7 +163,7 @@ class DmaBuf:
         return f"<DmaBuf {self.name}, {self.size} bytes{', closed' if self.closed else ''}>"
 
 
-class Source(ABC):
+class DmaBufAllocator(ABC):
     """Where dma-bufs come from."""
 
     #: For tables and messages: ``heap system``, ``udmabuf``, ``export of /dev/video2``.
@@ -187,7 +187,7 @@ class Source(ABC):
         """Give back what :meth:`open` took; dma-bufs already allocated live on. Idempotent."""
 
 
-class GivenFds(Source):
+class ImportedFds(DmaBufAllocator):
     """The user's own dma-buf fds, duplicated here, so that the user may close them when they like.
 
     Args:
@@ -217,12 +217,12 @@ class GivenFds(Source):
         if self._closed:
             raise ClosedError(
                 "DMABUF: the given dma-bufs were closed with the queue that had them",
-                remedy="make a new strategy for each start, or pass fds=… to stream() or sink()",
+                hint="make a new strategy for each start, or pass fds=… to stream() or sink()",
             )
         if len(self._bufs) < count:
             raise UsageError(
                 f"DMABUF: {len(self._bufs)} dma-bufs were given and the queue has {count} buffers",
-                remedy=f"give {count}, or ask for fewer (buffers=…) where the driver does with fewer",
+                hint=f"give {count}, or ask for fewer (buffers=…) where the driver does with fewer",
             )
 
     def allocate(self, index: int, plane: int, length: int) -> DmaBuf:
@@ -230,13 +230,13 @@ class GivenFds(Source):
         if index >= len(self._bufs) or plane >= len(self._bufs[index]):
             raise UsageError(
                 f"DMABUF buffer {index} plane {plane}: no dma-buf was given for it",
-                remedy="give one for each plane",
+                hint="give one for each plane",
             )
         given = self._bufs[index][plane]
         if given.size < length:
             raise UsageError(
                 f"{given.name} has {given.size} bytes and the format needs {length}",
-                remedy=f"allocate at least {length} bytes (sizeimage)",
+                hint=f"allocate at least {length} bytes (sizeimage)",
             )
         return DmaBuf.duplicate(given.fileno(), given.name)
 
@@ -248,10 +248,10 @@ class GivenFds(Source):
                 buf.close()
 
 
-class Lent(Source):
+class SharedFds(DmaBufAllocator):
     """Given fds for one queue: closed, they are there for the next queue."""
 
-    def __init__(self, fds: GivenFds) -> None:
+    def __init__(self, fds: ImportedFds) -> None:
         self._fds = fds
         self.name, self.limit = fds.name, fds.limit
 
@@ -311,7 +311,7 @@ class DmaBufBuffer(BufferMemory):
     def detach_dmabuf(self) -> None:
         """Mem op ``detach_dmabuf``: ``VIDIOC_REMOVE_BUFS``: the buffer goes; the dma-bufs stay ours.
 
-        Kernel: ``vb2_{vmalloc,dc,dma_sg}_detach_dmabuf``. NotSupported (ENOTTY)
+        Kernel: ``vb2_{vmalloc,dc,dma_sg}_detach_dmabuf``. NotSupportedError (ENOTTY)
         before Linux 6.10: :meth:`DmaBufMemory.detach_dmabuf` frees all buffers. EBUSY: it is queued.
         """
         calls.remove_bufs(self.node, self.arg.type, self.index, 1)
@@ -340,7 +340,7 @@ class DmaBufBuffer(BufferMemory):
             buf.close()
 
 
-class DmaBufMemory(Memory):
+class DmaBufMemory(BufferBackend):
     """DMABUF memory.
 
     Args:
@@ -349,7 +349,7 @@ class DmaBufMemory(Memory):
 
     kind = MemoryType.DMABUF
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: DmaBufAllocator) -> None:
         self.source = source
         self.limit = source.limit
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from vb2user import checks
-from vb2user.errors import StateError, StreamTimeout, UsageError
+from vb2user.errors import StateError, StreamTimeoutError, UsageError
 from vb2user.uapi.kernel import POLLERR, POLLIN, POLLOUT, Fd
 
 
@@ -41,12 +41,12 @@ class FileIO:
             timeout: seconds; None waits for ever.
 
         Raises:
-            StreamTimeout: no frame came in time.
+            StreamTimeoutError: no frame came in time.
             StateError: another thread ended the wait.
             KernelError: EINVAL: no file I/O on this node; EBUSY: its queue streams; EIO.
         """
         if buffer.readonly:
-            raise UsageError("read: the buffer is read-only", remedy="pass a bytearray or a writable array")
+            raise UsageError("read: the buffer is read-only", hint="pass a bytearray or a writable array")
         timeout = checks.seconds(timeout, "read: timeout")
         # The attempt comes first: it is what makes the driver start.
         return self._move(lambda: self._node.read_into(buffer), "read", POLLIN, timeout)
@@ -102,9 +102,9 @@ class FileIO:
         if woken:
             raise StateError(f"{self._node.name}: stopped by another thread")
         if not seen:
-            raise StreamTimeout(
+            raise StreamTimeoutError(
                 f"{self._node.name}: no frame came within the time-out",
-                remedy="check the input's signal, or wait longer",
+                hint="check the input's signal, or wait longer",
             )
         return bool(seen & POLLERR and not seen & events)
 

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vb2user import checks
-from vb2user.errors import ClosedError, KernelError, MissingPrerequisite, NoSuchDevice, UsageError
+from vb2user.errors import ClosedError, KernelError, MissingPrerequisiteError, NoSuchDeviceError, UsageError
 from vb2user.memory.base import page_align
-from vb2user.memory.dmabuf import DmaBuf, Source
+from vb2user.memory.dmabuf import DmaBuf, DmaBufAllocator
 from vb2user.uapi import calls
 from vb2user.uapi.enums import BufType, Cap, Memory
 from vb2user.uapi.kernel import Fd, open_node, sealed_memfd
@@ -33,7 +33,7 @@ def heaps() -> list[str]:
         return []
 
 
-class Heap(Source):
+class Heap(DmaBufAllocator):
     """A dma-heap, e.g. ``system`` (scattered pages) or a CMA heap (contiguous ones)."""
 
     def __init__(self, heap: str = "system") -> None:
@@ -42,19 +42,19 @@ class Heap(Source):
         self._fd: Fd | None = None
 
     def open(self, count: int, lengths: Sequence[int]) -> None:
-        """Open ``/dev/dma_heap/<heap>``. MissingPrerequisite where it is not there."""
+        """Open ``/dev/dma_heap/<heap>``. MissingPrerequisiteError where it is not there."""
         if self._fd is not None:
             return
         try:
             # The heap's node knows no O_NONBLOCK and needs no write access to allocate.
             self._fd = open_node(DMA_HEAP_DIR / self.heap, nonblock=False, writable=False)
-        except NoSuchDevice:
+        except NoSuchDeviceError:
             there = ", ".join(heaps())
             others = "'udmabuf' or another device's export"
-            raise MissingPrerequisite(
+            raise MissingPrerequisiteError(
                 f"there is no dma-heap {self.heap!r}; this kernel has "
                 + (there or "none (CONFIG_DMABUF_HEAPS is off)"),
-                remedy=f"choose one of those, {others}" if there else f"use {others}",
+                hint=f"choose one of those, {others}" if there else f"use {others}",
             ) from None
 
     def allocate(self, index: int, plane: int, length: int) -> DmaBuf:
@@ -72,7 +72,7 @@ class Heap(Source):
             self._fd = None
 
 
-class UDmaBuf(Source):
+class UDmaBuf(DmaBufAllocator):
     """udmabuf: the pages of a sealed memfd as a dma-buf; ordinary memory, no driver involved."""
 
     name = "udmabuf"
@@ -81,15 +81,15 @@ class UDmaBuf(Source):
         self._fd: Fd | None = None
 
     def open(self, count: int, lengths: Sequence[int]) -> None:
-        """Open ``/dev/udmabuf``. MissingPrerequisite where it is not there."""
+        """Open ``/dev/udmabuf``. MissingPrerequisiteError where it is not there."""
         if self._fd is not None:
             return
         try:
             self._fd = open_node(UDMABUF, nonblock=False)
-        except NoSuchDevice:
-            raise MissingPrerequisite(
+        except NoSuchDeviceError:
+            raise MissingPrerequisiteError(
                 f"there is no {UDMABUF}: this kernel was built without CONFIG_UDMABUF",
-                remedy="use a dma-heap or another device's export",
+                hint="use a dma-heap or another device's export",
             ) from None
 
     def allocate(self, index: int, plane: int, length: int) -> DmaBuf:
@@ -117,7 +117,7 @@ _EXPORTING = (
 )
 
 
-class Export(Source):
+class Export(DmaBufAllocator):
     """Another V4L2 device's buffers, exported by EXPBUF: the way to contiguous memory without a heap.
 
     The exporting node's format is left as it is: CREATE_BUFS allocates buffers of the size that the
@@ -136,7 +136,7 @@ class Export(Source):
         self._exported: weakref.WeakKeyDictionary[DmaBuf, int] = weakref.WeakKeyDictionary()
 
     def open(self, count: int, lengths: Sequence[int]) -> None:
-        """Allocate the buffers on the exporting node. DeviceBusy where its queue is another's."""
+        """Allocate the buffers on the exporting node. DeviceBusyError where its queue is another's."""
         if self._fd is not None:
             return
         fd = open_node(self.path)
@@ -153,14 +153,16 @@ class Export(Source):
             caps = calls.querycap(fd).device_caps
         except KernelError as e:
             if e.errno in (errno.ENOTTY, errno.EINVAL):
-                raise NoSuchDevice(e.errno, e.request, e.device, meaning=e.meaning, remedy=e.remedy) from None
+                raise NoSuchDeviceError(
+                    e.errno, e.request, e.device, explanation=e.explanation, hint=e.hint
+                ) from None
             raise
         for cap, type in _EXPORTING:
             if caps & cap and caps & Cap.STREAMING:
                 return type
         raise UsageError(
             f"{self.path} has no video queue whose buffers could be exported",
-            remedy="'vb2user devices' lists nodes with capture or output",
+            hint="'vb2user devices' lists nodes with capture or output",
         )
 
     def _allocate(self, fd: Fd, count: int, length: int, *, more: bool = False) -> list[int]:
@@ -179,7 +181,7 @@ class Export(Source):
         if granted.count < count:
             raise UsageError(
                 f"{self.path} allocated {granted.count} of the {count} buffers to be exported",
-                remedy="ask for fewer buffers",
+                hint="ask for fewer buffers",
             )
         return list(range(granted.index, granted.index + count))
 
@@ -214,7 +216,7 @@ class Export(Source):
         self._fd = None  # last: until then the next call does the rest
 
 
-def source(spec: str) -> Source:
+def source(spec: str) -> DmaBufAllocator:
     """The source that the command line names.
 
     Args:

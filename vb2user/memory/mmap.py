@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from vb2user import checks
 from vb2user.errors import KernelError
-from vb2user.memory.base import BufferMemory, Memory, Users, unmap
+from vb2user.memory.base import BufferBackend, BufferMemory, BufferUsers, unmap
 from vb2user.memory.dmabuf import DmaBuf
 from vb2user.uapi import calls
 from vb2user.uapi.buffer import BufferArg
@@ -98,11 +98,11 @@ class MmapBuffer(BufferMemory):
                 return None
             raise
 
-    def num_users(self) -> Users:
+    def num_users(self) -> BufferUsers:
         """Mem op ``num_users``, and how often each dma-buf exported by :meth:`get_dmabuf` is held."""
         there = [dmabuf for ref in self._exports if (dmabuf := ref()) is not None and not dmabuf.closed]
         counts = (dmabuf.fdinfo().get("count") for dmabuf in there)
-        return Users(super().num_users().shared, tuple(int(c) for c in counts if c is not None))
+        return BufferUsers(super().num_users().shared, tuple(int(c) for c in counts if c is not None))
 
     def put(self) -> None:
         """Mem op ``put``: munmap(2) of each plane: the mappings' references. Idempotent.
@@ -119,7 +119,7 @@ class MmapBuffer(BufferMemory):
         self._maps = ()  # last: until then the next call unmaps the rest
 
 
-class Mmap(Memory):
+class Mmap(BufferBackend):
     """MMAP memory.
 
     Args:
@@ -132,7 +132,7 @@ class Mmap(Memory):
     def __init__(self, *, non_coherent: bool = False) -> None:
         self.flags = MemoryFlag.NON_COHERENT if non_coherent else MemoryFlag(0)
 
-    def alloc(self, node: Fd, type: BufType, count: int) -> calls.Granted:
+    def alloc(self, node: Fd, type: BufType, count: int) -> calls.BuffersGranted:
         """Mem op ``alloc``: ``VIDIOC_REQBUFS``; returns what the driver granted.
 
         Kernel: ``vb2_{vmalloc,dc,dma_sg}_alloc``, once for each plane of each buffer. Errors

@@ -69,14 +69,14 @@ class OpInfo:
 
     Attributes:
         op: which.
-        meaning: what the kernel asks of the allocator by it.
+        explanation: what the kernel asks of the allocator by it.
         at: in a few words, what makes the kernel call it; :data:`ACTIONS` has it all, use by use.
         private: where its C prototype has the allocator's own buffer (``buf_priv``): the position of that
             argument from 1, or 0 where the op *returns* it.
     """
 
     op: Op
-    meaning: str
+    explanation: str
     at: str
     private: int
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from vb2user import checks
 from vb2user.errors import UsageError
-from vb2user.memory.base import PAGESIZE, BufferMemory, Memory, page_align, unmap
+from vb2user.memory.base import PAGESIZE, BufferBackend, BufferMemory, page_align, unmap
 from vb2user.uapi import calls
 from vb2user.uapi.anonymous import anonymous, huge
 from vb2user.uapi.buffer import BufferArg
@@ -50,15 +50,15 @@ def as_bytes(buffer: Any, what: str = "buffer", *, writable: bool = True) -> mem
     except TypeError:
         raise UsageError(
             f"{what}: {type(buffer).__name__} has no buffer",
-            remedy="pass a numpy array, a bytearray, an mmap or shared memory",
+            hint="pass a numpy array, a bytearray, an mmap or shared memory",
         ) from None
     if writable and view.readonly:
         raise UsageError(
             f"{what}: {type(buffer).__name__} is read-only",
-            remedy="the driver writes into it: pass a writable one",
+            hint="the driver writes into it: pass a writable one",
         )
     if not view.contiguous or not view.c_contiguous:
-        raise UsageError(f"{what} is not contiguous", remedy="pass a C-contiguous one")
+        raise UsageError(f"{what} is not contiguous", hint="pass a C-contiguous one")
     return view.cast("B") if view.nbytes else view
 
 
@@ -121,7 +121,7 @@ class UserPtrBuffer(BufferMemory):
     def put_userptr(self) -> None:
         """Mem op ``put_userptr``: ``VIDIOC_REMOVE_BUFS``: the buffer goes, and its pages are unpinned.
 
-        Kernel: ``vb2_{vmalloc,dc,dma_sg}_put_userptr``. NotSupported (ENOTTY) before
+        Kernel: ``vb2_{vmalloc,dc,dma_sg}_put_userptr``. NotSupportedError (ENOTTY) before
         Linux 6.10: :meth:`UserPtr.put_userptr` frees all buffers. EBUSY: it is queued.
         """
         calls.remove_bufs(self.node, self.arg.type, self.index, 1)
@@ -134,7 +134,7 @@ class UserPtrBuffer(BufferMemory):
         self._owned = ()  # last: until then the next call unmaps the rest
 
 
-class UserPtr(Memory):
+class UserPtr(BufferBackend):
     """USERPTR memory.
 
     Args:
@@ -157,9 +157,7 @@ class UserPtr(Memory):
         self.limit = None if self._given is None else len(self._given)
         self._alignment = alignment = checks.count(alignment, "USERPTR: alignment", least=1, most=2**30)
         if alignment & (alignment - 1):
-            raise UsageError(
-                f"USERPTR: alignment {alignment} is no power of two", remedy="use e.g. 64 or 4096"
-            )
+            raise UsageError(f"USERPTR: alignment {alignment} is no power of two", hint="use e.g. 64 or 4096")
 
     def put_userptr(self, node: Fd, type: BufType, index: int | None = None, count: int = 1) -> None:
         """Mem op ``put_userptr``: free some buffers or (None) all; their pages are unpinned.
@@ -175,7 +173,7 @@ class UserPtr(Memory):
         if len(self._given) < count:
             raise UsageError(
                 f"USERPTR: {len(self._given)} buffers were given and the queue has {count}",
-                remedy=f"give {count}, or ask for fewer (buffers=…) where the driver does with fewer",
+                hint=f"give {count}, or ask for fewer (buffers=…) where the driver does with fewer",
             )
         ranges: list[tuple[int, int, str]] = []
         for index in range(len(self._given)):
@@ -188,7 +186,7 @@ class UserPtr(Memory):
             if begin < end:
                 raise UsageError(
                     f"USERPTR: {one} and {other} share memory: the driver would write one frame over another",
-                    remedy="give each buffer, and each plane, memory of its own",
+                    hint="give each buffer, and each plane, memory of its own",
                 )
 
     def attach(self, node: Fd, type: BufType, index: int, lengths: Sequence[int]) -> UserPtrBuffer:
@@ -214,14 +212,14 @@ class UserPtr(Memory):
         if index >= len(self._given):
             raise UsageError(
                 f"USERPTR: the driver wants more than the {len(self._given)} buffers given",
-                remedy="give more",
+                hint="give more",
             )
         given = self._given[index]
         planes = list(given) if isinstance(given, (list, tuple)) else [given]
         if len(planes) != len(lengths):
             raise UsageError(
                 f"USERPTR buffer {index}: the format has {len(lengths)} planes and {len(planes)} were given",
-                remedy="give a sequence with one buffer for each plane",
+                hint="give a sequence with one buffer for each plane",
             )
         views = []
         for plane, (buffer, length) in enumerate(zip(planes, lengths, strict=True)):
@@ -230,13 +228,13 @@ class UserPtr(Memory):
             if view.nbytes < length:
                 raise UsageError(
                     f"{what} has {view.nbytes} bytes and the format needs {length}",
-                    remedy=f"allocate at least {length} bytes (sizeimage)",
+                    hint=f"allocate at least {length} bytes (sizeimage)",
                 )
             address = address_of(view)
             if address % self._alignment:
                 raise UsageError(
                     f"{what} begins at {address:#x}, which is no multiple of {self._alignment}",
-                    remedy="allocate it page-aligned, e.g. mmap.mmap(-1, length), or an aligned slice",
+                    hint="allocate it page-aligned, e.g. mmap.mmap(-1, length), or an aligned slice",
                 )
             views.append(view)
         return views

@@ -59,8 +59,8 @@ def to_rgb(
         (height, width, 3) of that type, full range; a new array.
 
     Raises:
-        UsageError: a format without colours to show. MissingPrerequisite: PyAV isn't installed.
-        CorruptFrame: not a JPEG image.
+        UsageError: a format without colours to show. MissingPrerequisiteError: PyAV isn't installed.
+        CorruptFrameError: not a JPEG image.
     """
     width = checks.limit(width, "width")
     code = FourCC(fourcc)
@@ -100,7 +100,7 @@ def _matrix(encoding: Encoding) -> int:
     """``SWS_CS_*`` of a matrix. UsageError: this PyAV does not have it."""
     found = MATRICES[encoding.ycbcr_enc]
     if found == MATRICES[6] and "BT2020" not in av().video.reformatter.Colorspace.__members__:
-        raise UsageError(f"PyAV {av().__version__} has no BT.2020", remedy="pip install 'av>=18'")
+        raise UsageError(f"PyAV {av().__version__} has no BT.2020", hint="pip install 'av>=18'")
     return found
 
 
@@ -186,7 +186,7 @@ def depth_of(dtype: Any) -> int:
         return {np.dtype(np.uint8): 8, np.dtype(np.uint16): 16}[np.dtype(dtype)]
     except (KeyError, TypeError):
         raise UsageError(
-            f"pictures have no samples of type {dtype!r}", remedy="give dtype='u1' or dtype='u2'"
+            f"pictures have no samples of type {dtype!r}", hint="give dtype='u1' or dtype='u2'"
         ) from None
 
 

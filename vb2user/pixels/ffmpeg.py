@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from vb2user.errors import CorruptFrame, MissingPrerequisite, install
+from vb2user.errors import CorruptFrameError, MissingPrerequisiteError, install
 from vb2user.pixels.channels import (
     Channel,
     Encoding,
@@ -74,7 +74,7 @@ _AREA = 0x20 | 0x2000 | 0x40000
 
 
 @dataclass(frozen=True)
-class Source:
+class RawPicture:
     """A picture in FFmpeg's hands.
 
     Attributes:
@@ -87,12 +87,12 @@ class Source:
 
 
 def av() -> Any:
-    """PyAV. MissingPrerequisite: it is not installed."""
+    """PyAV. MissingPrerequisiteError: it is not installed."""
     try:
         return importlib.import_module("av")
     except ImportError as error:
-        raise MissingPrerequisite(
-            "pictures need PyAV, which is not installed", remedy=install("media")
+        raise MissingPrerequisiteError(
+            "pictures need PyAV, which is not installed", hint=install("media")
         ) from error
 
 
@@ -126,7 +126,7 @@ def wrap(
     ycbcr_enc: int = 0,
     quantization: int = 0,
     depth: int = 8,
-) -> Source:
+) -> RawPicture:
     """The samples as FFmpeg's frame.
 
     Args:
@@ -137,11 +137,12 @@ def wrap(
             as it is. With more it stays as it is, and samples with as many bits are the same numbers.
 
     Raises:
-        UsageError: a format without Y, U, V or R, G, B. MissingPrerequisite. CorruptFrame: no JPEG image.
+        UsageError: a format without Y, U, V or R, G, B. MissingPrerequisiteError. CorruptFrameError: no JPEG
+            image.
     """
     code = FourCC(fourcc)
     if str(code) in JPEGS:
-        return Source(decode_jpeg(arrays[0]), "yuv")
+        return RawPicture(decode_jpeg(arrays[0]), "yuv")
     fmt = format_of(code)
     names = [part.name for part in fmt.parts]
     family: Family = "yuv" if "U" in "".join(names) else "grey" if names == ["Y"] else "rgb"
@@ -158,7 +159,7 @@ def wrap(
     packed = fmt.name in ("YUYV", "UYVY", "YVYU")
     for plane, index in zip(frame.planes, order, strict=True):
         _fill(plane, whole_pairs(arrays[index]) if packed else arrays[index])
-    return Source(frame, family)
+    return RawPicture(frame, family)
 
 
 def planar_name(found: dict[str, Channel], depth: int) -> str:
@@ -173,7 +174,7 @@ def planar_name(found: dict[str, Channel], depth: int) -> str:
     return f"yuv{_SAMPLINGS[steps]}p{bits}"
 
 
-def _assemble_deep(arrays: Sequence[Array], code: FourCC, full: bool, depth: int) -> Source:
+def _assemble_deep(arrays: Sequence[Array], code: FourCC, full: bool, depth: int) -> RawPicture:
     """The channels in planes of more than 8 bits, chroma as it is; a mosaic's lacking pixels are computed."""
     found = channels(code, arrays)
     name = planar_name(found, depth)
@@ -191,10 +192,10 @@ def _assemble_deep(arrays: Sequence[Array], code: FourCC, full: bool, depth: int
     frame = av().VideoFrame(width, height, name)
     for plane, letter in zip(frame.planes, order, strict=True):
         _fill(plane, planes[letter].astype("<u2"))
-    return Source(frame, "rgb" if "R" in found else "yuv" if "U" in found else "grey")
+    return RawPicture(frame, "rgb" if "R" in found else "yuv" if "U" in found else "grey")
 
 
-def _assemble(arrays: Sequence[Array], code: FourCC, full: bool) -> Source:
+def _assemble(arrays: Sequence[Array], code: FourCC, full: bool) -> RawPicture:
     """The same for any format that has channels, chroma widened by repeating."""
     found = channels(code, arrays)
     height = max(c.samples.shape[0] for c in found.values())
@@ -208,10 +209,10 @@ def _assemble(arrays: Sequence[Array], code: FourCC, full: bool) -> Source:
         for axis, size in enumerate((height, width)):
             level = level.repeat(-(-size // level.shape[axis]), axis=axis)
         _fill(plane, level[:height, :width])
-    return Source(frame, {"gbrp": "rgb", "yuv444p": "yuv", "gray": "grey"}[name])  # type: ignore[arg-type]
+    return RawPicture(frame, {"gbrp": "rgb", "yuv444p": "yuv", "gray": "grey"}[name])  # type: ignore[arg-type]
 
 
-def _mosaic(array: Array, code: FourCC) -> Source:
+def _mosaic(array: Array, code: FourCC) -> RawPicture:
     """A Bayer mosaic: FFmpeg computes what the pixels lack from their neighbours'."""
     bits = next(iter(channels(code, [array]).values())).bits
     if array.dtype.itemsize > 1:
@@ -220,7 +221,7 @@ def _mosaic(array: Array, code: FourCC) -> Source:
     height, width = array.shape
     frame = av().VideoFrame(width, height, f"bayer_{pattern}{'8' if array.dtype.itemsize == 1 else '16le'}")
     _fill(frame.planes[0], array)
-    return Source(frame, "rgb")
+    return RawPicture(frame, "rgb")
 
 
 def _fill(plane: Any, array: Array) -> None:
@@ -241,15 +242,15 @@ def planes_of(frame: Any) -> list[Array]:
 
 
 def decode_jpeg(data: Array) -> Any:
-    """One JPEG image as ``av.VideoFrame``. CorruptFrame: it is none."""
+    """One JPEG image as ``av.VideoFrame``. CorruptFrameError: it is none."""
     pyav = av()
     try:
         decoder = pyav.CodecContext.create("mjpeg", "r")
         frames = [*decoder.decode(pyav.Packet(data.tobytes())), *decoder.decode(None)]
     except pyav.FFmpegError as error:
-        raise CorruptFrame(f"no JPEG image: {error}") from error
+        raise CorruptFrameError(f"no JPEG image: {error}") from error
     if not frames:
-        raise CorruptFrame("no JPEG image: it has no frame in it")
+        raise CorruptFrameError("no JPEG image: it has no frame in it")
     return frames[0]
 
 

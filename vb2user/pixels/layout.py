@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vb2user.errors import CorruptFrame, UsageError
+from vb2user.errors import CorruptFrameError, UsageError
 from vb2user.pixels.pixfmt import FORMATS, FormatInfo, Part
 from vb2user.uapi.fourcc import FourCC
 
@@ -178,11 +178,11 @@ class Layout:
 
         Raises:
             UsageError: this format, or this padding, can't be one view (:attr:`why_not`).
-            CorruptFrame: the frame is shorter than the picture.
+            CorruptFrameError: the frame is shorter than the picture.
         """
         if self.why_not is not None:
-            remedy = None if self.problem else "take them one by one: frame.components (Layout.arrays)"
-            raise UsageError(self.why_not, remedy=remedy)
+            hint = None if self.problem else "take them one by one: frame.components (Layout.arrays)"
+            raise UsageError(self.why_not, hint=hint)
         self._check(buffers, bytesused, data_offset)
         if self._view is None:
             return _bytes(buffers[0], bytesused[0], data_offset[0] if data_offset else 0)
@@ -263,11 +263,11 @@ class Layout:
         for plane, least in enumerate(self._least):
             used, start, there = bytesused[plane], offsets[plane] if offsets else 0, buffers[plane].nbytes
             if start < 0 or used - start < least or used < start:
-                raise CorruptFrame(
+                raise CorruptFrameError(
                     f"short frame: {self.title} needs {least} bytes in plane {plane}, it has {used - start}"
                 )
             if used > there:
-                raise CorruptFrame(
+                raise CorruptFrameError(
                     f"{self.title}: the driver says it used {used} bytes of plane {plane}, "
                     f"the buffer has {there}"
                 )

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vb2user import checks, files
-from vb2user.errors import CorruptFrame, KernelError, UsageError, Vb2Error
+from vb2user.errors import CorruptFrameError, KernelError, UsageError, Vb2Error
 from vb2user.pixels import colour
 from vb2user.pixels.bitstream import has_huffman_tables
 from vb2user.pixels.channels import bits_of
@@ -107,7 +107,7 @@ def check_name(path: str | os.PathLike[str]) -> None:
     if target.suffix.lower() not in _WRITERS:
         raise UsageError(
             f"{target}: nobody here writes '{target.suffix}'",
-            remedy=f"name it {', '.join(sorted(_WRITERS))}; for more than one picture there is record()",
+            hint=f"name it {', '.join(sorted(_WRITERS))}; for more than one picture there is record()",
         )
 
 
@@ -116,7 +116,7 @@ def write_whole(path: Path, pieces: Iterable[Piece]) -> Path:
     try:
         files.write_whole(path, pieces)
     except OSError as e:
-        raise KernelError(e.errno or 0, "write", str(path), remedy=remedy_for(path)) from None
+        raise KernelError(e.errno or 0, "write", str(path), hint=remedy_for(path)) from None
     return path
 
 
@@ -163,7 +163,7 @@ def with_tables(data: bytes) -> bytes:
             inserting = pyav.bitstream.BitStreamFilterContext("mjpeg2jpeg", container.streams.video[0])
             return b"".join(bytes(p) for p in inserting.filter(pyav.Packet(data)))
     except (pyav.FFmpegError, IndexError) as error:
-        raise CorruptFrame(f"no JPEG image: {error}") from error
+        raise CorruptFrameError(f"no JPEG image: {error}") from error
 
 
 def _npy(frame: FrameLike, quality: int) -> Iterable[Piece]:

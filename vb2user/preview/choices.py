@@ -83,7 +83,7 @@ def check_heap(name: str) -> None:
     if name not in there:
         raise UsageError(
             f"there is no heap {name!a} to choose",
-            remedy=f"choose {', '.join(there)}" if there else "this machine has none",
+            hint=f"choose {', '.join(there)}" if there else "this machine has none",
         )
 
 

@@ -17,8 +17,8 @@ import click
 
 from vb2user.camera import open as open_camera
 from vb2user.cli.output import document, json_option, say, talk
-from vb2user.cli.streaming import Wish, set_up_options
-from vb2user.errors import MissingPrerequisite, install
+from vb2user.cli.streaming import StreamOptions, set_up_options
+from vb2user.errors import MissingPrerequisiteError, install
 
 if TYPE_CHECKING:
     from vb2user.camera import Camera
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 @json_option
 def preview(
     device: str,
-    wish: Wish,
+    wish: StreamOptions,
     port: int,
     bind: str,
     quality: int,
@@ -79,7 +79,7 @@ def preview(
     encoder = Encoder(quality, width)
     guard = Guard(bind, frozenset() if is_loopback(bind) else frozenset({socket.gethostname().lower()}))
     wide, height = wish.size or (None, None)
-    first = session.Wish(
+    first = session.PreviewSettings(
         wish.format, wide, height, wish.fps, wish.input, wish.memory, wish.heap, wish.buffers
     )
     cam = open_camera(device)
@@ -100,14 +100,14 @@ def _need_aiohttp() -> None:
     try:
         importlib.import_module("aiohttp")
     except ImportError as error:
-        raise MissingPrerequisite(
-            "the preview needs aiohttp, which is not installed", remedy=install("web")
+        raise MissingPrerequisiteError(
+            "the preview needs aiohttp, which is not installed", hint=install("web")
         ) from error
 
 
 async def _main(
     cam: Camera,
-    wish: session.Wish,
+    wish: session.PreviewSettings,
     guard: Guard,
     encoder: Encoder,
     port: int,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vb2user.device.controls.show import Look
+from vb2user.device.controls.show import ControlState
 from vb2user.device.device import Device
 from vb2user.errors import UsageError
 from vb2user.text import printable
@@ -36,7 +36,7 @@ _FLAGS = {
 _CLASS = 0x0FFF0000
 
 
-class Controls:
+class ControlPanel:
     """The controls of one device. Every method may block: call them in a thread, one at a time.
 
     Args:
@@ -64,7 +64,7 @@ class Controls:
             UsageError: no such control, or no such value. KernelError: EBUSY, EACCES as it says.
         """
         if not isinstance(id, int):
-            raise UsageError(f"{self._device.path} has no control {id!r}", remedy="reload the page")
+            raise UsageError(f"{self._device.path} has no control {id!r}", hint="reload the page")
         control = self._device.controls[id]
         if control.type == CtrlType.BUTTON:
             control.press()
@@ -74,11 +74,11 @@ class Controls:
         others = bool(look.info.flags & (CtrlFlag.UPDATE | CtrlFlag.MODIFY_LAYOUT))
         return {"id": id, "value": _to_json(look), "others": others}
 
-    def _looks(self) -> list[Look]:
+    def _looks(self) -> list[ControlState]:
         return [control.look() for control in self._device.controls]
 
 
-def _described(look: Look, titles: dict[int, str]) -> dict[str, Any]:
+def _described(look: ControlState, titles: dict[int, str]) -> dict[str, Any]:
     c = look.info
     numbers = (c.minimum, c.maximum, c.step, c.default_value)
     low, high, step, default = map(str, numbers) if c.type == CtrlType.INTEGER64 else numbers
@@ -103,7 +103,7 @@ def _kind(c: ControlInfo) -> str:
     return "other" if array or c.dims else _KINDS.get(c.type, "other")
 
 
-def _to_json(look: Look) -> int | str | None:
+def _to_json(look: ControlState) -> int | str | None:
     value = look.value
     if value is None or isinstance(value, (bytes, tuple)):
         return None

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vb2user.errors import MissingPrerequisite, install
+from vb2user.errors import MissingPrerequisiteError, install
 from vb2user.pixels.bitstream import scan_without_tables
 from vb2user.pixels.colour import encoding_of
 from vb2user.pixels.ffmpeg import JPEGS, av, woven, wrap
@@ -57,14 +57,14 @@ class Encoder:
         width: frames that are wider are scaled down to this width, in pixels.
 
     Raises:
-        MissingPrerequisite: PyAV is not installed.
+        MissingPrerequisiteError: PyAV is not installed.
     """
 
     def __init__(self, quality: int = QUALITY, width: int = 1920) -> None:
         try:
             self._av = av()
-        except MissingPrerequisite as error:
-            raise MissingPrerequisite(error.message, remedy=install("web")) from error
+        except MissingPrerequisiteError as error:
+            raise MissingPrerequisiteError(error.message, hint=install("web")) from error
         self._quality, self._width = quality, width
         self._scaler = self._av.video.reformatter.VideoReformatter()
         self._codec: Any = None
@@ -74,7 +74,7 @@ class Encoder:
         """The frame as JPEG.
 
         Raises:
-            UsageError: a format without colours to show. CorruptFrame: it is too short.
+            UsageError: a format without colours to show. CorruptFrameError: it is too short.
         """
         if str(frame.format.pixelformat) in JPEGS:
             return _complete(frame.array.tobytes())

@@ -86,15 +86,15 @@ CHOICES = {
 def checked(fields: Mapping[str, Field], given: object) -> dict[str, Any]:
     """What a client gave, when it is what these fields take; UsageError: it is not."""
     if not isinstance(given, dict):
-        raise UsageError("the request's body is to be an object", remedy=_known(fields))
+        raise UsageError("the request's body is to be an object", hint=_known(fields))
     for name, value in given.items():
         if name not in fields:
-            raise UsageError(f"there is no field {_repeated(name)}", remedy=_known(fields))
+            raise UsageError(f"there is no field {_repeated(name)}", hint=_known(fields))
         if fields[name].wrong(value):
-            raise UsageError(f"{name} cannot be {_repeated(value)}", remedy=_taken(fields[name]))
+            raise UsageError(f"{name} cannot be {_repeated(value)}", hint=_taken(fields[name]))
     for name, field in fields.items():
         if field.required and name not in given:
-            raise UsageError(f"the field {name!r} is missing", remedy=_known(fields))
+            raise UsageError(f"the field {name!r} is missing", hint=_known(fields))
     return given
 
 
@@ -106,7 +106,7 @@ def from_json(fields: Mapping[str, Field], body: bytes) -> dict[str, Any]:
         ValueError,
         RecursionError,
     ):  # bytes that are no text and numbers of too many digits are ValueErrors
-        raise UsageError("the request's body is no JSON", remedy=_known(fields)) from None
+        raise UsageError("the request's body is no JSON", hint=_known(fields)) from None
     return checked(fields, given)
 
 

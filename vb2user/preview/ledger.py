@@ -15,8 +15,8 @@ from typing import Any
 from vb2user.device.device import Device
 from vb2user.errors import KernelError, Vb2Error
 from vb2user.memory.ops import ALLOCATORS, OPS, Op, implemented
-from vb2user.trace.buffers import EVERYTHING, Scope
-from vb2user.trace.events import What
+from vb2user.trace.buffers import ALL_BUFFERS, Scope
+from vb2user.trace.events import EventKind
 from vb2user.trace.ledger import Ledger
 from vb2user.trace.queues import settle
 from vb2user.trace.tracer import Tracer
@@ -36,7 +36,7 @@ class LiveLedger:
         self._lock = threading.Lock()
         self._tracer: Tracer | None = None
         self._ledger = Ledger()
-        self._scope: Scope = EVERYTHING
+        self._scope: Scope = ALL_BUFFERS
         self._remarks: list[str] = []
         self._there: frozenset[Op] = frozenset(Op)
         self._allocator: str | None = None
@@ -65,7 +65,7 @@ class LiveLedger:
         """The buffers that this process will bring to life."""
         with tracer.phase(_PHASE):
             pass
-        told = [e.tid for e in tracer.collect() if e.what is What.BEGIN and e.text == _PHASE]
+        told = [e.tid for e in tracer.collect() if e.what is EventKind.BEGIN and e.text == _PHASE]
         whole = Scope(allocator=self._allocator)
         if not tracer.probed:
             self._remarks.append("the calls of the whole machine are counted: the kernel has no probes")
@@ -100,7 +100,7 @@ class LiveLedger:
                 {
                     "op": str(op),
                     "calls": counts.get(op, 0),
-                    "meaning": OPS[op].meaning,
+                    "meaning": OPS[op].explanation,
                     "at": OPS[op].at,
                     "there": op in self._there,
                 }

@@ -24,16 +24,16 @@ from aiohttp import WSMsgType, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from vb2user.camera import Camera
-from vb2user.errors import StreamTimeout, UsageError, Vb2Error
+from vb2user.errors import StreamTimeoutError, UsageError, Vb2Error
 from vb2user.preview import choices, fields
 from vb2user.preview.connections import Connections
-from vb2user.preview.controls import Controls
+from vb2user.preview.controls import ControlPanel
 from vb2user.preview.encoder import Encoder
 from vb2user.preview.figures import Figures
 from vb2user.preview.guard import HEADERS, Guard
 from vb2user.preview.hub import Hub, Viewer
 from vb2user.preview.ledger import LiveLedger
-from vb2user.preview.session import UNPLUGGED, Session, State, Wish, merged
+from vb2user.preview.session import UNPLUGGED, PreviewSettings, Session, State, merged
 from vb2user.preview.trouble import Trouble, report
 
 _T = TypeVar("_T")
@@ -95,7 +95,7 @@ class Preview:
     def __init__(
         self,
         cam: Camera,
-        wish: Wish | None = None,
+        wish: PreviewSettings | None = None,
         guard: Guard | None = None,
         encoder: Encoder | None = None,
         *,
@@ -113,14 +113,14 @@ class Preview:
             self.ledger.why = "it was not asked for (--no-trace)"
         self.session = Session(
             cam,
-            wish or Wish(),
+            wish or PreviewSettings(),
             encoder or Encoder(),
             self.hub.publish,
             self.hub.wanted,
             self.ledger.open if observe else lambda cam: None,
         )
         self._cam = cam
-        self._controls = Controls(cam)
+        self._controls = ControlPanel(cam)
         self._figures = Figures()
         self._tick, self._patience = tick, patience
         self._hands = ThreadPoolExecutor(1, "vb2user preview hands")
@@ -295,16 +295,16 @@ class Preview:
         except web.HTTPException as error:
             headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
             return _refused(error.status, f"{request.method} {request.path}: {error.reason}", None, headers)
-        except StreamTimeout as error:
-            return _refused(504, error.message, error.remedy)
+        except StreamTimeoutError as error:
+            return _refused(504, error.message, error.hint)
         except UsageError as error:
-            return _refused(400, error.message, error.remedy)
+            return _refused(400, error.message, error.hint)
         except Vb2Error as error:
-            return _refused(409, error.message, error.remedy)
+            return _refused(409, error.message, error.hint)
         except Exception as error:
             report(error)
             trouble = Trouble.of(error)
-            return _refused(500, trouble.text, trouble.remedy)
+            return _refused(500, trouble.text, trouble.hint)
 
     # -- what is asked --------------------------------------------------------------------------------
 
@@ -345,9 +345,9 @@ class Preview:
         try:
             kept = await asyncio.wait_for(asyncio.wrap_future(self.session.still()), self._patience)
         except asyncio.TimeoutError:
-            raise StreamTimeout(
+            raise StreamTimeoutError(
                 f"{self._cam.path}: no frame came within {self._patience:g} seconds",
-                remedy="check signal, cable and the chosen input",
+                hint="check signal, cable and the chosen input",
             ) from None
         data = await asyncio.get_running_loop().run_in_executor(None, kept.file)
         disposition = f'attachment; filename="vb2user-{kept.name}"'
@@ -402,7 +402,7 @@ async def _close_socket(socket: web.WebSocketResponse) -> None:
 
 async def _body(request: web.Request) -> bytes:
     if request.content_type != "application/json":
-        raise UsageError("the request's body is to be JSON", remedy="send Content-Type: application/json")
+        raise UsageError("the request's body is to be JSON", hint="send Content-Type: application/json")
     try:
         return await asyncio.wait_for(request.read(), _SLOWEST_BODY)
     except asyncio.TimeoutError:
@@ -416,10 +416,10 @@ async def _harden(request: web.Request, response: web.StreamResponse) -> None:
 
 
 def _refused(
-    status: int, text: str, remedy: str | None, headers: Mapping[str, str] | None = None
+    status: int, text: str, hint: str | None, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     text = text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"  # it may repeat what was sent
-    return web.json_response({"text": text, "remedy": remedy}, status=status, headers=headers)
+    return web.json_response({"text": text, "hint": hint}, status=status, headers=headers)
 
 
 def _note(kind: str, value: Any) -> str:
@@ -442,7 +442,7 @@ async def serve(
         stop: the end.
 
     Raises:
-        UsageError: nobody can listen there. KernelError, DeviceGone: from the camera's closing.
+        UsageError: nobody can listen there. KernelError, DeviceRemovedError: from the camera's closing.
     """
     runner = web.AppRunner(preview.app(), access_log=None, shutdown_timeout=2, logger=_LOG)
     await runner.setup()
@@ -457,7 +457,7 @@ async def serve(
         except OSError as error:
             raise UsageError(
                 f"nothing can listen at {host} port {port}: {error.strerror or error}",
-                remedy="choose another --port, or none, for one that is free",
+                hint="choose another --port, or none, for one that is free",
             ) from None
         ready(int(listening.sockets[0].getsockname()[1]))
         await stop.wait()

@@ -23,11 +23,11 @@ from typing import Any, TypeVar
 from vb2user.camera import Camera
 from vb2user.errors import (
     ClosedError,
-    CorruptFrame,
-    DeviceGone,
+    CorruptFrameError,
+    DeviceRemovedError,
     KernelError,
     StateError,
-    StreamStopped,
+    StreamStoppedError,
     UsageError,
 )
 from vb2user.preview.encoder import Encoder, Still, still
@@ -61,7 +61,7 @@ class State(str, Enum):
 
 
 @dataclass(frozen=True)
-class Wish:
+class PreviewSettings:
     """How to stream; None: as it is set."""
 
     pixelformat: str | None = None
@@ -103,7 +103,7 @@ def _answer(future: Future[_T] | None, result: _T | None = None, error: BaseExce
 class _Change:
     """A wish, and who waits for what comes of it."""
 
-    wish: Wish
+    wish: PreviewSettings
     answer: Future[calls.Format] | None = None
 
 
@@ -128,7 +128,7 @@ class Session:
     def __init__(
         self,
         cam: Camera,
-        wish: Wish,
+        wish: PreviewSettings,
         encoder: Encoder,
         publish: Callable[[Picture], object],
         wanted: Callable[[], bool],
@@ -169,7 +169,7 @@ class Session:
         stream = self._stream
         return None if stream is None else stream.format
 
-    def change(self, wish: Wish) -> Future[calls.Format]:
+    def change(self, wish: PreviewSettings) -> Future[calls.Format]:
         """Stop, set this, and start again; the future has what was granted, or the error.
 
         After an error all is as it was before, if the device lets it. The call itself may block, too.
@@ -181,7 +181,7 @@ class Session:
             if self._closing:
                 raise ClosedError("the preview has ended")
             if gone:
-                raise StateError(f"{self.cam.path} is unplugged", remedy=UNPLUGGED)
+                raise StateError(f"{self.cam.path} is unplugged", hint=UNPLUGGED)
             self._pending.append(_Change(wish, answer))
             self._changed.notify_all()
             stream = self._stream
@@ -200,7 +200,7 @@ class Session:
         answer: Future[Still] = Future()
         with self._changed:
             if self._stream is None or self.state is State.GONE:
-                raise StateError("there is no picture now", remedy="wait until the stream runs")
+                raise StateError("there is no picture now", hint="wait until the stream runs")
             self._stills.append(answer)
         answer.add_done_callback(self._forget_still)
         return answer
@@ -213,7 +213,7 @@ class Session:
         """Whether the device says so."""
         try:
             calls.querycap(self.cam.node)
-        except (DeviceGone, ClosedError):
+        except (DeviceRemovedError, ClosedError):
             return True
         except KernelError:
             return False
@@ -300,7 +300,7 @@ class Session:
                 self._refuse_stills()
         return self._next()
 
-    def _begin(self, wish: Wish) -> Stream:
+    def _begin(self, wish: PreviewSettings) -> Stream:
         """Set it and start."""
         cam = self.cam
         self.state, self.trouble = State.STARTING, None
@@ -324,7 +324,7 @@ class Session:
             self._last = (0, time.monotonic())
         return stream
 
-    def _as_set(self, wish: Wish, granted: calls.Format) -> Wish:
+    def _as_set(self, wish: PreviewSettings, granted: calls.Format) -> PreviewSettings:
         """The wish in full: what to go back to when another one fails."""
         fps = input = None
         with suppress(KernelError):
@@ -343,7 +343,7 @@ class Session:
         while not self._pending and not self._closing:
             try:
                 frame = stream.next_frame()
-            except StreamStopped:
+            except StreamStoppedError:
                 return
             if self.state is not State.STREAMING:
                 self.state = State.STREAMING
@@ -362,7 +362,7 @@ class Session:
             self.encode_ns = time.monotonic_ns() - begun
             self.encoded += 1
             self._publish(Picture(jpeg, frame.sequence, frame.gap, frame.timestamp_ns))
-        except CorruptFrame:
+        except CorruptFrameError:
             pass  # it is counted as an error or as short
         except UsageError as error:
             self.trouble = Trouble(f"no picture: {error.message}", "choose another format")
@@ -425,7 +425,7 @@ class Session:
         self._refuse_stills()
 
 
-def merged(wish: Wish, given: dict[str, Any]) -> Wish:
+def merged(wish: PreviewSettings, given: dict[str, Any]) -> PreviewSettings:
     """A wish with what the page asks for.
 
     Args:

@@ -16,17 +16,17 @@ class Trouble:
 
     Attributes:
         text: what.
-        remedy: what mends it, or None.
+        hint: what mends it, or None.
     """
 
     text: str
-    remedy: str | None = None
+    hint: str | None = None
 
     @classmethod
     def of(cls, error: BaseException) -> Trouble:
         """An error in words."""
         if isinstance(error, Vb2Error):
-            return cls(printable(error.message), error.remedy and printable(error.remedy))
+            return cls(printable(error.message), error.hint and printable(error.hint))
         return cls(
             printable(f"{type(error).__name__}: {error}"), "this is a bug of vb2user: please report it"
         )

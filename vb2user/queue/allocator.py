@@ -13,7 +13,7 @@ def allocator_of(node: Fd, type: BufType) -> str | None:
     """``vmalloc``, ``dma-contig`` or ``dma-sg``; None where the driver does not export.
 
     One MMAP buffer is allocated and exported, and its exporter read from fdinfo; all is given back.
-    DeviceBusy: the queue is another's.
+    DeviceBusyError: the queue is another's.
     """
     with Queue(node, type, Mmap(), [0]) as queue:
         queue.allocate(1)

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from vb2user import checks
-from vb2user.errors import ClosedError, KernelError, NotSupported, StateError, UsageError
-from vb2user.memory.base import Memory
+from vb2user.errors import ClosedError, KernelError, NotSupportedError, StateError, UsageError
+from vb2user.memory.base import BufferBackend
 from vb2user.memory.dmabuf import DmaBuf
 from vb2user.memory.mmap import EXPORT_FLAGS, MmapBuffer, export
 from vb2user.queue import refusals
@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 class Buffers(ABC):
     """What a :class:`~vb2user.queue.queue.Queue` has of buffers; arguments are its."""
 
-    def __init__(self, node: Fd, type: BufType, memory: Memory, sizes: Sequence[int]) -> None:
+    def __init__(self, node: Fd, type: BufType, memory: BufferBackend, sizes: Sequence[int]) -> None:
         self._node = node
         self.type = type
         self.memory = memory
@@ -66,7 +66,7 @@ class Buffers(ABC):
         """Run several ioctls that belong together: what a signal handler ends waits until they are done.
 
         No context manager of contextlib: after a Ctrl-C at the beginning of its exit the lock would be kept
-        as long as the traceback lives. StreamStopped: a handler ended the queue meanwhile.
+        as long as the traceback lives. StreamStoppedError: a handler ended the queue meanwhile.
         """
         with self._lock:
             try:
@@ -100,7 +100,7 @@ class Buffers(ABC):
     def _allocate(self, count: int) -> int:
         self._check_open()
         if self._allocated:
-            raise StateError(f"{self.name}: buffers are allocated already", remedy="free() them first")
+            raise StateError(f"{self.name}: buffers are allocated already", hint="free() them first")
         granted = self._first(lambda: self.memory.request(self._node, self.type, count))
         self.capabilities = granted.capabilities
         try:
@@ -148,10 +148,10 @@ class Buffers(ABC):
             del self._orphans[index]
         return len(new)
 
-    def _ask(self, count: int, format: calls.Format) -> calls.Granted:
+    def _ask(self, count: int, format: calls.Format) -> calls.BuffersGranted:
         return calls.create_bufs(self._node, self.memory.kind, count, format, self.memory.flags)
 
-    def _first(self, ask: Callable[[], calls.Granted]) -> calls.Granted:
+    def _first(self, ask: Callable[[], calls.BuffersGranted]) -> calls.BuffersGranted:
         """Ask for a queue's first buffers. They are freed if nobody hears what the kernel answered."""
         self._allocated = True
         try:
@@ -219,7 +219,7 @@ class Buffers(ABC):
         states = [after(b.state, Action.REMOVE, b.index, self.name) for b in gone]
         try:
             self.memory.release(self._node, self.type, index, count)
-        except NotSupported:
+        except NotSupportedError:
             return False
         for buffer, state in zip(gone, states, strict=True):
             buffer.state = state
@@ -235,7 +235,7 @@ class Buffers(ABC):
         for buffer in buffers:  # after REMOVE_BUFS the list has gaps
             if buffer.index == index:
                 return buffer
-        raise UsageError(f"{self.name} has no buffer {index}", remedy=f"it has {len(self.buffers)}")
+        raise UsageError(f"{self.name} has no buffer {index}", hint=f"it has {len(self.buffers)}")
 
     def query(self, index: int) -> calls.BufferInfo:
         """QUERYBUF."""
@@ -267,4 +267,4 @@ class Buffers(ABC):
     def _check_open(self) -> None:
         self._check_process()
         if self._closed:
-            raise ClosedError(f"{self.name}: the queue was closed", remedy="make a new one")
+            raise ClosedError(f"{self.name}: the queue was closed", hint="make a new one")

@@ -18,7 +18,7 @@ from types import TracebackType
 
 from vb2user import checks
 from vb2user.errors import KernelError, Vb2Error
-from vb2user.memory.base import Memory
+from vb2user.memory.base import BufferBackend
 from vb2user.queue import refusals
 from vb2user.queue.buffer import Buffer
 from vb2user.queue.buffers import Buffers
@@ -44,7 +44,7 @@ class Queue(Buffers):
         sizes: bytes that each plane must hold (``sizeimage``).
     """
 
-    def __init__(self, node: Fd, type: BufType, memory: Memory, sizes: Sequence[int]) -> None:
+    def __init__(self, node: Fd, type: BufType, memory: BufferBackend, sizes: Sequence[int]) -> None:
         super().__init__(node, type, memory, sizes)
         self._events = POLLOUT if is_output(type) else POLLIN
         self._idle = threading.Condition(self._lock)
@@ -118,10 +118,10 @@ class Queue(Buffers):
             timeout: seconds; 0 looks once; None waits for ever.
 
         Raises:
-            StreamTimeout: none came in time.
-            StreamStopped: another thread stopped the stream.
+            StreamTimeoutError: none came in time.
+            StreamStoppedError: another thread stopped the stream.
             StateError: not streaming, or every buffer is with the program, so none can come.
-            DeviceGone: ENODEV; KernelError EIO: the driver met a fatal error; EPIPE: stream's end.
+            DeviceRemovedError: ENODEV; KernelError EIO: the driver met a fatal error; EPIPE: stream's end.
         """
         timeout = checks.seconds(timeout, f"{self.name}: timeout")
         return self.dequeue_until(None if timeout is None else time.monotonic() + timeout)
@@ -206,7 +206,9 @@ class Queue(Buffers):
                 self._do_deferred()
 
     def readiness(self) -> Readiness:
-        """The queue's readiness as an fd for an event loop; watched until the queue stops. StreamStopped."""
+        """The queue's readiness as an fd for an event loop; watched until the queue stops.
+        StreamStoppedError.
+        """
         with self._lock:
             if not self.streaming:
                 raise refusals.not_streaming(self.name, self._closed)
@@ -248,7 +250,7 @@ class Queue(Buffers):
     def stop(self) -> None:
         """STREAMOFF, from any thread: every buffer is the program's again. Idempotent.
 
-        A reader that waits is woken with StreamStopped, and has left when this returns.
+        A reader that waits is woken with StreamStoppedError, and has left when this returns.
         """
         if self._born != fork.generation:
             return

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import errno
 
-from vb2user.errors import BuffersHeld, ClosedError, KernelError, StateError, StreamStopped, StreamTimeout
+from vb2user.errors import (
+    BuffersExhaustedError,
+    ClosedError,
+    KernelError,
+    StateError,
+    StreamStoppedError,
+    StreamTimeoutError,
+)
 
 
 class gone_is_done:
@@ -25,36 +32,36 @@ class gone_is_done:
         return isinstance(error, ClosedError)
 
 
-def held(name: str, count: int) -> BuffersHeld:
+def held(name: str, count: int) -> BuffersExhaustedError:
     """No buffer is left with the driver; poll(2) would wait for ever, for to videobuf2 the queue streams."""
-    return BuffersHeld(
+    return BuffersExhaustedError(
         f"{name}: all {count} buffers are with the program: none can be filled",
-        remedy="release frames and drop their views, copy what you keep, or ask for more buffers",
+        hint="release frames and drop their views, copy what you keep, or ask for more buffers",
     )
 
 
-def not_streaming(name: str, closed: bool) -> StreamStopped:
+def not_streaming(name: str, closed: bool) -> StreamStoppedError:
     """DQBUF of a queue that does not stream."""
     if closed:
-        return StreamStopped(f"{name}: the queue was closed")
-    return StreamStopped(f"{name}: the queue is not streaming", remedy="start() it first")
+        return StreamStoppedError(f"{name}: the queue was closed")
+    return StreamStoppedError(f"{name}: the queue is not streaming", hint="start() it first")
 
 
-def stopped(name: str) -> StreamStopped:
+def stopped(name: str) -> StreamStoppedError:
     """Another thread ended the wait."""
-    return StreamStopped(f"{name}: the stream was stopped by another thread")
+    return StreamStoppedError(f"{name}: the stream was stopped by another thread")
 
 
-def timed_out(name: str, note: str | None = None) -> StreamTimeout:
+def timed_out(name: str, note: str | None = None) -> StreamTimeoutError:
     """Nothing came in time. ``note``: what is to be known of a node without a picture."""
     if note is not None:
-        return StreamTimeout(
+        return StreamTimeoutError(
             f"{name}: no buffer became ready within the time-out: {note}",
-            remedy="stream the picture at the same time",
+            hint="stream the picture at the same time",
         )
-    return StreamTimeout(
+    return StreamTimeoutError(
         f"{name}: no buffer became ready within the time-out",
-        remedy="check the input's signal and the frame rate, or wait longer",
+        hint="check the input's signal and the frame rate, or wait longer",
     )
 
 
@@ -62,5 +69,5 @@ def of_the_parent(name: str) -> StateError:
     """A forked child uses its parent's queue."""
     return StateError(
         f"{name}: this queue is of the process that forked this one",
-        remedy="open the device anew in this process",
+        hint="open the device anew in this process",
     )

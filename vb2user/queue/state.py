@@ -62,7 +62,7 @@ TRANSITIONS: dict[tuple[BufferState, Action], BufferState] = {
     (_S.QUEUED, _A.FREE): _S.FREED,
 }
 
-_REMEDY: dict[BufferState, str] = {
+_HINTS: dict[BufferState, str] = {
     BufferState.DEQUEUED: "queue it first",
     BufferState.PREPARED: "queue it, or stop the stream",
     BufferState.QUEUED: "dequeue it first",
@@ -77,5 +77,5 @@ def after(state: BufferState, action: Action, buffer: int, device: str) -> Buffe
     except KeyError:
         raise StateError(
             f"{device} buffer {buffer}: {action.value} is not possible while it is {state.value}",
-            remedy=_REMEDY[state],
+            hint=_HINTS[state],
         ) from None

@@ -15,18 +15,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 
 from vb2user.errors import (
-    BuffersHeld,
+    BuffersExhaustedError,
     ClosedError,
-    DeviceGone,
+    DeviceRemovedError,
     KernelError,
-    MissingPrerequisite,
-    NotSupported,
+    MissingPrerequisiteError,
+    NotSupportedError,
     StateError,
-    StreamStopped,
+    StreamStoppedError,
     UsageError,
     Vb2Error,
 )
-from vb2user.memory.base import Memory, page_align
+from vb2user.memory.base import BufferBackend, page_align
 from vb2user.memory.fileio import FileIO
 from vb2user.queue import refusals
 from vb2user.queue.buffer import Buffer
@@ -67,7 +67,9 @@ class Engine(ABC):
 
     @abstractmethod
     def next(self, deadline: float | None) -> Dequeued:
-        """Wait for a frame until ``time.monotonic()`` says so. StreamTimeout, StreamStopped, DeviceGone, …"""
+        """Wait for a frame until ``time.monotonic()`` says so. StreamTimeoutError, StreamStoppedError,
+        DeviceRemovedError, …
+        """
 
     @abstractmethod
     def try_next(self) -> Dequeued | None:
@@ -81,7 +83,7 @@ class Engine(ABC):
             most: buffers that there may be; None: as many as the driver allows.
 
         Raises:
-            BuffersHeld: the program has all there are, and no more can be had.
+            BuffersExhaustedError: the program has all there are, and no more can be had.
         """
 
     @property
@@ -91,18 +93,18 @@ class Engine(ABC):
 
     @abstractmethod
     def readiness(self) -> Readiness:
-        """An fd that tells an event loop when to call :meth:`try_next`. StreamStopped: closed."""
+        """An fd that tells an event loop when to call :meth:`try_next`. StreamStoppedError: closed."""
 
     @abstractmethod
     def memory(self, index: int) -> tuple[memoryview, ...]:
         """The bytes of each plane of a buffer, read-only unless asked; the same objects every time.
 
-        StreamStopped: closed meanwhile.
+        StreamStoppedError: closed meanwhile.
         """
 
     @abstractmethod
     def begin(self, index: int) -> None:
-        """Before the CPU looks. StreamStopped: closed meanwhile."""
+        """Before the CPU looks. StreamStoppedError: closed meanwhile."""
 
     @abstractmethod
     def end(self, index: int) -> None:
@@ -135,7 +137,9 @@ _NO_MORE = (*_NOT_NOW, errno.ENOBUFS, errno.EINVAL, errno.EBUSY, errno.EFAULT)
 class QueueEngine(Engine):
     """Frames out of a videobuf2 queue."""
 
-    def __init__(self, node: Fd, format: calls.Format, memory: Memory, *, writable: bool = False) -> None:
+    def __init__(
+        self, node: Fd, format: calls.Format, memory: BufferBackend, *, writable: bool = False
+    ) -> None:
         super().__init__(writable=writable)
         self._queue = Queue(node, format.type, memory, [p.sizeimage for p in format.planes])
         self._format = format
@@ -190,7 +194,7 @@ class QueueEngine(Engine):
         if self._unused() or (self._grows and all(len(queue) < n for n in limits)):
             try:
                 self._grow()
-            except (NotSupported, MissingPrerequisite, UsageError):
+            except (NotSupportedError, MissingPrerequisiteError, UsageError):
                 self._grows = False  # no CREATE_BUFS, or no more memory of the program's own
             except KernelError as e:
                 # One that exports to this one may be gone, and this one is not.
@@ -233,7 +237,7 @@ class QueueEngine(Engine):
         """``DMA_BUF_IOCTL_SYNC`` END for DMABUF; nothing to end once the stream was closed."""
         if self._queue.inherited:
             return
-        with contextlib.suppress(StreamStopped):
+        with contextlib.suppress(StreamStoppedError):
             self._buffer(index).memory.end_access(write=self.writable)
 
     def _buffer(self, index: int) -> Buffer:
@@ -242,8 +246,8 @@ class QueueEngine(Engine):
         except UsageError:
             raise self._closed() from None
 
-    def _closed(self) -> StreamStopped:
-        return StreamStopped(f"{self._queue.name}: the stream was closed")
+    def _closed(self) -> StreamStoppedError:
+        return StreamStoppedError(f"{self._queue.name}: the stream was closed")
 
     def give_back(self, index: int) -> None:
         """QBUF, unless the stream ended meanwhile, or the device is gone."""
@@ -254,7 +258,7 @@ class QueueEngine(Engine):
             buffer = self._buffer(index)
             if buffer.state is _DEQUEUED:
                 queue.enqueue(buffer)
-        except DeviceGone:
+        except DeviceRemovedError:
             self._gone = True  # nobody misses the buffer; the next DQBUF says it to whom it concerns
         except Vb2Error:
             if queue.streaming:
@@ -293,7 +297,7 @@ class ReadEngine(Engine):
             raise UsageError(
                 f"{node.name}: read(2) has no multi-planar frames, and {format.pixelformat} has "
                 f"{len(format.planes)} memory planes",
-                remedy="choose a format with one plane, or memory='mmap'",
+                hint="choose a format with one plane, or memory='mmap'",
             )
         # File I/O ends only with close(2) of the handle that began it: hence a handle of its own.
         self._node = node.reopen()
@@ -319,7 +323,7 @@ class ReadEngine(Engine):
     def start(self, count: int) -> int:
         """Allocate; the driver itself starts at the first read(2)."""
         if count < 1:
-            raise UsageError(f"{self._node.name}: {count} buffers make no stream", remedy="ask for more")
+            raise UsageError(f"{self._node.name}: {count} buffers make no stream", hint="ask for more")
         for _ in range(count):
             self._add()
         return count
@@ -344,10 +348,10 @@ class ReadEngine(Engine):
         except KernelError as e:
             raise self._held() from e
 
-    def _held(self) -> BuffersHeld:
-        return BuffersHeld(
+    def _held(self) -> BuffersExhaustedError:
+        return BuffersExhaustedError(
             f"{self._node.name}: all {len(self._maps)} buffers are with the program",
-            remedy="release frames and drop their views, copy what you keep, or allow more (max_buffers)",
+            hint="release frames and drop their views, copy what you keep, or allow more (max_buffers)",
         )
 
     @property
@@ -370,14 +374,14 @@ class ReadEngine(Engine):
         try:
             return self._io.read_into(target, timeout)
         except StateError as e:
-            raise StreamStopped(str(e)) from None
+            raise StreamStoppedError(str(e)) from None
 
     def _read(self, into: Callable[[memoryview], int | None]) -> Dequeued | None:
         with self._reading:
             try:
                 self._inside = True
                 if self._closed:
-                    raise StreamStopped(f"{self._node.name}: the stream was closed")
+                    raise StreamStoppedError(f"{self._node.name}: the stream was closed")
                 if not self.free:
                     raise self._held()
                 index = self.free[0]
@@ -393,7 +397,7 @@ class ReadEngine(Engine):
         """The handle's."""
         with self._closing:
             if self._closed:
-                raise StreamStopped(f"{self._node.name}: the stream was closed")
+                raise StreamStoppedError(f"{self._node.name}: the stream was closed")
             if self._readiness is None:
                 self._readiness = Readiness(self._node, POLLIN)
             return self._readiness
@@ -410,7 +414,7 @@ class ReadEngine(Engine):
         try:
             return self._views[index]
         except IndexError:
-            raise StreamStopped(f"{self._node.name}: the stream was closed") from None
+            raise StreamStoppedError(f"{self._node.name}: the stream was closed") from None
 
     def begin(self, index: int) -> None:
         """Nothing: these are our own pages."""

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from vb2user.errors import KernelError, StreamStopped
+from vb2user.errors import KernelError, StreamStoppedError
 
 _T = TypeVar("_T")
-_Self = TypeVar("_Self", bound="Flow[Any]")  # typing.Self is of Python 3.11
+_Self = TypeVar("_Self", bound="ManagedIterable[Any]")  # typing.Self is of Python 3.11
 
 
-class Flow(ABC, Generic[_T]):
+class ManagedIterable(ABC, Generic[_T]):
     """Something that is started, gone through, and closed."""
 
     @abstractmethod
@@ -41,7 +41,7 @@ class Flow(ABC, Generic[_T]):
 
     @abstractmethod
     def _next(self) -> _T | None:
-        """Wait for the next one; None: it is exhausted. StreamStopped: closed meanwhile."""
+        """Wait for the next one; None: it is exhausted. StreamStoppedError: closed meanwhile."""
 
     @abstractmethod
     async def _anext(self) -> _T | None:
@@ -76,7 +76,7 @@ class Flow(ABC, Generic[_T]):
                 while (one := self._next()) is not None:
                     yield one
                     del one
-            except StreamStopped:
+            except StreamStoppedError:
                 if self.started:
                     raise
                 return  # closed by another thread, or by a signal handler: the loop simply ends
@@ -90,29 +90,29 @@ class Flow(ABC, Generic[_T]):
             if own:
                 self.close()
 
-    def __aiter__(self) -> AsyncLoop[_T]:
-        return AsyncLoop(self)
+    def __aiter__(self) -> AsyncFrameIterator[_T]:
+        return AsyncFrameIterator(self)
 
 
-class AsyncLoop(Generic[_T]):
+class AsyncFrameIterator(Generic[_T]):
     """What ``async for`` goes through: an object, for ``break`` drops it and ends it at once.
 
     An asynchronous generator would be ended by the event loop, when that comes to it.
     """
 
-    def __init__(self, flow: Flow[_T]) -> None:
+    def __init__(self, flow: ManagedIterable[_T]) -> None:
         self._flow = flow
         self._own = not flow.started
         flow.start()
 
-    def __aiter__(self) -> AsyncLoop[_T]:
+    def __aiter__(self) -> AsyncFrameIterator[_T]:
         return self
 
     async def __anext__(self) -> _T:
         flow = self._flow
         try:
             one = await flow._anext()
-        except StreamStopped:
+        except StreamStoppedError:
             if flow.started:
                 self.close()
                 raise

@@ -14,7 +14,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from vb2user.errors import ClosedError, CorruptFrame, StateError, StreamStopped, Vb2Error
+from vb2user.errors import ClosedError, CorruptFrameError, StateError, StreamStoppedError, Vb2Error
 from vb2user.uapi import calls, fork
 from vb2user.uapi.enums import BufFlag, Field
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from vb2user.pixels.layout import Layout
-    from vb2user.stream.judge import Verdict
     from vb2user.stream.lease import Lease
+    from vb2user.stream.policy import Decision
     from vb2user.uapi.buffer import Dequeued
 
     Array = npt.NDArray[Any]
@@ -46,9 +46,10 @@ class Frame:
         plane_bytesused: bytes used of each memory plane, those before the payload (``data_offset``) included.
         index: which of the stream's buffers it lies in.
         gap: how many frames are missing before this one: the driver counted them and never delivered them.
-        short: it has fewer bytes than its picture needs, or is compressed and by its own syntax not whole,
+        truncated: it has fewer bytes than its picture needs, or is compressed and by its own syntax not
+            whole,
             though the driver did not flag it.
-        on_hold: see :meth:`hold`.
+        held: see :meth:`hold`.
     """
 
     __slots__ = (
@@ -64,16 +65,16 @@ class Frame:
         "_time_ns",
         "format",
         "gap",
+        "held",
         "index",
-        "on_hold",
         "plane_bytesused",
         "sequence",
-        "short",
         "timestamp_ns",
+        "truncated",
     )
 
     def __init__(
-        self, format: calls.Format, layout: Layout, lease: Lease, done: Dequeued, verdict: Verdict
+        self, format: calls.Format, layout: Layout, lease: Lease, done: Dequeued, verdict: Decision
     ) -> None:
         self.format = format
         self._layout = layout
@@ -88,10 +89,10 @@ class Frame:
             self._offsets,
         ) = done
         self.gap = verdict.gap
-        self.short = verdict.short
+        self.truncated = verdict.truncated
         self._time_ns = verdict.time_ns
         self._born = fork.generation
-        self.on_hold = False
+        self.held = False
         self._array: Array | None = None
         self._components: tuple[Array, ...] | None = None
 
@@ -129,7 +130,7 @@ class Frame:
     @property
     def ok(self) -> bool:
         """False where the driver flagged the frame ``V4L2_BUF_FLAG_ERROR``, or where it is short."""
-        return not (self._flags & _ERROR or self.short)
+        return not (self._flags & _ERROR or self.truncated)
 
     @property
     def bytesused(self) -> int:
@@ -159,7 +160,7 @@ class Frame:
 
         Raises:
             UsageError: a format whose planes lie apart; take :attr:`components`.
-            CorruptFrame: fewer bytes than the picture needs.
+            CorruptFrameError: fewer bytes than the picture needs.
             ClosedError: the frame was released.
         """
         roots = self._look()
@@ -188,7 +189,7 @@ class Frame:
         roots = self._look()
         for root, used, offset in zip(roots, self.plane_bytesused, self._offsets, strict=True):
             if not offset <= used <= root.nbytes:
-                raise CorruptFrame(
+                raise CorruptFrameError(
                     f"buffer {self.index}: payload {offset} to {used} in a plane of {root.nbytes} bytes"
                 )
         spans = zip(roots, self.plane_bytesused, self._offsets, strict=True)
@@ -213,8 +214,8 @@ class Frame:
             dtype: ``u1``, or ``u2`` for 0 to 65535, which keeps what a format has beyond 8 bits.
 
         Raises:
-            UsageError: a format without colours to show. MissingPrerequisite: no PyAV.
-            CorruptFrame: fewer bytes than the picture needs, or no JPEG image. ClosedError: released.
+            UsageError: a format without colours to show. MissingPrerequisiteError: no PyAV.
+            CorruptFrameError: fewer bytes than the picture needs, or no JPEG image. ClosedError: released.
         """
         from vb2user.pixels.picture import to_rgb
 
@@ -245,7 +246,7 @@ class Frame:
         Raises:
             UsageError: another kind of file.
             KernelError: it cannot be written (its errno).
-            MissingPrerequisite: and others, as for :meth:`to_rgb`.
+            MissingPrerequisiteError: and others, as for :meth:`to_rgb`.
         """
         from vb2user.pixels.picture import save
 
@@ -268,11 +269,11 @@ class Frame:
             raise StateError(
                 f"frame {self.sequence} is of the process that forked this one: its buffer goes back to the "
                 "driver there, whoever looks here",
-                remedy="hand frame.copy() over before the fork",
+                hint="hand frame.copy() over before the fork",
             )
         try:
             roots = self._lease.look()
-        except StreamStopped:
+        except StreamStoppedError:
             roots = ()
         if not roots:
             raise self._closed()
@@ -282,12 +283,12 @@ class Frame:
         if self._lease.stopped:
             return ClosedError(
                 f"frame {self.sequence}: its stream was closed, and the buffers are freed",
-                remedy="keep the stream open while you look (with cam.stream() as stream: …), or keep "
+                hint="keep the stream open while you look (with cam.stream() as stream: …), or keep "
                 "frame.array or frame.copy(); a loop that owns its stream closes it at its end",
             )
         return ClosedError(
             f"frame {self.sequence} was released: its buffer may be the driver's again",
-            remedy="look at it before the next turn of the loop, or keep frame.hold(), frame.array or "
+            hint="look at it before the next turn of the loop, or keep frame.hold(), frame.array or "
             "frame.copy()",
         )
 
@@ -306,7 +307,7 @@ class Frame:
         if self.released or self._born != fork.generation:
             self._look()  # raises
         self._lease.watch(self)
-        self.on_hold = True
+        self.held = True
         return self
 
     def release(self) -> None:

@@ -14,8 +14,8 @@ _WORDS: dict[Reason, str] = {
     "old": "taken before flush()",
     "newer": "passed over",
 }
-_REMEDIES: dict[Reason, str] = {
-    "short": "on_short='yield' hands short frames out; the device or its cable delivers less than a picture",
+_HINTS: dict[Reason, str] = {
+    "short": "on_truncated='yield' hands short frames out; device or cable deliver less than a picture",
     "error": "on_error='yield' hands flagged frames out; check signal, cable and bandwidth",
     "gap": "on_gap='yield' hands out frames that come after a gap",
     "old": "wait longer for a frame that was taken after flush()",
@@ -54,4 +54,4 @@ class LeftOut:
         each = [
             f"{self.counts[reason]} {_WORDS[reason]}{flaw if reason == 'short' else ''}" for reason in reasons
         ]
-        return f"{came} left out: {', '.join(each)}", "; ".join(_REMEDIES[reason] for reason in reasons)
+        return f"{came} left out: {', '.join(each)}", "; ".join(_HINTS[reason] for reason in reasons)

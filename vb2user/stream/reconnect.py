@@ -1,7 +1,8 @@
 """Layer 5: how a stream waits for its device to come back, and opens it again.
 
 What comes back is a new device with a new node, maybe of another number: udev says when, and
-:mod:`vb2user.device.comeback` knows it again. The camera gets the new node under the same object, with the
+:mod:`vb2user.device.reconnect_monitor` knows it again. The camera gets the new node under the same object,
+with the
 input, the format and the rate it had; controls are the device's own again.
 """
 
@@ -11,8 +12,14 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from vb2user.device.comeback import Comeback
-from vb2user.errors import ClosedError, DeviceGone, KernelError, StreamStopped, StreamTimeout
+from vb2user.device.reconnect_monitor import ReconnectMonitor
+from vb2user.errors import (
+    ClosedError,
+    DeviceRemovedError,
+    KernelError,
+    StreamStoppedError,
+    StreamTimeoutError,
+)
 
 
 class Reconnect:
@@ -28,7 +35,7 @@ class Reconnect:
     def __init__(
         self,
         name: str,
-        look_out: Callable[[], Comeback],
+        look_out: Callable[[], ReconnectMonitor],
         reopen: Callable[[str], None],
         patience: float | None = None,
     ) -> None:
@@ -36,7 +43,7 @@ class Reconnect:
         self._look_out = look_out
         self._reopen = reopen
         self._patience = patience
-        self._lookout: Comeback | None = None
+        self._lookout: ReconnectMonitor | None = None
         self._cancelled = False
         #: When patience is over; it goes on through the turns that end meanwhile.
         self._until: float | None = None
@@ -53,12 +60,12 @@ class Reconnect:
         """Until it is back, open and started again; False: patience is over.
 
         Args:
-            restart: starts what streams from it; DeviceGone: it is gone once more, and waited for on.
+            restart: starts what streams from it; DeviceRemovedError: it is gone once more, and waited for on.
             deadline: of this turn, on CLOCK_MONOTONIC; None: none.
 
         Raises:
-            StreamTimeout: the turn's time is over; the next one may wait on.
-            StreamStopped: cancelled.
+            StreamTimeoutError: the turn's time is over; the next one may wait on.
+            StreamStoppedError: cancelled.
         """
         assert self._lookout is not None
         try:
@@ -115,9 +122,9 @@ class Reconnect:
             self._until = None  # who waits once more is as patient again
             return True
         if deadline is not None and now >= deadline:
-            raise StreamTimeout(
+            raise StreamTimeoutError(
                 f"{self._name}: the device is gone, and did not come back within the time-out",
-                remedy="wait on with the next frame; reconnect=seconds says when to give up",
+                hint="wait on with the next frame; reconnect=seconds says when to give up",
             )
         return False
 
@@ -134,7 +141,7 @@ class Reconnect:
         try:
             self._reopen(path)
             restart()
-        except DeviceGone:
+        except DeviceRemovedError:
             return False
         except ClosedError:  # the camera was closed, and its streams before it
             self._check()
@@ -149,7 +156,7 @@ class Reconnect:
 
     def _check(self) -> None:
         if self._cancelled:
-            raise StreamStopped(f"{self._name}: the stream was closed")
+            raise StreamStoppedError(f"{self._name}: the stream was closed")
 
     def _end(self) -> None:
         lookout, self._lookout = self._lookout, None

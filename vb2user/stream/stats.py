@@ -2,7 +2,7 @@
 
 Every frame that the driver counts ends in exactly one of three numbers: ``frames`` (handed out),
 ``discarded`` (it came, and a policy kept it back) or ``drops`` (it never came). Where a driver gives a number
-twice, ``repeats`` says so: without it the sum would be more than the numbers that were given.
+twice, ``duplicates`` says so: without it the sum would be more than the numbers that were given.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ class StreamStats:
         drops: frames the driver counted and never delivered (gaps in ``sequence``); with read(2)
             they cannot be seen, and this stays 0.
         gaps: how many gaps there were.
-        repeats: frames with the number of the one before: of drivers that count late, as vivid does at its
+        duplicates: frames with the number of the one before: of drivers that count late, as vivid does at its
             start, and above some hundred frames per second. The fields of ``V4L2_FIELD_ALTERNATE`` have the
             number of their frame and are no repeats: there each field is a frame in all these figures.
-        late: frames that came after one with a higher number, as uvcvideo's do now and then; such a frame is
+        out_of_order: frames that came after one with a higher number, as uvcvideo's do now and then; such a
+            frame is
             taken back from ``drops``.
         errors: frames flagged ``V4L2_BUF_FLAG_ERROR``.
-        short: frames with fewer bytes than their picture needs, or compressed and not whole by their own
+        truncated: frames with fewer bytes than their picture needs, or compressed and not whole by their own
             syntax (no JPEG image, one that does not end, no start code), and not flagged. Of frames passed
             over by ``latest`` and ``flush()`` only the number of bytes is looked at.
         discarded: frames that came and were not handed out: by a policy, by ``latest``, by ``flush()``.
@@ -50,10 +51,10 @@ class StreamStats:
     frames: int = 0
     drops: int = 0
     gaps: int = 0
-    repeats: int = 0
-    late: int = 0
+    duplicates: int = 0
+    out_of_order: int = 0
     errors: int = 0
-    short: int = 0
+    truncated: int = 0
     discarded: int = 0
     timeouts: int = 0
     reconnects: int = 0

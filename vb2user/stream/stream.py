@@ -17,20 +17,20 @@ from typing import TYPE_CHECKING
 
 from vb2user import checks
 from vb2user.errors import (
-    DeviceGone,
+    DeviceRemovedError,
     KernelError,
     StateError,
-    StreamStopped,
-    StreamTimeout,
+    StreamStoppedError,
+    StreamTimeoutError,
     UsageError,
     Vb2Error,
 )
 from vb2user.pixels.layout import Layout
 from vb2user.stream.engine import Engine
-from vb2user.stream.flow import Flow
+from vb2user.stream.flow import ManagedIterable
 from vb2user.stream.frame import Frame
-from vb2user.stream.judge import Judge
-from vb2user.stream.running import Running
+from vb2user.stream.policy import FramePolicy
+from vb2user.stream.session import StreamSession
 from vb2user.stream.stats import POLICIES, Policy, StreamStats
 from vb2user.uapi import calls, fork
 from vb2user.uapi.enums import Field
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from vb2user.stream.reconnect import Reconnect
 
 
-class Stream(Flow[Frame]):
+class Stream(ManagedIterable[Frame]):
     """Frames from one queue of one device.
 
     Args:
@@ -53,13 +53,15 @@ class Stream(Flow[Frame]):
         count: stop after so many frames; None: never.
         latest: each turn hands out the newest frame there is; older ones that wait are discarded.
         on_error: what to do with a frame flagged ERROR: skip it, yield it (``frame.ok`` is False), or
-            raise CorruptFrame.
-        on_short: the same for a frame with fewer bytes than its picture needs, or compressed and by its own
+            raise CorruptFrameError.
+        on_truncated: the same for a frame with fewer bytes than its picture needs, or compressed and by its
+            own
             syntax not whole, though not flagged.
         on_gap: what to do with a frame before which others are missing: skip it, yield it (``frame.gap``
-            says how many), or raise FramesLost, and hand it out at the next turn.
+            says how many), or raise FramesLostError, and hand it out at the next turn.
             Whatever is done is counted in ``stats``.
-        reconnect: how to wait for a device that is gone; None: DeviceGone is raised. A turn waits no longer
+        reconnect: how to wait for a device that is gone; None: DeviceRemovedError is raised. A turn waits no
+            longer
             than its time-out, and the next one waits on.
         note: returns what a time-out says of the node, e.g. that it has no picture; None: nothing.
 
@@ -80,7 +82,7 @@ class Stream(Flow[Frame]):
         count: int | None = None,
         latest: bool = False,
         on_error: Policy = "skip",
-        on_short: Policy = "skip",
+        on_truncated: Policy = "skip",
         on_gap: Policy = "yield",
         reconnect: Reconnect | None = None,
         note: Callable[[], str | None] | None = None,
@@ -91,9 +93,9 @@ class Stream(Flow[Frame]):
             raise UsageError(f"{name}: max_buffers={max_buffers} is less than buffers={buffers}")
         timeout = checks.seconds(timeout, f"{name}: timeout")
         count = checks.limit(count, f"{name}: count", least=0)
-        for what, policy in (("on_error", on_error), ("on_short", on_short), ("on_gap", on_gap)):
+        for what, policy in (("on_error", on_error), ("on_truncated", on_truncated), ("on_gap", on_gap)):
             if policy not in POLICIES:
-                raise UsageError(f"{name}: {what}={policy!r}", remedy="use 'skip', 'yield' or 'raise'")
+                raise UsageError(f"{name}: {what}={policy!r}", hint="use 'skip', 'yield' or 'raise'")
         self.name = name
         self.format = format
         self.buffers = buffers  #: asked for; after start() what was granted
@@ -103,7 +105,11 @@ class Stream(Flow[Frame]):
         self._timeout = timeout
         self._count = count
         self._latest = latest
-        self._policies: dict[str, Policy] = {"on_error": on_error, "on_short": on_short, "on_gap": on_gap}
+        self._policies: dict[str, Policy] = {
+            "on_error": on_error,
+            "on_truncated": on_truncated,
+            "on_gap": on_gap,
+        }
         self._reconnect = reconnect
         self._note = note
         self._layout = Layout.of(
@@ -115,21 +121,21 @@ class Stream(Flow[Frame]):
         self._judge = self._new_judge()
         #: What runs, or is closed and not forgotten yet, with its finalizer. One step puts in or takes out:
         #: a thread that closes the one does not touch what another thread starts meanwhile.
-        self._runs: dict[Running, weakref.finalize[..., Stream]] = {}
+        self._runs: dict[StreamSession, weakref.finalize[..., Stream]] = {}
         #: Who reads: the first one in it; any other is on its way out with an error. No lock: a Ctrl-C just
         #: after it was taken would leave it so. A list's append and remove are one step each.
         self._turns: list[object] = []
         self._closings = 0
         self._born = fork.generation
 
-    def _new_judge(self) -> Judge:
+    def _new_judge(self) -> FramePolicy:
         alternate = self.format.field == Field.ALTERNATE
-        return Judge(self.name, self._layout, alternate=alternate, **self._policies)
+        return FramePolicy(self.name, self._layout, alternate=alternate, **self._policies)
 
     # -- life ---------------------------------------------------------------------------------------
 
     @property
-    def _running(self) -> Running | None:
+    def _running(self) -> StreamSession | None:
         return next(iter(list(self._runs)), None)
 
     @property
@@ -150,14 +156,14 @@ class Stream(Flow[Frame]):
 
     @property
     def engine(self) -> Engine:
-        """The engine of a started stream. StreamStopped: it is not started."""
+        """The engine of a started stream. StreamStoppedError: it is not started."""
         return self._run.engine
 
     @property
-    def _run(self) -> Running:
+    def _run(self) -> StreamSession:
         running = self._running
         if running is None or not (running.open or running.lost):
-            raise StreamStopped(f"{self.name}: the stream is not started", remedy="start() it first")
+            raise StreamStoppedError(f"{self.name}: the stream is not started", hint="start() it first")
         return running
 
     def exporter(self) -> str | None:
@@ -182,7 +188,7 @@ class Stream(Flow[Frame]):
         self._begin()
         if closings != self._closings:  # by another thread, or by a signal handler, while it started
             self.close()
-            raise StreamStopped(f"{self.name}: the stream was closed while it started")
+            raise StreamStoppedError(f"{self.name}: the stream was closed while it started")
         return self
 
     def _begin(self) -> None:
@@ -191,7 +197,7 @@ class Stream(Flow[Frame]):
         try:
             self.buffers = engine.start(self._asked)
             self._judge.restart()
-            running = Running(
+            running = StreamSession(
                 self.name,
                 self.format,
                 self._layout,
@@ -228,7 +234,7 @@ class Stream(Flow[Frame]):
                 raise
             self._forget(running)
 
-    def _forget(self, running: Running) -> None:
+    def _forget(self, running: StreamSession) -> None:
         """It is closed: nothing is left to do for its finalizer."""
         if (finalizer := self._runs.pop(running, None)) is not None:
             finalizer.detach()
@@ -251,13 +257,13 @@ class Stream(Flow[Frame]):
                 waits for the device.
 
         Raises:
-            StreamTimeout: none came in time, or none that was good; or the device, waited for by
+            StreamTimeoutError: none came in time, or none that was good; or the device, waited for by
                 ``reconnect``, did not come back within ``timeout``. The next turn waits on.
-            CorruptFrame: flagged ERROR or short, with the policy ``raise``.
-            FramesLost: frames are missing before this one, with the policy ``raise``.
-            BuffersHeld: the program holds all buffers there can be; it says which frames.
-            StreamStopped: another thread closed the stream.
-            DeviceGone: unplugged; with ``reconnect=seconds``: and not back within these.
+            CorruptFrameError: flagged ERROR or short, with the policy ``raise``.
+            FramesLostError: frames are missing before this one, with the policy ``raise``.
+            BuffersExhaustedError: the program holds all buffers there can be; it says which frames.
+            StreamStoppedError: another thread closed the stream.
+            DeviceRemovedError: unplugged; with ``reconnect=seconds``: and not back within these.
             StateError: another thread is waiting here already, or this is a forked child.
         """
         deadline = None if timeout is None and self._timeout is None else self._deadline(timeout)
@@ -273,14 +279,14 @@ class Stream(Flow[Frame]):
                     run = self._run
                 try:
                     return run.next_frame(deadline)
-                except DeviceGone:
+                except DeviceRemovedError:
                     found = functools.partial(self._found, self._closings)
                     again = self._lost(run)
                     if again is None or not again.wait(found, None if timeout is None else deadline):
                         raise  # by no name of ours: error and frame would hold each other, and the stream
                     if timeout is None:
                         deadline = self._deadline(None)
-        except StreamTimeout:
+        except StreamTimeoutError:
             self.stats.timeouts += 1
             raise
         finally:
@@ -299,7 +305,7 @@ class Stream(Flow[Frame]):
                 run = self._run
                 try:
                     return await run.anext_frame(deadline)
-                except DeviceGone:
+                except DeviceRemovedError:
                     found = functools.partial(self._found, self._closings)
                     again = self._lost(run)
                     limit = None if timeout is None else deadline
@@ -307,7 +313,7 @@ class Stream(Flow[Frame]):
                         raise
                     if timeout is None:
                         deadline = self._deadline(None)
-        except StreamTimeout:
+        except StreamTimeoutError:
             self.stats.timeouts += 1
             raise
         finally:
@@ -342,17 +348,17 @@ class Stream(Flow[Frame]):
         self._check_process()
         raise StateError(
             f"{self.name}: another thread or task waits for this stream's next frame",
-            remedy="let one thread or task read a stream; any may close it",
+            hint="let one thread or task read a stream; any may close it",
         )
 
     # -- gone, and back -----------------------------------------------------------------------------
 
-    def _lost(self, run: Running) -> Reconnect | None:
+    def _lost(self, run: StreamSession) -> Reconnect | None:
         """The device is gone: give back what there is, and be ready to wait; None: nobody wants to."""
         if self._reconnect is None:
             return None
         if self._running is not run:
-            raise StreamStopped(f"{self.name}: the stream was closed")
+            raise StreamStoppedError(f"{self.name}: the stream was closed")
         run.lost = True
         self._reconnect.begin()
         _close_quietly(run)
@@ -361,7 +367,7 @@ class Stream(Flow[Frame]):
         return self._reconnect
 
     def _found(self, closings: int) -> None:
-        """It is back: go on. StreamStopped: closed meanwhile."""
+        """It is back: go on. StreamStoppedError: closed meanwhile."""
         before = list(self._runs.values())
         if closings == self._closings:
             self._begin()
@@ -370,13 +376,13 @@ class Stream(Flow[Frame]):
             finalizer.detach()  # what is gone was closed
         if closings != self._closings:
             self.close()
-            raise StreamStopped(f"{self.name}: the stream was closed")
+            raise StreamStoppedError(f"{self.name}: the stream was closed")
 
     def _check_process(self) -> None:
         if self._born != fork.generation:
             raise StateError(
                 f"{self.name}: this stream is of the process that forked this one",
-                remedy="open the device and make a stream in the process that reads it",
+                hint="open the device and make a stream in the process that reads it",
             )
 
     def __repr__(self) -> str:
@@ -384,7 +390,7 @@ class Stream(Flow[Frame]):
         return f"<Stream {self.name} {self.format}, {self.buffers} buffers, {state}>"
 
 
-def _close_quietly(taken: Engine | Running) -> None:
+def _close_quietly(taken: Engine | StreamSession) -> None:
     """Close where nobody can be told, or where another error is already on its way."""
     with contextlib.suppress(KernelError):
         taken.close()

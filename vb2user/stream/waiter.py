@@ -13,7 +13,7 @@ import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from vb2user.errors import StateError, StreamStopped
+from vb2user.errors import StateError, StreamStoppedError
 from vb2user.queue import refusals
 from vb2user.uapi import fork
 from vb2user.uapi.buffer import Dequeued
@@ -73,7 +73,9 @@ class Waiter:
         return asyncio.get_running_loop() is self.loop
 
     async def next(self, timeout: float | None) -> Dequeued:
-        """The next delivery. StreamTimeout, StreamStopped, DeviceGone, … as :meth:`Engine.next`."""
+        """The next delivery. StreamTimeoutError, StreamStoppedError, DeviceRemovedError, … as
+        :meth:`Engine.next`.
+        """
         if self._future is not None:
             raise self._another()
         timer = None
@@ -93,7 +95,7 @@ class Waiter:
                 self._keep(came)
 
     def _another(self) -> StateError:
-        return StateError(f"{self._name}: another task waits for this stream", remedy="let one task read it")
+        return StateError(f"{self._name}: another task waits for this stream", hint="let one task read it")
 
     def _watch(self) -> None:
         if not self.watched:
@@ -181,4 +183,4 @@ class Waiter:
         self._unwatch()
         self._readiness.close()
         if self._future is not None and not self._future.done():
-            self._tell(self._future, StreamStopped(f"{self._name}: the stream was closed"))
+            self._tell(self._future, StreamStoppedError(f"{self._name}: the stream was closed"))

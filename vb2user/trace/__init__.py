@@ -15,12 +15,12 @@ from __future__ import annotations
 TYPE_CHECKING = False  # as in typing, which takes longer to import than all of this
 
 if TYPE_CHECKING:
-    from vb2user.trace.buffers import EVERYTHING as EVERYTHING
+    from vb2user.trace.buffers import ALL_BUFFERS as ALL_BUFFERS
     from vb2user.trace.buffers import Buffer as Buffer
-    from vb2user.trace.buffers import Hold as Hold
+    from vb2user.trace.buffers import RefKind as RefKind
     from vb2user.trace.buffers import Scope as Scope
     from vb2user.trace.events import Event as Event
-    from vb2user.trace.events import What as What
+    from vb2user.trace.events import EventKind as EventKind
     from vb2user.trace.ledger import Ledger as Ledger
     from vb2user.trace.queues import Calibration as Calibration
     from vb2user.trace.queues import calibrate as calibrate
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from vb2user.trace.verdicts import Verdict as Verdict
 
 _WHERE = {
-    "vb2user.trace.buffers": ("EVERYTHING", "Buffer", "Hold", "Scope"),
-    "vb2user.trace.events": ("Event", "What"),
+    "vb2user.trace.buffers": ("ALL_BUFFERS", "Buffer", "RefKind", "Scope"),
+    "vb2user.trace.events": ("Event", "EventKind"),
     "vb2user.trace.ledger": ("Ledger",),
     "vb2user.trace.queues": ("Calibration", "calibrate", "settle"),
     "vb2user.trace.tracer": ("Tracer", "available"),

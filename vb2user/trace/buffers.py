@@ -15,7 +15,7 @@ from vb2user.memory.ops import Op
 from vb2user.uapi.enums import BufType, Memory
 
 
-class Hold(Enum):
+class RefKind(Enum):
     """A kind of reference: which op takes it, which gives it back, and what an outstanding one means."""
 
     QUEUE = (Op.ALLOC, Op.PUT, "buffer never freed", "buffers never freed")
@@ -42,9 +42,9 @@ class Hold(Enum):
 
 
 #: The references that ``put`` drops.
-PUT_HOLDS = (Hold.QUEUE, Hold.MAPPING, Hold.EXPORT)
+PUT_HOLDS = (RefKind.QUEUE, RefKind.MAPPING, RefKind.EXPORT)
 #: What holds an imported or pinned buffer as a whole.
-_LIFE = (Hold.QUEUE, Hold.MAPPING, Hold.EXPORT, Hold.PIN, Hold.ATTACHMENT)
+_LIFE = (RefKind.QUEUE, RefKind.MAPPING, RefKind.EXPORT, RefKind.PIN, RefKind.ATTACHMENT)
 
 
 @dataclass
@@ -82,7 +82,7 @@ class Buffer:
     maker: int | None = None
     born_ns: int = 0
     ended_ns: int | None = None
-    holds: Counter[Hold] = field(default_factory=Counter)
+    holds: Counter[RefKind] = field(default_factory=Counter)
     calls: Counter[Op] = field(default_factory=Counter)
 
     @property
@@ -91,7 +91,7 @@ class Buffer:
         return self.origin is not None
 
     @property
-    def outstanding(self) -> dict[Hold, int]:
+    def outstanding(self) -> dict[RefKind, int]:
         """References that were not given back; of a buffer of unknown origin nothing can be said."""
         return {hold: n for hold, n in self.holds.items() if n > 0} if self.known else {}
 
@@ -153,4 +153,4 @@ class Scope:
         )
 
 
-EVERYTHING = Scope()
+ALL_BUFFERS = Scope()

@@ -21,7 +21,7 @@ from vb2user.cli.output import document, json_option, say, table, talk, writing
 if TYPE_CHECKING:
     from vb2user.memory.ops import Op
     from vb2user.trace.ledger import Ledger
-    from vb2user.trace.run import Report
+    from vb2user.trace.run import TraceReport
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -56,7 +56,7 @@ def trace(
     Ends with 0 if COMMAND succeeded and all is balanced, with 1 if not, or if the kernel's log reported
     trouble meanwhile: a warning, an oops, lockdep, a refcount.
     """
-    from vb2user.trace.run import Wish, run
+    from vb2user.trace.run import TraceOptions, run
     from vb2user.trace.tracer import BUFFER_KB
 
     argv = command[1:] if command[0] == "--" else command
@@ -64,7 +64,7 @@ def trace(
         raise click.UsageError("Missing argument '-- COMMAND'.")
     no_option(argv)
     with _raw(output) as raw:
-        report = run(Wish(device, argv, only_command, as_json, raw, buffer_kb or BUFFER_KB))
+        report = run(TraceOptions(device, argv, only_command, as_json, raw, buffer_kb or BUFFER_KB))
     if as_json:
         document(report.to_json())
     else:
@@ -97,7 +97,7 @@ def _raw(file: TextIO | None) -> Iterator[TextIO | None]:
             file.close()
 
 
-def _show(report: Report) -> None:
+def _show(report: TraceReport) -> None:
     where = f"{report.path}: {report.driver}, {report.allocator or 'allocator not known'}"
     if report.unobserved is not None:
         talk(f"the kernel's calls were not observed: {report.unobserved}")
@@ -120,14 +120,14 @@ def _show(report: Report) -> None:
     _show_kernel(report)
 
 
-def _show_kernel(report: Report) -> None:
+def _show_kernel(report: TraceReport) -> None:
     for remark in report.kernel.remarks:
         talk(remark)
     for fault in report.kernel.faults:
         say(f"fault: {fault}")
 
 
-def _show_calls(where: str, report: Report) -> None:
+def _show_calls(where: str, report: TraceReport) -> None:
     from vb2user.memory.ops import ALLOCATORS, Op, implemented
 
     keys = list(report.ledger.keys(report.scope))
@@ -148,7 +148,7 @@ def _show_calls(where: str, report: Report) -> None:
     table("", ("mem op", *names), [(op, *(cell(op, m) for m in columns)) for op in Op])
 
 
-def _show_processes(report: Report) -> None:
+def _show_processes(report: TraceReport) -> None:
     from vb2user.memory.ops import Op
 
     ledger = report.ledger
@@ -160,7 +160,7 @@ def _show_processes(report: Report) -> None:
     table("by process", ("pid", "name", "calls"), rows)
 
 
-def _show_buffers(report: Report) -> None:
+def _show_buffers(report: TraceReport) -> None:
     ledger: Ledger = report.ledger
     every = ledger.of(report.scope)
     rows = [

@@ -14,7 +14,7 @@ from enum import Enum
 from urllib.parse import quote, unquote
 
 
-class What(str, Enum):
+class EventKind(str, Enum):
     """The kind of an event."""
 
     WATCH = "watch"
@@ -62,7 +62,7 @@ class Event:
         functions, probed: of WATCH.
     """
 
-    what: What
+    what: EventKind
     time_ns: int = 0
     tid: int = 0
     tgid: int | None = None
@@ -98,12 +98,12 @@ _MARK = re.compile(r"\w+: vb2user (begin|end|mark) (\S*)")
 ENTRY, EXIT = "__in", "__out"
 
 
-def marker(what: What, text: str) -> bytes:
+def marker(what: EventKind, text: str) -> bytes:
     """What is written to ``trace_marker``: quoted, so that no text can look like an event."""
     return f"vb2user {what} {quote(text, safe='')[:900]}".encode()
 
 
-def parse(line: str, names: Mapping[str, tuple[What, str]]) -> Event | None:
+def parse(line: str, names: Mapping[str, tuple[EventKind, str]]) -> Event | None:
     """One line of ``trace_pipe``.
 
     Args:
@@ -118,7 +118,7 @@ def parse(line: str, names: Mapping[str, tuple[What, str]]) -> Event | None:
         lost = _LOST.fullmatch(line.strip())
         if lost is None:
             return None
-        return Event(What.LOST, cpu=int(lost[1]), values={"count": int(lost[2])})
+        return Event(EventKind.LOST, cpu=int(lost[1]), values={"count": int(lost[2])})
     text = match["event"]
     found = _what(text, names)
     if found is None:
@@ -139,18 +139,18 @@ def parse(line: str, names: Mapping[str, tuple[What, str]]) -> Event | None:
 
 
 def _what(
-    text: str, names: Mapping[str, tuple[What, str]]
-) -> tuple[What, str, Mapping[str, int | str], str] | None:
+    text: str, names: Mapping[str, tuple[EventKind, str]]
+) -> tuple[EventKind, str, Mapping[str, int | str], str] | None:
     if called := _FUNCTION.match(text):
-        return What.FUNCTION, called[1], {}, called[2]
+        return EventKind.FUNCTION, called[1], {}, called[2]
     probe = _PROBE.fullmatch(text)
     if probe is not None and probe[1] in names:
         what, function = names[probe[1]]
         return what, function, {key: number(value) for key, value in _VALUE.findall(probe[2])}, ""
     if mark := _MARK.match(text):
-        return What(mark[1]), "", {}, unquote(mark[2])
+        return EventKind(mark[1]), "", {}, unquote(mark[2])
     if fork := _FORK.fullmatch(text):
-        return What.FORK, "", {"child": int(fork[1])}, ""
+        return EventKind.FORK, "", {"child": int(fork[1])}, ""
     return None
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from vb2user.errors import MissingPrerequisite
+from vb2user.errors import MissingPrerequisiteError
 
 KMSG = "/dev/kmsg"
 #: The names that dmesg(1) has for syslog's facilities and levels.
@@ -79,7 +79,7 @@ class KernelLog:
         lost: how often the kernel dropped records before they were read.
 
     Raises:
-        MissingPrerequisite: it cannot be read; the remedy says who can.
+        MissingPrerequisiteError: it cannot be read; the hint says who can.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None, *, from_start: bool = False) -> None:
@@ -92,9 +92,9 @@ class KernelLog:
                 os.lseek(self._fd, 0, os.SEEK_END)
         except OSError as error:
             self.close()
-            raise MissingPrerequisite(
+            raise MissingPrerequisiteError(
                 f"the kernel's log {os.fspath(path)} cannot be read: {error.strerror}",
-                remedy="root can read it (CAP_SYSLOG)",
+                hint="root can read it (CAP_SYSLOG)",
             ) from None
 
     def fileno(self) -> int:
@@ -254,7 +254,7 @@ def watched() -> Iterator[Trouble]:
     trouble = Trouble()
     try:
         log = KernelLog()
-    except MissingPrerequisite as error:
+    except MissingPrerequisiteError as error:
         trouble.unread = str(error)
         yield trouble
         return

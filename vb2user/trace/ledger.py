@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from vb2user.trace import verdicts
-from vb2user.trace.buffers import EVERYTHING, Scope
+from vb2user.trace.buffers import ALL_BUFFERS, Scope
 from vb2user.trace.references import References
 from vb2user.trace.verdicts import Verdict
 
@@ -20,10 +20,10 @@ class Ledger(References):
     The attributes are those of :class:`~vb2user.trace.references.References`.
     """
 
-    def verdict(self, scope: Scope = EVERYTHING) -> Verdict:
+    def verdict(self, scope: Scope = ALL_BUFFERS) -> Verdict:
         """What can be said of the references of a scope, by now."""
         return verdicts.verdict(self, scope)
 
-    def to_json(self, scope: Scope = EVERYTHING) -> dict[str, Any]:
+    def to_json(self, scope: Scope = ALL_BUFFERS) -> dict[str, Any]:
         """All of it as a JSON document."""
         return verdicts.to_json(self, scope)

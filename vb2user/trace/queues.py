@@ -14,10 +14,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from vb2user.device.device import Device
-from vb2user.errors import DeviceBusy, DeviceGone, KernelError
+from vb2user.errors import DeviceBusyError, DeviceRemovedError, KernelError
 from vb2user.memory.ops import Op
-from vb2user.trace.buffers import EVERYTHING, Scope
-from vb2user.trace.events import Event, What
+from vb2user.trace.buffers import ALL_BUFFERS, Scope
+from vb2user.trace.events import Event, EventKind
 from vb2user.trace.ledger import Ledger
 from vb2user.trace.probes import FUNCTIONS
 from vb2user.trace.tracer import Tracer
@@ -75,7 +75,7 @@ def calibrate(tracer: Tracer, path: str | os.PathLike[str]) -> Calibration:
     """Find a device's queues. What the tracer saw meanwhile is discarded.
 
     Raises:
-        NoSuchDevice, PermissionDenied, DeviceGone: the device cannot be opened.
+        NoSuchDeviceError, PermissionDeniedError, DeviceRemovedError: the device cannot be opened.
     """
     tracer.collect()
     with Device(path) as device:
@@ -96,7 +96,7 @@ def calibrate(tracer: Tracer, path: str | os.PathLike[str]) -> Calibration:
             return Calibration(frozenset(), allocator, f"its queue {names} is in use")
         queues = _queues(asked.allocations)
         # A driver with queues for each open file (memory-to-memory) shows others the second time.
-        with contextlib.suppress(DeviceBusy), Device(path) as again:
+        with contextlib.suppress(DeviceBusyError), Device(path) as again:
             second = _ask(tracer, again)
             if not second.busy and _queues(second.allocations) != queues:
                 return Calibration(frozenset(), allocator, "every open file of it has queues of its own")
@@ -126,7 +126,7 @@ class _Asked:
     @property
     def busy(self) -> list[BufType]:
         """The queues that are somebody else's now."""
-        return [type_ for type_, error in self.errors.items() if isinstance(error, DeviceBusy)]
+        return [type_ for type_, error in self.errors.items() if isinstance(error, DeviceBusyError)]
 
     @property
     def foreign(self) -> str | None:
@@ -150,7 +150,7 @@ def _ask(tracer: Tracer, device: Device) -> _Asked:
             try:
                 calls.reqbufs(device.node, type_, Memory.MMAP, 1)
                 asked.granted.append(type_)
-            except DeviceGone:
+            except DeviceRemovedError:
                 raise
             except KernelError as error:
                 asked.errors[type_] = error
@@ -159,11 +159,13 @@ def _ask(tracer: Tracer, device: Device) -> _Asked:
                     calls.reqbufs(device.node, type_, Memory.MMAP, 0)
     events = tracer.collect()
     # The number of this thread as the trace has it: in a container it is not what gettid(2) says.
-    own = {e.tid for e in events if e.what is What.BEGIN and e.text == _PHASE}
+    own = {e.tid for e in events if e.what is EventKind.BEGIN and e.text == _PHASE}
     asked.allocations = [
         e
         for e in events
-        if e.what is What.ENTER and e.tid in own and FUNCTIONS.get(e.function, (None, None))[1] is Op.ALLOC
+        if e.what is EventKind.ENTER
+        and e.tid in own
+        and FUNCTIONS.get(e.function, (None, None))[1] is Op.ALLOC
     ]
     return asked
 
@@ -173,9 +175,9 @@ def is_free(device: Device) -> bool:
     for type_ in queue_types(device):
         try:
             calls.reqbufs(device.node, type_, Memory.MMAP, 0)
-        except DeviceBusy:
+        except DeviceBusyError:
             return False
-        except DeviceGone:
+        except DeviceRemovedError:
             raise
         except KernelError:  # not MMAP's, or not with this input: then it is nobody's
             continue
@@ -186,7 +188,7 @@ def _queues(events: Iterable[Event]) -> frozenset[int]:
     return frozenset(q for e in events if isinstance(q := e.values.get("queue"), int))
 
 
-def settle(tracer: Tracer, ledger: Ledger, scope: Scope = EVERYTHING, timeout: float = SETTLE) -> bool:
+def settle(tracer: Tracer, ledger: Ledger, scope: Scope = ALL_BUFFERS, timeout: float = SETTLE) -> bool:
     """Take in events until nothing is outstanding, or for ``timeout`` seconds at most.
 
     The kernel drops the references of a process that has ended a moment later, in whatever thread it likes.

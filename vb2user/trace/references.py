@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from vb2user.memory.ops import Op
-from vb2user.trace.buffers import EVERYTHING, Buffer, Hold, Scope
-from vb2user.trace.events import Event, What
+from vb2user.trace.buffers import ALL_BUFFERS, Buffer, RefKind, Scope
+from vb2user.trace.events import Event, EventKind
 from vb2user.trace.probes import FUNCTIONS, RELEASES, VM_CLOSE, VM_OPEN, failed
 from vb2user.trace.registry import ORIGINS, Fault, Registry, describe, integer
 from vb2user.uapi.enums import Memory
@@ -29,10 +29,10 @@ NO_NAME = "<...>"
 #: Ops whose effect is known when they return.
 _RETURNING = frozenset({*ORIGINS, Op.GET_DMABUF, Op.MAP_DMABUF, Op.MMAP})
 _GIVING = {
-    Op.PUT: Hold.QUEUE,
-    Op.PUT_USERPTR: Hold.PIN,
-    Op.DETACH_DMABUF: Hold.ATTACHMENT,
-    Op.UNMAP_DMABUF: Hold.DMA_MAPPING,
+    Op.PUT: RefKind.QUEUE,
+    Op.PUT_USERPTR: RefKind.PIN,
+    Op.DETACH_DMABUF: RefKind.ATTACHMENT,
+    Op.UNMAP_DMABUF: RefKind.DMA_MAPPING,
 }
 
 
@@ -130,29 +130,29 @@ class References:
     def feed(self, event: Event) -> None:
         """Take in one more event."""
         what = event.what
-        if what is What.ENTER:
+        if what is EventKind.ENTER:
             self.probes[event.function] += 1
             self._enter(event)
-        elif what is What.RETURN:
+        elif what is EventKind.RETURN:
             self._return(event)
-        elif what is What.FUNCTION:
+        elif what is EventKind.FUNCTION:
             self.functions[event.function] += 1
             if not self.probed:
                 self._count_function(event)
-        elif what is What.BEGIN:
+        elif what is EventKind.BEGIN:
             self._phase = (*self._phase, event.text)
-        elif what is What.END:
+        elif what is EventKind.END:
             if event.text in self._phase:
                 last = len(self._phase) - 1 - self._phase[::-1].index(event.text)
                 self._phase = self._phase[:last]
-        elif what is What.WATCH:
+        elif what is EventKind.WATCH:
             self.watched |= event.functions
             self.probed |= event.probed
-        elif what is What.FORK:
+        elif what is EventKind.FORK:
             self.children.setdefault(event.process, set()).add(int(event.values["child"]))
-        elif what is What.LOST:
+        elif what is EventKind.LOST:
             self.lost += int(event.values["count"])
-        elif what is What.MISSED:
+        elif what is EventKind.MISSED:
             self.missed += int(event.values["count"])
 
     def _count_function(self, event: Event) -> None:
@@ -241,17 +241,17 @@ class References:
         if op in _RETURNING:
             thread.calls.append(_Call(event, key, buffer))
         elif op is Op.PUT:
-            self._put(event, thread, buffer, Hold.EXPORT if released else Hold.QUEUE)
+            self._put(event, thread, buffer, RefKind.EXPORT if released else RefKind.QUEUE)
         elif buffer is not None and op in _GIVING:
             self._registry.give(buffer, _GIVING[op], op, event.time_ns)
 
-    def _put(self, event: Event, thread: _Thread, buffer: Buffer | None, hold: Hold) -> None:
+    def _put(self, event: Event, thread: _Thread, buffer: Buffer | None, hold: RefKind) -> None:
         unmaps, thread.unmaps = thread.unmaps, None
-        if unmaps is not None and hold is Hold.QUEUE:
+        if unmaps is not None and hold is RefKind.QUEUE:
             private = integer(unmaps.values, "priv") if self._trust_private else None
             # Else what was unmapped before was of an allocator that is not watched.
             if private is None or buffer is None or private == buffer.private:
-                hold = Hold.MAPPING
+                hold = RefKind.MAPPING
                 if not self._registry.unmap(integer(unmaps.values, "vma")):
                     return  # nobody knew whose it is when it was taken, so it was not counted
         if buffer is not None:
@@ -263,7 +263,7 @@ class References:
         key = self._key(Op.PUT, allocator, buffer, event)
         thread.calls.append(_Call(event, key, buffer, release=True))
         if buffer is not None:
-            self._registry.give(buffer, Hold.EXPORT, Op.PUT, event.time_ns)
+            self._registry.give(buffer, RefKind.EXPORT, Op.PUT, event.time_ns)
 
     def _map(self, event: Event, thread: _Thread) -> None:
         private = integer(event.values, "priv")
@@ -312,10 +312,10 @@ class References:
         elif call.buffer is None:
             return
         elif op is Op.GET_DMABUF:
-            self._registry.take(call.buffer, Hold.EXPORT)
+            self._registry.take(call.buffer, RefKind.EXPORT)
             self._exports[value] = call.buffer
         elif op is Op.MAP_DMABUF:
-            self._registry.take(call.buffer, Hold.DMA_MAPPING)
+            self._registry.take(call.buffer, RefKind.DMA_MAPPING)
         elif not call.done:
             # vb2_common_vm_open is not watched: mmap itself has to do.
             self._registry.map(call.buffer, entered.values)
@@ -327,7 +327,7 @@ class References:
         """The buffers that the trace saw come to life, in order."""
         return self._registry.buffers
 
-    def pending(self, scope: Scope = EVERYTHING) -> int:
+    def pending(self, scope: Scope = ALL_BUFFERS) -> int:
         """Calls for a scope's buffers that have not returned yet."""
         return sum(call.key.within(scope) for thread in self._threads.values() for call in thread.calls)
 
@@ -351,7 +351,7 @@ class References:
         """Mappings of which nobody knows the buffer."""
         return len(self._registry.floating)
 
-    def keys(self, scope: Scope = EVERYTHING) -> Iterator[tuple[Key, int, int]]:
+    def keys(self, scope: Scope = ALL_BUFFERS) -> Iterator[tuple[Key, int, int]]:
         """What was counted: by what, calls, and how many of them failed."""
         for key, count in self._calls.items():
             if key.within(scope):
@@ -365,7 +365,7 @@ class References:
         phase: str | None = None,
         queue: int | None = None,
         process: int | None = None,
-        scope: Scope = EVERYTHING,
+        scope: Scope = ALL_BUFFERS,
         failed: bool = False,
     ) -> int:
         """How often the kernel called an op.
@@ -390,17 +390,17 @@ class References:
         )
 
     def by_op(
-        self, *, memory: Memory | None = None, phase: str | None = None, scope: Scope = EVERYTHING
+        self, *, memory: Memory | None = None, phase: str | None = None, scope: Scope = ALL_BUFFERS
     ) -> dict[Op, int]:
         """:meth:`calls` of each op that was called at all, in the struct's order."""
         counts = {op: self.calls(op, memory=memory, phase=phase, scope=scope) for op in Op}
         return {op: n for op, n in counts.items() if n}
 
-    def of(self, scope: Scope = EVERYTHING) -> list[Buffer]:
+    def of(self, scope: Scope = ALL_BUFFERS) -> list[Buffer]:
         """The buffers of a scope that the trace saw come to life."""
         return [b for b in self.buffers if scope.has(b.queue, b.allocator, b.maker)]
 
-    def held(self, scope: Scope = EVERYTHING) -> list[Buffer]:
+    def held(self, scope: Scope = ALL_BUFFERS) -> list[Buffer]:
         """Those of a scope with references outstanding."""
         return [b for b in self.of(scope) if b.outstanding]
 

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vb2user.memory.ops import Op
-from vb2user.trace.buffers import Buffer, Hold
+from vb2user.trace.buffers import Buffer, RefKind
 from vb2user.uapi.enums import BufType, Memory
 
 #: The ops that bring a buffer to life, and the reference that each takes.
-ORIGINS = {Op.ALLOC: Hold.QUEUE, Op.GET_USERPTR: Hold.PIN, Op.ATTACH_DMABUF: Hold.ATTACHMENT}
+ORIGINS = {Op.ALLOC: RefKind.QUEUE, Op.GET_USERPTR: RefKind.PIN, Op.ATTACH_DMABUF: RefKind.ATTACHMENT}
 #: After these a buffer is gone whatever was known of it.
 _LAST = frozenset({Op.PUT_USERPTR, Op.DETACH_DMABUF})
 _TYPES = frozenset(BufType)
@@ -110,18 +110,18 @@ class Registry:
         self.buffers.append(made)
         return made
 
-    def take(self, buffer: Buffer, hold: Hold) -> None:
+    def take(self, buffer: Buffer, hold: RefKind) -> None:
         """One more reference."""
-        if hold is Hold.DMA_MAPPING and buffer.known and buffer.holds[hold] > 0:
+        if hold is RefKind.DMA_MAPPING and buffer.known and buffer.holds[hold] > 0:
             self._fault(buffer, f"map_dmabuf of {buffer.name}, which is mapped")
         else:
             buffer.holds[hold] += 1
 
-    def give(self, buffer: Buffer, hold: Hold, op: Op, time_ns: int) -> None:
+    def give(self, buffer: Buffer, hold: RefKind, op: Op, time_ns: int) -> None:
         """One reference less, by an op; without any it ends."""
-        if op is Op.DETACH_DMABUF and buffer.known and buffer.holds[Hold.DMA_MAPPING] > 0:
+        if op is Op.DETACH_DMABUF and buffer.known and buffer.holds[RefKind.DMA_MAPPING] > 0:
             self._fault(buffer, f"detach_dmabuf of {buffer.name}, which is mapped")
-            buffer.holds[Hold.DMA_MAPPING] = 0
+            buffer.holds[RefKind.DMA_MAPPING] = 0
         if buffer.known and buffer.holds[hold] <= 0:
             self._fault(buffer, f"{op} of {buffer.name}: no reference by {hold.takes} was left")
         else:
@@ -155,7 +155,7 @@ class Registry:
 
     def map(self, buffer: Buffer, values: Values) -> None:
         """A mapping of a buffer."""
-        buffer.holds[Hold.MAPPING] += 1
+        buffer.holds[RefKind.MAPPING] += 1
         vma = integer(values, "vma")
         if vma is not None:
             self._vmas[vma] = (buffer, integer(values, "start") or 0, integer(values, "end") or 0)

@@ -19,10 +19,10 @@ from types import FrameType
 from typing import Any, TextIO
 
 from vb2user.device.device import Device
-from vb2user.errors import DeviceBusy, KernelError, MissingPrerequisite, UsageError
+from vb2user.errors import DeviceBusyError, KernelError, MissingPrerequisiteError, UsageError
 from vb2user.trace import tracefs
 from vb2user.trace.buffers import Scope
-from vb2user.trace.events import What
+from vb2user.trace.events import EventKind
 from vb2user.trace.kernel_log import Trouble, watched
 from vb2user.trace.ledger import Ledger
 from vb2user.trace.queues import Calibration, calibrate, is_free, queue_types, settle
@@ -37,7 +37,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 @dataclass(frozen=True)
-class Wish:
+class TraceOptions:
     """What shall be run, and how it is watched.
 
     Attributes:
@@ -58,7 +58,7 @@ class Wish:
 
 
 @dataclass
-class Report:
+class TraceReport:
     """What came of it.
 
     Attributes:
@@ -127,17 +127,17 @@ class Report:
         }
 
 
-def run(wish: Wish) -> Report:
+def run(wish: TraceOptions) -> TraceReport:
     """Run a program under the tracer; without root or tracefs, run it all the same.
 
     Raises:
-        NoSuchDevice, PermissionDenied: the device cannot be opened.
+        NoSuchDeviceError, PermissionDeniedError: the device cannot be opened.
         UsageError: there is no such program.
     """
     if shutil.which(wish.argv[0]) is None:
         raise UsageError(f"{wish.argv[0]} cannot be run: there is no such program")
     with Device(wish.path) as device:
-        report = Report(device.path, device.driver, device.card, wish.argv)
+        report = TraceReport(device.path, device.driver, device.card, wish.argv)
         with contextlib.suppress(KernelError):
             report.memory_types = [m.name for m in device.memory_types()]
         with contextlib.suppress(KernelError):
@@ -153,7 +153,7 @@ def run(wish: Wish) -> Report:
         with contextlib.ExitStack() as stack:
             try:
                 stack.enter_context(tracer)
-            except MissingPrerequisite as error:
+            except MissingPrerequisiteError as error:
                 report.unobserved = str(error)
             if report.unobserved is None:
                 _watched(wish, report, tracer, signals)
@@ -165,7 +165,7 @@ def run(wish: Wish) -> Report:
     return report
 
 
-def _watched(wish: Wish, report: Report, tracer: Tracer, signals: _Signals) -> None:
+def _watched(wish: TraceOptions, report: TraceReport, tracer: Tracer, signals: _Signals) -> None:
     report.calibration = calibrate(tracer, wish.path)
     report.allocator = report.allocator or report.calibration.allocator
     report.scope = report.calibration.scope
@@ -192,11 +192,11 @@ def _watched(wish: Wish, report: Report, tracer: Tracer, signals: _Signals) -> N
 
 def _know_numbers(tracer: Tracer) -> None:
     tracer.mark("who am I?")
-    own = {e.tid for e in tracer.collect() if e.what is What.MARK}
+    own = {e.tid for e in tracer.collect() if e.what is EventKind.MARK}
     if own != {threading.get_native_id()}:
-        raise MissingPrerequisite(
+        raise MissingPrerequisiteError(
             "the trace knows processes by other numbers than this PID namespace",
-            remedy="leave out --only-command",
+            hint="leave out --only-command",
         )
 
 
@@ -228,7 +228,7 @@ def _is_free(path: str) -> bool | None:
     try:
         with Device(path) as device:
             return is_free(device) if queue_types(device) else None
-    except DeviceBusy:
+    except DeviceBusyError:
         return False
     except KernelError:
         return None
@@ -238,7 +238,7 @@ def _is_free(path: str) -> bool | None:
 
 
 @contextlib.contextmanager
-def _started(wish: Wish, signals: _Signals) -> Iterator[subprocess.Popen[bytes]]:
+def _started(wish: TraceOptions, signals: _Signals) -> Iterator[subprocess.Popen[bytes]]:
     """The program, running; it has ended when the block has, whatever happened in it."""
     try:
         process = subprocess.Popen(list(wish.argv), stdout=2 if wish.to_stderr else None)

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from vb2user.errors import MissingPrerequisite
+from vb2user.errors import MissingPrerequisiteError
 
 #: Where it may be mounted; the second is where older distributions have it.
 PLACES = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
@@ -43,7 +43,8 @@ def find() -> Path:
     """Where tracefs is, usable.
 
     Raises:
-        MissingPrerequisite: there is none, it is not mounted, not for us to write, has no function tracer, or
+        MissingPrerequisiteError: there is none, it is not mounted, not for us to write, has no function
+            tracer, or
             this is switched off.
     """
     mounted = next((p for p in PLACES if _exists(p / "trace_pipe")), None)
@@ -53,12 +54,12 @@ def find() -> Path:
     try:
         tracers = (mounted / "available_tracers").read_text().split()
         if not (mounted / "instances").is_dir():
-            raise MissingPrerequisite(f"{mounted} has no instances: this kernel's tracing is too old")
+            raise MissingPrerequisiteError(f"{mounted} has no instances: this kernel's tracing is too old")
     except PermissionError as error:
         raise _denied(mounted, error) from None
     if "function" not in tracers:
-        raise MissingPrerequisite(
-            "this kernel has no function tracer", remedy="boot one with CONFIG_FUNCTION_TRACER"
+        raise MissingPrerequisiteError(
+            "this kernel has no function tracer", hint="boot one with CONFIG_FUNCTION_TRACER"
         )
     if not os.access(mounted / "instances", os.W_OK):
         number = errno.EROFS if os.statvfs(mounted).f_flag & os.ST_RDONLY else errno.EACCES
@@ -69,7 +70,7 @@ def find() -> Path:
     return mounted
 
 
-def switched_off() -> MissingPrerequisite | None:
+def switched_off() -> MissingPrerequisiteError | None:
     """Why no function is traced now, or None: a sysctl switches it off for all, at any time.
 
     Probes at the beginning of a function go the same way, so that nothing at all is seen then.
@@ -80,9 +81,9 @@ def switched_off() -> MissingPrerequisite | None:
         return None
     if not off:
         return None
-    return MissingPrerequisite(
+    return MissingPrerequisiteError(
         "the kernel's function tracing is switched off (kernel.ftrace_enabled is 0)",
-        remedy="as root: sysctl kernel.ftrace_enabled=1",
+        hint="as root: sysctl kernel.ftrace_enabled=1",
     )
 
 
@@ -99,29 +100,29 @@ def _explain_absence() -> None:
     except OSError:
         known = True
     if not known:
-        raise MissingPrerequisite(
-            "this kernel has no tracefs", remedy="boot one with CONFIG_FTRACE and CONFIG_FUNCTION_TRACER"
+        raise MissingPrerequisiteError(
+            "this kernel has no tracefs", hint="boot one with CONFIG_FTRACE and CONFIG_FUNCTION_TRACER"
         )
-    raise MissingPrerequisite(
-        "tracefs is not mounted", remedy=f"as root: mount -t tracefs tracefs {PLACES[0]}"
+    raise MissingPrerequisiteError(
+        "tracefs is not mounted", hint=f"as root: mount -t tracefs tracefs {PLACES[0]}"
     )
 
 
-def _denied(where: Path, error: OSError) -> MissingPrerequisite:
+def _denied(where: Path, error: OSError) -> MissingPrerequisiteError:
     if error.errno == errno.EROFS:
-        return MissingPrerequisite(
-            f"{where} is mounted read-only", remedy="run outside of the container, or remount it writable"
+        return MissingPrerequisiteError(
+            f"{where} is mounted read-only", hint="run outside of the container, or remount it writable"
         )
     if os.geteuid() != 0:
-        return MissingPrerequisite(f"{where} is for root: {error.strerror}", remedy="run as root")
-    return MissingPrerequisite(
+        return MissingPrerequisiteError(f"{where} is for root: {error.strerror}", hint="run as root")
+    return MissingPrerequisiteError(
         f"{where} cannot be used: {error.strerror}",
-        remedy="run outside of the container; kernel lockdown (/sys/kernel/security/lockdown) forbids it",
+        hint="run outside of the container; kernel lockdown (/sys/kernel/security/lockdown) forbids it",
     )
 
 
 @dataclass(frozen=True)
-class Instance:
+class TraceInstance:
     """An instance of tracefs of one's own: buffers, tracer, filters and events that disturb nobody.
 
     Attributes:
@@ -135,7 +136,7 @@ class Instance:
     group: str
 
     @classmethod
-    def new(cls, root: Path) -> Instance:
+    def new(cls, root: Path) -> TraceInstance:
         """One that nobody has; :meth:`create` makes it."""
         name = f"{os.getpid()}-{next(_numbers)}"
         return cls(root, root / "instances" / f"vb2user-{name}", f"vb2user_{name.replace('-', '_')}")
@@ -144,7 +145,7 @@ class Instance:
         """Have the kernel make it.
 
         Raises:
-            MissingPrerequisite: the kernel forbids it (lockdown, a container).
+            MissingPrerequisiteError: the kernel forbids it (lockdown, a container).
         """
         try:
             with contextlib.suppress(FileNotFoundError):
@@ -245,7 +246,7 @@ def _probes(root: Path) -> Iterator[str]:
             yield line.partition(" ")[0].partition(":")[2]
 
 
-def left_behind(root: Path) -> list[Instance]:
+def left_behind(root: Path) -> list[TraceInstance]:
     """What processes that are no more have left in tracefs."""
     names = {path.name for path in (root / "instances").glob("vb2user-*-*")}
     names |= {f"vb2user-{g[1]}-{g[2]}" for p in _probes(root) if (g := re.match(r"vb2user_(\d+)_(\d+)/", p))}
@@ -253,7 +254,7 @@ def left_behind(root: Path) -> list[Instance]:
     for name in sorted(names):
         match = re.fullmatch(r"vb2user-(\d+)-(\d+)", name)
         if match is not None and not (_PROC / match[1]).exists():
-            found.append(Instance(root, root / "instances" / name, f"vb2user_{match[1]}_{match[2]}"))
+            found.append(TraceInstance(root, root / "instances" / name, f"vb2user_{match[1]}_{match[2]}"))
     return found
 
 

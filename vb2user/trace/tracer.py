@@ -17,12 +17,12 @@ from types import TracebackType
 from typing import TextIO
 
 from vb2user import checks
-from vb2user.errors import ClosedError, MissingPrerequisite, UsageError
+from vb2user.errors import ClosedError, MissingPrerequisiteError, UsageError
 from vb2user.memory.ops import ALLOCATORS
 from vb2user.trace import tracefs
-from vb2user.trace.events import ENTRY, EXIT, Event, What, marker, parse
+from vb2user.trace.events import ENTRY, EXIT, Event, EventKind, marker, parse
 from vb2user.trace.probes import FUNCTIONS, Probe, private_data_offset, probes
-from vb2user.trace.tracefs import Instance
+from vb2user.trace.tracefs import TraceInstance
 
 #: Bytes asked of trace_pipe at once; the kernel gives a page or two.
 _CHUNK = 1 << 16
@@ -37,7 +37,7 @@ def available() -> str | None:
     """Why the kernel's calls cannot be traced here, and what mends it; None: they can."""
     try:
         tracefs.find()
-    except MissingPrerequisite as error:
+    except MissingPrerequisiteError as error:
         return str(error)
     return None
 
@@ -87,9 +87,9 @@ class Tracer:
         self._buffer_kb = checks.count(buffer_kb, "buffer_kb", least=1, most=checks.S32)
         self._use_probes = use_probes
         self._raw = raw
-        self._instance: Instance | None = None
+        self._instance: TraceInstance | None = None
         self._pipe = self._marker = -1
-        self._names: dict[str, tuple[What, str]] = {}
+        self._names: dict[str, tuple[EventKind, str]] = {}
         self._rest = b""
         self._pending: list[Event] = []
         self._said_lost = self._said_missed = 0
@@ -102,26 +102,26 @@ class Tracer:
         """Begin to watch.
 
         Raises:
-            MissingPrerequisite: :func:`available` says why, or no allocator's module is loaded.
+            MissingPrerequisiteError: :func:`available` says why, or no allocator's module is loaded.
         """
         root = tracefs.find()
         tracefs.sweep(root)
         try:
             # Ours before it is there: an interrupt in between leaves nothing behind.
-            self._instance = Instance.new(root)
+            self._instance = TraceInstance.new(root)
             self._instance.create()
             self._set_up(self._instance)
         except BaseException as error:
             self.close()
             if isinstance(error, OSError):
                 where = f"{error.filename}: " if error.filename else ""
-                raise MissingPrerequisite(
+                raise MissingPrerequisiteError(
                     f"the kernel's tracing could not be set up: {where}{error.strerror}",
-                    remedy="another tracer may be in its way, or the buffer be too large for this machine",
+                    hint="another tracer may be in its way, or the buffer be too large for this machine",
                 ) from None
             raise
 
-    def _set_up(self, instance: Instance) -> None:
+    def _set_up(self, instance: TraceInstance) -> None:
         instance.set("tracing_on", 0)
         # CLOCK_MONOTONIC: the clock of the program's own time.monotonic_ns().
         instance.set("trace_clock", "mono")
@@ -157,19 +157,19 @@ class Tracer:
     def _wanted(self) -> list[Probe]:
         return list(probes(self._allocators, self._private_data))
 
-    def _watch_functions(self, instance: Instance) -> None:
+    def _watch_functions(self, instance: TraceInstance) -> None:
         there = instance.traceable({p.function for p in self._wanted()})
         if there.keys().isdisjoint(FUNCTIONS):
             names = ", ".join(a.module for a in self._allocators)
-            raise MissingPrerequisite(
+            raise MissingPrerequisiteError(
                 f"no videobuf2 allocator is loaded (looked for {names})",
-                remedy="load the device's driver first",
+                hint="load the device's driver first",
             )
         instance.filter(there)
         self.functions = frozenset(there)
         instance.set("current_tracer", "function")
 
-    def _watch_probes(self, instance: Instance) -> None:
+    def _watch_probes(self, instance: TraceInstance) -> None:
         probed = set()
         tag = instance.group.removeprefix("vb2user")
         for probe in self._wanted():
@@ -184,18 +184,18 @@ class Tracer:
             return
         self.probed = frozenset(probed)
 
-    def _add(self, instance: Instance, probe: Probe, tag: str) -> bool:
+    def _add(self, instance: TraceInstance, probe: Probe, tag: str) -> bool:
         # The names are the whole machine's in kprobe_profile, so they bear our tag as well.
         entry, exit_ = f"{probe.function}{ENTRY}{tag}", f"{probe.function}{EXIT}{tag}"
         if not instance.add_probe(f"p:{instance.group}/{entry} {probe.function} {probe.arguments}"):
             return False
-        self._names[entry] = (What.ENTER, probe.function)
+        self._names[entry] = (EventKind.ENTER, probe.function)
         if probe.returns is None:
             return True
         fetch = f" ret=$retval:{probe.returns}" if probe.returns else ""
         if not instance.add_probe(f"r{_MAXACTIVE}:{instance.group}/{exit_} {probe.function}{fetch}"):
             return False
-        self._names[exit_] = (What.RETURN, probe.function)
+        self._names[exit_] = (EventKind.RETURN, probe.function)
         return True
 
     def close(self) -> None:
@@ -222,29 +222,29 @@ class Tracer:
     ) -> None:
         self.close()
 
-    def _opened(self) -> Instance:
+    def _opened(self) -> TraceInstance:
         if self._instance is None:
-            raise ClosedError("the tracer is closed", remedy='use it inside of "with Tracer() as tracer:"')
+            raise ClosedError("the tracer is closed", hint='use it inside of "with Tracer() as tracer:"')
         return self._instance
 
     # -- the program's own words in the trace -------------------------------------------------------
 
     def mark(self, text: str) -> None:
         """Write a word into the trace, between the kernel's calls before and after it."""
-        self._write(What.MARK, text)
+        self._write(EventKind.MARK, text)
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """The kernel's calls inside belong to the phase ``name``; phases may be nested."""
-        self._write(What.BEGIN, name)
+        self._write(EventKind.BEGIN, name)
         try:
             yield
         finally:
-            self._write(What.END, name)
+            self._write(EventKind.END, name)
             # Now and then, so that the kernel's buffer need not hold everything until it is collected.
             self._drain()
 
-    def _write(self, what: What, text: str) -> None:
+    def _write(self, what: EventKind, text: str) -> None:
         self._opened()
         os.write(self._marker, marker(what, text))
 
@@ -276,18 +276,21 @@ class Tracer:
         found.insert(
             0,
             Event(
-                What.WATCH, found[0].time_ns if found else now, functions=self.functions, probed=self.probed
+                EventKind.WATCH,
+                found[0].time_ns if found else now,
+                functions=self.functions,
+                probed=self.probed,
             ),
         )
-        told = sum(int(e.values["count"]) for e in found if e.what is What.LOST)
+        told = sum(int(e.values["count"]) for e in found if e.what is EventKind.LOST)
         self._said_lost += told
         lost, missed = instance.losses() - self._said_lost, instance.missed() - self._said_missed
         if lost > 0:
             self._said_lost += lost
-            found.append(Event(What.LOST, now, values={"count": lost}))
+            found.append(Event(EventKind.LOST, now, values={"count": lost}))
         if missed > 0:
             self._said_missed += missed
-            found.append(Event(What.MISSED, now, values={"count": missed}))
+            found.append(Event(EventKind.MISSED, now, values={"count": missed}))
         return found
 
     def _drain(self) -> None:

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from vb2user.memory.ops import BALANCES, Op
-from vb2user.trace.buffers import Buffer, Hold, Scope
+from vb2user.trace.buffers import Buffer, RefKind, Scope
 from vb2user.trace.probes import FUNCTIONS, VM_OPEN
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def disagreements(ledger: References) -> list[str]:
 def _leaks(ledger: References, scope: Scope) -> list[Leak]:
     found = []
     held = ledger.held(scope)
-    for hold in Hold:
+    for hold in RefKind:
         buffers = [b for b in held if hold in b.outstanding]
         count = sum(b.outstanding[hold] for b in buffers)
         if count:

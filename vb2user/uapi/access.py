@@ -22,7 +22,7 @@ GROUP = "video"
 INSTALL = "doctor --install-udev"
 
 
-class Why(enum.Enum):
+class DenialReason(enum.Enum):
     """What stands between a user and a node."""
 
     #: No group that owns it could be joined, or none may read and write: rules of udev are missing.
@@ -41,13 +41,13 @@ class Denial:
 
     Attributes:
         why: the reason.
-        meaning: the reason in words, with the node's owner, group and mode.
-        remedy: what to do about it, with the command.
+        explanation: the reason in words, with the node's owner, group and mode.
+        hint: what to do about it, with the command.
     """
 
-    why: Why
-    meaning: str
-    remedy: str
+    why: DenialReason
+    explanation: str
+    hint: str
 
 
 def user_name() -> str:
@@ -94,7 +94,7 @@ def denied(number: int, name: str, status: Callable[[str], os.stat_result]) -> K
         denial = explain_denial(name, status(name))
     except OSError:
         return None
-    return kernel_error(number, "open", name, meaning=denial.meaning, remedy=denial.remedy)
+    return kernel_error(number, "open", name, explanation=denial.explanation, hint=denial.hint)
 
 
 def explain_denial(name: str, status: os.stat_result) -> Denial:
@@ -103,20 +103,20 @@ def explain_denial(name: str, status: os.stat_result) -> Denial:
     owned = ownership(status)
     if _mode_allows(status):
         return Denial(
-            Why.ELSEWHERE,
+            DenialReason.ELSEWHERE,
             f"{owned} lets {user} in, something else does not",
             f"in a container the device must be passed in (--device {shlex.quote(name)})",
         )
     closed = status.st_mode & 0o060 != 0o060 or status.st_gid == 0 or not _has_name(status.st_gid)
     if closed or (group != GROUP and not _is_video(name)):
         return Denial(
-            Why.RULES,
+            DenialReason.RULES,
             f"it is {owned}: no group of users may",
             f"'vb2user {INSTALL}' gives it to the group {GROUP}",
         )
     outside = membership(group)
     assert outside is not None, "the mode would have let a member in"
-    return Denial(outside.why, f"it is {owned}, and {outside.meaning}", outside.remedy)
+    return Denial(outside.why, f"it is {owned}, and {outside.explanation}", outside.hint)
 
 
 def membership(group: str) -> Denial | None:
@@ -129,12 +129,12 @@ def membership(group: str) -> Denial | None:
         return None
     if gid in _granted():
         return Denial(
-            Why.LOGIN,
+            DenialReason.LOGIN,
             f"{user} joined the group {group} after this session had begun",
             f"log out and in again, or for one command: sg {group} -c 'vb2user …'",
         )
     return Denial(
-        Why.JOIN,
+        DenialReason.JOIN,
         f"{user} is not in the group {group}",
         f"run: sudo usermod -aG {group} {shlex.quote(user)}, then log out and in again",
     )

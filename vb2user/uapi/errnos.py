@@ -127,7 +127,7 @@ _SPECIFIC: dict[tuple[str, int], _Entry] = {
 
 
 def explain(request: str, number: int) -> tuple[str | None, str | None]:
-    """The meaning of ``number`` for ``request`` and the remedy, each None where not known."""
+    """The meaning of ``number`` for ``request`` and the hint, each None where not known."""
     found = _SPECIFIC.get((request, number))
     if found is None and request == "VIDIOC_PREPARE_BUF":
         found = _SPECIFIC.get(("VIDIOC_QBUF", number))  # it is the first half of QBUF

@@ -16,7 +16,7 @@ _PREFIXES = ("V4L2_PIX_FMT_", "V4L2_META_FMT_", "V4L2_SDR_FMT_", "V4L2_TCH_FMT_"
 def _unknown(text: str) -> UsageError:
     return UsageError(
         f"no four-character code and no name of a format: {text!r}",
-        remedy="'vb2user info <node>' lists a node's formats",
+        hint="'vb2user info <node>' lists a node's formats",
     )
 
 

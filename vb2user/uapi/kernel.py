@@ -31,7 +31,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
 
-from vb2user.errors import ClosedError, KernelError, NoSuchDevice, kernel_error
+from vb2user.errors import ClosedError, KernelError, NoSuchDeviceError, kernel_error
 from vb2user.uapi import fork
 from vb2user.uapi.access import denied
 from vb2user.uapi.errnos import explain
@@ -144,7 +144,7 @@ class Fd:
 
     def _check_open(self) -> None:
         if self._closings:
-            raise ClosedError(f"{self.name} is closed", remedy="open it again")
+            raise ClosedError(f"{self.name} is closed", hint="open it again")
 
     def _leave(self) -> None:
         """Do what a close() during this call left to its end."""
@@ -359,10 +359,10 @@ class Fd:
 
     def error_of(self, number: int, request: str, *, buffer: int | None = None) -> KernelError:
         """The error that says ``request`` on this object failed with errno ``number``."""
-        meaning, remedy = explain(request, number)
-        if remedy is not None:
-            remedy = remedy.replace("<node>", self.name)
-        return kernel_error(number, request, self.name, buffer=buffer, meaning=meaning, remedy=remedy)
+        meaning, hint = explain(request, number)
+        if hint is not None:
+            hint = hint.replace("<node>", self.name)
+        return kernel_error(number, request, self.name, buffer=buffer, explanation=meaning, hint=hint)
 
 
 def _own(
@@ -410,10 +410,10 @@ def open_node(
         char: refuse what is no character device.
 
     Raises:
-        NoSuchDevice: there is no such path, or it is no character device.
-        PermissionDenied: EACCES or EPERM.
-        DeviceBusy: EBUSY: the driver allows one opener only.
-        DeviceGone: ENODEV or ENXIO: the node has lost its device.
+        NoSuchDeviceError: there is no such path, or it is no character device.
+        PermissionDeniedError: EACCES or EPERM.
+        DeviceBusyError: EBUSY: the driver allows one opener only.
+        DeviceRemovedError: ENODEV or ENXIO: the node has lost its device.
     """
     name = os.fspath(path)
     flags = (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC
@@ -441,13 +441,13 @@ def _open_errno(error: OSError) -> int:
     return errno.ENODEV if error.errno == errno.ENXIO else error.errno or errno.EIO
 
 
-def _no_node(name: str, number: int) -> NoSuchDevice:
-    return NoSuchDevice(
+def _no_node(name: str, number: int) -> NoSuchDeviceError:
+    return NoSuchDeviceError(
         number,
         "open",
         name,
-        meaning="this path is no device node",
-        remedy="'vb2user devices' lists the nodes there are",
+        explanation="this path is no device node",
+        hint="'vb2user devices' lists the nodes there are",
     )
 
 
@@ -494,5 +494,5 @@ def epoll(name: str) -> select.epoll:
 def failed(error: OSError, request: str, name: str) -> KernelError:
     """Return the error that says ``request`` failed on what has no descriptor yet."""
     number = error.errno or errno.EIO
-    meaning, remedy = explain(request, number)
-    return kernel_error(number, request, name, meaning=meaning, remedy=remedy)
+    meaning, hint = explain(request, number)
+    return kernel_error(number, request, name, explanation=meaning, hint=hint)

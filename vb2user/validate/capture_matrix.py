@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vb2user.camera import Camera
-from vb2user.errors import KernelError, MissingPrerequisite, PermissionDenied, Vb2Error
+from vb2user.errors import KernelError, MissingPrerequisiteError, PermissionDeniedError, Vb2Error
 from vb2user.stream.frame import Frame
 from vb2user.uapi.calls import Format
 from vb2user.uapi.enums import Memory
@@ -104,7 +104,7 @@ def run_cell(
                 source = exporter
             if cell.reason is None:
                 _capture(cam, cell, memory, source, count, bars, shots)
-    except (MissingPrerequisite, PermissionDenied) as e:
+    except (MissingPrerequisiteError, PermissionDeniedError) as e:
         # A heap that is not here, or not for this user: capturing itself was open to them.
         cell.reason = str(e)
     except KernelError as e:
@@ -148,7 +148,7 @@ def _capture(
         timeout=20,
         count=count,
         on_error="yield",
-        on_short="yield",
+        on_truncated="yield",
         writable=True,
     )
     keep = set(range(0, count, max(1, count // shots)))
@@ -156,7 +156,7 @@ def _capture(
     with stream:
         cell.exporter = stream.exporter()
         for number, frame in enumerate(stream):
-            if frame.short:
+            if frame.truncated:
                 short += 1
                 continue
             if number in keep:

@@ -17,9 +17,9 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from vb2user.errors import ClosedError, KernelError, NotSupported, StreamTimeout, Vb2Error
-from vb2user.memory.base import BufferMemory, Memory
-from vb2user.memory.dmabuf import DmaBufBuffer, DmaBufMemory, Source
+from vb2user.errors import ClosedError, KernelError, NotSupportedError, StreamTimeoutError, Vb2Error
+from vb2user.memory.base import BufferBackend, BufferMemory
+from vb2user.memory.dmabuf import DmaBufAllocator, DmaBufBuffer, DmaBufMemory
 from vb2user.memory.fileio import FileIO
 from vb2user.memory.mmap import Mmap, MmapBuffer
 from vb2user.memory.ops import Op
@@ -67,7 +67,7 @@ class _Living:
         """A step that this kernel or driver may lack; says whether it had it."""
         try:
             self.step(op, call, action, do)
-        except NotSupported as e:
+        except NotSupportedError as e:
             self.life.steps.pop()  # a failed one is never merged
             self.life.notes.append(f"{call}: {e.request} is not in this kernel or driver")
             return False
@@ -120,7 +120,7 @@ class _Living:
         while not calls.dqbuf(s.node, arg):
             seen, _ = s.node.poll(events, DEADLINE)
             if not seen:
-                raise StreamTimeout(f"{s.node.name}: no frame came in {DEADLINE:g} s")
+                raise StreamTimeoutError(f"{s.node.name}: no frame came in {DEADLINE:g} s")
             if seen & POLLERR:
                 if calls.dqbuf(s.node, arg):
                     return
@@ -159,7 +159,7 @@ def _poison(planes: Sequence[memoryview]) -> None:
 def _told(error: KernelError) -> str:
     """A refusal without the device's name: the same words for the same thing."""
     number = errno.errorcode.get(error.errno or 0, str(error.errno))
-    meaning = f": {error.meaning}" if error.meaning else ""
+    meaning = f": {error.explanation}" if error.explanation else ""
     return f"{error.request.removeprefix('VIDIOC_')} says {number}{meaning}"
 
 
@@ -168,7 +168,7 @@ def _seen(result: object) -> str | None:
     if isinstance(result, BufFlag):
         names = [f.name for f in BufFlag if f & result and f.name and "TIMESTAMP" not in f.name]
         return " ".join(n for n in names if n != "TSTAMP_SRC_SOE") or "no flags"
-    if isinstance(result, calls.Granted):
+    if isinstance(result, calls.BuffersGranted):
         return f"{result.count} buffers granted"
     if isinstance(result, bool):
         return str(result).lower()
@@ -178,7 +178,9 @@ def _seen(result: object) -> str | None:
 # --- the lives --------------------------------------------------------------------------------------
 
 
-def live(setting: Setting, column: str, *, source: Source | None = None, user: UserPtr | None = None) -> Life:
+def live(
+    setting: Setting, column: str, *, source: DmaBufAllocator | None = None, user: UserPtr | None = None
+) -> Life:
     """Live one memory type through.
 
     Args:
@@ -222,7 +224,7 @@ def live(setting: Setting, column: str, *, source: Source | None = None, user: U
     return life
 
 
-def _ask(living: _Living, memory: Memory, ask: Callable[[], calls.Granted]) -> int:
+def _ask(living: _Living, memory: BufferBackend, ask: Callable[[], calls.BuffersGranted]) -> int:
     """REQBUFS: how many buffers there are. Freed at the end, also where Ctrl-C hid the kernel's answer."""
     living.stack.callback(_give_back, living.setting, memory)
     try:
@@ -232,7 +234,7 @@ def _ask(living: _Living, memory: Memory, ask: Callable[[], calls.Granted]) -> i
         raise
 
 
-def _give_back(setting: Setting, memory: Memory) -> None:
+def _give_back(setting: Setting, memory: BufferBackend) -> None:
     # On the way out of an error, what is gone already is no second error. STREAMOFF comes first: a queue
     # that still streams does not give up its buffers.
     with contextlib.suppress(KernelError, ClosedError):
@@ -304,7 +306,7 @@ def _stream(living: _Living, buffers: Sequence[BufferMemory]) -> None:
     living.step(Op.VADDR, f"{name}.vaddr()", actions, lambda: living.stream(buffers))
 
 
-def _imported(living: _Living, memory: Memory) -> list[Any]:
+def _imported(living: _Living, memory: BufferBackend) -> list[Any]:
     s = living.setting
     # Of an imported memory type REQBUFS drives no op.
     count = _ask(living, memory, lambda: memory.request(s.node, s.type, s.count))
@@ -334,7 +336,7 @@ def _userptr(living: _Living, memory: UserPtr) -> None:
     )
 
 
-def _dmabuf(living: _Living, source: Source) -> None:
+def _dmabuf(living: _Living, source: DmaBufAllocator) -> None:
     s = living.setting
     memory = DmaBufMemory(source)
     living.stack.callback(memory.close)

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from vb2user.device.device import Device
-from vb2user.errors import DeviceBusy, DeviceGone, KernelError, UsageError
+from vb2user.errors import DeviceBusyError, DeviceRemovedError, KernelError, UsageError
 from vb2user.memory import heaps
-from vb2user.memory.dmabuf import Source
+from vb2user.memory.dmabuf import DmaBufAllocator
 from vb2user.memory.heaps import Export, Heap, UDmaBuf
 from vb2user.memory.ops import ALLOCATORS, Op, implemented
 from vb2user.memory.userptr import UserPtr
@@ -80,7 +80,7 @@ class Plan:
     exporters: Sequence[str] = ()
     frames: int = FRAMES
 
-    def sources(self) -> Iterator[Source]:
+    def sources(self) -> Iterator[DmaBufAllocator]:
         """Where dma-bufs may come from, the likeliest first."""
         if self.heap is not None:
             yield heaps.source(self.heap)
@@ -123,7 +123,7 @@ def examine(
 
     Raises:
         UsageError: it has no queue of video, touch or metadata.
-        DeviceBusy: its queue is another's.
+        DeviceBusyError: its queue is another's.
     """
     check_covered(device)
     plan = plan or Plan()
@@ -167,13 +167,11 @@ def check_covered(device: Device) -> None:
     """
     if device.capture_type is not None or device.output_type is not None:
         return
-    what, remedy = "it has no queue of buffers", None
+    what, hint = "it has no queue of buffers", None
     if queue_types(device):
         what = "its queue is of another kind"
-        remedy = f"'vb2user trace {device.path} -- COMMAND' watches it while COMMAND streams"
-    raise UsageError(
-        f"{device.path}: memops examines queues of video, touch and metadata; {what}", remedy=remedy
-    )
+        hint = f"'vb2user trace {device.path} -- COMMAND' watches it while COMMAND streams"
+    raise UsageError(f"{device.path}: memops examines queues of video, touch and metadata; {what}", hint=hint)
 
 
 def _limits(setting: Setting) -> list[str]:
@@ -192,7 +190,7 @@ def _allocator(device: Device) -> str | None:
     """Its name; None where nobody can tell: no MMAP, no export, or an exporter that is none of the three."""
     try:
         return device.allocator()
-    except (DeviceBusy, DeviceGone):
+    except (DeviceBusyError, DeviceRemovedError):
         raise
     except KernelError:
         return None

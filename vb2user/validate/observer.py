@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 
 from vb2user.device.device import Device
-from vb2user.errors import KernelError, MissingPrerequisite
+from vb2user.errors import KernelError, MissingPrerequisiteError
 from vb2user.memory.ops import Op
 from vb2user.trace.buffers import Scope
 from vb2user.trace.ledger import Ledger
@@ -92,7 +92,7 @@ def observing(
     with ExitStack() as stack:
         try:
             used = stack.enter_context(Tracer(_watched(device))) if tracer is None else tracer
-        except MissingPrerequisite as e:
+        except MissingPrerequisiteError as e:
             yield None, str(e)
             return
         watch = Watch(used, device, others)

@@ -37,7 +37,7 @@ from fakes_controls import (
 
 from vb2user.camera import Camera
 from vb2user.device.controls.lookup import NoSuchControl
-from vb2user.errors import DeviceGone, KernelError, UsageError
+from vb2user.errors import DeviceRemovedError, KernelError, UsageError
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.calls.controls import ControlError, ControlInfo
 from vb2user.uapi.enums import CtrlFlag, CtrlType
@@ -346,7 +346,7 @@ def test_repr_of_what_is_gone(telling: TellingVideo) -> None:
         one, every = cam.controls.brightness, cam.controls
         telling.unplug()
         assert "ENODEV" in repr(one)
-        with pytest.raises(DeviceGone):
+        with pytest.raises(DeviceRemovedError):
             one.value  # noqa: B018
     assert "closed" in repr(one)
     assert "closed" in repr(every)

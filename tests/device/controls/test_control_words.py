@@ -61,7 +61,7 @@ def test_a_menu_without_a_choice_says_so(info: ControlInfo, value: Any) -> None:
         to_kernel(info, (), value)
     with pytest.raises(UsageError, match=r"no choice: the driver tells none$"):
         parse(info, (), str(value))
-    assert control_show.takes(control_show.Look("x", info, None, ())) == "no choice is told"
+    assert control_show.takes(control_show.ControlState("x", info, None, ())) == "no choice is told"
 
 
 TEXTS = st.text(max_size=8)

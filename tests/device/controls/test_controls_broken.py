@@ -25,7 +25,7 @@ from fakes_controls import (
 from vb2user.camera import Camera
 from vb2user.device import settings_file
 from vb2user.device.controls.lookup import NoSuchControl
-from vb2user.errors import DeviceGone, KernelError
+from vb2user.errors import DeviceRemovedError, KernelError
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.calls.controls import ControlError, ControlInfo, list_controls
 from vb2user.uapi.kernel import open_node
@@ -115,7 +115,7 @@ def test_a_node_that_refuses_every_query_says_so(telling: TellingVideo) -> None:
 
 def test_a_device_that_goes_ends_the_list(telling: TellingVideo) -> None:
     telling.fails["query", GAIN.id] = errno.ENODEV
-    with open_node("/dev/video0") as fd, pytest.raises(DeviceGone):
+    with open_node("/dev/video0") as fd, pytest.raises(DeviceRemovedError):
         list(list_controls(fd))
 
 

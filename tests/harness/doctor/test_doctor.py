@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from vb2user.errors import MissingPrerequisite
+from vb2user.errors import MissingPrerequisiteError
 from vb2user.harness import host_tools
 from vb2user.harness.commands import doctor as doctor_command
 from vb2user.harness.doctor import checks as doctor
-from vb2user.harness.doctor.checks import Check, Report
+from vb2user.harness.doctor.checks import Check, DoctorReport
 from vb2user.harness.vm import kvm
 
 
@@ -24,10 +24,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def report(common: bool, here: bool, vm: bool) -> Report:
+def report(common: bool, here: bool, vm: bool) -> DoctorReport:
     found = {"common": common, "here": here, "vm": vm}
     needed = [Check(s, "needed", f, True, "", "mend it") for s, f in found.items()]
-    return Report((*needed, *(Check(s, "nice to have", False, False, "") for s in found)))
+    return DoctorReport((*needed, *(Check(s, "nice to have", False, False, "") for s in found)))
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_real_look_at_this_machine() -> None:
     assert {c.section for c in found.checks} == {"common", "extras", "here", "vm"}
     assert found.complete("common")
     missing = [c for c in found.checks if not c.found and c.needed]
-    assert all(c.remedy for c in missing)
+    assert all(c.hint for c in missing)
 
 
 def test_in_a_guest_there_is_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,8 +79,8 @@ def test_extras_are_told_and_mended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.metadata.version", version)
     extras = {c.name: c for c in doctor.examine().checks if c.section == "extras"}
     assert [name for name, c in extras.items() if not c.found] == ["av", "plotext"]
-    assert extras["av"].remedy == f"run: {sys.executable} -m pip install 'vb2user[media]'"
-    assert extras["plotext"].remedy == f"run: {sys.executable} -m pip install 'vb2user[plot]'"
+    assert extras["av"].hint == f"run: {sys.executable} -m pip install 'vb2user[media]'"
+    assert extras["plotext"].hint == f"run: {sys.executable} -m pip install 'vb2user[plot]'"
     assert not any(c.needed for c in extras.values())
 
 
@@ -92,7 +92,7 @@ def test_a_cache_that_is_not_for_this_user(monkeypatch: pytest.MonkeyPatch) -> N
     (check,) = [c for c in doctor.examine(probe_kvm=True).checks if c.name == "cached kernels"]
     assert not check.found
     assert "/root/.cache/vb2user/kernels: Permission denied" in check.detail
-    assert "VB2USER_CACHE" in str(check.remedy)
+    assert "VB2USER_CACHE" in str(check.hint)
 
 
 def test_programs_are_found_beside_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +102,7 @@ def test_programs_are_found_beside_python(tmp_path: Path, monkeypatch: pytest.Mo
     tool.write_text("")
     tool.chmod(0o755)
     assert host_tools.find("virtme-run") == str(tool)
-    with pytest.raises(MissingPrerequisite, match="no-such-tool is not installed; run: sudo apt-get"):
+    with pytest.raises(MissingPrerequisiteError, match="no-such-tool is not installed; run: sudo apt-get"):
         host_tools.require("no-such-tool")
     assert "/usr/sbin" in host_tools.search_path()
 
@@ -153,4 +153,4 @@ def test_no_kvm_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kvm, "DEVICE", tmp_path / "absent")
     answer = kvm.probe(Path("/vmlinuz"))
     assert answer.works is False
-    assert answer.remedy is not None
+    assert answer.hint is not None

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from vb2user.errors import MissingPrerequisite
+from vb2user.errors import MissingPrerequisiteError
 from vb2user.harness import host_tools
 from vb2user.harness.commands import doctor as doctor_command
 from vb2user.harness.doctor import checks as doctor
@@ -108,14 +108,14 @@ def test_what_stands_there_is_told(machine: Path) -> None:
 
 def test_a_user_is_told_the_command(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    with pytest.raises(MissingPrerequisite, match=r"only root.*; run: sudo /.* doctor --install-udev$"):
+    with pytest.raises(MissingPrerequisiteError, match=r"only root.*; run: sudo /.* doctor --install-udev$"):
         udev_rules.install()
     assert not (machine / "etc").exists()
 
 
 def test_without_a_running_udev(machine: Path) -> None:
     udev_rules.CONTROL.unlink()
-    with pytest.raises(MissingPrerequisite, match="udev is not running, so that nothing was applied"):
+    with pytest.raises(MissingPrerequisiteError, match="udev is not running, so that nothing was applied"):
         udev_rules.install()
     assert udev_rules.installed().state is State.HERE
     assert not (machine / "calls").exists()
@@ -123,7 +123,7 @@ def test_without_a_running_udev(machine: Path) -> None:
 
 def test_udevadm_that_fails(machine: Path) -> None:
     (machine / "udevadm").write_text("#!/bin/sh\necho Failed to reload >&2\nexit 4\n")
-    with pytest.raises(MissingPrerequisite, match="control --reload ended with 4: Failed to reload"):
+    with pytest.raises(MissingPrerequisiteError, match="control --reload ended with 4: Failed to reload"):
         udev_rules.install()
 
 

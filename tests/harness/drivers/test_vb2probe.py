@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vb2user.errors import MissingPrerequisite, UsageError
+from vb2user.errors import MissingPrerequisiteError, UsageError
 from vb2user.harness.commands import harness as commands
 from vb2user.harness.drivers import vb2probe as probe
 from vb2user.harness.drivers.vb2probe import ALLOCATORS, Probe, ProbeBusy, check, pattern, sequence_of
@@ -197,25 +197,28 @@ def test_unknown_allocators(allocators: list[str]) -> None:
 
 def test_only_root_may(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(MissingPrerequisite, match="only root may load the module vb2probe"):
+    with pytest.raises(MissingPrerequisiteError, match="only root may load the module vb2probe"):
         Probe().up()
     Probe().down()  # nothing is loaded, so nothing is to be done
     pretend(places, *ALLOCATORS)
-    with pytest.raises(MissingPrerequisite, match="only root may unload"):
+    with pytest.raises(MissingPrerequisiteError, match="only root may unload"):
         Probe().down()
 
 
 def test_not_built_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    with pytest.raises(MissingPrerequisite, match=r"not built for kernel .*vm run --probe"):
+    with pytest.raises(MissingPrerequisiteError, match=r"not built for kernel .*vm run --probe"):
         Probe().up()
 
 
 @pytest.mark.parametrize(
     ("said", "kind"),
     [
-        ("insmod: ERROR: could not insert module x.ko: Key was rejected by service", MissingPrerequisite),
-        ("insmod: ERROR: could not insert module x.ko: Operation not permitted", MissingPrerequisite),
+        (
+            "insmod: ERROR: could not insert module x.ko: Key was rejected by service",
+            MissingPrerequisiteError,
+        ),
+        ("insmod: ERROR: could not insert module x.ko: Operation not permitted", MissingPrerequisiteError),
         ("insmod: ERROR: could not insert module x.ko: Invalid module format", probe.ProbeError),
         ("", probe.ProbeError),
     ],

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from vb2user.errors import MissingPrerequisite, UsageError
+from vb2user.errors import MissingPrerequisiteError, UsageError
 from vb2user.harness.commands import harness as commands
 from vb2user.harness.drivers import vivid
 from vb2user.harness.drivers.vivid import PRESETS, Config, InstanceConfig, Vivid, VividBusy
@@ -121,11 +121,11 @@ def test_loaded_otherwise(sysfs: Path) -> None:
 
 def test_only_root_may(sysfs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(MissingPrerequisite, match="only root may load"):
+    with pytest.raises(MissingPrerequisiteError, match="only root may load"):
         Vivid().up()
     Vivid().down()  # nothing is loaded, so nothing is to be done
     pretend(sysfs, PRESETS["capture"])
-    with pytest.raises(MissingPrerequisite, match="only root may unload"):
+    with pytest.raises(MissingPrerequisiteError, match="only root may unload"):
         Vivid().down()
 
 

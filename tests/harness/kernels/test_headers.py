@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vb2user.errors import MissingPrerequisite
+from vb2user.errors import MissingPrerequisiteError
 from vb2user.harness import host_tools
 from vb2user.harness.kernels import apt, headers
 from vb2user.harness.kernels import cache as kernels
@@ -70,7 +70,7 @@ class Archive:
 @pytest.fixture
 def archive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Archive:
     made = Archive()
-    source = apt.Source(("mirror://x",), ("trixie-backports",))
+    source = apt.PackageSource(("mirror://x",), ("trixie-backports",))
     monkeypatch.setenv("VB2USER_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(headers, "_MODULES", tmp_path / "modules")
     monkeypatch.setattr(apt.Universe, "_run", lambda self, *a, **k: made.run(self, *a, **k))
@@ -122,7 +122,7 @@ def test_installed_ones_are_used_as_they_are(archive: Archive, tmp_path: Path) -
 
 
 def test_nobody_has_them(archive: Archive) -> None:
-    with pytest.raises(MissingPrerequisite, match=r"no archive in reach has linux-headers-5.10"):
+    with pytest.raises(MissingPrerequisiteError, match=r"no archive in reach has linux-headers-5.10"):
         headers.get("5.10")
 
 
@@ -153,7 +153,7 @@ def test_the_machines_own_compiler_is_to_be_installed(archive: Archive) -> None:
     archive.own, archive.compilers = "trixie-backports", set()
     found = headers.get("6.12.9-amd64")
     assert found.root is None
-    with pytest.raises(MissingPrerequisite, match=r"gcc-12 must be installed.*apt-get install gcc-12"):
+    with pytest.raises(MissingPrerequisiteError, match=r"gcc-12 must be installed.*apt-get install gcc-12"):
         headers.make(found, Path("/nowhere"))
 
 
@@ -163,7 +163,7 @@ def test_tools_that_do_not_run(archive: Archive) -> None:
     )
     archive.own = "trixie-backports"
     found = headers.get("6.12.9-amd64")
-    with pytest.raises(MissingPrerequisite, match=r"do not run here.*apt-get install libelf1"):
+    with pytest.raises(MissingPrerequisiteError, match=r"do not run here.*apt-get install libelf1"):
         headers.make(found, Path("/nowhere"))
 
 
@@ -214,7 +214,7 @@ def test_a_build_root_is_entered(
 
 def test_a_suite_and_what_it_builds_upon(tmp_path: Path) -> None:
     def sources(name: str) -> list[str]:
-        universe = apt.Universe(name, [apt.Source(("mirror://x",), (name,))], tmp_path)
+        universe = apt.Universe(name, [apt.PackageSource(("mirror://x",), (name,))], tmp_path)
         return [s for source in kernels.with_base(universe).sources for s in source.suites]
 
     assert sources("trixie-backports") == ["trixie", "trixie-backports"]

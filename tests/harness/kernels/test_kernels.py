@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import vb2user
-from vb2user.errors import MissingPrerequisite, UsageError, Vb2Error
+from vb2user.errors import MissingPrerequisiteError, UsageError, Vb2Error
 from vb2user.harness import host_tools
 from vb2user.harness.kernels import apt
 from vb2user.harness.kernels import cache as kernels
@@ -63,7 +63,9 @@ def test_sources_in_both_styles(tmp_path: Path) -> None:
     (tmp_path / "sources.list.d" / "debian.sources").write_text(DEB822)
     (tmp_path / "sources.list.d" / "old.sources.disabled").write_text(DEB822)
     three, one, two = apt.machine_sources(tmp_path)
-    assert three == apt.Source(("mirror://three/debian",), ("bookworm",), ("main", "non-free"), "/k.gpg")
+    assert three == apt.PackageSource(
+        ("mirror://three/debian",), ("bookworm",), ("main", "non-free"), "/k.gpg"
+    )
     assert one.suites == ("bookworm", "bookworm-updates")
     assert one.signed_by is not None
     assert "mDMEY" in one.signed_by
@@ -74,7 +76,7 @@ def test_sources_in_both_styles(tmp_path: Path) -> None:
 
 
 def test_the_distributions_own_suites_only() -> None:
-    third = apt.Source(("mirror://third",), ("stable",))
+    third = apt.PackageSource(("mirror://third",), ("stable",))
     own = apt.own_sources([*apt.parse_sources(DEB822), third], "bookworm")
     assert [s.suites for s in own] == [("bookworm", "bookworm-updates"), ("bookworm-security",)]
 
@@ -85,13 +87,15 @@ def test_the_way_to_debians_archive(monkeypatch: pytest.MonkeyPatch) -> None:
     found = apt.debian_archive(sources, bookworm)
     assert found is not None
     assert found.uris == ("mirror://one/debian",)
-    ubuntu = apt.Source(("mirror://u",), ("noble",), ("main",), "/usr/share/keyrings/ubuntu-archive.gpg")
+    ubuntu = apt.PackageSource(
+        ("mirror://u",), ("noble",), ("main",), "/usr/share/keyrings/ubuntu-archive.gpg"
+    )
     assert apt.debian_archive([ubuntu], {"ID": "ubuntu", "VERSION_CODENAME": "noble"}) is None
     # The security archive is signed by the same keys, but holds no whole suite.
     assert apt.debian_archive(sources[1:], {"ID": "ubuntu"}) is None
     monkeypatch.setenv("VB2USER_DEBIAN_MIRROR", "mirror://mine")
     monkeypatch.setattr(apt, "_DEBIAN_KEYRING", Path("/no/such/keyring"))
-    with pytest.raises(MissingPrerequisite, match="debian-archive-keyring"):
+    with pytest.raises(MissingPrerequisiteError, match="debian-archive-keyring"):
         apt.debian_archive([ubuntu], {"ID": "ubuntu"})
 
 
@@ -198,7 +202,7 @@ def archive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
         image.touch()
         (image.parent / image.name.replace("vmlinuz", "config")).touch()
 
-    source = apt.Source(("mirror://x",), ("suite",))
+    source = apt.PackageSource(("mirror://x",), ("suite",))
     monkeypatch.setattr(apt.Universe, "_run", run)
     monkeypatch.setattr(kernels, "unpack", unpack)
     monkeypatch.setattr(
@@ -302,7 +306,7 @@ def test_apts_own_words_reach_the_user(tmp_path: Path, monkeypatch: pytest.Monke
     script.write_text('#!/bin/sh\necho "E: The repository is not signed." >&2\nexit 100\n')
     script.chmod(0o755)
     monkeypatch.setattr(host_tools, "require", lambda name: str(script))
-    universe = apt.Universe("sid", [apt.Source(("mirror://x",), ("sid",))], tmp_path)
+    universe = apt.Universe("sid", [apt.PackageSource(("mirror://x",), ("sid",))], tmp_path)
     with pytest.raises(apt.AptError, match="not signed") as caught:
         universe.update()
     assert caught.value.exit_status == 3

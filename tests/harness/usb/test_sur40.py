@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from fakes_usbip import Host, served
 
-from vb2user.errors import MissingPrerequisite, Vb2Error
+from vb2user.errors import MissingPrerequisiteError, Vb2Error
 from vb2user.harness.drivers import module as modules
 from vb2user.harness.usb import sur40
 from vb2user.harness.usb.device import Setup
@@ -136,5 +136,5 @@ def test_nodes_before_it_is_plugged_in() -> None:
 
 def test_only_root_plugs_it_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(MissingPrerequisite, match="only root"):
+    with pytest.raises(MissingPrerequisiteError, match="only root"):
         sur40.run_with_sur40(["true"])

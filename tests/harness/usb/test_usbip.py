@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from fakes_usbip import served, submit_with, wait_for
 
-from vb2user.errors import MissingPrerequisite
+from vb2user.errors import MissingPrerequisiteError
 from vb2user.harness import host_tools
 from vb2user.harness.usb import vhci
 from vb2user.harness.usb.descriptors import (
@@ -437,11 +437,11 @@ def test_no_free_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_only_root_plugs_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(MissingPrerequisite, match="only root"), vhci.plugged(Gadget()):
+    with pytest.raises(MissingPrerequisiteError, match="only root"), vhci.plugged(Gadget()):
         pass
 
 
 def test_a_module_that_the_kernel_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host_tools, "require", lambda name: "false")
-    with pytest.raises(MissingPrerequisite, match="no module vhci-hcd"):
+    with pytest.raises(MissingPrerequisiteError, match="no module vhci-hcd"):
         vhci.require_module("vhci-hcd")

@@ -36,7 +36,7 @@ from vb2user.harness.usb.uvc import webcam as uvc
 from vb2user.harness.usb.uvc.controls import CONTROLS
 from vb2user.harness.usb.uvc.descriptors import ISOCHRONOUS, payload_size
 from vb2user.harness.usb.uvc.probe_commit import COMMIT, PROBE
-from vb2user.harness.usb.uvc.webcam import Format, Size, VirtualWebcam, Webcam, check, jpeg
+from vb2user.harness.usb.uvc.webcam import FrameFormat, Size, VirtualWebcam, Webcam, check, jpeg
 
 # -- descriptors ------------------------------------------------------------------------------------
 
@@ -129,13 +129,13 @@ def test_what_cannot_be_a_webcam() -> None:
     with pytest.raises(UsageError, match="at least one"):
         Size(160, 120, ())
     with pytest.raises(UsageError, match="'NV12' of 3 sizes"):
-        Format("NV12")
+        FrameFormat("NV12")
     with pytest.raises(UsageError, match="without a format"):
         Webcam(formats=())
     with pytest.raises(UsageError, match="'isochronous'"):
         Webcam("iso")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="1000 frames per second is more"):
-        Webcam("isochronous", (Format("YUYV", (Size(640, 480, (1000,)),)),))
+        Webcam("isochronous", (FrameFormat("YUYV", (Size(640, 480, (1000,)),)),))
 
 
 # -- probe and commit -------------------------------------------------------------------------------
@@ -320,7 +320,7 @@ def test_mjpg() -> None:
 
 
 def test_an_isochronous_stream() -> None:
-    webcam = Webcam("isochronous", (Format("YUYV", (Size(160, 120, (100,)),)),))
+    webcam = Webcam("isochronous", (FrameFormat("YUYV", (Size(160, 120, (100,)),)),))
     with served(webcam) as (host, _):
         host.control(Setup(0, 9, 1, 0, 0))
         payload = commit(host, 1, 1, 0)[-1]

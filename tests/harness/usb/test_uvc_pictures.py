@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vb2user.errors import MissingPrerequisite
+from vb2user.errors import MissingPrerequisiteError
 from vb2user.harness.usb.uvc.jpeg import check_jpeg, decode, jpeg, number_in
 from vb2user.harness.usb.uvc.pattern import CB, CR, WrongPicture, check, number_of, picture, tone
 
@@ -105,5 +105,5 @@ def test_the_number_of_an_mjpg_picture_is_above_the_ramp() -> None:
 
 def test_without_pyav(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(MissingPrerequisite, match=r"vb2user\[media\]"):
+    with pytest.raises(MissingPrerequisiteError, match=r"vb2user\[media\]"):
         decode(jpeg(1, 160, 120))

@@ -12,7 +12,7 @@ import pytest
 from fakes_usbip import served
 from webcam_host import FAST, bulk_frame, commit
 
-from vb2user.errors import MissingPrerequisite, Vb2Error
+from vb2user.errors import MissingPrerequisiteError, Vb2Error
 from vb2user.harness.usb import vhci
 from vb2user.harness.usb.uvc import webcam as uvc
 from vb2user.harness.usb.uvc.webcam import VirtualWebcam
@@ -88,7 +88,7 @@ def test_a_parameter_is_put_back(tmp_path: Path) -> None:
 
 def test_only_root_plugs_it_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(MissingPrerequisite, match="only root"):
+    with pytest.raises(MissingPrerequisiteError, match="only root"):
         uvc.run_with_webcam(["true"])
 
 

@@ -8,9 +8,12 @@ from fakes_usbip import Host
 
 from vb2user.harness.usb.device import Setup
 from vb2user.harness.usb.uvc.probe_commit import COMMIT, PROBE
-from vb2user.harness.usb.uvc.webcam import Format, Size
+from vb2user.harness.usb.uvc.webcam import FrameFormat, Size
 
-FAST = (Format("YUYV", (Size(160, 120, (1000, 30)), Size(128, 16, (10,)))), Format("MJPG", (Size(160, 120),)))
+FAST = (
+    FrameFormat("YUYV", (Size(160, 120, (1000, 30)), Size(128, 16, (10,)))),
+    FrameFormat("MJPG", (Size(160, 120),)),
+)
 SET, GET = 0x21, 0xA1
 CUR, MIN, MAX, RES, LEN, INFO, DEF = 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87
 PROBE_FORMAT = struct.Struct("<H2BI5H2I")

@@ -49,7 +49,7 @@ def main() -> None:
     assert kind == 2
     start = json.loads(payload)
     if way == "refuses":
-        send(link, 8, json.dumps({"message": "no module vivid", "remedy": "look for one"}).encode())
+        send(link, 8, json.dumps({"message": "no module vivid", "hint": "look for one"}).encode())
         time.sleep(1000)
     send(link, 9)
     if way == "panics":

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from vb2user.errors import MissingPrerequisite, UsageError
+from vb2user.errors import MissingPrerequisiteError, UsageError
 from vb2user.harness.commands import vm as commands
 from vb2user.harness.kernels import cache as kernels
 from vb2user.harness.kernels.cache import Kernel
@@ -168,7 +168,7 @@ def test_a_panic_of_an_emulated_boot_is_not_the_last_word(
 
 
 def test_a_guest_that_cannot_be_prepared(run: Run, pids: Path) -> None:
-    with pytest.raises(MissingPrerequisite, match="in the guest: no module vivid; look for one"):
+    with pytest.raises(MissingPrerequisiteError, match="in the guest: no module vivid; look for one"):
         run("refuses")
     assert all(gone(int(pid)) for pid in pids.read_text().split())
 
@@ -321,7 +321,7 @@ def test_a_kernel_whose_log_is_missing_is_not_judged(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(vm, "run", lambda *_: 0)
     args = ["run", "--no-kvm", "--results", str(tmp_path), "--fail-on-warning", "true"]
     done = CliRunner().invoke(commands.vm, args)
-    assert isinstance(done.exception, MissingPrerequisite)
+    assert isinstance(done.exception, MissingPrerequisiteError)
     assert "cannot be told" in str(done.exception)
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
-from vb2user.device.controls.convert import Value, choice, to_kernel, to_people
-from vb2user.device.controls.show import Look, html_table, one_line
-from vb2user.errors import DeviceGone, KernelError, UsageError, Vb2Error
+from vb2user.device.controls.convert import Value, choice, to_kernel, to_python
+from vb2user.device.controls.show import ControlState, html_table, one_line
+from vb2user.errors import DeviceRemovedError, KernelError, UsageError, Vb2Error
 from vb2user.uapi.calls.controls import (
     ControlInfo,
     ControlValue,
@@ -141,7 +141,7 @@ class Control:
         read-only; EBUSY: it cannot change now.
         """
         info = self.info
-        return to_people(info, g_ext_ctrls(self._node(), [info])[0])
+        return to_python(info, g_ext_ctrls(self._node(), [info])[0])
 
     @value.setter
     def value(self, value: Any) -> None:
@@ -151,7 +151,7 @@ class Control:
         """Set :attr:`value`; returns what the driver took, which its steps may have changed."""
         info = self.info
         taken = s_ext_ctrls(self._node(), [(info, to_kernel(info, self.items, value))])[0]
-        return to_people(info, taken)
+        return to_python(info, taken)
 
     @property
     def struct(self) -> Any:
@@ -175,12 +175,12 @@ class Control:
     def default(self) -> Value:
         """The value that :meth:`reset` sets."""
         info = self.info
-        return to_people(info, default_of(self._node(), info))
+        return to_python(info, default_of(self._node(), info))
 
     def press(self) -> None:
         """Do what the button does. UsageError: it is none."""
         if self.type != CtrlType.BUTTON:
-            raise UsageError(f"control {self.title!r} is no button", remedy="set its value instead")
+            raise UsageError(f"control {self.title!r} is no button", hint="set its value instead")
         s_ext_ctrls(self._node(), [(self.info, 1)])
 
     def reset(self) -> Value:
@@ -188,7 +188,7 @@ class Control:
         if self.type == CtrlType.BUTTON:
             raise UsageError(f"control {self.title!r} is a button, which has no default")
         info = self.info
-        return to_people(info, s_ext_ctrls(self._node(), [(info, default_of(self._node(), info))])[0])
+        return to_python(info, s_ext_ctrls(self._node(), [(info, default_of(self._node(), info))])[0])
 
     def __int__(self) -> int:
         value = self.value
@@ -198,23 +198,23 @@ class Control:
 
     # -- to look at ---------------------------------------------------------------------------------
 
-    def look(self) -> Look:
+    def look(self) -> ControlState:
         """All of it at once, for tables; where the driver fails to tell something, ``error`` says why."""
         try:
             info = self.info
             items = self.items
-        except DeviceGone:
+        except DeviceRemovedError:
             raise
         except KernelError as e:
-            return Look(self.name, self._known, None, self._menus.get(self.id, ()), e)
+            return ControlState(self.name, self._known, None, self._menus.get(self.id, ()), e)
         if info.flags & CtrlFlag.WRITE_ONLY:
-            return Look(self.name, info, None, items)
+            return ControlState(self.name, info, None, items)
         try:
-            return Look(self.name, info, to_people(info, g_ext_ctrls(self._node(), [info])[0]), items)
-        except DeviceGone:
+            return ControlState(self.name, info, to_python(info, g_ext_ctrls(self._node(), [info])[0]), items)
+        except DeviceRemovedError:
             raise
         except KernelError as e:
-            return Look(self.name, info, None, items, e)
+            return ControlState(self.name, info, None, items, e)
 
     def __repr__(self) -> str:
         try:

@@ -56,25 +56,25 @@ def to_kernel(info: ControlInfo, items: Sequence[MenuItem], value: Any) -> Contr
         raise _no_value(info, items, value) from None
     if info.type == CtrlType.BUTTON:
         if number != 1:
-            raise UsageError(f"control {info.name!r} is a button", remedy="press() it, or give True")
+            raise UsageError(f"control {info.name!r} is a button", hint="press() it, or give True")
         return 1
     if info.is_menu and items and all(number != item.index for item in items):
-        raise UsageError(f"control {info.name!r} has no choice {brief(number)}", remedy=takes(info, items))
+        raise UsageError(f"control {info.name!r} has no choice {brief(number)}", hint=takes(info, items))
     if info.type == CtrlType.BITMASK:
         if number < 0 or number & ~info.maximum:
             bits = brief(number) if number.bit_length() > 64 else f"{number:#x}"
-            raise UsageError(f"control {info.name!r} has no such bits: {bits}", remedy=takes(info, items))
+            raise UsageError(f"control {info.name!r} has no such bits: {bits}", hint=takes(info, items))
     elif not info.minimum <= number <= info.maximum:
         raise _out_of_range(info, items, number)
     return number
 
 
 def _no_value(info: ControlInfo, items: Sequence[MenuItem], value: object) -> UsageError:
-    return UsageError(f"control {info.name!r}: {brief(value)} is no value for it", remedy=takes(info, items))
+    return UsageError(f"control {info.name!r}: {brief(value)} is no value for it", hint=takes(info, items))
 
 
 def _out_of_range(info: ControlInfo, items: Sequence[MenuItem], number: int) -> UsageError:
-    return UsageError(f"control {info.name!r}: {brief(number)} is out of range", remedy=takes(info, items))
+    return UsageError(f"control {info.name!r}: {brief(number)} is out of range", hint=takes(info, items))
 
 
 def _text(info: ControlInfo, value: Any) -> str:
@@ -85,7 +85,7 @@ def _text(info: ControlInfo, value: Any) -> str:
     except UnicodeEncodeError:
         raise UsageError(f"control {info.name!r}: {brief(value)} cannot be written as UTF-8") from None
     if not info.minimum <= length <= info.maximum:
-        raise UsageError(f"control {info.name!r}: a text of {_count(length, 'byte')}", remedy=takes(info, ()))
+        raise UsageError(f"control {info.name!r}: a text of {_count(length, 'byte')}", hint=takes(info, ()))
     return value
 
 
@@ -104,7 +104,7 @@ def _payload(info: ControlInfo, value: Any) -> ControlValue:
         numbers = tuple(_numbers(info, value))
     except (TypeError, OverflowError):
         raise UsageError(
-            f"control {info.name!r}: {brief(value)} is no sequence of whole numbers", remedy=takes(info, ())
+            f"control {info.name!r}: {brief(value)} is no sequence of whole numbers", hint=takes(info, ())
         ) from None
     for number in numbers:
         if info.type != CtrlType.BITMASK and not info.minimum <= number <= info.maximum:
@@ -143,7 +143,7 @@ def _rows(info: ControlInfo, value: Any, dims: Sequence[int]) -> Iterator[int]:
 
 def _wrong_shape(info: ControlInfo) -> UsageError:
     return UsageError(
-        f"control {info.name!r}: its rows are not {_by(info.dims)} numbers", remedy=takes(info, ())
+        f"control {info.name!r}: its rows are not {_by(info.dims)} numbers", hint=takes(info, ())
     )
 
 
@@ -168,10 +168,10 @@ def _by_text(info: ControlInfo, items: Sequence[MenuItem], text: str) -> int:
     near = near_matches(text, [slug(item.name) for item in items])
     meant = [repr(item.name) for item in items if slug(item.name) in near]
     hint = f"did you mean {' or '.join(meant)}? " if meant else ""
-    raise UsageError(f"control {info.name!r} has no choice {brief(text)}", remedy=hint + takes(info, items))
+    raise UsageError(f"control {info.name!r} has no choice {brief(text)}", hint=hint + takes(info, items))
 
 
-def to_people(info: ControlInfo, value: ControlValue) -> Value:
+def to_python(info: ControlInfo, value: ControlValue) -> Value:
     """A value as the kernel gives it, as people have it."""
     if info.type == CtrlType.BOOLEAN and isinstance(value, int):
         return bool(value)

@@ -15,7 +15,7 @@ from vb2user.device.controls.control import Control, ControlTable
 from vb2user.device.controls.convert import is_compound, to_json, to_kernel
 from vb2user.device.controls.restore import Restored, bring_to, is_setting
 from vb2user.device.settings_check import checked
-from vb2user.errors import DeviceGone, KernelError, UsageError
+from vb2user.errors import DeviceRemovedError, KernelError, UsageError
 from vb2user.uapi.calls.controls import ControlValue
 from vb2user.uapi.enums import CtrlFlag
 
@@ -45,7 +45,7 @@ def controls_table(controls: ControlTable) -> tuple[dict[str, Any], dict[str, st
         try:
             if is_setting(control.info):
                 table[control.name] = _to_file(control, control.value)
-        except DeviceGone:
+        except DeviceRemovedError:
             raise
         except KernelError as e:  # what cannot be read now is no setting now
             left_out[control.name] = str(e)
@@ -84,7 +84,7 @@ def restore_controls(controls: ControlTable, table: dict[str, Any], report: Rest
                 if not _is_so(control, raw):
                     raise
                 report.kept.append(control.name)
-        except DeviceGone:
+        except DeviceRemovedError:
             raise
         except (UsageError, KernelError) as e:
             report.failed[name] = str(e)
@@ -95,7 +95,7 @@ def _is_so(control: Control, raw: Any) -> bool:
     """Whether this is what would be saved of the control now."""
     try:
         return json.dumps(_to_file(control, control.value)) == json.dumps(raw)
-    except DeviceGone:
+    except DeviceRemovedError:
         raise
     except KernelError:
         return False
@@ -105,7 +105,7 @@ def changes_layout(controls: ControlTable, name: str) -> bool:
     """Whether setting this control changes the format (``MODIFY_LAYOUT``)."""
     try:
         return name in controls and bool(controls[name].flags & CtrlFlag.MODIFY_LAYOUT)
-    except DeviceGone:
+    except DeviceRemovedError:
         raise
     except KernelError:
         return False

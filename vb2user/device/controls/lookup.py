@@ -92,12 +92,12 @@ def missing(device: str, which: int | str, names: Sequence[str]) -> NoSuchContro
     near = near_matches(which, names) if isinstance(which, str) else []
     listed = f"'vb2user controls {device}' lists"
     if near:
-        remedy = f"did you mean {' or '.join(near)}? {listed} all {len(names)}"
+        hint = f"did you mean {' or '.join(near)}? {listed} all {len(names)}"
     elif names:
-        remedy = f"it has {len(names)} {'control' if len(names) == 1 else 'controls'}: {listed} them"
+        hint = f"it has {len(names)} {'control' if len(names) == 1 else 'controls'}: {listed} them"
     else:
-        remedy = "it has no controls at all"
-    return NoSuchControl(f"{device} has no control {wanted}", remedy=remedy)
+        hint = "it has no controls at all"
+    return NoSuchControl(f"{device} has no control {wanted}", hint=hint)
 
 
 def near_matches(wanted: str, names: Sequence[str]) -> list[str]:

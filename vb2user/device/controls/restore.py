@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 
 from vb2user.device.controls.brief import brief
 from vb2user.device.controls.control import Control
-from vb2user.device.controls.convert import Value, to_people
-from vb2user.errors import DeviceGone, KernelError
+from vb2user.device.controls.convert import Value, to_python
+from vb2user.errors import DeviceRemovedError, KernelError
 from vb2user.text import printable
 from vb2user.uapi.calls.controls import (
     ControlError,
@@ -81,7 +81,7 @@ def bring_to(node: Fd, wanted: Mapping[Control, ControlValue], report: Restored 
         wanted: the values, as the kernel takes them.
         report: to add to.
 
-    DeviceGone: the device went meanwhile. All other refusals are in the report.
+    DeviceRemovedError: the device went meanwhile. All other refusals are in the report.
     """
     work = _Work(node, wanted)
     for _ in range(_ROUNDS):
@@ -136,7 +136,7 @@ class _Work:
     def _info(self, id: int) -> ControlInfo | None:
         try:
             return self.controls[id].info
-        except DeviceGone:
+        except DeviceRemovedError:
             raise
         except KernelError as e:
             self.errors[id] = str(e)
@@ -145,14 +145,14 @@ class _Work:
     def _now(self, info: ControlInfo) -> ControlValue | KernelError:
         try:
             return g_ext_ctrls(self.node, [info])[0]
-        except DeviceGone:
+        except DeviceRemovedError:
             raise
         except KernelError as e:
             return e
 
     def _is_so(self, info: ControlInfo, now: ControlValue) -> bool:
         """Whether it has its value; a driver's True may be any number but 0."""
-        return to_people(info, now) == to_people(info, self.wanted[info.id])
+        return to_python(info, now) == to_python(info, self.wanted[info.id])
 
     def _send(self, infos: list[ControlInfo]) -> bool:
         """Set them together, without those that the driver refuses; whether any was taken."""
@@ -168,7 +168,7 @@ class _Work:
         while left:
             try:
                 s_ext_ctrls(self.node, [(info, self.wanted[info.id]) for info in left])
-            except DeviceGone:
+            except DeviceRemovedError:
                 raise
             except KernelError as e:
                 if len(left) > 1 and not isinstance(e, ControlError):
@@ -205,13 +205,13 @@ class _Work:
             made.skipped[name] = "it is read-only"
         elif isinstance(now, KernelError):
             if info.flags & CtrlFlag.WRITE_ONLY and id in self.taken:
-                made.set[name] = to_people(info, value)
+                made.set[name] = to_python(info, value)
             elif id in self.taken:
                 made.failed[name] = f"it was set, but its value cannot be read back: {now}"
             else:
                 made.failed[name] = self.errors.get(id, str(now))
         elif self._is_so(info, now) and self.tries[id]:
-            made.set[name] = to_people(info, value)
+            made.set[name] = to_python(info, value)
         elif self._is_so(info, now):
             made.kept.append(name)
         elif info.flags & CtrlFlag.INACTIVE:
@@ -221,4 +221,4 @@ class _Work:
         elif info.flags & CtrlFlag.VOLATILE:
             made.skipped[name] = "the device changes it by itself"
         else:
-            made.failed[name] = f"the driver made {brief(to_people(info, now))} of {brief(value)}"
+            made.failed[name] = f"the driver made {brief(to_python(info, now))} of {brief(value)}"

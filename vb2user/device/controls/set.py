@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from vb2user.device.controls.control import Control, NodeOwner, default_of
-from vb2user.device.controls.convert import Value, to_kernel, to_people
+from vb2user.device.controls.convert import Value, to_kernel, to_python
 from vb2user.device.controls.lookup import Index, broken_name, failure, missing, pick
 from vb2user.device.controls.restore import Restored, bring_to, is_setting
 from vb2user.device.controls.show import html_table, one_line, word
-from vb2user.errors import DeviceGone, KernelError, UsageError, Vb2Error
+from vb2user.errors import DeviceRemovedError, KernelError, UsageError, Vb2Error
 from vb2user.uapi.calls.controls import (
     ControlError,
     ControlInfo,
@@ -183,7 +183,7 @@ class Controls:
             return {}
         taken = s_ext_ctrls(self.node, [(info, value) for _, info, value in wanted.values()])
         return {
-            control.name: to_people(info, value)
+            control.name: to_python(info, value)
             for (control, info, _), value in zip(wanted.values(), taken, strict=True)
         }
 
@@ -209,7 +209,7 @@ class Controls:
                     wanted[control] = default_of(self.node, info)
                 elif which:
                     report.skipped[control.name] = "it is a button, read-only, or governed by the device"
-            except DeviceGone:
+            except DeviceRemovedError:
                 raise
             except KernelError as e:
                 report.failed[control.name] = str(e)

@@ -22,7 +22,7 @@ COLUMNS = ("control", "type", "value", "takes", "default", "flags")
 
 
 @dataclass(frozen=True)
-class Look:
+class ControlState:
     """A control at one moment.
 
     Attributes:
@@ -51,7 +51,7 @@ def kind(info: ControlInfo) -> str:
     return names.get(info.type, str(info.type).lower()) + "".join(f"[{n}]" for n in info.dims)
 
 
-def shown(look: Look, value: Value | None) -> str:
+def shown(look: ControlState, value: Value | None) -> str:
     """A value as it is shown: bit masks in hexadecimal, menus with their text, long ones cut."""
     if value is None:
         return "-" if look.error is None else f"cannot be read ({word(look.error)})"
@@ -76,7 +76,7 @@ def _flat(values: tuple[Any, ...]) -> Iterator[Any]:
             yield one
 
 
-def takes(look: Look) -> str:
+def takes(look: ControlState) -> str:
     """What it takes: range and step, or the choices."""
     info = look.info
     if info.is_menu and not info.has_payload:
@@ -97,7 +97,7 @@ def _choice(item: MenuItem) -> str:
     return f"{item.index}: {item.name if item.error is None else f'cannot be told ({word(item.error)})'}"
 
 
-def default(look: Look) -> str:
+def default(look: ControlState) -> str:
     """Its default; empty where a payload holds it, or there is none."""
     if look.info.has_payload or look.info.type == CtrlType.BUTTON:
         return ""
@@ -112,12 +112,12 @@ def flags(info: ControlInfo) -> str:
     return ", ".join(name.lower().replace("_", "-") for name in (info.flags & ~_INNER).names())
 
 
-def label(look: Look) -> str:
+def label(look: ControlState) -> str:
     """Its name; where that is only its id, with the driver's words."""
     return f"{look.name} ({look.info.name})" if look.name.startswith("0x") else look.name
 
 
-def one_line(look: Look) -> str:
+def one_line(look: ControlState) -> str:
     """``brightness: 128 (integer, 0 to 255, default 128, slider)``."""
     told = [kind(look.info), takes(look)]
     told += [f"default {default(look)}"] if default(look) else []
@@ -125,7 +125,7 @@ def one_line(look: Look) -> str:
     return printable(f"{label(look)}: {shown(look, look.value)} ({', '.join(told)})")
 
 
-def row(look: Look) -> tuple[str, ...]:
+def row(look: ControlState) -> tuple[str, ...]:
     """The cells for :data:`COLUMNS`."""
     return (
         label(look),
@@ -137,7 +137,7 @@ def row(look: Look) -> tuple[str, ...]:
     )
 
 
-def as_document(look: Look) -> dict[str, Any]:
+def as_document(look: ControlState) -> dict[str, Any]:
     """The same for JSON; the default of a string or a compound control is null: a payload holds it."""
     info = look.info
     told = not info.has_payload or is_array(info)
@@ -160,7 +160,7 @@ def as_document(look: Look) -> dict[str, Any]:
     }
 
 
-def html_table(looks: Iterable[Look], broken: Mapping[str, KernelError] | None = None) -> str:
+def html_table(looks: Iterable[ControlState], broken: Mapping[str, KernelError] | None = None) -> str:
     """The same as a table for notebooks; ``broken``: names of those that cannot be queried, and why."""
     head = "".join(f"<th>{name}</th>" for name in COLUMNS)
     rows = [row(look) for look in looks] + [broken_row(*one) for one in (broken or {}).items()]

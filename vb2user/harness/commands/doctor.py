@@ -65,8 +65,8 @@ def doctor(probe_kvm: bool, install_udev: bool, as_json: bool) -> None:
             table(title + (complete if section != "extras" else ""), (), rows)
             # Outside the table, where no cell's width breaks a command that is to be copied.
             for check in checks:
-                if not check.found and check.remedy:
-                    say(f"  {check.name}: {check.remedy}")
+                if not check.found and check.hint:
+                    say(f"  {check.name}: {check.hint}")
             say()
     sys.exit(0 if report.healthy else 3)
 

@@ -152,10 +152,10 @@ def harness_webcam(
     COMMAND finds its capture node in $VB2USER_WEBCAM, e.g.:
     vb2user harness webcam -- sh -c 'vb2user info $VB2USER_WEBCAM'. Ends with COMMAND's exit status.
     """
-    from vb2user.harness.usb.uvc.webcam import FORMATS, Format, run_with_webcam
+    from vb2user.harness.usb.uvc.webcam import FORMATS, FrameFormat, run_with_webcam
 
     no_option(command)
-    formats = tuple(map(Format, dict.fromkeys(pixelformat))) or FORMATS
+    formats = tuple(map(FrameFormat, dict.fromkeys(pixelformat))) or FORMATS
     with _no_such_command():
         sys.exit(run_with_webcam(command, transport, formats))
 

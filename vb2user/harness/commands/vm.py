@@ -169,14 +169,14 @@ def _verdict_of_kernel(results: Path, reported: int) -> int:
     """The exit status for what the guest's kernel reported.
 
     Raises:
-        MissingPrerequisite: its log did not come back.
+        MissingPrerequisiteError: its log did not come back.
     """
-    from vb2user.errors import MissingPrerequisite
+    from vb2user.errors import MissingPrerequisiteError
     from vb2user.harness.vm.machine import KERNEL_LOG
 
     path = results / KERNEL_LOG
     if not path.is_file() or not path.stat().st_size:
-        raise MissingPrerequisite(f"whether the guest's kernel warned cannot be told: {path} is empty")
+        raise MissingPrerequisiteError(f"whether the guest's kernel warned cannot be told: {path} is empty")
     return int(reported > 0)
 
 

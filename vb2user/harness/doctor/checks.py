@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vb2user.errors import MissingPrerequisite, Vb2Error, install
+from vb2user.errors import MissingPrerequisiteError, Vb2Error, install
 from vb2user.harness import host_tools
 from vb2user.harness.doctor import udev_rules
 from vb2user.harness.drivers.vivid import module_state
@@ -40,7 +40,7 @@ class Check:
         found: is it there and usable?
         needed: does its section fail without it?
         detail: what was seen.
-        remedy: the command that mends it, or None.
+        hint: the command that mends it, or None.
     """
 
     section: str
@@ -48,11 +48,11 @@ class Check:
     found: bool
     needed: bool
     detail: str
-    remedy: str | None = None
+    hint: str | None = None
 
 
 @dataclass(frozen=True)
-class Report:
+class DoctorReport:
     """Every check, and the verdicts."""
 
     checks: tuple[Check, ...]
@@ -77,13 +77,13 @@ class Report:
         }
 
 
-def examine(*, probe_kvm: bool = False) -> Report:
+def examine(*, probe_kvm: bool = False) -> DoctorReport:
     """Look at everything.
 
     Args:
         probe_kvm: boot a cached kernel under KVM if nobody knows yet whether that works.
     """
-    return Report((*_common(), *_extras(), *_here(), *_machines(probe_kvm)))
+    return DoctorReport((*_common(), *_extras(), *_here(), *_machines(probe_kvm)))
 
 
 def _common() -> Iterator[Check]:
@@ -95,11 +95,11 @@ def _common() -> Iterator[Check]:
         yield _package("common", package, True, f"{sys.executable} -m pip install {package}")
 
 
-def _package(section: str, package: str, needed: bool, remedy: str) -> Check:
+def _package(section: str, package: str, needed: bool, hint: str) -> Check:
     try:
         return Check(section, package, True, needed, importlib.metadata.version(package))
     except importlib.metadata.PackageNotFoundError:
-        return Check(section, package, False, needed, "not installed", f"run: {remedy}")
+        return Check(section, package, False, needed, "not installed", f"run: {hint}")
 
 
 #: What is not needed for capturing, by the extra that brings it; ``vm`` has its own section.
@@ -130,12 +130,12 @@ def _here() -> Iterator[Check]:
     usable = any(c.found for c in nodes if not c.name.startswith("/dev/media"))
     could_load = state is not None and os.geteuid() == 0
     detail = "a usable one is here" if usable else "vivid can be loaded" if could_load else "none"
-    remedy = "plug in a camera, or use: vb2user vm run -- COMMAND"
+    hint = "plug in a camera, or use: vb2user vm run -- COMMAND"
     if state is not None:
-        remedy = f"run: {udev_rules.command('harness up')}"
+        hint = f"run: {udev_rules.command('harness up')}"
     if shut := [c for c in nodes if not c.found]:
-        detail, remedy = ("none that this user may open" if not usable else detail), shut[0].remedy or remedy
-    yield Check("here", "video node", usable or could_load, True, detail, remedy)
+        detail, hint = ("none that this user may open" if not usable else detail), shut[0].hint or hint
+    yield Check("here", "video node", usable or could_load, True, detail, hint)
     yield from nodes
     running = udev_rules.CONTROL.exists()
     yield Check(
@@ -164,21 +164,21 @@ def _nodes() -> Iterator[Check]:
         yield _openable(f"/dev/{folder.name}", "media controller", "run: sudo udevadm trigger -s media")
 
 
-def _openable(path: str, what: str, remedy: str) -> Check:
+def _openable(path: str, what: str, hint: str) -> Check:
     try:
         status = Path(path).stat()
     except OSError:
-        return Check("here", path, False, False, f"{what}: no device node", remedy)
+        return Check("here", path, False, False, f"{what}: no device node", hint)
     if os.access(path, os.R_OK | os.W_OK, effective_ids=True):
         return Check("here", path, True, False, what)
     denial = access.explain_denial(path, status)
-    return Check("here", path, False, False, f"{what}: {denial.meaning}", _with_command(denial))
+    return Check("here", path, False, False, f"{what}: {denial.explanation}", _with_command(denial))
 
 
 def _with_command(denial: access.Denial) -> str:
-    if denial.why is access.Why.RULES:
+    if denial.why is access.DenialReason.RULES:
         return f"run: {udev_rules.command(access.INSTALL)}"
-    return denial.remedy
+    return denial.hint
 
 
 def _permissions(nodes: list[Check]) -> Iterator[Check]:
@@ -186,8 +186,8 @@ def _permissions(nodes: list[Check]) -> Iterator[Check]:
     try:
         udev_rules.require_group()
         yield _membership(nodes)
-    except MissingPrerequisite as error:
-        yield Check("here", f"group {access.GROUP}", False, False, "not on this machine", error.remedy)
+    except MissingPrerequisiteError as error:
+        yield Check("here", f"group {access.GROUP}", False, False, "not on this machine", error.hint)
     install = f"run: {udev_rules.command(access.INSTALL)}"
     found = udev_rules.installed()
     here = found.state is udev_rules.State.HERE
@@ -209,8 +209,8 @@ def _membership(nodes: list[Check]) -> Check:
         member = "root needs no group" if os.geteuid() == 0 else f"{access.user_name()} belongs to it"
         return Check("here", name, True, False, member)
     if nodes and all(c.found for c in nodes):
-        return Check("here", name, True, False, f"{outside.meaning}, and need not be: every node is open")
-    return Check("here", name, False, False, outside.meaning, outside.remedy)
+        return Check("here", name, True, False, f"{outside.explanation}, and need not be: every node is open")
+    return Check("here", name, False, False, outside.explanation, outside.hint)
 
 
 def _heaps() -> Iterator[Check]:
@@ -227,8 +227,8 @@ def _heaps() -> Iterator[Check]:
     for heap in heaps:
         yield _openable(str(heap), "DMA heap", _ELSEWHERE)
     loadable = module_state("udmabuf") is not None
-    remedy = "run: sudo modprobe udmabuf" if loadable else _ELSEWHERE
-    yield _openable("/dev/udmabuf", "dma-bufs from memfds", remedy)
+    hint = "run: sudo modprobe udmabuf" if loadable else _ELSEWHERE
+    yield _openable("/dev/udmabuf", "dma-bufs from memfds", hint)
 
 
 def _debugging() -> Iterator[Check]:
@@ -236,8 +236,8 @@ def _debugging() -> Iterator[Check]:
         readable = os.access(where, os.R_OK | os.X_OK) and any(Path(where).iterdir())
         mounted = os.path.ismount(where)
         detail = where if readable else f"{where}: {'only for root' if mounted else 'not mounted'}"
-        remedy = "run as root" if mounted else f"run: sudo mount -t {name} {name} {where}"
-        yield Check("here", name, readable, False, detail, remedy)
+        hint = "run as root" if mounted else f"run: sudo mount -t {name} {name} {where}"
+        yield Check("here", name, readable, False, detail, hint)
 
 
 def _machines(probe_kvm: bool) -> Iterator[Check]:
@@ -247,7 +247,7 @@ def _machines(probe_kvm: bool) -> Iterator[Check]:
     for name in (host_tools.qemu_name(), "busybox", "depmod", "file", "udevadm"):
         path = host_tools.find(name)
         yield Check(
-            "vm", name, path is not None, True, path or "not installed", f"run: {host_tools.remedy(name)}"
+            "vm", name, path is not None, True, path or "not installed", f"run: {host_tools.hint(name)}"
         )
     yield _package("vm", "virtme-ng", True, install("vm"))
     have, releases, fetch = [], "none yet", f"run: vb2user vm fetch {kernels.DEFAULT}"
@@ -264,15 +264,15 @@ def _machines(probe_kvm: bool) -> Iterator[Check]:
         answer = kvm.probe(have[-1].image)
     words = {True: "works", False: "not usable, machines are emulated", None: "not known"}
     detail = f"{words[answer.works]}: {answer.why}"
-    yield Check("vm", "KVM", bool(answer.works), False, detail, answer.remedy)
+    yield Check("vm", "KVM", bool(answer.works), False, detail, answer.hint)
 
 
 def _fetching(cached: bool) -> Iterator[Check]:
     """What fetching a kernel needs; nothing of it is needed where one is cached."""
     for name in ("apt-get", "dpkg-deb"):
         path = host_tools.find(name)
-        remedy = "put a kernel's packages on a Debian or Ubuntu machine, or use --kernel PATH"
-        yield Check("vm", name, path is not None, not cached, path or "not installed", remedy)
+        hint = "put a kernel's packages on a Debian or Ubuntu machine, or use --kernel PATH"
+        yield Check("vm", name, path is not None, not cached, path or "not installed", hint)
     release = apt.os_release()
     sources = apt.machine_sources()
     own = apt.own_sources(sources, release.get("VERSION_CODENAME", ""))

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from vb2user.errors import MissingPrerequisite
+from vb2user.errors import MissingPrerequisiteError
 from vb2user.harness import host_tools
 from vb2user.uapi.access import GROUP, INSTALL, group_name, ownership
 
@@ -77,8 +77,8 @@ def rules() -> bytes:
     for folder in (here.parent / "rules", here.parents[3] / "udev"):
         if (folder / NAME).exists():
             return (folder / NAME).read_bytes()
-    raise MissingPrerequisite(
-        f"this installation of vb2user has no {NAME}", remedy="install vb2user from a checkout or a wheel"
+    raise MissingPrerequisiteError(
+        f"this installation of vb2user has no {NAME}", hint="install vb2user from a checkout or a wheel"
     )
 
 
@@ -138,33 +138,34 @@ def install() -> Outcome:
     """Write the rules to ``/etc/udev/rules.d`` and apply them to the nodes there are. Idempotent.
 
     Raises:
-        MissingPrerequisite: not root; no group ``video``; udev is not installed, or does not run (the rules
+        MissingPrerequisiteError: not root; no group ``video``; udev is not installed, or does not run (the
+            rules
             are written all the same, then).
     """
     if os.geteuid() != 0:
-        raise MissingPrerequisite("only root may install rules of udev", remedy=f"run: {command(INSTALL)}")
+        raise MissingPrerequisiteError("only root may install rules of udev", hint=f"run: {command(INSTALL)}")
     require_group()
     udevadm = host_tools.require("udevadm")
     path = FOLDERS[0] / NAME
     written = _write(path, rules())
     if not CONTROL.exists():
-        raise MissingPrerequisite(
+        raise MissingPrerequisiteError(
             f"{path} is there, but udev is not running, so that nothing was applied",
-            remedy="start it (sudo systemctl start systemd-udevd), then repeat this",
+            hint="start it (sudo systemctl start systemd-udevd), then repeat this",
         )
     apply(udevadm)
     return Outcome(path, written, tuple(map(str, nodes())), tuple(wrong()))
 
 
 def require_group() -> None:
-    """MissingPrerequisite where the machine has no group ``video``: udev would pass over the rules."""
+    """MissingPrerequisiteError where the machine has no group ``video``: udev would pass over the rules."""
     import grp
 
     try:
         grp.getgrnam(GROUP)
     except KeyError:
-        raise MissingPrerequisite(
-            f"this machine has no group {GROUP}", remedy=f"run: sudo groupadd --system {GROUP}"
+        raise MissingPrerequisiteError(
+            f"this machine has no group {GROUP}", hint=f"run: sudo groupadd --system {GROUP}"
         ) from None
 
 
@@ -195,7 +196,7 @@ def _run(*argv: str) -> None:
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         said = done.stderr.strip().splitlines()
-        raise MissingPrerequisite(
+        raise MissingPrerequisiteError(
             f"{shlex.join(argv)} ended with {done.returncode}" + (f": {said[-1]}" if said else ""),
-            remedy="'journalctl -u systemd-udevd' may say why",
+            hint="'journalctl -u systemd-udevd' may say why",
         )

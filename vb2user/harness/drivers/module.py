@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from vb2user.errors import MissingPrerequisite, Vb2Error
+from vb2user.errors import MissingPrerequisiteError, Vb2Error
 from vb2user.harness import host_tools
 
 #: Seconds for udev to finish with every node; emulated machines are slow.
@@ -127,25 +127,25 @@ def unload(module: str, command: Sequence[str], nodes: Iterable[str], busy: type
         who = holders(paths)
         raise busy(
             f"{module} is in use by {', '.join(who)}" if who else f"{module} stays: {last_line(done.stderr)}",
-            remedy="end that program first" if who else None,
+            hint="end that program first" if who else None,
         )
 
 
 def require_root(verb: str, module: str) -> None:
-    """MissingPrerequisite for everybody but root."""
+    """MissingPrerequisiteError for everybody but root."""
     if os.geteuid() != 0:
-        raise MissingPrerequisite(
+        raise MissingPrerequisiteError(
             f"only root may {verb} the module {module}",
-            remedy="run it with sudo, or in: vb2user vm run -- COMMAND",
+            hint="run it with sudo, or in: vb2user vm run -- COMMAND",
         )
 
 
 def require_udev() -> None:
-    """MissingPrerequisite where no udev runs."""
+    """MissingPrerequisiteError where no udev runs."""
     if not Path("/run/udev/control").exists():
-        raise MissingPrerequisite(
+        raise MissingPrerequisiteError(
             "udev is not running, so nobody would tell when the nodes are ready",
-            remedy="run: sudo systemctl start systemd-udevd",
+            hint="run: sudo systemctl start systemd-udevd",
         )
 
 

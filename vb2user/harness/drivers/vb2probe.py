@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vb2user.errors import MissingPrerequisite, UsageError, Vb2Error
+from vb2user.errors import MissingPrerequisiteError, UsageError, Vb2Error
 from vb2user.harness import host_tools
 from vb2user.harness.drivers import module as modules
 from vb2user.harness.drivers.module import Loaded, ModuleError, last_line, require_root
@@ -59,7 +59,7 @@ class ProbeBusy(ProbeError):
 
 
 @dataclass(frozen=True)
-class Instance:
+class ProbeInstance:
     """The four nodes of one allocator, as paths.
 
     Attributes:
@@ -93,14 +93,14 @@ def source_dir() -> Path:
     """The driver's source.
 
     Raises:
-        MissingPrerequisite: neither this package nor a checkout around it has it.
+        MissingPrerequisiteError: neither this package nor a checkout around it has it.
     """
     here = Path(__file__).resolve()
     for folder in (here.parent / "vb2probe_source", here.parents[3] / "hwtests" / "vb2probe"):
         if (folder / "vb2probe.c").exists():
             return folder
-    raise MissingPrerequisite(
-        "this installation of vb2user has no source of vb2probe", remedy="install vb2user from a checkout"
+    raise MissingPrerequisiteError(
+        "this installation of vb2user has no source of vb2probe", hint="install vb2user from a checkout"
     )
 
 
@@ -125,7 +125,7 @@ def build(kernel: kernels.Kernel | str | None = None, *, say: Say = lambda _: No
         say: told in a line what takes long.
 
     Raises:
-        MissingPrerequisite: no headers, a tool missing.
+        MissingPrerequisiteError: no headers, a tool missing.
         headers.BuildError: it did not compile; apt.AptError: the headers could not be fetched.
     """
     release = kernel.release if isinstance(kernel, kernels.Kernel) else kernel or platform.release()
@@ -158,7 +158,7 @@ def loaded() -> bool:
     return (_MODULE / "initstate").exists() or (_MODULE / "parameters").exists()
 
 
-def instances() -> list[Instance]:
+def instances() -> list[ProbeInstance]:
     """What the loaded module has, from sysfs, in the order of :data:`ALLOCATORS`."""
     found: dict[str, dict[str, str]] = {}
     for name, folder in modules.video_nodes(_CLASS):
@@ -166,7 +166,7 @@ def instances() -> list[Instance]:
         if match and match[2] in _ROLES:
             found.setdefault(match[1], {})[_ROLES[match[2]]] = f"/dev/{folder.name}"
     # Not all four: they are just coming or going.
-    return [Instance(a, **found[a]) for a in ALLOCATORS if len(found.get(a, {})) == len(_ROLES)]
+    return [ProbeInstance(a, **found[a]) for a in ALLOCATORS if len(found.get(a, {})) == len(_ROLES)]
 
 
 class Probe(Loaded):
@@ -188,13 +188,14 @@ class Probe(Loaded):
         self._module = module
         self._owned = False
 
-    def up(self) -> list[Instance]:
+    def up(self) -> list[ProbeInstance]:
         """Load vb2probe and wait until udev is done with every node.
 
         A module that is loaded with these very allocators is taken as it is.
 
         Raises:
-            MissingPrerequisite: not root, not built for this kernel, a kernel without videobuf2, no udev.
+            MissingPrerequisiteError: not root, not built for this kernel, a kernel without videobuf2, no
+                udev.
             ProbeBusy: it is loaded with other allocators.
             ModuleError: the kernel refused it, or udev did not finish in time.
         """
@@ -203,15 +204,15 @@ class Probe(Loaded):
             if set(have.split(",")) != set(self.allocators):
                 raise ProbeBusy(
                     f"vb2probe is already loaded with {have}, not {','.join(self.allocators)}",
-                    remedy="run: sudo vb2user harness down",
+                    hint="run: sudo vb2user harness down",
                 )
             return instances()
         require_root("load", "vb2probe")
         file = self._module or built(platform.release())
         if file is None:
-            raise MissingPrerequisite(
+            raise MissingPrerequisiteError(
                 f"vb2probe was not built for kernel {platform.release()}",
-                remedy="run: sudo vb2user harness up --probe; for a guest: vb2user vm run --probe",
+                hint="run: sudo vb2user harness up --probe; for a guest: vb2user vm run --probe",
             )
         insmod = host_tools.require("insmod")
         _load_videobuf2()
@@ -237,7 +238,7 @@ class Probe(Loaded):
         """Unload vb2probe, whoever loaded it; does nothing where it is not loaded.
 
         Raises:
-            MissingPrerequisite: not root.
+            MissingPrerequisiteError: not root.
             ProbeBusy: a process has a node open; the message names it.
         """
         self._owned = False
@@ -246,7 +247,7 @@ class Probe(Loaded):
         # Not modprobe: the module lies in no folder that it knows.
         modules.unload("vb2probe", ["rmmod", "vb2probe"], _paths(), ProbeBusy)
 
-    def __enter__(self) -> list[Instance]:
+    def __enter__(self) -> list[ProbeInstance]:
         return self.up()
 
 
@@ -259,9 +260,9 @@ def _load_videobuf2() -> None:
     for name in (*_CORE, *(f"videobuf2-{a}" for a in ALLOCATORS)):
         state = modules.module_state(name)
         if state is None:
-            raise MissingPrerequisite(
+            raise MissingPrerequisiteError(
                 f"kernel {platform.release()} has no module {name}, which vb2probe builds upon",
-                remedy="use: vb2user vm run --probe",
+                hint="use: vb2user vm run --probe",
             )
         if state != "loadable":
             continue
@@ -273,11 +274,11 @@ def _load_videobuf2() -> None:
 def _refused(stderr: str) -> Vb2Error:
     said = last_line(stderr)
     if re.search(r"Key was rejected|Required key not available|Operation not permitted", said):
-        return MissingPrerequisite(
+        return MissingPrerequisiteError(
             f"this kernel takes signed modules only, and vb2probe is not signed: {said}",
-            remedy="switch Secure Boot off, or use: vb2user vm run --probe",
+            hint="switch Secure Boot off, or use: vb2user vm run --probe",
         )
-    return ProbeError(f"vb2probe could not be loaded: {said}", remedy="the reason is in: sudo dmesg")
+    return ProbeError(f"vb2probe could not be loaded: {said}", hint="the reason is in: sudo dmesg")
 
 
 # --- the pattern ----------------------------------------------------------------------------------

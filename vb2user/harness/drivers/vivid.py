@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vb2user.errors import MissingPrerequisite, UsageError, Vb2Error
+from vb2user.errors import MissingPrerequisiteError, UsageError, Vb2Error
 from vb2user.harness import host_tools
 from vb2user.harness.drivers import module as modules
 from vb2user.harness.drivers.module import Loaded, ModuleError, last_line, require_root
@@ -133,7 +133,7 @@ PRESETS = {"capture": Config((InstanceConfig(("video-cap",)),)), "tests": _tests
 
 
 @dataclass(frozen=True)
-class Instance:
+class VividInstance:
     """One vivid instance as it is.
 
     Attributes:
@@ -181,7 +181,7 @@ def loaded_parameters() -> dict[str, str]:
     return modules.parameters(_MODULE)
 
 
-def instances() -> list[Instance]:
+def instances() -> list[VividInstance]:
     """The instances of the loaded module, from sysfs."""
     nodes: dict[int, dict[str, str]] = {}
     controllers: set[str] = set()
@@ -196,7 +196,7 @@ def instances() -> list[Instance]:
     params = loaded_parameters()
     names = {number: name for name, number in ALLOCATORS.items()}
     return [
-        Instance(
+        VividInstance(
             index,
             found,
             names.get(_numbers(params.get("allocators", ""), index), "vmalloc"),
@@ -270,13 +270,13 @@ class Vivid(Loaded):
         self.config = config or Config()
         self._owned = False
 
-    def up(self) -> list[Instance]:
+    def up(self) -> list[VividInstance]:
         """Load vivid and wait until udev is done with every node.
 
         A module that is loaded with these very parameters is taken as it is.
 
         Raises:
-            MissingPrerequisite: not root, no module for this kernel, no udev.
+            MissingPrerequisiteError: not root, no module for this kernel, no udev.
             VividBusy: it is loaded with other parameters.
             VividError: the kernel refused it, or udev did not finish in time.
         """
@@ -284,7 +284,7 @@ class Vivid(Loaded):
             if different := differences(self.config):
                 raise VividBusy(
                     f"vivid is already loaded otherwise: {'; '.join(different)}",
-                    remedy="run: sudo vb2user harness down",
+                    hint="run: sudo vb2user harness down",
                 )
             return instances()
         require_root("load", "vivid")
@@ -315,7 +315,7 @@ class Vivid(Loaded):
         """Unload vivid, whoever loaded it; does nothing where it is not loaded.
 
         Raises:
-            MissingPrerequisite: not root.
+            MissingPrerequisiteError: not root.
             VividBusy: a process has a node open; the message names it.
         """
         self._owned = False
@@ -324,14 +324,14 @@ class Vivid(Loaded):
         paths = [p for i in instances() for p in (*i.nodes.values(), i.media) if p]
         modules.unload("vivid", ["modprobe", "-r", "vivid"], paths, VividBusy)
 
-    def __enter__(self) -> list[Instance]:
+    def __enter__(self) -> list[VividInstance]:
         return self.up()
 
 
-def _no_module() -> MissingPrerequisite:
-    return MissingPrerequisite(
+def _no_module() -> MissingPrerequisiteError:
+    return MissingPrerequisiteError(
         f"kernel {platform.release()} has no module vivid here",
-        remedy="use: vb2user vm run -- COMMAND; or on Ubuntu: sudo apt-get install "
+        hint="use: vb2user vm run -- COMMAND; or on Ubuntu: sudo apt-get install "
         "linux-modules-extra-$(uname -r)",
     )
 

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vb2user.errors import MissingPrerequisite, Vb2Error
+from vb2user.errors import MissingPrerequisiteError, Vb2Error
 from vb2user.harness import host_tools
 
 _DEBIAN_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -34,7 +34,7 @@ class AptError(Vb2Error):
 
 
 @dataclass(frozen=True)
-class Source:
+class PackageSource:
     """One entry of sources.list(5): where an archive is, and which key signs it."""
 
     uris: tuple[str, ...]
@@ -78,14 +78,14 @@ def parse_deb822(text: str) -> list[dict[str, str]]:
     return stanzas
 
 
-def parse_sources(text: str) -> list[Source]:
+def parse_sources(text: str) -> list[PackageSource]:
     """The enabled binary entries of a ``.sources`` file."""
     found = []
     for stanza in parse_deb822(text):
         if "deb" not in stanza.get("types", "").split() or stanza.get("enabled", "yes").lower() == "no":
             continue
         found.append(
-            Source(
+            PackageSource(
                 tuple(stanza.get("uris", "").split()),
                 tuple(stanza.get("suites", "").split()),
                 tuple(stanza.get("components", "main").split()),
@@ -98,7 +98,7 @@ def parse_sources(text: str) -> list[Source]:
 _ONE_LINE = re.compile(r"^deb\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)(?P<rest>.*)$")
 
 
-def parse_list(text: str) -> list[Source]:
+def parse_list(text: str) -> list[PackageSource]:
     """The binary entries of a one-line-style ``.list`` file."""
     found = []
     for line in text.splitlines():
@@ -109,15 +109,15 @@ def parse_list(text: str) -> list[Source]:
         components = tuple(match["rest"].split())
         if not components:
             continue  # a flat repository: never the distribution's archive
-        found.append(Source((match["uri"],), (match["suite"],), components, options.get("signed-by")))
+        found.append(PackageSource((match["uri"],), (match["suite"],), components, options.get("signed-by")))
     return found
 
 
-def machine_sources(etc: Path | None = None) -> list[Source]:
+def machine_sources(etc: Path | None = None) -> list[PackageSource]:
     """Every archive that this machine's apt is configured for."""
     folder = etc or Path("/etc/apt")
     files = [folder / "sources.list", *sorted((folder / "sources.list.d").glob("*"))]
-    found: list[Source] = []
+    found: list[PackageSource] = []
     for file in files:
         try:
             text = file.read_text(errors="replace")
@@ -140,7 +140,7 @@ def os_release(path: Path = Path("/etc/os-release")) -> dict[str, str]:
     return {key: value.strip().strip("\"'") for key, value in pairs}
 
 
-def own_sources(sources: Sequence[Source], codename: str) -> list[Source]:
+def own_sources(sources: Sequence[PackageSource], codename: str) -> list[PackageSource]:
     """The distribution's own suites (``codename``, ``codename-updates``, ``codename-security``).
 
     Third parties' archives are left out: they hold no kernel, and one of them being down must not
@@ -154,7 +154,7 @@ def own_sources(sources: Sequence[Source], codename: str) -> list[Source]:
     return found
 
 
-def debian_archive(sources: Sequence[Source], release: dict[str, str]) -> Source | None:
+def debian_archive(sources: Sequence[PackageSource], release: dict[str, str]) -> PackageSource | None:
     """The entry that leads to Debian's main archive, or None where this machine knows none.
 
     ``VB2USER_DEBIAN_MIRROR`` names one on machines (Ubuntu, say) whose apt knows no Debian mirror; it
@@ -163,11 +163,11 @@ def debian_archive(sources: Sequence[Source], release: dict[str, str]) -> Source
     keyring = str(_DEBIAN_KEYRING) if _DEBIAN_KEYRING.exists() else None
     if mirror := os.environ.get("VB2USER_DEBIAN_MIRROR"):
         if keyring is None:
-            raise MissingPrerequisite(
+            raise MissingPrerequisiteError(
                 "the keyring that vouches for Debian's archive is not installed",
-                remedy="run: sudo apt-get install debian-archive-keyring",
+                hint="run: sudo apt-get install debian-archive-keyring",
             )
-        return Source((mirror,), ("stable",), ("main",), keyring)
+        return PackageSource((mirror,), ("stable",), ("main",), keyring)
     debian = release.get("ID") == "debian"
     names = {release.get("VERSION_CODENAME", ""), "sid", "unstable", "testing", "stable"}
     for source in sources:
@@ -187,7 +187,7 @@ class Universe:
         folder: where its lists and cache are.
     """
 
-    def __init__(self, name: str, sources: Sequence[Source], root: Path) -> None:
+    def __init__(self, name: str, sources: Sequence[PackageSource], root: Path) -> None:
         self.name = name
         self.sources = tuple(sources)
         self.folder = root / name

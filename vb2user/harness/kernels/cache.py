@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vb2user.errors import MissingPrerequisite, UsageError
+from vb2user.errors import MissingPrerequisiteError, UsageError
 from vb2user.harness import DEFAULT_KERNEL, host_tools
 from vb2user.harness.kernels import apt
 from vb2user.harness.kernels.unpacking import normalise, unpack
@@ -148,7 +148,7 @@ def find(spec: str) -> Kernel | None:
 
     Raises:
         UsageError: ``spec`` is a path that holds no kernel.
-        MissingPrerequisite: ``host`` was asked for and its image cannot be read.
+        MissingPrerequisiteError: ``host`` was asked for and its image cannot be read.
     """
     if spec == "host":
         return _host()
@@ -172,7 +172,7 @@ def get(spec: str, *, say: Say = lambda _: None, renew: bool = False) -> Kernel:
 
     Raises:
         UsageError: ``spec`` means nothing.
-        MissingPrerequisite: it cannot be had here.
+        MissingPrerequisiteError: it cannot be had here.
         apt.AptError: apt could not fetch or verify it.
     """
     here = find(spec)
@@ -213,13 +213,13 @@ def _host() -> Kernel:
         if not image.exists():
             continue
         if not os.access(image, os.R_OK):
-            raise MissingPrerequisite(
-                f"{image} may not be read by this user", remedy=f"run: sudo chmod +r {image}"
+            raise MissingPrerequisiteError(
+                f"{image} may not be read by this user", hint=f"run: sudo chmod +r {image}"
             )
         return Kernel(release, image, "the running kernel")
-    raise MissingPrerequisite(
+    raise MissingPrerequisiteError(
         f"no image of the running kernel {release} in /boot or /usr/lib/modules",
-        remedy=f"name another kernel, e.g. {DEFAULT}",
+        hint=f"name another kernel, e.g. {DEFAULT}",
     )
 
 
@@ -253,9 +253,9 @@ def universes(spec: str) -> list[apt.Universe]:
     if archive is None:
         if found:
             return found
-        raise MissingPrerequisite(
+        raise MissingPrerequisiteError(
             f"no Debian mirror among this machine's apt sources, so {spec!r} cannot be looked up",
-            remedy="set VB2USER_DEBIAN_MIRROR to the URL of one and run: "
+            hint="set VB2USER_DEBIAN_MIRROR to the URL of one and run: "
             "sudo apt-get install debian-archive-keyring",
         )
     suites = OTHER_SUITES if is_version(spec) else (spec,)
@@ -273,9 +273,9 @@ def with_base(universe: apt.Universe) -> apt.Universe:
     return apt.Universe(universe.name, [*sources, *universe.sources], root)
 
 
-def suite_of(archive: apt.Source, suite: str) -> apt.Source:
+def suite_of(archive: apt.PackageSource, suite: str) -> apt.PackageSource:
     """The same archive's suite ``suite``."""
-    return apt.Source(archive.uris, (suite,), ("main",), archive.signed_by)
+    return apt.PackageSource(archive.uris, (suite,), ("main",), archive.signed_by)
 
 
 def _flavours(universe: apt.Universe) -> tuple[str, ...]:
@@ -327,14 +327,14 @@ def _choose(spec: str, say: Say) -> Available:
     if problems and not is_version(spec) and all("does not have a Release file" in text for text in problems):
         raise UsageError(
             f"{spec!r} is no kernel and no suite of the archives in reach",
-            remedy="'vb2user vm kernels' lists what there is; 'host' is the running one",
+            hint="'vb2user vm kernels' lists what there is; 'host' is the running one",
         )
     if problems:
         raise apt.AptError(f"no kernel {spec!r} found: {'; '.join(problems)}")
     series = ", ".join(sorted(set(seen), key=_natural))
     raise UsageError(
         f"no suite in reach has a kernel {spec!r}; they have {series or 'none'}",
-        remedy="'vb2user vm kernels' lists them; 'host' is the running one",
+        hint="'vb2user vm kernels' lists them; 'host' is the running one",
     )
 
 
@@ -446,6 +446,6 @@ def _all_universes() -> list[apt.Universe]:
         for name in asked:
             if all(u.name != name for u in found):
                 found += universes(name)
-    except MissingPrerequisite:
+    except MissingPrerequisiteError:
         return []
     return found

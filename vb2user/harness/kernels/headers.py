@@ -28,7 +28,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from vb2user.errors import MissingPrerequisite, Vb2Error
+from vb2user.errors import MissingPrerequisiteError, Vb2Error
 from vb2user.harness import host_tools
 from vb2user.harness.kernels import apt
 from vb2user.harness.kernels import cache as kernels
@@ -86,7 +86,7 @@ def get(release: str, *, say: Say = lambda _: None) -> Headers:
     """The headers of a kernel, fetched if they are not here.
 
     Raises:
-        MissingPrerequisite: no archive in reach has them.
+        MissingPrerequisiteError: no archive in reach has them.
         apt.AptError: apt could not fetch or verify them.
     """
     if (here := find(release)) is not None:
@@ -113,9 +113,9 @@ def _fetch(release: str, say: Say) -> Headers:
             return _unpacked(release, universe, say)
     if problems:
         raise apt.AptError(f"no {package} found: {'; '.join(problems)}")
-    raise MissingPrerequisite(
+    raise MissingPrerequisiteError(
         f"no archive in reach has {package}",
-        remedy=f"run: sudo apt-get install {package}, or use another kernel: vb2user vm kernels",
+        hint=f"run: sudo apt-get install {package}, or use another kernel: vb2user vm kernels",
     )
 
 
@@ -254,15 +254,15 @@ def _require_tools(headers: Headers) -> None:
     missing = [name for name in wanted if host_tools.find(name) is None]
     if missing:
         packages = " ".join(dict.fromkeys(host_tools.PACKAGES.get(name, name) for name in missing))
-        raise MissingPrerequisite(
+        raise MissingPrerequisiteError(
             f"to build a module for {headers.release}, {', '.join(missing)} must be installed",
-            remedy=f"run: sudo apt-get install {packages}",
+            hint=f"run: sudo apt-get install {packages}",
         )
     if headers.root is None and (unusable := unusable_tools(headers.build)):
         libelf = any("libelf" in said for said in unusable)
-        raise MissingPrerequisite(
+        raise MissingPrerequisiteError(
             f"the kernel's build tools do not run here: {'; '.join(unusable)}",
-            remedy="run: sudo apt-get install libelf1" if libelf else "use: vb2user vm run --probe",
+            hint="run: sudo apt-get install libelf1" if libelf else "use: vb2user vm run --probe",
         )
 
 
@@ -270,7 +270,7 @@ def make(headers: Headers, source: Path) -> None:
     """Run ``make modules`` of the kernel's build system on the folder ``source``, which it writes to.
 
     Raises:
-        MissingPrerequisite: a tool is missing; BuildError: it did not compile.
+        MissingPrerequisiteError: a tool is missing; BuildError: it did not compile.
     """
     _require_tools(headers)
     # Type information is for BPF, and would need a program more (pahole).
@@ -293,9 +293,9 @@ def make(headers: Headers, source: Path) -> None:
     if done.returncode == 0:
         return
     if headers.root is not None and re.match(r"(unshare|mount|chroot): ", done.stdout):
-        raise MissingPrerequisite(
+        raise MissingPrerequisiteError(
             f"this user may not make a mount namespace to build in: {done.stdout.strip().splitlines()[0]}",
-            remedy="run it as root",
+            hint="run it as root",
         )
     said = [s for s in done.stdout.splitlines() if re.search(r"\b(error|Error|ERROR)\b", s)]
     said = said or done.stdout.splitlines()[-3:]

@@ -196,7 +196,7 @@ class VirtualSur40(Pluggable):
         """Plug it in and wait for both of its nodes.
 
         Raises:
-            MissingPrerequisite: not root; no vhci-hcd, no sur40, no udev.
+            MissingPrerequisiteError: not root; no vhci-hcd, no sur40, no udev.
             UsbipError: the driver or udev made no nodes.
         """
         if self.plug is not None:
@@ -228,7 +228,7 @@ class VirtualSur40(Pluggable):
         while held := holding([self.video]):
             if os.getpid() in held or time.monotonic() >= until:
                 who = ", ".join(f"{name} (pid {pid})" for pid, (name, _) in sorted(held.items()))
-                raise Sur40Busy(f"{self.video} is open in {who}", remedy="close it, then unplug")
+                raise Sur40Busy(f"{self.video} is open in {who}", hint="close it, then unplug")
             _wait_for_an_end(held, until)
         self.plug = None
         self._open.close()
@@ -258,7 +258,7 @@ def run_with_sur40(command: Sequence[str], *, rate: float | None = 60.0) -> int:
 
     Raises:
         OSError: there is no such command.
-        MissingPrerequisite, UsbipError: as :meth:`VirtualSur40.plug_in`.
+        MissingPrerequisiteError, UsbipError: as :meth:`VirtualSur40.plug_in`.
         Sur40Busy: what the command left behind still streams.
     """
     with VirtualSur40(rate) as sur40:

@@ -26,7 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from vb2user.errors import MissingPrerequisite, Vb2Error
+from vb2user.errors import MissingPrerequisiteError, Vb2Error
 from vb2user.harness import host_tools
 from vb2user.harness.usb.descriptors import Speed
 from vb2user.harness.usb.device import UsbDevice
@@ -81,34 +81,34 @@ def require_vhci() -> None:
     The module stays loaded afterwards, as modules do that udev loads.
 
     Raises:
-        MissingPrerequisite: not root, no module for this kernel, no udev.
+        MissingPrerequisiteError: not root, no module for this kernel, no udev.
     """
     if os.geteuid() != 0:
-        raise MissingPrerequisite(
+        raise MissingPrerequisiteError(
             "only root may plug in a virtual USB device",
-            remedy="run it with sudo, or in: vb2user vm run -- COMMAND",
+            hint="run it with sudo, or in: vb2user vm run -- COMMAND",
         )
     if not Path("/run/udev/control").exists():
-        raise MissingPrerequisite(
+        raise MissingPrerequisiteError(
             "udev is not running, so nobody would tell when the nodes are ready",
-            remedy="run: sudo systemctl start systemd-udevd",
+            hint="run: sudo systemctl start systemd-udevd",
         )
     require_module("vhci-hcd")
     if not (_VHCI / "attach").exists():
-        raise MissingPrerequisite(f"vhci-hcd is loaded, but {_VHCI}/attach is not there")
+        raise MissingPrerequisiteError(f"vhci-hcd is loaded, but {_VHCI}/attach is not there")
 
 
 def require_module(name: str) -> None:
     """Have a module of the running kernel loaded.
 
     Raises:
-        MissingPrerequisite: the kernel hasn't got it, or refuses it.
+        MissingPrerequisiteError: the kernel hasn't got it, or refuses it.
     """
     done = subprocess.run([host_tools.require("modprobe"), name], capture_output=True, text=True)
     if done.returncode:
-        raise MissingPrerequisite(
+        raise MissingPrerequisiteError(
             f"kernel {platform.release()} has no module {name} here: {' '.join(done.stderr.split())}",
-            remedy="use: vb2user vm run -- COMMAND; or on Ubuntu: sudo apt-get install "
+            hint="use: vb2user vm run -- COMMAND; or on Ubuntu: sudo apt-get install "
             "linux-modules-extra-$(uname -r)",
         )
 
@@ -125,7 +125,7 @@ def _attach(sock: socket.socket, speed: Speed) -> int:
                 continue  # somebody was faster
             raise UsbipError(f"vhci-hcd refused the device: {error.strerror}") from error
         return port.number
-    raise UsbipError(f"vhci-hcd has no free port for {speed.name} speed", remedy="unplug another device")
+    raise UsbipError(f"vhci-hcd has no free port for {speed.name} speed", hint="unplug another device")
 
 
 @dataclass(frozen=True)
@@ -263,7 +263,7 @@ def plug_in(
         deadline: seconds for driver and udev.
 
     Raises:
-        MissingPrerequisite: not root, no vhci-hcd, no udev.
+        MissingPrerequisiteError: not root, no vhci-hcd, no udev.
         UsbipError: no free port; no driver made the nodes in time; the device raised.
     """
     require_vhci()

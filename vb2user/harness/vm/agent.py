@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vb2user.errors import MissingPrerequisite, Vb2Error
+from vb2user.errors import MissingPrerequisiteError, Vb2Error
 from vb2user.harness import host_tools
 from vb2user.harness.vm import agent_rootfs
 from vb2user.harness.vm.protocol import PORT, Kind, Unpacker, pack, pack_json, shell_status
@@ -126,13 +126,13 @@ class Agent:
         try:
             self._log = KernelLog(self._log_path, from_start=True)
             self._send_log()
-        except MissingPrerequisite as error:
+        except MissingPrerequisiteError as error:
             self.note(str(error))
         try:
             prepare(start, self.note)
         except Vb2Error as error:
             self._send_log()
-            self.send(pack_json(Kind.REFUSED, {"message": error.message, "remedy": error.remedy}))
+            self.send(pack_json(Kind.REFUSED, {"message": error.message, "hint": error.hint}))
             return
         status = self._command(start, rest)
         os.sync()

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, Protocol
 
-from vb2user.errors import MissingPrerequisite, UsageError, Vb2Error
+from vb2user.errors import MissingPrerequisiteError, UsageError, Vb2Error
 from vb2user.harness.vm.protocol import Garbled, Kind, Unpacker, pack
 
 _CHUNK = 1 << 16
@@ -101,7 +101,7 @@ def standard_input() -> int:
             return sys.stdin.fileno()
     except (io.UnsupportedOperation, ValueError):  # no file behind it, or closed
         pass
-    raise UsageError("there is no standard input to pass on: it is closed", remedy="use </dev/null")
+    raise UsageError("there is no standard input to pass on: it is closed", hint="use </dev/null")
 
 
 class Conversation:
@@ -291,7 +291,7 @@ class Conversation:
             self._status = int(json.loads(payload)["status"])
         elif kind is Kind.REFUSED:
             said = json.loads(payload)
-            self._failure = MissingPrerequisite(f"in the guest: {said['message']}", remedy=said["remedy"])
+            self._failure = MissingPrerequisiteError(f"in the guest: {said['message']}", hint=said["hint"])
 
     def _read_stdin(self, event: int) -> None:
         with contextlib.suppress(BlockingIOError):

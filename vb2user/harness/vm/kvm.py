@@ -32,12 +32,12 @@ class Answer:
     Attributes:
         works: None where nobody has tried yet.
         why: how that is known, in words.
-        remedy: what could be done about it, or None.
+        hint: what could be done about it, or None.
     """
 
     works: bool | None
     why: str
-    remedy: str | None = None
+    hint: str | None = None
 
 
 def _file() -> Path:

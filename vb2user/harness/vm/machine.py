@@ -132,7 +132,7 @@ def run(
 
     Raises:
         MachineLost: nobody knows how the command ended.
-        MissingPrerequisite: QEMU or virtme-ng is missing, or the guest could not be prepared.
+        MissingPrerequisiteError: QEMU or virtme-ng is missing, or the guest could not be prepared.
         UsageError: the folders in play cannot be shared.
     """
     chosen = options or Options()
@@ -241,7 +241,7 @@ class _Machine:
 
 def _short(path: Path) -> str:
     if len(os.fsencode(path)) > 100:
-        raise UsageError(f"{path.parent}: too long a path for a socket", remedy="set TMPDIR to a shorter one")
+        raise UsageError(f"{path.parent}: too long a path for a socket", hint="set TMPDIR to a shorter one")
     return str(path)
 
 
@@ -292,7 +292,7 @@ def virtme_command(kernel: Kernel, options: Options, results: Path, channel: Pat
     """The command line of virtme-run."""
     host_tools.require(host_tools.qemu_name())
     if not re.fullmatch(r"[a-zA-Z0-9_+ /.-]+", str(results)):
-        raise UsageError(f"{results}: virtme-ng shares no folder with such a name", remedy="use --results")
+        raise UsageError(f"{results}: virtme-ng shares no folder with such a name", hint="use --results")
     # The agent is this very package, wherever this process has found it: both speak one version of the wire.
     where = [f"PYTHONPATH={path}"] if (path := os.environ.get("PYTHONPATH")) else []
     agent = shlex.join(["env", *where, sys.executable, "-m", "vb2user.harness.vm.agent"])

@@ -16,10 +16,10 @@ async function ask(path, body) {
   try {
     answer = await fetch(path, request);
   } catch {
-    throw { text: "the preview does not answer", remedy: "is vb2user preview still running?" };
+    throw { text: "the preview does not answer", hint: "is vb2user preview still running?" };
   }
   if (!answer.ok) {
-    throw await answer.json().catch(() => ({ text: `the server answers ${answer.status}`, remedy: null }));
+    throw await answer.json().catch(() => ({ text: `the server answers ${answer.status}`, hint: null }));
   }
   return answer;
 }

@@ -59,7 +59,7 @@ export class Controls {
       }
     } catch (error) {
       one.wanted = null;
-      one.say([error.text, error.remedy].filter(Boolean).join("; "));
+      one.say([error.text, error.hint].filter(Boolean).join("; "));
       one.take(one.control.value);
     } finally {
       one.busy = false;

@@ -51,12 +51,12 @@ export class View {
   over(trouble) {
     byId("over").hidden = !trouble;
     byId("over-text").textContent = trouble?.text ?? "";
-    byId("over-remedy").textContent = trouble?.remedy ?? "";
+    byId("over-hint").textContent = trouble?.hint ?? "";
   }
 
   complain(error) {
     byId("trouble-text").textContent = error.text ?? String(error);
-    byId("trouble-remedy").textContent = error.remedy ?? "";
+    byId("trouble-hint").textContent = error.hint ?? "";
     byId("trouble").hidden = false;
   }
 
@@ -71,7 +71,7 @@ export class View {
 
   lost() {
     this.state("lost", "not connected");
-    this.over({ text: "The preview does not answer", remedy: "is vb2user preview still running?" });
+    this.over({ text: "The preview does not answer", hint: "is vb2user preview still running?" });
   }
 
   // -- figures
@@ -95,7 +95,7 @@ export class View {
       ["Rate, mean", number(f.mean_rate, 2), "fps"],
       ["Frames", number(f.frames)],
       ["Drops", number(f.drops), f.gaps ? `in ${f.gaps} gaps` : "", f.drops > 0],
-      ["Errors", number(f.errors), f.short ? `${f.short} short` : "", f.errors > 0],
+      ["Errors", number(f.errors), f.truncated ? `${f.truncated} short` : "", f.errors > 0],
       ["Latency", clock ? number(f.latency_ms, 1) : "–", clock ? "ms" : "no clock"],
       ["Latency, mean", clock ? number(f.latency_mean_ms, 1) : "–", clock ? `ms, most ${number(f.latency_max_ms, 1)}` : ""],
       ["Queue", `${f.queued} of ${f.buffers}`, `least ${f.queued_min}`, f.queued_min === 0 && f.frames > 0],

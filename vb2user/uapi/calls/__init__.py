@@ -6,7 +6,7 @@ Each takes only what user space fills, and returns what the kernel granted as a 
 from vb2user.uapi.calls._util import Listed, Refused, listed
 from vb2user.uapi.calls.buffers import (
     BufferInfo,
-    Granted,
+    BuffersGranted,
     PlaneInfo,
     create_bufs,
     dqbuf,
@@ -67,7 +67,7 @@ __all__ = [
     "FormatDescription",
     "FrameInterval",
     "FrameSize",
-    "Granted",
+    "BuffersGranted",
     "Input",
     "Listed",
     "Output",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, TypeVar
 
-from vb2user.errors import DeviceGone, KernelError
+from vb2user.errors import DeviceRemovedError, KernelError
 from vb2user.uapi.kernel import Fd
 
 _T = TypeVar("_T")
@@ -69,7 +69,7 @@ def walk(
         refused: gets what was refused. None: the first error is raised after the last entry.
 
     Raises:
-        DeviceGone: at once.
+        DeviceRemovedError: at once.
     """
     missing: list[Refused] = []
     number = in_a_row = 0
@@ -83,7 +83,7 @@ def walk(
             number = following(number, entry)
             continue
         error = error_of(failed)
-        if isinstance(error, DeviceGone):
+        if isinstance(error, DeviceRemovedError):
             raise error
         missing.append(Refused(number, error))
         in_a_row += 1

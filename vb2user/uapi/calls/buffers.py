@@ -21,7 +21,7 @@ _EAGAIN = errno.EAGAIN
 
 
 @dataclass(frozen=True)
-class Granted:
+class BuffersGranted:
     """What REQBUFS or CREATE_BUFS gave.
 
     Attributes:
@@ -56,7 +56,9 @@ class BufferInfo:
     planes: tuple[PlaneInfo, ...]
 
 
-def reqbufs(fd: Fd, type: BufType, memory: Memory, count: int, flags: MemoryFlag = MemoryFlag(0)) -> Granted:
+def reqbufs(
+    fd: Fd, type: BufType, memory: Memory, count: int, flags: MemoryFlag = MemoryFlag(0)
+) -> BuffersGranted:
     """``VIDIOC_REQBUFS``: allocate ``count`` buffers, or free all with 0.
 
     EINVAL: memory type not supported; EBUSY: the queue is another file handle's, or (before 5.0)
@@ -66,12 +68,12 @@ def reqbufs(fd: Fd, type: BufType, memory: Memory, count: int, flags: MemoryFlag
     arg = v.v4l2_requestbuffers()
     arg.count, arg.type, arg.memory, arg.flags = count, type, memory, flags
     fd.ioctl(v.VIDIOC_REQBUFS, "VIDIOC_REQBUFS", arg)
-    return Granted(arg.count, 0, BufCap(arg.capabilities), MemoryFlag(arg.flags))
+    return BuffersGranted(arg.count, 0, BufCap(arg.capabilities), MemoryFlag(arg.flags))
 
 
 def create_bufs(
     fd: Fd, memory: Memory, count: int, format: Format, flags: MemoryFlag = MemoryFlag(0)
-) -> Granted:
+) -> BuffersGranted:
     """``VIDIOC_CREATE_BUFS``: add buffers that fit ``format``; count 0 asks for capabilities only.
 
     EINVAL: memory type, or a format smaller than the present one; ENOBUFS; EBUSY; ENOMEM.
@@ -83,7 +85,7 @@ def create_bufs(
     fd.ioctl(v.VIDIOC_CREATE_BUFS, "VIDIOC_CREATE_BUFS", arg)
     caps = BufCap(arg.capabilities)
     limit = int(arg.max_num_buffers) if caps & BufCap.SUPPORTS_MAX_NUM_BUFFERS else None
-    return Granted(arg.count, arg.index, caps, MemoryFlag(arg.flags), limit)
+    return BuffersGranted(arg.count, arg.index, caps, MemoryFlag(arg.flags), limit)
 
 
 def querybuf(fd: Fd, type: BufType, memory: Memory, index: int) -> BufferInfo:

@@ -65,20 +65,20 @@ def control_error(
     id: int,
     info: ControlInfo | None = None,
     *,
-    meaning: str | None = None,
-    remedy: str | None = None,
+    explanation: str | None = None,
+    hint: str | None = None,
 ) -> ControlError:
     """The error that names a control, by the driver's name where ``info`` has it.
 
-    ``meaning`` and ``remedy`` are what the caller knows; without a meaning both are the table's.
+    ``explanation`` and ``hint`` are what the caller knows; without a explanation both are the table's.
     """
-    if meaning is None:
-        meaning, remedy = explain(request, number)
-    if remedy is not None:
-        remedy = remedy.replace("<node>", device)
+    if explanation is None:
+        explanation, hint = explain(request, number)
+    if hint is not None:
+        hint = hint.replace("<node>", device)
     name = info.name if info is not None else header_name(id)
-    text = f"control {name!r} ({id:#010x})" + (f": {meaning}" if meaning else "")
-    error = ControlError(number, request, device, meaning=text, remedy=remedy)
+    text = f"control {name!r} ({id:#010x})" + (f": {explanation}" if explanation else "")
+    error = ControlError(number, request, device, explanation=text, hint=hint)
     error.control, error.control_name = id, name
     return error
 

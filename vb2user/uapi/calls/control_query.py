@@ -12,7 +12,7 @@ import errno
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from vb2user.errors import KernelError, NotSupported
+from vb2user.errors import KernelError, NotSupportedError
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.calls.control_errors import NOT_A_CONTROLS, control_error, header_ids
 from vb2user.uapi.calls.control_values import ControlInfo
@@ -105,7 +105,7 @@ def query_control(fd: Fd, id: int) -> ControlInfo:
     """One control, by the newer ioctl or, where the driver has only that, the older one. Errors as theirs."""
     try:
         return query_ext_ctrl(fd, id)
-    except NotSupported:
+    except NotSupportedError:
         return queryctrl(fd, id)
 
 

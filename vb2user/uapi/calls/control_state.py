@@ -105,8 +105,8 @@ def refused(
         explained = _not_set(fd, number, now or info, {one.id: value for one, value in values})
     elif number == errno.EACCES and now is not None and not now.flags & CtrlFlag.WRITE_ONLY:
         explained = ("the device does not tell it in its present state", None)
-    meaning, remedy = explained or (None, None)
-    return control_error(number, request, fd.name, info.id, info, meaning=meaning, remedy=remedy)
+    meaning, hint = explained or (None, None)
+    return control_error(number, request, fd.name, info.id, info, explanation=meaning, hint=hint)
 
 
 def _not_set(

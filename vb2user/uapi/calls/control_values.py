@@ -125,7 +125,7 @@ def as_struct(info: ControlInfo, raw: bytes) -> ctypes.Structure | ctypes.Array[
     kind = struct_of(info.type)
     if kind is None or len(raw) < ctypes.sizeof(kind):
         raise UsageError(
-            f"control {info.name!r} has no struct that this library knows", remedy="take its value"
+            f"control {info.name!r} has no struct that this library knows", hint="take its value"
         )
     count = len(raw) // ctypes.sizeof(kind)
     return (kind * count).from_buffer_copy(raw) if info.dims else kind.from_buffer_copy(raw)

@@ -246,7 +246,7 @@ def _ext_error(
         meaning = f"fd {request_fd} is no media request of this device, or the driver takes none"
     else:
         meaning = "no control here has such a set of values: the argument 'which' is not known"
-    return kernel_error(number, request, fd.name, meaning=meaning)
+    return kernel_error(number, request, fd.name, explanation=meaning)
 
 
 def _error(fd: Fd, number: int, request: str, id: int, value: int | None = None) -> KernelError:

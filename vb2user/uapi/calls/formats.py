@@ -188,7 +188,7 @@ def _check_type(type: BufType, name: str = "") -> None:
         return
     raise UsageError(
         f"{name + ': ' if name else ''}a queue of type {type} has no picture format, and Format is one",
-        remedy="fill struct v4l2_format yourself: node.ioctl(VIDIOC_G_FMT, …); Queue streams what it sets",
+        hint="fill struct v4l2_format yourself: node.ioctl(VIDIOC_G_FMT, …); Queue streams what it sets",
     )
 
 

@@ -47,7 +47,7 @@ _LEVEL = 0.75
 
 
 @dataclass(frozen=True)
-class Verdict:
+class PictureVerdict:
     """What the content of a frame says.
 
     Attributes:
@@ -73,7 +73,7 @@ def check_colour_bars(
     quantization: int = 0,
     osd: bool = True,
     tolerance: int = 3,
-) -> Verdict:
+) -> PictureVerdict:
     """Whether a frame holds vivid's 75 % colour bars, sample by sample.
 
     Args:
@@ -92,7 +92,9 @@ def check_colour_bars(
     title = f"'{FourCC(fourcc)}'"
     constant = _constant(arrays)
     if constant is not None:
-        return Verdict(False, f"every byte of the frame is 0x{constant:02x}: nobody drew a picture ({title})")
+        return PictureVerdict(
+            False, f"every byte of the frame is 0x{constant:02x}: nobody drew a picture ({title})"
+        )
     size = _size(found)
     encoding = Encoding.of("R" in found, colorspace, ycbcr_enc, quantization)
     checked = 0
@@ -100,9 +102,9 @@ def check_colour_bars(
         expected = _expected(name, found, encoding)
         verdict = _compare(name, channel, expected, size, OSD_AREA if osd else (0, 0), tolerance)
         if not verdict.ok:
-            return Verdict(False, f"{title} {verdict.why}", checked)
+            return PictureVerdict(False, f"{title} {verdict.why}", checked)
         checked += verdict.checked
-    return Verdict(True, f"75% colour bars in {title}: {checked} samples within {tolerance}", checked)
+    return PictureVerdict(True, f"75% colour bars in {title}: {checked} samples within {tolerance}", checked)
 
 
 def can_check(fourcc: int) -> bool:
@@ -173,7 +175,7 @@ def _compare(
     size: tuple[int, int],
     osd: tuple[int, int],
     tolerance: int,
-) -> Verdict:
+) -> PictureVerdict:
     samples = channel.to_8_bits()
     height, width = samples.shape
     bar, inside = _bars(width, size[0])
@@ -185,18 +187,18 @@ def _compare(
     unseen = set(range(len(BARS))) - set(bar[looked_at.any(axis=0)].tolist())
     if unseen:
         names = ", ".join(BARS[b][0] for b in sorted(unseen))
-        return Verdict(
+        return PictureVerdict(
             False, f"{size[0]}x{size[1]} shows nothing of {names} to compare (too small, or text overlay)"
         )
     slack = tolerance + ((1 << max(0, 8 - channel.bits)) - 1)
     wrong = looked_at & (np.abs(samples - expected[bar]) > slack)
     count = int(wrong.sum())
     if not count:
-        return Verdict(True, "", checked)
+        return PictureVerdict(True, "", checked)
     row, column = (int(n) for n in np.argwhere(wrong)[0])
     b = int(bar[column])
     share = f"{100 * count / checked:.1f} %" if count * 1000 > checked else f"{count} samples"
-    return Verdict(
+    return PictureVerdict(
         False,
         f"{name} is {samples[row, column]} at line {row}, column {column} (bar {b + 1}, {BARS[b][0]}), "
         f"expected {expected[b]:.0f}±{slack}; {share} of {name} wrong",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from vb2user.device.device import Device
-from vb2user.errors import CorruptFrame, KernelError, UsageError
+from vb2user.errors import CorruptFrameError, KernelError, UsageError
 from vb2user.pixels.layout import Layout
 from vb2user.uapi.calls import Format, PlaneFormat
 from vb2user.validate.steps import POISON, Check, Fill
@@ -69,7 +69,7 @@ def _vivid(device: Device) -> Contents:
                 ycbcr_enc=format.ycbcr_enc,
                 quantization=format.quantization,
             )
-        except (CorruptFrame, UsageError) as e:
+        except (CorruptFrameError, UsageError) as e:
             return f"frame {sequence}: {e}"
         return None if verdict.ok else f"frame {sequence}: {verdict.why}"
 

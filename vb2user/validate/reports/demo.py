@@ -21,7 +21,7 @@ from vb2user.camera import Camera
 from vb2user.cli.main import run_click
 from vb2user.cli.output import say, table, talk
 from vb2user.device.discovery import find
-from vb2user.errors import CorruptFrame, KernelError, MissingPrerequisite, UsageError, Vb2Error
+from vb2user.errors import CorruptFrameError, KernelError, MissingPrerequisiteError, UsageError, Vb2Error
 from vb2user.files import write_whole
 from vb2user.harness.drivers.vivid import Config, InstanceConfig, Vivid, module_state
 from vb2user.uapi.calls import Format
@@ -49,8 +49,8 @@ def demo(out: Path, count: int, kernel: str | None, here: bool) -> None:
             if devices is not None:
                 sys.exit(_run(devices, out, count))
     if here:
-        raise MissingPrerequisite(
-            "there is neither a loadable vivid nor a capture device here", remedy="'vb2user doctor' says more"
+        raise MissingPrerequisiteError(
+            "there is neither a loadable vivid nor a capture device here", hint="'vb2user doctor' says more"
         )
     sys.exit(_in_a_machine(kernel or "6.12", out, count))
 
@@ -134,7 +134,7 @@ def _sheet(cell: Cell, format: Format, path: Path) -> bool:
             Shot(to_rgb(components, format.pixelformat, colorspace=format.colorspace), caption)
             for components, caption in cell.shots
         ]
-    except (UsageError, CorruptFrame) as e:  # a camera may send what has no pixels to show, e.g. H264
+    except (UsageError, CorruptFrameError) as e:  # a camera may send what has no pixels to show, e.g. H264
         talk(f"no contact sheet of {cell.path} on {cell.allocator}: {e}")
         return False
     contact_sheet(

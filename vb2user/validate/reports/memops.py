@@ -26,7 +26,7 @@ import click
 from vb2user.cli.main import run_click
 from vb2user.cli.output import say, talk
 from vb2user.device.device import Device
-from vb2user.errors import MissingPrerequisite
+from vb2user.errors import MissingPrerequisiteError
 from vb2user.files import write_whole
 from vb2user.harness.drivers.vb2probe import Probe
 from vb2user.harness.drivers.vivid import Config, InstanceConfig, Vivid
@@ -82,7 +82,7 @@ def memops(out: Path, frames: int, kernel: str, here: bool, inside: bool) -> Non
     if here:
         try:
             sys.exit(run_with_sur40([*own, "--inside"]))
-        except MissingPrerequisite as e:
+        except MissingPrerequisiteError as e:
             talk(f"without sur40: {e}")
             sys.exit(_examine_all(out, frames))
     out.mkdir(parents=True, exist_ok=True)

@@ -90,7 +90,7 @@ def bits() -> dict[int, int]:
     return found
 
 
-class Controls:
+class WebcamControls:
     """The values of :data:`CONTROLS`.
 
     Attributes:
@@ -112,7 +112,7 @@ class Controls:
     def refuse(self, name: str, code: int, times: int = 1) -> None:
         """Have the next attempts to set a control stall, for a reason (bRequestErrorCode)."""
         if name not in self.values:
-            raise UsageError(f"the virtual webcam has no control {name!r}", remedy=", ".join(self.values))
+            raise UsageError(f"the virtual webcam has no control {name!r}", hint=", ".join(self.values))
         code = checks.count(code, "code", most=0xFF)
         self._refusals[name] = [code] * checks.count(times, "times", most=1_000_000)
 
@@ -126,11 +126,11 @@ class Controls:
             code: the reason; uvcvideo makes EIO of 7, the unknown request.
         """
         if name not in self.values:
-            raise UsageError(f"the virtual webcam has no control {name!r}", remedy=", ".join(self.values))
+            raise UsageError(f"the virtual webcam has no control {name!r}", hint=", ".join(self.values))
         code = checks.count(code, "code", most=0xFF)
         wanted = list(requests)
         if unknown := [word for word in wanted if word not in _GETS]:
-            raise UsageError(f"a control is not asked for {unknown[0]!r}", remedy=", ".join(_GETS))
+            raise UsageError(f"a control is not asked for {unknown[0]!r}", hint=", ".join(_GETS))
         self._stalls = {key: kept for key, kept in self._stalls.items() if key[0] != name}
         self._stalls |= {(name, _GETS[word]): code for word in wanted}
 

@@ -69,10 +69,10 @@ class Size:
         if self.width < 128 or self.width % 16 or self.height < 16 or self.height % 8:
             raise UsageError(
                 f"a webcam's picture of {self.width}x{self.height}",
-                remedy="take multiples of 16x8, at least 128x16",
+                hint="take multiples of 16x8, at least 128x16",
             )
         if not self.rates:
-            raise UsageError(f"frame rates {self.rates}", remedy="give at least one, each 1 or more")
+            raise UsageError(f"frame rates {self.rates}", hint="give at least one, each 1 or more")
 
     @property
     def intervals(self) -> tuple[int, ...]:
@@ -89,7 +89,7 @@ SIZES = (Size(640, 480), Size(320, 240), Size(160, 120))
 
 
 @dataclass(frozen=True)
-class Format:
+class FrameFormat:
     """A format descriptor with the frame descriptors behind it.
 
     Attributes:
@@ -104,7 +104,7 @@ class Format:
         if self.pixelformat not in _SUBTYPES or not self.sizes:
             raise UsageError(
                 f"a webcam's format {self.pixelformat!r} of {len(self.sizes)} sizes",
-                remedy="take YUYV or MJPG, with a size or more",
+                hint="take YUYV or MJPG, with a size or more",
             )
 
     def frame_size(self, size: Size) -> int:
@@ -132,7 +132,7 @@ class Format:
         )
 
 
-FORMATS = (Format("YUYV"), Format("MJPG"))
+FORMATS = (FrameFormat("YUYV"), FrameFormat("MJPG"))
 
 
 def _descriptor(subtype: int, body: bytes) -> bytes:
@@ -166,7 +166,7 @@ def _control_interface(bits: dict[int, int]) -> Interface:
     )
 
 
-def _streaming_extra(formats: Sequence[Format]) -> bytes:
+def _streaming_extra(formats: Sequence[FrameFormat]) -> bytes:
     described = b"".join(f.pack(index) for index, f in enumerate(formats, 1))
     length = 13 + len(formats) + len(described)
     # No still pictures, no trigger; a byte of no controls for each format.
@@ -174,7 +174,7 @@ def _streaming_extra(formats: Sequence[Format]) -> bytes:
     return _descriptor(1, header + bytes(len(formats))) + described
 
 
-def _streaming_interfaces(formats: Sequence[Format], bulk: bool) -> Iterable[Interface]:
+def _streaming_interfaces(formats: Sequence[FrameFormat], bulk: bool) -> Iterable[Interface]:
     empty = Interface(STREAMING_INTERFACE, interface_class=_VIDEO, subclass=_STREAMING)
     first = replace(empty, extra=_streaming_extra(formats))
     if bulk:
@@ -190,7 +190,7 @@ def _streaming_interfaces(formats: Sequence[Format], bulk: bool) -> Iterable[Int
         yield replace(empty, endpoints=(endpoint,), alternate=alternate)
 
 
-def configuration(formats: Sequence[Format], *, bulk: bool, controls: dict[int, int]) -> Configuration:
+def configuration(formats: Sequence[FrameFormat], *, bulk: bool, controls: dict[int, int]) -> Configuration:
     """The webcam's one configuration.
 
     Args:

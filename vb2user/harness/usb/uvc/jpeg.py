@@ -22,7 +22,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from vb2user import checks
-from vb2user.errors import MissingPrerequisite, install
+from vb2user.errors import MissingPrerequisiteError, install
 from vb2user.harness.usb.uvc.pattern import BRIGHTNESS, CB, CONTRAST, CR, WrongPicture, tone
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def decode(data: bytes | bytearray | memoryview) -> Luma:
     """The luma of a JPEG, decoded by PyAV: an array of height by width.
 
     Raises:
-        MissingPrerequisite: PyAV is not installed.
+        MissingPrerequisiteError: PyAV is not installed.
         WrongPicture: no decoder would call it a picture.
     """
     import numpy as np
@@ -134,8 +134,8 @@ def decode(data: bytes | bytearray | memoryview) -> Luma:
     try:
         av = importlib.import_module("av")
     except ImportError:
-        raise MissingPrerequisite(
-            "PyAV, which decodes JPEG, is not installed", remedy=install("media")
+        raise MissingPrerequisiteError(
+            "PyAV, which decodes JPEG, is not installed", hint=install("media")
         ) from None
     try:
         frames = av.CodecContext.create("mjpeg", "r").decode(av.Packet(bytes(data)))
@@ -169,7 +169,7 @@ def check_jpeg(
     """Decode an MJPG frame and compare its luma with the picture whose number it carries; that number.
 
     Raises:
-        MissingPrerequisite: PyAV is not installed.
+        MissingPrerequisiteError: PyAV is not installed.
         WrongPicture: it is no JPEG, or another picture.
     """
     import numpy as np

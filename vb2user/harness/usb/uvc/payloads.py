@@ -145,7 +145,7 @@ class Plan:
             known = Corruption(kind)
         except ValueError:
             raise UsageError(
-                f"no corruption is called {kind!r}", remedy="take " + ", ".join(k.value for k in Corruption)
+                f"no corruption is called {kind!r}", hint="take " + ", ".join(k.value for k in Corruption)
             ) from None
         entry = _entry(frames)
         with self._lock:

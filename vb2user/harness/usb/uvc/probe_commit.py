@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from vb2user.errors import UsageError
 from vb2user.harness.usb.device import Setup, Stall
-from vb2user.harness.usb.uvc.descriptors import Format, Size, payload_size
+from vb2user.harness.usb.uvc.descriptors import FrameFormat, Size, payload_size
 
 SET_CUR = 0x01
 GET_CUR, GET_MIN, GET_MAX, GET_RES, GET_LEN, GET_INFO, GET_DEF = range(0x81, 0x88)
@@ -62,7 +62,7 @@ class Negotiation:
         committed: what the host has committed to, or None.
     """
 
-    def __init__(self, formats: Sequence[Format], bulk_payload: int | None) -> None:
+    def __init__(self, formats: Sequence[FrameFormat], bulk_payload: int | None) -> None:
         self.formats = tuple(formats)
         self._bulk_payload = bulk_payload
         for f in self.formats:
@@ -71,7 +71,7 @@ class Negotiation:
                     raise UsageError(
                         f"{f.pixelformat} {s.width}x{s.height} at {max(s.rates)} frames per second is more "
                         "than an isochronous endpoint carries",
-                        remedy="ask for less, or for transport='bulk'",
+                        hint="ask for less, or for transport='bulk'",
                     )
         self.reset()
 
@@ -80,12 +80,12 @@ class Negotiation:
         self.probed = self.nearest(0, 0, 0)
         self.committed: Agreement | None = None
 
-    def _payload(self, format: Format, size: Size, interval: int) -> int | None:
+    def _payload(self, format: FrameFormat, size: Size, interval: int) -> int | None:
         if self._bulk_payload is not None:
             return self._bulk_payload
         return payload_size(format.frame_size(size) * 1e7 / interval)
 
-    def format(self, agreement: Agreement) -> tuple[Format, Size]:
+    def format(self, agreement: Agreement) -> tuple[FrameFormat, Size]:
         """Which format and size that is."""
         chosen = self.formats[agreement.format_index - 1]
         return chosen, chosen.sizes[agreement.frame_index - 1]

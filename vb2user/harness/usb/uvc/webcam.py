@@ -23,7 +23,7 @@ from vb2user.errors import UsageError, Vb2Error
 from vb2user.harness.usb.child_process import run
 from vb2user.harness.usb.descriptors import DeviceDescriptor
 from vb2user.harness.usb.device import Link, Setup, Stall, Urb, UsbDevice
-from vb2user.harness.usb.uvc.controls import INVALID_REQUEST, Controls, bits
+from vb2user.harness.usb.uvc.controls import INVALID_REQUEST, WebcamControls, bits
 from vb2user.harness.usb.uvc.descriptors import (
     CONTROL_INTERFACE,
     STREAMING_INTERFACE,
@@ -31,7 +31,7 @@ from vb2user.harness.usb.uvc.descriptors import (
     configuration,
 )
 from vb2user.harness.usb.uvc.descriptors import FORMATS as FORMATS
-from vb2user.harness.usb.uvc.descriptors import Format as Format
+from vb2user.harness.usb.uvc.descriptors import FrameFormat as FrameFormat
 from vb2user.harness.usb.uvc.descriptors import Size as Size
 from vb2user.harness.usb.uvc.jpeg import check_jpeg as check_jpeg
 from vb2user.harness.usb.uvc.jpeg import jpeg as jpeg
@@ -70,14 +70,14 @@ class Webcam(UsbDevice):
     def __init__(
         self,
         transport: Transport = "bulk",
-        formats: Sequence[Format] = FORMATS,
+        formats: Sequence[FrameFormat] = FORMATS,
         *,
         name: str = "Virtual Webcam",
         serial: str = "",
         payload_size: int = BULK_PAYLOAD,
     ) -> None:
         if transport not in ("bulk", "isochronous"):
-            raise UsageError(f"no transport is called {transport!r}", remedy="take 'bulk' or 'isochronous'")
+            raise UsageError(f"no transport is called {transport!r}", hint="take 'bulk' or 'isochronous'")
         if not formats:
             raise UsageError("a webcam without a format")
         payload_size = checks.count(payload_size, "payload_size", least=16, most=checks.S32)
@@ -90,7 +90,7 @@ class Webcam(UsbDevice):
         )  # fmt: skip
         self.configurations = (configuration(formats, bulk=self.bulk, controls=bits()),)
         self.negotiation = Negotiation(formats, payload_size if self.bulk else None)
-        self.controls = Controls()
+        self.controls = WebcamControls()
         self.plan = Plan()
         self.agreed: Agreement | None = None
         self.starts = 0
@@ -225,7 +225,7 @@ class VirtualWebcam(Pluggable):
     def __init__(
         self,
         transport: Transport = "bulk",
-        formats: Sequence[Format] = FORMATS,
+        formats: Sequence[FrameFormat] = FORMATS,
         *,
         name: str = "Virtual Webcam",
         serial: str | None = None,
@@ -279,7 +279,7 @@ class VirtualWebcam(Pluggable):
         """Plug it in, for the first time or again, and wait for its nodes; does nothing if it is plugged in.
 
         Raises:
-            MissingPrerequisite: not root; no vhci-hcd, no uvcvideo, no udev.
+            MissingPrerequisiteError: not root; no vhci-hcd, no uvcvideo, no udev.
             UsbipError: the driver or udev made no nodes; no free port.
         """
         with self._lock:
@@ -340,7 +340,7 @@ class VirtualWebcam(Pluggable):
             UsageError: no such kind; STALL is for bulk.
         """
         if kind == Corruption.STALL and not self.device.bulk:
-            raise UsageError("an isochronous endpoint never stalls", remedy="use transport='bulk'")
+            raise UsageError("an isochronous endpoint never stalls", hint="use transport='bulk'")
         self.device.plan.add(kind, frames)
 
     def refuse(self, control: str, code: int, times: int = 1) -> None:
@@ -392,7 +392,7 @@ def _parameter(file: Path, value: bool | None) -> Iterator[None]:
 
 
 def run_with_webcam(
-    command: Sequence[str], transport: Transport = "bulk", formats: Sequence[Format] = FORMATS
+    command: Sequence[str], transport: Transport = "bulk", formats: Sequence[FrameFormat] = FORMATS
 ) -> int:
     """Run a command while a webcam is plugged in, whose capture node ``$VB2USER_WEBCAM`` names.
 
@@ -403,7 +403,7 @@ def run_with_webcam(
 
     Raises:
         OSError: there is no such command.
-        MissingPrerequisite, UsbipError: as :meth:`VirtualWebcam.plug_in`.
+        MissingPrerequisiteError, UsbipError: as :meth:`VirtualWebcam.plug_in`.
     """
     with VirtualWebcam(transport, formats) as webcam:
         return run(command, {ENVIRONMENT: webcam.video})

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from vb2user.errors import ClosedError, KernelError, StreamStopped, StreamTimeout, UsageError
-from vb2user.stream.flow import Flow
+from vb2user.errors import ClosedError, KernelError, StreamStoppedError, StreamTimeoutError, UsageError
+from vb2user.stream.flow import ManagedIterable
 from vb2user.stream.frame import Frame
 from vb2user.stream.stream import Stream
 
@@ -28,28 +28,28 @@ class Closable(Protocol):
 
 
 @dataclass
-class TogetherStats:
+class SyncStats:
     """What was seen.
 
     Attributes:
-        sets: sets handed out.
+        groups: groups handed out.
         unmatched: of each stream, frames that had no counterpart.
-        spread_ns: between the first and the last frame of the last set; spread_max_ns: the most ever.
+        skew_ns: between the first and the last frame of the last set; skew_max_ns: the most ever.
     """
 
-    sets: int = 0
+    groups: int = 0
     unmatched: list[int] = field(default_factory=list)
-    spread_ns: int = 0
-    spread_max_ns: int = 0
+    skew_ns: int = 0
+    skew_max_ns: int = 0
 
 
-class Together(Flow[tuple[Frame, ...]]):
-    """Several streams as one; made by :func:`vb2user.capture_all`.
+class SyncedStreams(ManagedIterable[tuple[Frame, ...]]):
+    """Several streams as one; made by :func:`vb2user.sync_streams`.
 
     Attributes:
         streams: in the order of the sources.
         tolerance: seconds.
-        stats: see :class:`TogetherStats`; each stream has its own, too.
+        stats: see :class:`SyncStats`; each stream has its own, too.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Together(Flow[tuple[Frame, ...]]):
     ) -> None:
         self.streams = tuple(streams)
         self.tolerance = tolerance
-        self.stats = TogetherStats(unmatched=[0] * len(streams))
+        self.stats = SyncStats(unmatched=[0] * len(streams))
         self._opened = list(opened)
         self._count = count
         self._timeout = timeout
@@ -71,7 +71,7 @@ class Together(Flow[tuple[Frame, ...]]):
 
     # -- life ---------------------------------------------------------------------------------------
 
-    def start(self) -> Together:
+    def start(self) -> SyncedStreams:
         """Start all of them; if one fails, none runs. Idempotent."""
         try:
             for stream in self.streams:
@@ -92,18 +92,19 @@ class Together(Flow[tuple[Frame, ...]]):
         self._heads = [None] * len(self.streams)
         close_all([*self._opened, *self.streams])
 
-    # -- sets ---------------------------------------------------------------------------------------
+    # -- groups ---------------------------------------------------------------------------------------
 
     def _next(self) -> tuple[Frame, ...] | None:
-        return None if self.exhausted else self.next_set()
+        return None if self.exhausted else self.next_group()
 
     async def _anext(self) -> tuple[Frame, ...] | None:
-        return None if self.exhausted else await self.anext_set()
+        return None if self.exhausted else await self.anext_group()
 
-    def next_set(self) -> tuple[Frame, ...]:
+    def next_group(self) -> tuple[Frame, ...]:
         """Wait for one frame of each stream; those of the set before are released, unless held.
 
-        Errors as :meth:`Stream.next_frame`, of whichever stream has one; StreamTimeout also where frames keep
+        Errors as :meth:`Stream.next_frame`, of whichever stream has one; StreamTimeoutError also where
+        frames keep
         coming and never belong together.
         """
         patience = self._patience()
@@ -115,8 +116,8 @@ class Together(Flow[tuple[Frame, ...]]):
                 return frames
             patience = self._still_time(patience)
 
-    async def anext_set(self) -> tuple[Frame, ...]:
-        """:meth:`next_set` for a task of asyncio."""
+    async def anext_group(self) -> tuple[Frame, ...]:
+        """:meth:`next_group` for a task of asyncio."""
         patience = self._patience()
         while True:
             heads = self._heads
@@ -138,10 +139,10 @@ class Together(Flow[tuple[Frame, ...]]):
         now = self._patience()
         if now[1] != reconnects:
             return now  # a device was away meanwhile: the others' frames had no counterpart
-        raise StreamTimeout(
-            f"capture_all: no frames of all {len(self.streams)} devices belong together: the last ones lie "
+        raise StreamTimeoutError(
+            f"sync_streams: no frames of all {len(self.streams)} devices belong together: the last ones lie "
             f"{self._apart_ns / 1e9:.3f} s apart, and the tolerance is {self.tolerance:.3f} s",
-            remedy="set the same rate on each, or give a larger tolerance",
+            hint="set the same rate on each, or give a larger tolerance",
         )
 
     def _hold(self, frame: Frame) -> Frame:
@@ -150,8 +151,8 @@ class Together(Flow[tuple[Frame, ...]]):
         except ClosedError:
             raise self._closed() from None
 
-    def _closed(self) -> StreamStopped:
-        return StreamStopped(f"{', '.join(s.name for s in self.streams)}: closed by another thread")
+    def _closed(self) -> StreamStoppedError:
+        return StreamStoppedError(f"{', '.join(s.name for s in self.streams)}: closed by another thread")
 
     def _matched(self, heads: list[Frame | None]) -> tuple[Frame, ...] | None:
         """The heads, if they belong together; else those that are too old are given back."""
@@ -162,7 +163,7 @@ class Together(Flow[tuple[Frame, ...]]):
             if frame.clock != "monotonic":
                 raise UsageError(
                     f"{stream.name}: its timestamps are of the clock {frame.clock!r}, which no other shares",
-                    remedy="leave this device out",
+                    hint="leave this device out",
                 )
         newest = max(frame.time_ns for frame in frames)
         self._apart_ns = newest - min(frame.time_ns for frame in frames)
@@ -175,16 +176,16 @@ class Together(Flow[tuple[Frame, ...]]):
             return None
         heads[:] = [None] * len(frames)
         for frame in frames:
-            frame.on_hold = False  # the next turn releases it, unless the program holds it
-        self.stats.sets += 1
-        self.stats.spread_ns = self._apart_ns
-        self.stats.spread_max_ns = max(self.stats.spread_max_ns, self.stats.spread_ns)
+            frame.held = False  # the next turn releases it, unless the program holds it
+        self.stats.groups += 1
+        self.stats.skew_ns = self._apart_ns
+        self.stats.skew_max_ns = max(self.stats.skew_max_ns, self.stats.skew_ns)
         return tuple(frames)
 
     @property
     def exhausted(self) -> bool:
-        """Whether ``count`` sets were handed out."""
-        return self._count is not None and self.stats.sets >= self._count
+        """Whether ``count`` groups were handed out."""
+        return self._count is not None and self.stats.groups >= self._count
 
     def __repr__(self) -> str:
         return f"<Together {', '.join(stream.name for stream in self.streams)}>"

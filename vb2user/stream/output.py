@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import Any
 
 from vb2user import checks
-from vb2user.errors import DeviceBusy, KernelError, StreamStopped, UsageError
-from vb2user.memory.base import Memory
+from vb2user.errors import DeviceBusyError, KernelError, StreamStoppedError, UsageError
+from vb2user.memory.base import BufferBackend
 from vb2user.memory.fileio import FileIO
 from vb2user.memory.userptr import as_bytes
 from vb2user.pixels.layout import Layout
@@ -24,7 +24,7 @@ def _planes_of(data: Any) -> list[memoryview]:
     return [as_bytes(plane, f"sink: plane {index}", writable=False) for index, plane in enumerate(many)]
 
 
-class Sink:
+class OutputStream:
     """An output queue (or write(2)) that takes whole frames.
 
     write(2) has a file handle of its own, for file I/O ends only when its handle is closed: so it ends with
@@ -43,7 +43,7 @@ class Sink:
         self,
         node: Fd,
         format: calls.Format,
-        memory: Memory | None,
+        memory: BufferBackend | None,
         *,
         buffers: int = 4,
         timeout: float | None = None,
@@ -61,13 +61,13 @@ class Sink:
         self._idle: list[Buffer] = []
         self._handle: Fd | None = None  #: of write(2); it may be the node
 
-    def start(self) -> Sink:
+    def start(self) -> OutputStream:
         """Allocate; streaming begins once every buffer was filled once, or at :meth:`flush`."""
         if self._queue is not None or self._handle is not None:
             return self
         if self._memory is None:
             if len(self.format.planes) != 1:
-                raise UsageError(f"{self._name}: write(2) has no multi-planar frames", remedy="memory='mmap'")
+                raise UsageError(f"{self._name}: write(2) has no multi-planar frames", hint="memory='mmap'")
             self._handle = self._node.reopen()  # file I/O ends only with its handle
             return self
         queue = Queue(self._node, self.format.type, self._memory, [p.sizeimage for p in self.format.planes])
@@ -90,7 +90,7 @@ class Sink:
 
         Raises:
             UsageError: more or fewer bytes than the format's planes take; a time by write(2), or a bad one.
-            StreamTimeout: no buffer became free in time; KernelError: as QBUF and DQBUF say.
+            StreamTimeoutError: no buffer became free in time; KernelError: as QBUF and DQBUF say.
         """
         planes = _planes_of(data)
         self._check(planes)
@@ -101,7 +101,7 @@ class Sink:
             return
         queue = self._queue
         if queue is None:
-            raise StreamStopped(f"{self._name}: the sink is not started", remedy="start() it")
+            raise StreamStoppedError(f"{self._name}: the sink is not started", hint="start() it")
         if not self._idle:
             queue.start()
             self._idle.append(queue.buffer(queue.dequeue(self._timeout).buffer_index))
@@ -127,10 +127,10 @@ class Sink:
     def _write_some(self, data: memoryview) -> int:
         handle = self._handle
         if handle is None:
-            raise StreamStopped(f"{self._name}: the sink was closed")
+            raise StreamStoppedError(f"{self._name}: the sink was closed")
         try:
             return FileIO(handle).write(data, self._timeout)
-        except DeviceBusy:
+        except DeviceBusyError:
             if handle is self._node or self.frames:
                 raise
         self._handle = self._node
@@ -150,14 +150,14 @@ class Sink:
                 takes = f"{most}" if least == most else f"{least} to {most}"
                 raise UsageError(
                     f"{self._name}: plane {index} has {view.nbytes} bytes and {self.format} takes {takes}",
-                    remedy="write whole frames in the format that is set",
+                    hint="write whole frames in the format that is set",
                 )
 
     def _time(self, timestamp_ns: int | None) -> int | None:
         if timestamp_ns is None:
             return None
         if self._memory is None:
-            raise UsageError(f"{self._name}: write(2) carries no timestamps", remedy="use memory='mmap'")
+            raise UsageError(f"{self._name}: write(2) carries no timestamps", hint="use memory='mmap'")
         return checks.count(timestamp_ns, f"{self._name}: timestamp_ns")
 
     def flush(self) -> None:
@@ -183,7 +183,7 @@ class Sink:
         if queue is not None:
             queue.close()
 
-    def __enter__(self) -> Sink:
+    def __enter__(self) -> OutputStream:
         return self.start()
 
     def __exit__(

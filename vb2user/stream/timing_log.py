@@ -15,7 +15,7 @@ _WINDOW = 1.0
 
 
 @dataclass
-class Course:
+class TimingLog:
     """What came when. Feed it each frame in its turn.
 
     Attributes:

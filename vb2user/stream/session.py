@@ -2,7 +2,7 @@
 
 A turn is: the frame before is released, buffers that nobody looks at any more go back, the driver is fed,
 the next delivery is waited for, judged, and handed out or left out. :class:`~vb2user.stream.stream.Stream`
-says when; a device that comes back gets a new :class:`Running`.
+says when; a device that comes back gets a new :class:`StreamSession`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from vb2user.errors import (
-    BuffersHeld,
-    DeviceGone,
+    BuffersExhaustedError,
+    DeviceRemovedError,
     KernelError,
-    StreamStopped,
-    StreamTimeout,
+    StreamStoppedError,
+    StreamTimeoutError,
     Vb2Error,
 )
 from vb2user.pixels.layout import Layout
@@ -27,8 +27,8 @@ from vb2user.queue import refusals
 from vb2user.stream.clock import ARRIVAL, CLOCK_MASK, MONOTONIC
 from vb2user.stream.engine import Engine
 from vb2user.stream.frame import Frame
-from vb2user.stream.judge import Judge, Verdict
 from vb2user.stream.lease import Leases
+from vb2user.stream.policy import Decision, FramePolicy
 from vb2user.uapi import calls
 from vb2user.uapi.buffer import Dequeued
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from vb2user.stream.waiter import Waiter
 
 
-class Running:
+class StreamSession:
     """A started engine and all that hangs on it.
 
     Args:
@@ -61,7 +61,7 @@ class Running:
         format: calls.Format,
         layout: Layout,
         engine: Engine,
-        judge: Judge,
+        judge: FramePolicy,
         *,
         most: int | None,
         latest: bool,
@@ -76,7 +76,7 @@ class Running:
         #: The frame that was handed out last: the next turn releases it, unless the program holds it.
         self._frame: Frame | None = None
         #: With what was found of it, if it was looked at.
-        self._ready: deque[tuple[Dequeued, Verdict | None]] = deque()
+        self._ready: deque[tuple[Dequeued, Decision | None]] = deque()
         self.open = True
         self.lost = False
         self._readers: dict[int, Waiter] = {}
@@ -88,7 +88,9 @@ class Running:
     # -- a turn -------------------------------------------------------------------------------------
 
     def next_frame(self, deadline: float | None) -> Frame:
-        """One turn. StreamStopped: it was closed meanwhile, whatever that made of the calls of this turn."""
+        """One turn. StreamStoppedError: it was closed meanwhile, whatever that made of the calls of this
+        turn.
+        """
         try:
             self.begin_turn()
             while (frame := self.take(None if self._ready else self.engine.next(deadline))) is None:
@@ -112,9 +114,9 @@ class Running:
     def _failed(self, error: BaseException) -> None:
         if not isinstance(error, Vb2Error):  # a Ctrl-C, amidst any step: the next turn asks the kernel
             self.leases.interrupted = True
-        elif not self.open and not self.lost and not isinstance(error, StreamStopped):
-            raise StreamStopped(f"{self._name}: the stream was closed") from None
-        elif isinstance(error, StreamTimeout) and (
+        elif not self.open and not self.lost and not isinstance(error, StreamStoppedError):
+            raise StreamStoppedError(f"{self._name}: the stream was closed") from None
+        elif isinstance(error, StreamTimeoutError) and (
             self._note is not None or self.judge.describe_left_out() is not None
         ):
             raise self._timed_out() from None  # by no name of ours: error and frame would hold each other
@@ -122,14 +124,16 @@ class Running:
     def begin_turn(self) -> None:
         """What the program has done with goes back, and the driver is fed.
 
-        BuffersHeld: it cannot be fed. DeviceGone: it was waited for in vain, up to now.
+        BuffersExhaustedError: it cannot be fed. DeviceRemovedError: it was waited for in vain, up to now.
         """
         leases = self.leases
         if self.lost:
-            raise DeviceGone(errno.ENODEV, "poll", self._name, meaning="it was unplugged, and is not back")
+            raise DeviceRemovedError(
+                errno.ENODEV, "poll", self._name, explanation="it was unplugged, and is not back"
+            )
         frame = self._frame
         if frame is not None:
-            if not frame.on_hold:
+            if not frame.held:
                 frame.release()
             self._frame = None
         if leases.interrupted:
@@ -154,13 +158,13 @@ class Running:
     def _feed(self) -> None:
         try:
             self.engine.feed(self._most)
-        except BuffersHeld as e:
-            raise BuffersHeld(
+        except BuffersExhaustedError as e:
+            raise BuffersExhaustedError(
                 f"{self._name}: the program holds all {self.engine.buffers} buffers, and there can be no "
                 f"more: {self.leases.describe()}",
-                remedy=e.remedy,
+                hint=e.hint,
             ) from None
-        except DeviceGone:
+        except DeviceRemovedError:
             return  # the wait says so, too, when what came before was handed out
         self.stats.buffers = self.engine.buffers
 
@@ -209,22 +213,22 @@ class Running:
             self.leases.discard(d.buffer_index)
             return None
         if not self.open:  # by another thread just now; the buffers are freed
-            raise StreamStopped(f"{self._name}: the stream was closed")
+            raise StreamStoppedError(f"{self._name}: the stream was closed")
         lease = self.leases.lend(d.buffer_index, d.sequence)
         frame = self._frame = Frame(self.format, self.layout, lease, d, verdict)
         self._count(d, verdict)
         return frame
 
-    def _put_aside(self, d: Dequeued, verdict: Verdict, error: Vb2Error) -> Vb2Error:
+    def _put_aside(self, d: Dequeued, verdict: Decision, error: Vb2Error) -> Vb2Error:
         """Keep a delivery for the next turn, or give its buffer back; the caller raises the error."""
         if verdict.keep:
-            self._ready.append((d, Verdict(verdict.gap, verdict.short, time_ns=verdict.time_ns)))
+            self._ready.append((d, Decision(verdict.gap, verdict.truncated, time_ns=verdict.time_ns)))
         else:
             with contextlib.suppress(Vb2Error):  # the next turn tries again, and this was counted
                 self.leases.discard(d.buffer_index)
         return error
 
-    def _judged(self, d: Dequeued) -> Verdict:
+    def _judged(self, d: Dequeued) -> Decision:
         try:
             self.engine.begin(d.buffer_index)
             planes = self.engine.memory(d.buffer_index)
@@ -237,12 +241,12 @@ class Running:
             with contextlib.suppress(KernelError):  # nothing was written
                 self.engine.end(d.buffer_index)
 
-    def _newest(self, d: Dequeued, verdict: Verdict | None) -> tuple[Dequeued, Verdict | None]:
+    def _newest(self, d: Dequeued, verdict: Decision | None) -> tuple[Dequeued, Decision | None]:
         # No more than there are: a fast driver fills them as fast as they are given back.
         for _ in range(self.engine.buffers):
             try:
                 newer = self.engine.try_next()
-            except (KernelError, BuffersHeld):
+            except (KernelError, BuffersExhaustedError):
                 break  # what came before it comes first; the error comes again
             if newer is None:
                 break
@@ -257,7 +261,7 @@ class Running:
     def flush(self, *, comes_back: bool) -> int:
         """Begin a turn and discard what waits; returns how many frames that were.
 
-        DeviceGone: unless it ``comes_back``, for the next turn says it, too.
+        DeviceRemovedError: unless it ``comes_back``, for the next turn says it, too.
         """
         try:
             self.begin_turn()
@@ -273,7 +277,7 @@ class Running:
         for _ in range(self.engine.buffers):
             try:
                 d = self.engine.try_next()
-            except DeviceGone:
+            except DeviceRemovedError:
                 if comes_back:
                     break
                 raise
@@ -284,7 +288,7 @@ class Running:
         self.judge.discard_older()
         return waiting
 
-    def _discard(self, d: Dequeued, verdict: Verdict | None) -> None:
+    def _discard(self, d: Dequeued, verdict: Decision | None) -> None:
         if verdict is None:
             self.judge.pass_over(d)
         else:
@@ -292,25 +296,25 @@ class Running:
         self.leases.discard(d.buffer_index)
 
     def left_out(self, deadline: float | None) -> None:
-        """A frame was left out: is there time for another? StreamTimeout."""
+        """A frame was left out: is there time for another? StreamTimeoutError."""
         # A device may flag every frame: what is skipped must not begin the time-out anew each time.
         if deadline is not None and time.monotonic() >= deadline:
             raise self._timed_out()
 
-    def _timed_out(self) -> StreamTimeout:
+    def _timed_out(self) -> StreamTimeoutError:
         """The time-out of a stream, with what came and was left out meanwhile, or what the node is."""
         left_out = self.judge.describe_left_out()
         note = None if self._note is None else self._note()
         if left_out is None:
             return refusals.timed_out(self._name, note)
-        sentence, remedy = left_out
-        return StreamTimeout(
-            f"{self._name}: no frame was handed out within the time-out: {sentence}", remedy=remedy
+        sentence, hint = left_out
+        return StreamTimeoutError(
+            f"{self._name}: no frame was handed out within the time-out: {sentence}", hint=hint
         )
 
     # -- frames -------------------------------------------------------------------------------------
 
-    def _count(self, d: Dequeued, verdict: Verdict) -> None:
+    def _count(self, d: Dequeued, verdict: Decision) -> None:
         stats = self.stats
         stats.last_ns = at = d.timestamp_ns if verdict.time_ns is None else verdict.time_ns
         if not stats.frames:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from vb2user.errors import CorruptFrame, FramesLost, Vb2Error
+from vb2user.errors import CorruptFrameError, FramesLostError, Vb2Error
 from vb2user.pixels import bitstream
 from vb2user.pixels.layout import Layout
 from vb2user.stream import clock
@@ -26,19 +26,19 @@ _REMEMBERED, _FAR = 64, 256
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Decision:
     """What becomes of a delivery.
 
     Attributes:
         gap: frames missing before it.
-        short: fewer bytes than its picture needs, or compressed and not whole.
+        truncated: fewer bytes than its picture needs, or compressed and not whole.
         keep: hand it out; else its buffer goes back.
         error: to be raised; with ``keep`` the frame is handed out at the next turn.
         time_ns: when it was taken, on CLOCK_MONOTONIC; None: its timestamp says so.
     """
 
     gap: int = 0
-    short: bool = False
+    truncated: bool = False
     keep: bool = True
     error: Vb2Error | None = None
     time_ns: int | None = None
@@ -49,13 +49,13 @@ def is_clocked(d: Dequeued) -> bool:
     return d.flags & clock.CLOCK_MASK == clock.MONOTONIC
 
 
-class Judge:
+class FramePolicy:
     """The policies of one stream.
 
     Args:
         name: the device, for messages.
         layout: what a whole picture needs.
-        on_error, on_short, on_gap: see :class:`~vb2user.stream.stream.Stream`.
+        on_error, on_truncated, on_gap: see :class:`~vb2user.stream.stream.Stream`.
         alternate: the format's field is ``V4L2_FIELD_ALTERNATE``: each delivery is a field.
 
     Attributes:
@@ -72,12 +72,12 @@ class Judge:
         layout: Layout,
         *,
         on_error: Policy,
-        on_short: Policy,
+        on_truncated: Policy,
         on_gap: Policy,
         alternate: bool = False,
     ) -> None:
         self._name = name
-        self._on_error, self._on_short, self._on_gap = on_error, on_short, on_gap
+        self._on_error, self._on_short, self._on_gap = on_error, on_truncated, on_gap
         # Of what cannot be addressed, compressed pictures, one byte is the least.
         self._least = tuple(max(layout.min_bytes(p), 1) for p in range(len(layout.planes)))
         self.reads_frames = bitstream.knows(layout.fourcc)
@@ -128,7 +128,7 @@ class Judge:
         self._gap(d)
         self._time(d)
         self.stats.errors += bool(d.flags & _ERROR)
-        self.stats.short += self._is_short(d)
+        self.stats.truncated += self._is_short(d)
         self.stats.discarded += 1
         self._left_out.add("newer")
 
@@ -140,7 +140,7 @@ class Judge:
         """
         return self._left_out.describe()
 
-    def look(self, d: Dequeued, planes: Sequence[memoryview] = ()) -> Verdict:
+    def look(self, d: Dequeued, planes: Sequence[memoryview] = ()) -> Decision:
         """Judge the next delivery.
 
         Args:
@@ -239,21 +239,21 @@ class Judge:
     def _is_restart(self, step: int) -> bool:
         """A number no larger than the last one: twice the same, out of order, or a driver's restart."""
         if step == 0:
-            self.stats.repeats += 1
+            self.stats.duplicates += 1
         elif -step in self._missing:
             self._missing.remove(-step)
             self.stats.drops -= 1
-            self.stats.late += 1
+            self.stats.out_of_order += 1
         else:
             self._missing.clear()
             self._numbering.restart()
             return True
         return False
 
-    def _exceptional(self, d: Dequeued, gap: int, bad: bool, flaw: str | None, *, too_old: bool) -> Verdict:
+    def _exceptional(self, d: Dequeued, gap: int, bad: bool, flaw: str | None, *, too_old: bool) -> Decision:
         stats, short = self.stats, flaw is not None
         stats.errors += bad
-        stats.short += short
+        stats.truncated += short
         reason: Reason = "error" if bad else "short" if short else "gap"
         policy = self._on_error if bad else self._on_short if short else "yield"
         if gap and self._on_gap == "skip":
@@ -267,30 +267,30 @@ class Judge:
         elif policy == "yield":
             self._left_out.clear()
         if too_old:
-            return Verdict(gap, short, keep=False)
+            return Decision(gap, short, keep=False)
         error: Vb2Error | None = None
         keep = policy == "yield"
         if policy == "raise":
             error = self._corrupt(d, flaw)
         elif gap and self._on_gap == "raise":
             on = "that frame" if keep else "a later one: a policy leaves that frame out"
-            error = FramesLost(
+            error = FramesLostError(
                 f"{self._name}: {gap} frames before frame {d.sequence} never came",
                 gap,
-                remedy=f"the next turn goes on with {on}; on_gap='yield' only counts (frame.gap)",
+                hint=f"the next turn goes on with {on}; on_gap='yield' only counts (frame.gap)",
             )
-        return Verdict(gap, short, keep, error)
+        return Decision(gap, short, keep, error)
 
-    def _corrupt(self, d: Dequeued, flaw: str | None) -> CorruptFrame:
+    def _corrupt(self, d: Dequeued, flaw: str | None) -> CorruptFrameError:
         if flaw is None:
-            return CorruptFrame(
+            return CorruptFrameError(
                 f"{self._name}: the driver flagged frame {d.sequence} (buffer {d.buffer_index}) as ERROR",
-                remedy="its content is not good; on_error='skip' leaves such frames out",
+                hint="its content is not good; on_error='skip' leaves such frames out",
             )
-        return CorruptFrame(
+        return CorruptFrameError(
             f"{self._name}: frame {d.sequence} (buffer {d.buffer_index}) is short: {flaw}",
-            remedy="on_short='skip' leaves such frames out",
+            hint="on_truncated='skip' leaves such frames out",
         )
 
 
-GOOD = Verdict()
+GOOD = Decision()

@@ -187,7 +187,7 @@ class Sought:
             self.identity, self.before = identity, None
 
 
-class Comeback:
+class ReconnectMonitor:
     """A lookout for one device; begun as soon as the loss is noticed.
 
     Args:

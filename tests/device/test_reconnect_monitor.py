@@ -17,9 +17,9 @@ from fakes_vb2 import FakeVideo, Vb2System
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vb2user.device import comeback
-from vb2user.device.comeback import Comeback, Identity, Seen, Sought, identify
+from vb2user.device import reconnect_monitor
 from vb2user.device.device import Device
+from vb2user.device.reconnect_monitor import Identity, ReconnectMonitor, Seen, Sought, identify
 from vb2user.uapi import kernel
 from vb2user.uapi.enums import Cap
 
@@ -122,13 +122,13 @@ def test_a_node_that_udev_does_not_know(node: FakeVideo, monkeypatch: pytest.Mon
 
 
 @pytest.fixture
-def lookout() -> Iterator[Comeback]:
-    made = Comeback(Sought(MINE))
+def lookout() -> Iterator[ReconnectMonitor]:
+    made = ReconnectMonitor(Sought(MINE))
     yield made
     made.close()
 
 
-def test_nothing_comes(lookout: Comeback) -> None:
+def test_nothing_comes(lookout: ReconnectMonitor) -> None:
     lookout.wait(0)
     assert lookout.look() is None
     assert not select.select([lookout.fileno()], [], [], 0)[0]
@@ -183,7 +183,7 @@ class Machine:
     def sought(self, node: UdevNode) -> Sought:
         """What is known of a camera that streams."""
         patch = self._monkeypatch
-        patch.setattr(comeback, "context", lambda: self._context())
+        patch.setattr(reconnect_monitor, "context", lambda: self._context())
         patch.setattr("pyudev.Devices.from_device_number", lambda *_: node)
         patch.setattr(Device, "fileno", lambda self: 0)  # any that fstat knows
         patch.setattr(kernel, "system", self.vb2)
@@ -196,10 +196,10 @@ class Machine:
         self.notice(sought)
 
     def notice(self, sought: Sought) -> None:
-        """As a :class:`Comeback` that begins."""
-        sought.lost(comeback._census(self._context()))
+        """As a :class:`ReconnectMonitor` that begins."""
+        sought.lost(reconnect_monitor._census(self._context()))
 
-    def look(self, lookout: Comeback, sought: Sought) -> str | None:
+    def look(self, lookout: ReconnectMonitor, sought: Sought) -> str | None:
         """One look of a lookout for it, at these nodes."""
         self.opened.clear()
         self._monkeypatch.setattr(lookout, "_sought", sought)
@@ -211,7 +211,7 @@ class Machine:
 
 
 @pytest.fixture
-def machine(lookout: Comeback, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
+def machine(lookout: ReconnectMonitor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
     return Machine(monkeypatch, tmp_path)  # after the lookout, whose waiting is real
 
 
@@ -220,7 +220,7 @@ WITHOUT = [{}, {"ID_SERIAL": "vendor_model"}]
 
 @pytest.mark.parametrize("udev", [*WITHOUT, NUMBERED], ids=["none", "model", "number"])
 def test_a_twin_that_was_there_before_the_loss_is_not_taken_for_it(
-    lookout: Comeback, machine: Machine, udev: dict[str, str]
+    lookout: ReconnectMonitor, machine: Machine, udev: dict[str, str]
 ) -> None:
     """Whether it was plugged in earlier or later than the one that is lost."""
     machine.plug_in("/dev/video0", port="1", **udev)
@@ -235,7 +235,7 @@ def test_a_twin_that_was_there_before_the_loss_is_not_taken_for_it(
     assert machine.opened == ["/dev/video2"]
 
 
-def test_at_another_port_its_serial_number_tells(lookout: Comeback, machine: Machine) -> None:
+def test_at_another_port_its_serial_number_tells(lookout: ReconnectMonitor, machine: Machine) -> None:
     lost = machine.plug_in("/dev/video0", port="1", **NUMBERED)
     sought = machine.sought(lost)
     machine.lose(lost, sought)
@@ -245,7 +245,7 @@ def test_at_another_port_its_serial_number_tells(lookout: Comeback, machine: Mac
 
 @pytest.mark.parametrize("udev", WITHOUT, ids=["none", "model"])
 def test_vendor_and_model_are_no_serial_number(
-    lookout: Comeback, machine: Machine, udev: dict[str, str]
+    lookout: ReconnectMonitor, machine: Machine, udev: dict[str, str]
 ) -> None:
     lost = machine.plug_in("/dev/video0", port="1", **udev)
     sought = machine.sought(lost)
@@ -254,7 +254,7 @@ def test_vendor_and_model_are_no_serial_number(
     assert machine.look(lookout, sought) is None
 
 
-def test_a_twin_that_is_plugged_in_again_meanwhile(lookout: Comeback, machine: Machine) -> None:
+def test_a_twin_that_is_plugged_in_again_meanwhile(lookout: ReconnectMonitor, machine: Machine) -> None:
     """The maker gave one number to all: once two have shown it, it tells nothing."""
     twin = machine.plug_in("/dev/video0", port="1", **NUMBERED)
     lost = machine.plug_in("/dev/video2", port="2", **NUMBERED)
@@ -265,7 +265,7 @@ def test_a_twin_that_is_plugged_in_again_meanwhile(lookout: Comeback, machine: M
     assert machine.look(lookout, sought) is None
 
 
-def test_the_old_port_comes_first(lookout: Comeback, machine: Machine) -> None:
+def test_the_old_port_comes_first(lookout: ReconnectMonitor, machine: Machine) -> None:
     lost = machine.plug_in("/dev/video0", port="1", **NUMBERED)
     sought = machine.sought(lost)
     machine.lose(lost, sought)
@@ -274,7 +274,7 @@ def test_the_old_port_comes_first(lookout: Comeback, machine: Machine) -> None:
     assert machine.look(lookout, sought) == "/dev/video2"
 
 
-def test_it_comes_back_between_two_turns(lookout: Comeback, machine: Machine) -> None:
+def test_it_comes_back_between_two_turns(lookout: ReconnectMonitor, machine: Machine) -> None:
     """A turn that times out ends its lookout; that of the next turn knows when the loss was."""
     lost = machine.plug_in("/dev/video0", port="1", **NUMBERED)
     sought = machine.sought(lost)
@@ -285,7 +285,7 @@ def test_it_comes_back_between_two_turns(lookout: Comeback, machine: Machine) ->
     assert machine.look(lookout, sought) == "/dev/video0"
 
 
-def test_it_is_back_before_the_loss_is_noticed(lookout: Comeback, machine: Machine) -> None:
+def test_it_is_back_before_the_loss_is_noticed(lookout: ReconnectMonitor, machine: Machine) -> None:
     lost = machine.plug_in("/dev/video0", port="1")
     sought = machine.sought(lost)
     machine.unplug(lost)
@@ -294,7 +294,7 @@ def test_it_is_back_before_the_loss_is_noticed(lookout: Comeback, machine: Machi
     assert machine.look(lookout, sought) == "/dev/video0"
 
 
-def test_it_is_lost_twice(lookout: Comeback, machine: Machine) -> None:
+def test_it_is_lost_twice(lookout: ReconnectMonitor, machine: Machine) -> None:
     """After the return its new node and those that are there then count."""
     lost = machine.plug_in("/dev/video0", port="1", **NUMBERED)
     sought = machine.sought(lost)
@@ -308,7 +308,7 @@ def test_it_is_lost_twice(lookout: Comeback, machine: Machine) -> None:
     assert machine.look(lookout, sought) == "/dev/video0"
 
 
-def test_what_came_back_is_there_until_it_goes(lookout: Comeback, machine: Machine) -> None:
+def test_what_came_back_is_there_until_it_goes(lookout: ReconnectMonitor, machine: Machine) -> None:
     """An error after the return is the device's own if it is still there, and it was lost again if not."""
     lost = machine.plug_in("/dev/video0", port="1", **NUMBERED)
     sought = machine.sought(lost)
@@ -320,7 +320,7 @@ def test_what_came_back_is_there_until_it_goes(lookout: Comeback, machine: Machi
     assert machine.look(lookout, sought) is None
 
 
-def test_other_devices_are_not_opened(lookout: Comeback, machine: Machine) -> None:
+def test_other_devices_are_not_opened(lookout: ReconnectMonitor, machine: Machine) -> None:
     """To open a node is to do something with a device: power it up, for one."""
     lost = machine.plug_in("/dev/video0", port="1", **NUMBERED)
     sought = machine.sought(lost)
@@ -333,7 +333,7 @@ def test_other_devices_are_not_opened(lookout: Comeback, machine: Machine) -> No
     assert machine.opened == ["/dev/video0"]
 
 
-def test_a_node_that_goes_while_it_is_looked_at(lookout: Comeback, machine: Machine) -> None:
+def test_a_node_that_goes_while_it_is_looked_at(lookout: ReconnectMonitor, machine: Machine) -> None:
     lost = machine.plug_in("/dev/video0", port="1")
     sought = machine.sought(lost)
     machine.lose(lost, sought)
@@ -341,7 +341,7 @@ def test_a_node_that_goes_while_it_is_looked_at(lookout: Comeback, machine: Mach
     assert machine.look(lookout, sought) is None
 
 
-def test_woken_by_another_thread(lookout: Comeback) -> None:
+def test_woken_by_another_thread(lookout: ReconnectMonitor) -> None:
     thread = threading.Thread(target=lookout.wait, args=(None,))
     thread.start()
     lookout.wake()
@@ -352,7 +352,7 @@ def test_woken_by_another_thread(lookout: Comeback) -> None:
 
 def test_woken_when_it_is_closed() -> None:
     before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208
-    made = Comeback(Sought(MINE))
+    made = ReconnectMonitor(Sought(MINE))
     made.close()
     made.wake()
     made.close()
@@ -364,7 +364,7 @@ def test_a_wake_while_it_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """close() in the midst of a wake(): the number is not given away before it was written to."""
     from vb2user.uapi.kernel import System
 
-    made = Comeback(Sought(MINE))
+    made = ReconnectMonitor(Sought(MINE))
     real = System.eventfd_write
     written: list[str] = []
 
