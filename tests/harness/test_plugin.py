@@ -66,7 +66,7 @@ def test_one_load_serves_the_session(pytester: pytest.Pytester, monkeypatch: pyt
         v.loaded = lambda: now[0] is not None
         v.differences = lambda wanted: [] if now[0] == wanted else ["otherwise"]
         v.instances = lambda: [
-            v.Instance(i, {"video-cap": f"/dev/video{i}"}, c.allocator, c.multiplanar)
+            v.VividInstance(i, {"video-cap": f"/dev/video{i}"}, c.allocator, c.multiplanar)
             for i, c in enumerate(now[0].instances)]
         def pytest_unconfigure(): print("LOG", *log, sep=",")
     """)

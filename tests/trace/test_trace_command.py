@@ -148,7 +148,7 @@ print("ready", flush=True)
 signal.sigwaitinfo([signal.SIGINT])
 print("twice" if signal.sigtimedwait([signal.SIGINT], 1) else "once", flush=True)
 '''
-print(run.run(run.Wish("/dev/video0", [sys.executable, "-c", counting])).status, flush=True)
+print(run.run(run.TraceOptions("/dev/video0", [sys.executable, "-c", counting])).status, flush=True)
 """
 
 
