@@ -198,7 +198,7 @@ WHOLE: dict[str, tuple[int, Callable[[World, Any], Any]]] = {
     "VirtualWebcam.refuse(times)": (3, lambda w, n: refusals(1, n)),
     "sur40 picture": (3, lambda w, n: sur40.picture(n)),
     "VirtualWebcam.stall(code)": (7, lambda w, n: stalled(n)),
-    "Sink.write(timestamp_ns)": (3, lambda w, n: written(w, n)),
+    "OutputStream.write(timestamp_ns)": (3, lambda w, n: written(w, n)),
     "Camera.stream(buffers)": (4, lambda w, n: frames_of(w.cam.stream(buffers=n, count=3))),
     "Queue.allocate(count)": (3, lambda w, n: queued(w, lambda q: q.allocate(n))),
 }  # fmt: skip
@@ -237,7 +237,7 @@ FINITE: dict[str, tuple[int, Callable[[World, Any], Any]]] = {
 DOORS = WHOLE | ENDLESS | FINITE
 #: Here as many bytes, and as high the number of a frame, may be meant.
 AS_MANY_AS_THERE_ARE = {"Heap.allocate(length)", "UDmaBuf.allocate(length)", "webcam corrupt these"}
-AS_MANY_AS_THERE_ARE |= {"VirtualWebcam.corrupt(frames)", "Sink.write(timestamp_ns)"}
+AS_MANY_AS_THERE_ARE |= {"VirtualWebcam.corrupt(frames)", "OutputStream.write(timestamp_ns)"}
 #: Numbers that go elsewhere, by the beginning of their signature, and why they are not asked for here.
 ELSEWHERE = {
     "what the library hands out, and nobody else makes": (
@@ -264,9 +264,9 @@ ELSEWHERE = {
         ),
         *(
             "StreamStats.",
-            "Together.__init__",
+            "SyncedStreams.__init__",
             "SyncStats.",
-            "Users.",
+            "BufferUsers.",
             "VividDevice.",
             "Control.__init__",
             "Format.pack",
@@ -274,10 +274,10 @@ ELSEWHERE = {
     ),
     "what the queue asks of its memory, with what the driver said": (
         *(".provide(", ".attach(", ".open(", ".allocate(index)", ".allocate(plane)", ".fill("),
-        *("Export.allocate(length)", "ImportedFds.allocate(length)", "Source.allocate(length)"),
+        *("Export.allocate(length)", "ImportedFds.allocate(length)", "DmaBufAllocator.allocate(length)"),
     ),
     "an ioctl's, which are above": (
-        *("Memory.request(", ".release(", ".put(", ".put_userptr(", ".detach_dmabuf(", ".unmap_dmabuf("),
+        *("BufferBackend.request(", ".release(", ".put(", ".put_userptr(", ".detach_dmabuf(", ".unmap_dmabuf("),
         *(".get_dmabuf(flags)", "export(flags)", "FileIO.alloc(", "DmaBuf.import_sync_file("),
     ),
     "file descriptors, which are below": ("DmaBuf.__init__(fd)", "DmaBuf.duplicate(fd)"),
@@ -289,7 +289,7 @@ ELSEWHERE = {
         *("Stream.__init__", "Stream.anext_frame(", "Camera.record(count)", "Events.", ".events(timeout)"),
     ),
     "a door's other name": (
-        *("Sink.__init__", "FileIO.vaddr(timeout)", "FileIO.write(timeout)", "Device.try_format(height)"),
+        *("OutputStream.__init__", "FileIO.vaddr(timeout)", "FileIO.write(timeout)", "Device.try_format(height)"),
         *("run_with_sur40(rate)", "check(", "check_jpeg(", "(brightness)", "(contrast)"),
     ),
     "only where the kernel traces: hwtests": ("Tracer.", "settle("),

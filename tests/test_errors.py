@@ -44,7 +44,7 @@ def test_travels_between_processes(cls: type[Vb2Error], again: object) -> None:
     assert back.args == error.args
     assert vars(back) == vars(error)
     if isinstance(error, KernelError):
-        for name in ("errno", "strerror", "filename", "request", "device", "buffer", "meaning"):
+        for name in ("errno", "strerror", "filename", "request", "device", "buffer", "explanation"):
             assert getattr(back, name) == getattr(error, name)
 
 

@@ -349,9 +349,9 @@ def sync_streams(
 
     Args:
         sources: paths (opened here, and closed again), cameras, or streams that are not started.
-        tolerance: seconds that the frames of a set may lie apart. None: half a frame of the fastest camera.
-        count: end after so many sets.
-        timeout: seconds to wait for each frame, and for each set: frames that never belong together are a
+        tolerance: seconds that the frames of a group may lie apart. None: half a frame of the fastest camera.
+        count: end after so many groups.
+        timeout: seconds to wait for each frame, and for each group: frames that never belong together are a
             StreamTimeoutError, too. None: for ever.
         options: for :meth:`Camera.stream`, of paths and cameras: ``memory``, ``reconnect``, …
 

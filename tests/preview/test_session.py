@@ -32,7 +32,7 @@ def lookouts(monkeypatch: pytest.MonkeyPatch) -> list[FakeLookout]:
         made.append(FakeLookout())
         return made[-1]
 
-    monkeypatch.setattr(reconnect_monitor, "Comeback", look_out)
+    monkeypatch.setattr(reconnect_monitor, "ReconnectMonitor", look_out)
     monkeypatch.setattr(sessions, "SILENCE", 0.02)
     return made
 

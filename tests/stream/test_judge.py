@@ -158,7 +158,7 @@ def test_frames_older_than_a_flush_are_discarded(
         older = stamp < START + 300 * MS and number < slots and all(not keep for keep in expected)
         expected.append(not older or clock != MONOTONIC)  # others cannot be compared
         at = max(stamp, CLOCK.ns)
-        keeps.append(came(judge, number, at, buffer_index=number % slots, stamp=stamp, flags=clock).keep)
+        keeps.append(came(judge, number, at, slot=number % slots, stamp=stamp, flags=clock).keep)
     assert keeps == expected
     assert judge.stats.discarded == expected.count(False)
 
@@ -197,7 +197,7 @@ def test_after_a_flush_the_next_new_frame_is_handed_out_whatever_the_clock_says(
         if number == 10:
             judge.discard_older()
         at = LATER + 40 * (number + 1) * MS
-        verdict = came(judge, number, at, buffer_index=number % 4, stamp=CLOCKS[said](at))
+        verdict = came(judge, number, at, slot=number % 4, stamp=CLOCKS[said](at))
         assert verdict.keep, number
 
 
@@ -208,7 +208,7 @@ def test_times_that_cannot_be_true_are_replaced_by_those_of_arrival(said: str) -
     times = []
     for number in range(30):
         at = LATER + 40 * (number + 1) * MS
-        verdict = came(judge, number, at, buffer_index=number % 4, stamp=CLOCKS[said](at))
+        verdict = came(judge, number, at, slot=number % 4, stamp=CLOCKS[said](at))
         times.append(CLOCKS[said](at) if verdict.time_ns is None else verdict.time_ns)
     assert times == sorted(times)
     assert times[-1] - times[0] == pytest.approx(29 * 40 * MS, abs=41 * MS)
@@ -221,7 +221,7 @@ def test_times_that_cannot_be_true_are_replaced_by_those_of_arrival(said: str) -
 def test_a_good_clock_is_believed() -> None:
     judge = judge_of()
     for number in range(30):
-        assert came(judge, number, START + 40 * number * MS, buffer_index=number % 4) is GOOD
+        assert came(judge, number, START + 40 * number * MS, slot=number % 4) is GOOD
     assert (judge.stats.bad_timestamps, judge.stats.clock) == (0, "monotonic")
     assert clock.describe(judge.stats) is None
 
@@ -234,7 +234,7 @@ def test_a_buffer_that_is_given_back_empty_says_nothing_of_the_clock() -> None:
     CLOCK.reach(LATER + 100 * MS)
     d = Dequeued(1, MONOTONIC | ERROR, 1, 0, 0, (0,), (0,))
     assert judge.look(d).time_ns == LATER + 100 * MS
-    assert came(judge, 1, LATER + 101 * MS, buffer_index=2, stamp=LATER + 80 * MS).time_ns is None
+    assert came(judge, 1, LATER + 101 * MS, slot=2, stamp=LATER + 80 * MS).time_ns is None
     assert (judge.stats.bad_timestamps, judge.stats.clock) == (0, "monotonic")
 
 
@@ -381,7 +381,7 @@ def test_fields_that_have_the_time_of_their_frame_are_no_bad_clock() -> None:
     times = []
     for n, (sequence, field) in enumerate(fields_of("0T 0B 1T 1B 2T 2B")):
         at, stamp = START + n * 20 * MS, START + sequence * 40 * MS
-        verdict = came(judge, sequence, at, buffer_index=n % 4, stamp=stamp, field=field)
+        verdict = came(judge, sequence, at, slot=n % 4, stamp=stamp, field=field)
         times.append(stamp if verdict.time_ns is None else verdict.time_ns)
     assert times == [START + n * 20 * MS for n in range(6)]
     assert (judge.stats.bad_timestamps, judge.stats.clock) == (0, "monotonic")

@@ -105,7 +105,7 @@ _STREAM = (
 
 
 def set_up_options(command: _F) -> _F:
-    """DEV and what to set on it: the command gets ``device`` and ``wish``, a :class:`Wish`."""
+    """DEV and what to set on it: the command gets ``device`` and ``wish``, a :class:`StreamOptions`."""
     return _wishing(command, _SET_UP)
 
 

@@ -31,7 +31,7 @@ from vb2user.media.encoder_input import Pictures
 from vb2user.media.recording import Recording
 from vb2user.pixels import bitstream, ffmpeg
 from vb2user.pixels.layout import Layout
-from vb2user.pixels.picture import remedy_for
+from vb2user.pixels.picture import hint_for
 from vb2user.stream.clock import rate_of
 
 if TYPE_CHECKING:
@@ -451,7 +451,7 @@ class Recorder:
         done = f"it can be played up to about frame {self.frames}" if self.frames else None
         if number == errno.EBUSY:
             done = text  # two recordings with one name
-        return KernelError(number, what, str(self.path), explanation=done, hint=remedy_for(self.path))
+        return KernelError(number, what, str(self.path), explanation=done, hint=hint_for(self.path))
 
     def result(self, stats: StreamStats) -> Recording:
         """What it has become, with what the stream saw."""

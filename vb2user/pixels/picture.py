@@ -92,7 +92,7 @@ def save(frame: FrameLike, path: str | os.PathLike[str], *, quality: int = 90) -
     return write_whole(target, [*make(frame, quality)])
 
 
-def remedy_for(path: Path) -> str:
+def hint_for(path: Path) -> str:
     """What helps where a file cannot be written."""
     if not path.parent.exists():
         return f"make the folder first: mkdir -p {path.parent}"
@@ -116,7 +116,7 @@ def write_whole(path: Path, pieces: Iterable[Piece]) -> Path:
     try:
         files.write_whole(path, pieces)
     except OSError as e:
-        raise KernelError(e.errno or 0, "write", str(path), hint=remedy_for(path)) from None
+        raise KernelError(e.errno or 0, "write", str(path), hint=hint_for(path)) from None
     return path
 
 

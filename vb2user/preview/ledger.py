@@ -100,7 +100,7 @@ class LiveLedger:
                 {
                     "op": str(op),
                     "calls": counts.get(op, 0),
-                    "meaning": OPS[op].explanation,
+                    "explanation": OPS[op].explanation,
                     "at": OPS[op].at,
                     "there": op in self._there,
                 }

@@ -77,7 +77,7 @@ class FramePolicy:
         alternate: bool = False,
     ) -> None:
         self._name = name
-        self._on_error, self._on_short, self._on_gap = on_error, on_truncated, on_gap
+        self._on_error, self._on_truncated, self._on_gap = on_error, on_truncated, on_gap
         # Of what cannot be addressed, compressed pictures, one byte is the least.
         self._least = tuple(max(layout.min_bytes(p), 1) for p in range(len(layout.planes)))
         self.reads_frames = bitstream.knows(layout.fourcc)
@@ -255,7 +255,7 @@ class FramePolicy:
         stats.errors += bad
         stats.truncated += short
         reason: Reason = "error" if bad else "short" if short else "gap"
-        policy = self._on_error if bad else self._on_short if short else "yield"
+        policy = self._on_error if bad else self._on_truncated if short else "yield"
         if gap and self._on_gap == "skip":
             reason, policy = "gap" if policy == "yield" else reason, "skip"
         if too_old:

@@ -188,7 +188,7 @@ class SyncedStreams(ManagedIterable[tuple[Frame, ...]]):
         return self._count is not None and self.stats.groups >= self._count
 
     def __repr__(self) -> str:
-        return f"<Together {', '.join(stream.name for stream in self.streams)}>"
+        return f"<SyncedStreams {', '.join(stream.name for stream in self.streams)}>"
 
 
 def _missing(heads: Sequence[Frame | None]) -> list[int]:

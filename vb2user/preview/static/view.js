@@ -100,7 +100,7 @@ export class View {
       ["Latency, mean", clock ? number(f.latency_mean_ms, 1) : "–", clock ? `ms, most ${number(f.latency_max_ms, 1)}` : ""],
       ["Queue", `${f.queued} of ${f.buffers}`, `least ${f.queued_min}`, f.queued_min === 0 && f.frames > 0],
       ["Left out", number(f.discarded), "for newer ones"],
-      ["Late, repeated", `${f.late}, ${f.repeats}`],
+      ["Late, repeated", `${f.out_of_order}, ${f.duplicates}`],
       ["Reconnects", number(f.reconnects)],
       ["Pictures", number(f.shown, 1), `fps, ${number(f.encode_ms, 1)} ms`],
       ["Viewers", number(f.viewers), f.passed_over ? `${number(f.passed_over)} passed over` : ""],
