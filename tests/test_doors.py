@@ -277,7 +277,14 @@ ELSEWHERE = {
         *("Export.allocate(length)", "ImportedFds.allocate(length)", "DmaBufAllocator.allocate(length)"),
     ),
     "an ioctl's, which are above": (
-        *("BufferBackend.request(", ".release(", ".put(", ".put_userptr(", ".detach_dmabuf(", ".unmap_dmabuf("),
+        *(
+            "BufferBackend.request(",
+            ".release(",
+            ".put(",
+            ".put_userptr(",
+            ".detach_dmabuf(",
+            ".unmap_dmabuf(",
+        ),
         *(".get_dmabuf(flags)", "export(flags)", "FileIO.alloc(", "DmaBuf.import_sync_file("),
     ),
     "file descriptors, which are below": ("DmaBuf.__init__(fd)", "DmaBuf.duplicate(fd)"),
@@ -289,7 +296,12 @@ ELSEWHERE = {
         *("Stream.__init__", "Stream.anext_frame(", "Camera.record(count)", "Events.", ".events(timeout)"),
     ),
     "a door's other name": (
-        *("OutputStream.__init__", "FileIO.vaddr(timeout)", "FileIO.write(timeout)", "Device.try_format(height)"),
+        *(
+            "OutputStream.__init__",
+            "FileIO.vaddr(timeout)",
+            "FileIO.write(timeout)",
+            "Device.try_format(height)",
+        ),
         *("run_with_sur40(rate)", "check(", "check_jpeg(", "(brightness)", "(contrast)"),
     ),
     "only where the kernel traces: hwtests": ("Tracer.", "settle("),

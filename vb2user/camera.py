@@ -104,7 +104,7 @@ class Camera(Device):
         self._given: weakref.WeakSet[ImportedFds] = weakref.WeakSet()
 
     def close(self) -> None:
-        """Close the streams and sinks that are still open, and the node. Idempotent; any thread."""
+        """Close the streams and outputs that are still open, and the node. Idempotent; any thread."""
         # A mapping keeps the node's file open as well: were buffers left to close(2), the device would
         # stream on, and be busy for everybody, as long as one view of a frame lives.
         with contextlib.ExitStack() as last:
@@ -292,7 +292,7 @@ class Camera(Device):
         if type is None:
             raise NoSuchDeviceError(
                 22,
-                "sink",
+                "output",
                 self.path,
                 explanation=f"{self.card} has no output of pictures or metadata on this node",
                 hint="'vb2user devices' shows which nodes are outputs",
@@ -321,7 +321,9 @@ class Camera(Device):
 
     @contextlib.contextmanager
     def _owning(self, given: ImportedFds | None) -> Iterator[Callable[[Stream | OutputStream], None]]:
-        """Around the making of a stream or sink: it is closed with the camera, and the fds with either."""
+        """Around the making of a stream or an output: it is closed with the camera, and the fds with
+        either.
+        """
 
         def own(made: Stream | OutputStream) -> None:
             self._made.add(made)

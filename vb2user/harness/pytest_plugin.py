@@ -10,8 +10,7 @@ vivid_vmalloc       session  :class:`VividDevice` whose queues live in vmalloc m
 vivid_dma_contig    session  :class:`VividDevice` whose queues live in DMA-contiguous memory
 vivid               session  each of the two in turn
 vivid_factory       test     loads vivid otherwise for one test, and puts back what was there
-vb2probe            session  allocator to :class:`.vb2probe.ProbeInstance`: vb2probe's nodes on each of the
-three
+vb2probe            session  allocator to :class:`.ProbeInstance`: vb2probe's nodes on each of the three
 sur40               module   a virtual Samsung SUR40, plugged in: the kernel's own dma-sg queue
 webcam              test     a virtual UVC webcam, plugged in: the kernel's own uvcvideo
 webcam_factory      test     plugs in webcams of the test's own making

@@ -201,8 +201,7 @@ class Recorder:
                 played up to there.
             UsageError: a frame of another format.
             CorruptFrameError: it cannot be decoded: short, or no JPEG image. It is not in the file, and
-                counted in
-                ``corrupt``; the next frame can be written.
+                counted in ``corrupt``; the next frame can be written.
             ClosedError: the recorder is closed. StateError: a signal handler's call, while the same thread
                 writes a frame.
         """

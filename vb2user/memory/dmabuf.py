@@ -217,7 +217,7 @@ class ImportedFds(DmaBufAllocator):
         if self._closed:
             raise ClosedError(
                 "DMABUF: the given dma-bufs were closed with the queue that had them",
-                hint="make a new strategy for each start, or pass fds=… to stream() or sink()",
+                hint="make a new strategy for each start, or pass fds=… to stream() or output()",
             )
         if len(self._bufs) < count:
             raise UsageError(

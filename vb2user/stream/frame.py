@@ -47,8 +47,7 @@ class Frame:
         index: which of the stream's buffers it lies in.
         gap: how many frames are missing before this one: the driver counted them and never delivered them.
         truncated: it has fewer bytes than its picture needs, or is compressed and by its own syntax not
-            whole,
-            though the driver did not flag it.
+            whole, though the driver did not flag it.
         held: see :meth:`hold`.
     """
 

@@ -2,8 +2,7 @@
 
 What comes back is a new device with a new node, maybe of another number: udev says when, and
 :mod:`vb2user.device.reconnect_monitor` knows it again. The camera gets the new node under the same object,
-with the
-input, the format and the rate it had; controls are the device's own again.
+with the input, the format and the rate it had; controls are the device's own again.
 """
 
 from __future__ import annotations

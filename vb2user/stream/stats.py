@@ -28,8 +28,7 @@ class StreamStats:
             start, and above some hundred frames per second. The fields of ``V4L2_FIELD_ALTERNATE`` have the
             number of their frame and are no repeats: there each field is a frame in all these figures.
         out_of_order: frames that came after one with a higher number, as uvcvideo's do now and then; such a
-            frame is
-            taken back from ``drops``.
+            frame is taken back from ``drops``.
         errors: frames flagged ``V4L2_BUF_FLAG_ERROR``.
         truncated: frames with fewer bytes than their picture needs, or compressed and not whole by their own
             syntax (no JPEG image, one that does not end, no start code), and not flagged. Of frames passed

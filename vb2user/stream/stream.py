@@ -55,14 +55,12 @@ class Stream(ManagedIterable[Frame]):
         on_error: what to do with a frame flagged ERROR: skip it, yield it (``frame.ok`` is False), or
             raise CorruptFrameError.
         on_truncated: the same for a frame with fewer bytes than its picture needs, or compressed and by its
-            own
-            syntax not whole, though not flagged.
+            own syntax not whole, though not flagged.
         on_gap: what to do with a frame before which others are missing: skip it, yield it (``frame.gap``
             says how many), or raise FramesLostError, and hand it out at the next turn.
             Whatever is done is counted in ``stats``.
         reconnect: how to wait for a device that is gone; None: DeviceRemovedError is raised. A turn waits no
-            longer
-            than its time-out, and the next one waits on.
+            longer than its time-out, and the next one waits on.
         note: returns what a time-out says of the node, e.g. that it has no picture; None: nothing.
 
     Attributes:

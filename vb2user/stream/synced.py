@@ -101,11 +101,10 @@ class SyncedStreams(ManagedIterable[tuple[Frame, ...]]):
         return None if self.exhausted else await self.anext_group()
 
     def next_group(self) -> tuple[Frame, ...]:
-        """Wait for one frame of each stream; those of the set before are released, unless held.
+        """Wait for one frame of each stream; those of the group before are released, unless held.
 
         Errors as :meth:`Stream.next_frame`, of whichever stream has one; StreamTimeoutError also where
-        frames keep
-        coming and never belong together.
+        frames keep coming and never belong together.
         """
         patience = self._patience()
         while True:

@@ -44,8 +44,7 @@ def find() -> Path:
 
     Raises:
         MissingPrerequisiteError: there is none, it is not mounted, not for us to write, has no function
-            tracer, or
-            this is switched off.
+            tracer, or this is switched off.
     """
     mounted = next((p for p in PLACES if _exists(p / "trace_pipe")), None)
     if mounted is None:

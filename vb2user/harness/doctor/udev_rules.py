@@ -139,8 +139,7 @@ def install() -> Outcome:
 
     Raises:
         MissingPrerequisiteError: not root; no group ``video``; udev is not installed, or does not run (the
-            rules
-            are written all the same, then).
+            rules are written all the same, then).
     """
     if os.geteuid() != 0:
         raise MissingPrerequisiteError("only root may install rules of udev", hint=f"run: {command(INSTALL)}")

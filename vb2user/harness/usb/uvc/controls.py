@@ -1,6 +1,6 @@
 """Beside the layers: the controls of a virtual webcam, as its host asks for them.
 
-Pure. A control is data (:class:`Control`); :class:`Controls` holds their values and answers the requests of
+Pure. A control is data (:class:`Control`); :class:`WebcamControls` holds their values and answers the requests of
 UVC to the control interface, also why the last one was refused (VC_REQUEST_ERROR_CODE_CONTROL).
 
 Source: USB Device Class Definition for Video Devices 1.0, 4.2.
@@ -32,7 +32,7 @@ class Control:
     """One control of an entity.
 
     Attributes:
-        name: as :class:`Controls` knows it.
+        name: as :class:`WebcamControls` knows it.
         entity: which terminal or unit has it.
         selector: its number there.
         bit: that in ``bmControls``.

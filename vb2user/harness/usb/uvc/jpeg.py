@@ -6,7 +6,7 @@ interval and begins on a byte, so rows are made once and put together. Nobody's 
 :func:`decode` takes PyAV.
 
 **The MJPG picture**: block (i, j) has luma ``8 * ((i + j + number) % 32)`` before the controls, then
-:func:`.uvc_pictures.tone` is applied. The first sixteen blocks of the first two rows are the number
+:func:`.pattern.tone` is applied. The first sixteen blocks of the first two rows are the number
 instead, the most significant bit first, white for 1 and black for 0, and the rest of these rows is grey; no
 control touches them. Chroma is that of the YUYV picture, one sample for two of luma (4:2:2).
 

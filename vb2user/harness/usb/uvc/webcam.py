@@ -5,8 +5,8 @@ streams YUYV and MJPG pictures that are known byte by byte and carry their numbe
 :func:`check`; :func:`jpeg`, :func:`check_jpeg`), over bulk or isochronous transfers. The numbers begin with
 0 in each stream, so ``frame.sequence`` is the number until a frame is lost or left out.
 
-Sources: USB Device Class Definition for Video Devices 1.0; what it is made of is in ``uvc_descriptors``,
-``uvc_probe``, ``uvc_controls``, ``uvc_stream``, ``uvc_pictures`` and ``uvc_jpeg`` beside.
+Sources: USB Device Class Definition for Video Devices 1.0; what it is made of is in ``descriptors``,
+``probe_commit``, ``controls``, ``payloads``, ``pattern`` and ``jpeg`` beside.
 """
 
 from __future__ import annotations
@@ -347,7 +347,7 @@ class VirtualWebcam(Pluggable):
         """Have the next attempts to set a control fail.
 
         Args:
-            control: its name in :data:`.uvc_controls.CONTROLS`.
+            control: its name in :data:`.controls.CONTROLS`.
             code: the reason: bRequestErrorCode, e.g. 4 for out of range.
             times: how many attempts.
         """
@@ -359,7 +359,7 @@ class VirtualWebcam(Pluggable):
         The driver asks for the limits once, and remembers them: say so before it does.
 
         Args:
-            control: its name in :data:`.uvc_controls.CONTROLS`.
+            control: its name in :data:`.controls.CONTROLS`.
             requests: what it does not tell: of ``cur``, ``min``, ``max``, ``res``, ``len``, ``info`` and
                 ``def``; an empty list: nothing, it answers again.
             code: the reason: bRequestErrorCode; uvcvideo makes EIO of the default.
@@ -367,7 +367,7 @@ class VirtualWebcam(Pluggable):
         self.device.controls.stall(control, requests, code)
 
     def control(self, name: str) -> int:
-        """The value of a control as the webcam has it, by its name in :data:`.uvc_controls.CONTROLS`."""
+        """The value of a control as the webcam has it, by its name in :data:`.controls.CONTROLS`."""
         return self.device.controls.values[name]
 
 
