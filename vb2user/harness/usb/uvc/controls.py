@@ -1,7 +1,7 @@
 """Beside the layers: the controls of a virtual webcam, as its host asks for them.
 
-Pure. A control is data (:class:`Control`); :class:`WebcamControls` holds their values and answers
-the requests of UVC to the control interface, also why the last one was refused (VC_REQUEST_ERROR_CODE_CONTROL).
+Pure. A control is data (:class:`Control`); :class:`WebcamControls` holds their values. It answers the
+requests of UVC to the control interface, also why the last one was refused (VC_REQUEST_ERROR_CODE_CONTROL).
 
 Source: USB Device Class Definition for Video Devices 1.0, 4.2.
 """
