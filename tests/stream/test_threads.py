@@ -154,6 +154,20 @@ def test_the_last_buffer_goes_back_while_the_stream_is_closed() -> None:
     assert not leases.out
 
 
+def test_the_last_view_dies_in_another_thread_while_its_frame_is_released() -> None:
+    """The release sees it, and finds it gone a moment later: the buffer goes back all the same."""
+    leases = leases_of(lambda slot: None)
+    engine: Any = leases.engine
+    engine.give_back.reset_mock()
+    lease: Any = leases.out[1]
+    seen: list[object] = [object()]
+    lease._refs = (lambda: seen.pop() if seen else None,)
+    lease.release()
+    leases.reap()
+    engine.give_back.assert_called_once_with(1)
+    assert 1 not in leases.out
+
+
 # -- a first look -----------------------------------------------------------------------------------
 
 

@@ -136,16 +136,18 @@ class Lease:
         self.roots = ()
         for ref in self._refs:
             if ref() is not None:
-                self._watch_views()
-                return
+                if self._is_seen():
+                    return
+                break  # another thread has dropped the last view just now
         self._leases.give_back(self)
 
-    def _watch_views(self) -> None:
-        if self._watches:
-            return
+    def _is_seen(self) -> bool:
+        """Return whether a view lives; if so, its end is noticed from now on."""
         try:
             roots = [root for ref in self._refs if (root := ref()) is not None]
-            self._watches = tuple([self._watch(root) for root in roots])
+            if roots and not self._watches:
+                self._watches = tuple([self._watch(root) for root in roots])
+            return bool(roots)
         except BaseException:  # a Ctrl-C: the next turn looks at this lease again
             self._leases.refused = True
             raise
