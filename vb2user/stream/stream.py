@@ -121,7 +121,7 @@ class Stream(ManagedIterable[Frame]):
         #: a thread that closes the one does not touch what another thread starts meanwhile.
         self._runs: dict[StreamSession, weakref.finalize[..., Stream]] = {}
         #: Who reads: the first one in it; any other is on its way out with an error. No lock: a Ctrl-C just
-        #: after it was taken would leave it so. A list's append and remove are one step each. The append stands
+        #: after it was taken would leave it so. A list's append and remove are one step each. The append is
         #: in each "try" itself: a Ctrl-C may come at the beginning of a function, before its first step.
         self._turns: list[object] = []
         self._closings = 0
