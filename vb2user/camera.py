@@ -321,9 +321,7 @@ class Camera(Device):
 
     @contextlib.contextmanager
     def _owning(self, given: ImportedFds | None) -> Iterator[Callable[[Stream | OutputStream], None]]:
-        """Around the making of a stream or an output: it is closed with the camera, and the fds with
-        either.
-        """
+        """Make a stream or an output: it is closed with the camera, and the fds with either."""
 
         def own(made: Stream | OutputStream) -> None:
             self._made.add(made)

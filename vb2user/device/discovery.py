@@ -212,8 +212,9 @@ def _fits(node: NodeInfo, name: str | None, driver: str | None, role: str | None
 def resolve(
     path: Node | None = None, *, name: str | None = None, driver: str | None = None, role: str = "capture"
 ) -> str:
-    """The path of the first node that fits. NoSuchDeviceError: there is none; the message says what there
-    is.
+    """Return the path of the first node that fits.
+
+    NoSuchDeviceError: there is none; the message says what there is.
     """
     if path is not None:
         if name is not None or driver is not None:

@@ -206,8 +206,9 @@ class Queue(Buffers):
                 self._do_deferred()
 
     def readiness(self) -> Readiness:
-        """The queue's readiness as an fd for an event loop; watched until the queue stops.
-        StreamStoppedError.
+        """Return the queue's readiness as an fd for an event loop; watched until the queue stops.
+
+        StreamStoppedError: it does not stream.
         """
         with self._lock:
             if not self.streaming:

@@ -1,7 +1,7 @@
 """Layer 5: the two ways frames come in: a videobuf2 queue, or read(2) into memory of our own.
 
-Both hand out :class:`~vb2user.uapi.buffer.Dequeued` tuples and take the buffers back. Leases, statistics and
-what a user sees are the business of :mod:`vb2user.stream.stream`.
+Both hand out :class:`~vb2user.uapi.buffer.Dequeued` tuples and take the buffers back. The other
+modules beside have leases, statistics, and what a user sees.
 """
 
 from __future__ import annotations
@@ -67,8 +67,9 @@ class Engine(ABC):
 
     @abstractmethod
     def next(self, deadline: float | None) -> Dequeued:
-        """Wait for a frame until ``time.monotonic()`` says so. StreamTimeoutError, StreamStoppedError,
-        DeviceRemovedError, …
+        """Wait for a frame until ``time.monotonic()`` reaches ``deadline``; None: for ever.
+
+        StreamTimeoutError, StreamStoppedError, DeviceRemovedError, …
         """
 
     @abstractmethod

@@ -1,9 +1,10 @@
 """Which buffers the program has, and how each comes back to the driver.
 
 A buffer is out from its delivery until its frame was released (or dropped) and the last view of it has died.
-Weak references notice both deaths; their callback is ``deque.append``, a C function. A callback in Python
-would run inside of a destructor, where Python prints and forgets the KeyboardInterrupt of a Ctrl-C. The
-reader acts upon what was noticed at its next turn (:meth:`Leases.reap`).
+The next turn releases the frame of the turn before. What outlives that is watched: a frame that the program
+holds, and the arrays of views that it keeps. The callback of these weak references is ``deque.append``, a C
+function. A callback in Python would run inside of a destructor, where Python prints and forgets the
+KeyboardInterrupt of a Ctrl-C. The reader acts upon what was noticed at its next turn (:meth:`Leases.reap`).
 
 Any thread may release a frame, a signal handler too, at any moment. Therefore:
 

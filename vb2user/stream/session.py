@@ -88,8 +88,9 @@ class StreamSession:
     # -- a turn -------------------------------------------------------------------------------------
 
     def next_frame(self, deadline: float | None) -> Frame:
-        """One turn. StreamStoppedError: it was closed meanwhile, whatever that made of the calls of this
-        turn.
+        """Take one turn: return the next frame.
+
+        StreamStoppedError: it was closed meanwhile, whatever that made of the calls of this turn.
         """
         try:
             self.begin_turn()

@@ -49,7 +49,7 @@ class Stream(ManagedIterable[Frame]):
         buffers: how many buffers to ask for.
         max_buffers: how many there may be: while the program holds frames, more are allocated, as far as
             the driver allows. None: no limit but the driver's.
-        timeout: seconds to wait for each frame, the device's return included; None: for ever.
+        timeout: seconds to wait for each frame; None: for ever. It does not run while ``reconnect`` waits.
         count: stop after so many frames; None: never.
         latest: each turn hands out the newest frame there is; older ones that wait are discarded.
         on_error: what to do with a frame flagged ERROR: skip it, yield it (``frame.ok`` is False), or
@@ -60,7 +60,7 @@ class Stream(ManagedIterable[Frame]):
             says how many), or raise FramesLostError, and hand it out at the next turn.
             Whatever is done is counted in ``stats``.
         reconnect: how to wait for a device that is gone; None: DeviceRemovedError is raised. A turn waits no
-            longer than its time-out, and the next one waits on.
+            longer than the ``timeout`` of its call, and the next one waits on.
         note: returns what a time-out says of the node, e.g. that it has no picture; None: nothing.
 
     Attributes:

@@ -73,8 +73,9 @@ class Waiter:
         return asyncio.get_running_loop() is self.loop
 
     async def next(self, timeout: float | None) -> Dequeued:
-        """The next delivery. StreamTimeoutError, StreamStoppedError, DeviceRemovedError, … as
-        :meth:`Engine.next`.
+        """Return the next delivery.
+
+        StreamTimeoutError, StreamStoppedError, DeviceRemovedError, … as :meth:`Engine.next`.
         """
         if self._future is not None:
             raise self._another()
