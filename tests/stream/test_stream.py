@@ -30,6 +30,7 @@ from vb2user.stream.stats import StreamStats
 from vb2user.stream.stream import Stream
 
 WAIT = 20  # seconds until a hanging thread is a failure
+HELD = 0.1  # seconds after which a thread goes on, whether another one is done or waits for its lock
 
 
 def sequences(stream: Stream, count: int) -> list[int]:
@@ -400,11 +401,12 @@ def test_closed_by_another_thread_while_a_buffer_goes_back(
     real: Callable[[int], None] = getattr(engine, moment)
 
     def close_first(slot: int) -> None:
-        closer = threading.Thread(target=stream.close)
-        closer.start()
-        closer.join(WAIT)
+        closers.append(threading.Thread(target=stream.close))
+        closers[-1].start()
+        closers[-1].join(HELD)
         real(slot)
 
+    closers: list[threading.Thread] = []
     frame = stream.next_frame()
     if moment != "begin":
         assert frame.array.any() == 0
@@ -414,6 +416,8 @@ def test_closed_by_another_thread_while_a_buffer_goes_back(
             assert frame.array.any() == 0
     else:
         assert list(stream) == []
+    closers[0].join(WAIT)
+    assert not closers[0].is_alive()
 
 
 def test_an_error_while_closing_is_told(vb2: Vb2System, cam: Camera, node: FakeVideo) -> None:

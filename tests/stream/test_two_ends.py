@@ -24,6 +24,7 @@ from test_reconnect import World
 import vb2user.stream.stream
 from vb2user.camera import Camera
 from vb2user.errors import StreamStoppedError
+from vb2user.queue.buffer import Buffer
 from vb2user.stream.stream import Stream
 from vb2user.uapi import kernel
 
@@ -104,6 +105,36 @@ def test_a_stream_that_was_started_beside_a_close_is_closed_when_it_is_dropped(
         del beside, interrupt.action
         gc.collect()
         assert vb2.leaks() == {"FakeVideo": 1}, interrupt.where
+        if not interrupt.fired:
+            break
+
+
+@pytest.mark.parametrize("memory", ["mmap", "dmabuf", "userptr"])
+def test_a_turn_beside_a_close_queues_no_buffer_that_the_program_has(
+    cam: Camera, node: FakeVideo, memory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does a thread that gives one back then find it queued."""
+    for at in points(1):
+        stream = cam.stream(memory=memory, buffers=2, max_buffers=2).start()
+        frame = stream.next_frame().hold()
+        view = frame.array
+        queue = stream.engine.queue  # type: ignore[attr-defined]
+        queued: list[int] = []
+        real = queue.enqueue
+
+        def enqueue(buffer: Buffer) -> None:
+            queued.append(buffer.index)  # noqa: B023
+            real(buffer)  # noqa: B023
+
+        monkeypatch.setattr(queue, "enqueue", enqueue)
+        beside = Beside(stream._run.begin_turn)  # of a reader that had the session before it was closed
+        interrupt = Interrupt(at, beside.begin)
+        with watchdog(WAIT):
+            with interrupt:
+                stream.close()
+            beside.end(interrupt.where)
+        assert frame.index not in queued, interrupt.where
+        del beside, interrupt.action, view, frame
         if not interrupt.fired:
             break
 

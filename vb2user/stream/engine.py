@@ -145,6 +145,8 @@ class QueueEngine(Engine):
         self._queue = Queue(node, format.type, memory, [p.sizeimage for p in format.planes])
         self._format = format
         self._views: dict[int, tuple[memoryview, ...]] = {}
+        #: The buffers that the driver had once. No close() empties it: a reader beside would queue them again.
+        self._taken: set[int] = set()
         self.free = self._queue.with_driver
         self.syncs = memory.kind == MemoryType.DMABUF
         self._grows = True
@@ -173,9 +175,10 @@ class QueueEngine(Engine):
                     raise self._closed() from None
                 self._views[buffer.index] = views
             try:
+                self._taken.add(buffer.index)  # first: after a Ctrl-C recover() sees to it
                 self._queue.enqueue(buffer)
             except Vb2Error:
-                self._views.pop(buffer.index, None)  # it is one of those that can be taken up later
+                self._taken.discard(buffer.index)  # it can be taken up later
                 raise
 
     def next(self, deadline: float | None) -> Dequeued:
@@ -212,7 +215,7 @@ class QueueEngine(Engine):
 
     def _unused(self) -> list[Buffer]:
         """Allocated, and not taken by the driver yet: its first QBUF failed, or a Ctrl-C came before it."""
-        return [buffer for buffer in self._queue.buffers if buffer.index not in self._views]
+        return [buffer for buffer in self._queue.buffers if buffer.index not in self._taken]
 
     @property
     def buffers(self) -> int:
@@ -272,7 +275,7 @@ class QueueEngine(Engine):
             return
         queue.resync()
         for buffer in queue.buffers:
-            if buffer.index not in known and buffer.index in self._views:
+            if buffer.index in self._taken and buffer.index not in known:
                 self.give_back(buffer.index)
 
     def exporter(self) -> str | None:
