@@ -145,7 +145,7 @@ class QueueEngine(Engine):
         self._queue = Queue(node, format.type, memory, [p.sizeimage for p in format.planes])
         self._format = format
         self._views: dict[int, tuple[memoryview, ...]] = {}
-        #: The buffers that the driver had once. No close() empties it: a reader beside would queue them again.
+        #: The buffers that the driver had once. close() leaves it: a reader beside would queue them again.
         self._taken: set[int] = set()
         self.free = self._queue.with_driver
         self.syncs = memory.kind == MemoryType.DMABUF
