@@ -52,7 +52,7 @@ types: setup
 	bash .ci/types $(BIN)
 
 unit: setup
-	VB2USER_CI=1 $(BIN)/python -m pytest tests -q
+	VB2USER_CI=1 $(BIN)/python -m pytest tests -q --numprocesses auto --dist loadfile
 
 # What the unit tests reach, by line and branch; what they do in processes of their own is not counted.
 coverage: setup
