@@ -6,15 +6,18 @@ from typing import Any
 
 import pytest
 
-LINES: pytest.StashKey[list[str]] = pytest.StashKey()
+COMPARED = "compared"
 
 
 @pytest.fixture
 def report(request: pytest.FixtureRequest) -> Any:
-    """Add a line to the summary."""
-    return request.config.stash.setdefault(LINES, []).append
+    """Add a line to the summary. It is a property of the test, which comes here from any process."""
+    return lambda line: request.node.user_properties.append((COMPARED, line))
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    for line in config.stash.get(LINES, []):
-        terminalreporter.write_line(line)
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    for outcome in ("passed", "failed"):
+        for test in terminalreporter.getreports(outcome):
+            for name, line in test.user_properties:
+                if name == COMPARED and test.when == "call":
+                    terminalreporter.write_line(line)
