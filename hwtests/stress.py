@@ -95,6 +95,8 @@ class Stress:
         self.outcome = Outcome()
         self._in_kernel = in_kernel
         self._stream: vb2user.Stream | None = None
+        #: The close() of this round has been: a loop that begins after it starts the stream again.
+        self._closed = False
 
     def run(self, seconds: float) -> Outcome:
         """Go on for so many seconds; main thread."""
@@ -118,9 +120,11 @@ class Stress:
             signal.setitimer(signal.ITIMER_REAL, self.random.uniform(0.0002, 0.005))
         elif self._stream is not None:
             self._stream.close()
+            self._closed = True
 
     def _round(self) -> None:
         outcome = self.outcome
+        self._closed = False
         ending = self.random.choice(["count", "count", "thread", "signal", "restart"])
         options: dict[str, Any] = {
             "memory": self.random.choice(["mmap", "userptr", "dmabuf", "read"]),
@@ -139,7 +143,7 @@ class Stress:
                 delay = self.random.uniform(0.001, 0.05)
                 times = 1 if ending == "thread" else RESTARTS
                 closer = threading.Thread(
-                    target=self._guarded, args=("close()", lambda: _close(stream, delay, times))
+                    target=self._guarded, args=("close()", lambda: self._close(stream, delay, times))
                 )
                 closer.start()
             elif ending == "signal":
@@ -221,11 +225,20 @@ class Stress:
             elif action == 4:
                 frame.release()
             del frame
-            if ending in ("count", "restart") and taken == self.frames:
+            if taken >= self.frames and (self._closed or ending in ("count", "restart")):
                 break
         self.outcome.frames += taken
         for one in given:
             one.result(HANGS)
+
+    def _close(self, stream: vb2user.Stream, delay: float, times: int) -> None:
+        """Close a stream that is being read, at any moment of its life."""
+        try:
+            for _ in range(times):
+                time.sleep(delay)
+                stream.close()
+        finally:
+            self._closed = True
 
     def _account(self, stream: vb2user.Stream, options: str) -> None:
         stream.next_frame().release()
@@ -235,13 +248,6 @@ class Stress:
                 f"{options}: of {stream.engine.buffers} buffers the driver has {library} by the library's "
                 f"account and {kernel} by QUERYBUF"
             )
-
-
-def _close(stream: vb2user.Stream, delay: float, times: int) -> None:
-    """Close a stream that is being read, at any moment of its life."""
-    for _ in range(times):
-        time.sleep(delay)
-        stream.close()
 
 
 def _look(stream: vb2user.Stream, done: threading.Event) -> None:
