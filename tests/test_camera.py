@@ -18,6 +18,7 @@ from vb2user.errors import (
     MissingPrerequisiteError,
     NoSuchDeviceError,
     PermissionDeniedError,
+    StreamTimeoutError,
     UsageError,
     Vb2Error,
 )
@@ -293,3 +294,31 @@ def test_a_strategy_of_ones_own_starts_once(vb2: Vb2System, cam: Camera) -> None
     for fd in fds:
         vb2.close(fd)
     assert vb2.leaks() == {"FakeVideo": 1}
+
+
+@pytest.mark.parametrize("options", [{}, {"memory": "read"}, {"buffers": 1}])
+def test_a_snapshot_is_a_picture_of_the_programs_own(cam: Camera, vb2: Vb2System, options: Any) -> None:
+    before = vb2.leaks()
+    picture = cam.snapshot(skip=3, **options)
+    assert picture.shape == (32, 64, 3)
+    assert picture.dtype == np.uint8
+    assert (picture == picture[0, 0, 0]).all()
+    assert picture[0, 0, 0] == cam.snapshot(skip=3, **options)[0, 0, 0]  # the fake counts in its frames
+    assert vb2.leaks() == before
+    assert cam.snapshot(width=32).shape == (16, 32, 3)
+
+
+@pytest.mark.parametrize("skip", [-1, 1.5, None])
+def test_a_snapshot_skips_whole_frames(cam: Camera, vb2: Vb2System, skip: Any) -> None:
+    calls = len(vb2.calls)
+    with pytest.raises(UsageError, match="frames to skip"):
+        cam.snapshot(skip=skip)
+    assert len(vb2.calls) == calls
+
+
+def test_a_snapshot_without_a_frame_leaves_nothing(cam: Camera, vb2: Vb2System, node: FakeVideo) -> None:
+    node.auto = False
+    before = vb2.leaks()
+    with pytest.raises(StreamTimeoutError):
+        cam.snapshot(timeout=0.01)
+    assert vb2.leaks() == before

@@ -29,11 +29,15 @@ from vb2user.uapi.enums import BufType
 from vb2user.uapi.weak import members
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from vb2user.media.recording import Recording
     from vb2user.stream.flow import AsyncFrameIterator
     from vb2user.stream.frame import Frame
     from vb2user.stream.reconnect import Reconnect
     from vb2user.stream.synced import SyncedStreams
+
+    Array = npt.NDArray[Any]
 
 MEMORY_NAMES = ("mmap", "userptr", "dmabuf", "read")
 #: Seconds, where no camera tells its rate: half a frame of 30 per second.
@@ -196,6 +200,31 @@ class Camera(Device):
             )
             own(made)
         return made
+
+    def snapshot(
+        self, *, skip: int = 0, width: int | None = None, timeout: float | None = 20, **stream: Any
+    ) -> Array:
+        """Take one picture in the format that is set now: start a stream, convert one frame, stop.
+
+        For more than one picture, a stream that stays open costs less.
+
+        Args:
+            skip: frames to leave out first: a camera needs some to find its exposure.
+            width: scale to this width, never up, the shape kept.
+            timeout: seconds to wait for each frame; None: for ever.
+            stream: further arguments of :meth:`stream`: ``memory``, ``buffers``, ``on_error``, …
+
+        Returns:
+            R'G'B', ``uint8`` of shape (height, width, 3), an array of the caller's own.
+
+        Raises:
+            StreamTimeoutError: no frame came in time. Else as :meth:`stream` and :meth:`Frame.to_rgb`.
+        """
+        skip = checks.count(skip, f"{self.path}: frames to skip")
+        with self.stream(timeout=timeout, **stream) as frames:
+            for _ in range(skip):
+                frames.next_frame()
+            return frames.next_frame().to_rgb(width)
 
     def record(
         self,

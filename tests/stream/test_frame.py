@@ -6,6 +6,7 @@ import copy
 import errno
 import gc
 import pickle
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 from unittest.mock import create_autospec
@@ -64,6 +65,14 @@ def test_what_is_seen_is_what_the_driver_wrote(stream: Stream) -> None:
         assert frame.timestamp == frame.timestamp_ns / 1e9
         assert frame.ok
         assert not frame.released
+
+
+def test_the_time_of_day(stream: Stream) -> None:
+    frame = stream.next_frame()
+    ahead_ns = time.time_ns() - time.monotonic_ns()
+    told = frame.datetime
+    assert told.tzinfo is not None
+    assert abs(told.timestamp() - (frame.time_ns + ahead_ns) / 1e9) < 1
 
 
 def test_the_next_frame_releases_this_one(stream: Stream, node: FakeVideo) -> None:
@@ -265,6 +274,13 @@ def frame_of(node: FakeVideo, memory: memoryview | None = None, **changes: Any) 
     layout = Layout.of(f.pixelformat, f.width, f.height, [(f.bytesperline, f.sizeimage)])
     done = Dequeued(2, 0, 1, 5, 1, (f.sizeimage,), (0,))
     return Frame(f, layout, Leases(engine).lend(2), done._replace(**changes), Decision())
+
+
+def test_a_copied_timestamp_tells_no_time_of_day(node: FakeVideo) -> None:
+    frame = frame_of(node, flags=BufFlag.TIMESTAMP_COPY)
+    with pytest.raises(UsageError, match=r"^frame 5: its timestamp is a copy") as e:
+        _ = frame.datetime
+    assert "now()" in str(e.value.hint)
 
 
 @pytest.mark.parametrize(("used", "offset"), [(10**6, 0), (5, 6), (64 * 32 + 1, 0)])

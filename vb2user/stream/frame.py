@@ -11,10 +11,19 @@ After its release a frame gives out no more views: touching it raises.
 
 from __future__ import annotations
 
+import datetime as dt
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from vb2user.errors import ClosedError, CorruptFrameError, StateError, StreamStoppedError, Vb2Error
+from vb2user.errors import (
+    ClosedError,
+    CorruptFrameError,
+    StateError,
+    StreamStoppedError,
+    UsageError,
+    Vb2Error,
+)
 from vb2user.uapi import calls, fork
 from vb2user.uapi.enums import BufFlag, Field
 
@@ -109,6 +118,25 @@ class Frame:
     def timestamp(self) -> float:
         """Seconds on :attr:`clock`; a double keeps microseconds for centuries of uptime."""
         return self.timestamp_ns / 1e9
+
+    @property
+    def datetime(self) -> dt.datetime:
+        """The time of day at which it was taken, with the local time zone.
+
+        :attr:`time_ns` and what the system's clock is ahead of CLOCK_MONOTONIC now: ask soon, for the time of
+        day may be set, and CLOCK_MONOTONIC stands still while the machine sleeps.
+
+        Raises:
+            UsageError: :attr:`clock` is ``copy``, which has no known distance to the time of day.
+        """
+        if self.clock == "copy":
+            raise UsageError(
+                f"frame {self.sequence}: its timestamp is a copy of what a program gave, and only that "
+                "program knows the clock",
+                hint="take datetime.datetime.now() when the frame comes",
+            )
+        ahead_ns = time.time_ns() - time.monotonic_ns()
+        return dt.datetime.fromtimestamp((self.time_ns + ahead_ns) / 1e9, dt.timezone.utc).astimezone()
 
     @property
     def clock(self) -> str:
