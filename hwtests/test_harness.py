@@ -15,7 +15,7 @@ import vb2user
 from vb2user.errors import UsageError
 from vb2user.harness.drivers import vb2probe as probe
 from vb2user.harness.drivers import vivid as module
-from vb2user.harness.drivers.vivid import PRESETS, Config, InstanceConfig, Vivid, VividBusy
+from vb2user.harness.drivers.vivid import PRESETS, Config, InstanceConfig, Vivid, VividBusyError
 from vb2user.harness.pytest_plugin import VividDevice, VividFactory
 
 
@@ -83,7 +83,7 @@ def test_the_block_leaves_what_it_found() -> None:
 @pytest.mark.usefixtures("unloaded")
 def test_loaded_otherwise() -> None:
     with Vivid(PRESETS["capture"]):
-        with pytest.raises(VividBusy, match=r"it has 1 instance, not 4.*harness down"):
+        with pytest.raises(VividBusyError, match=r"it has 1 instance, not 4.*harness down"):
             Vivid(PRESETS["tests"]).up()
 
 
@@ -93,7 +93,7 @@ def test_busy_names_the_holder() -> None:
     (one,) = vivid.up()
     fd = os.open(one.capture, os.O_RDWR | os.O_CLOEXEC)
     try:
-        with pytest.raises(VividBusy, match=rf"pid {os.getpid()}, {one.capture}"):
+        with pytest.raises(VividBusyError, match=rf"pid {os.getpid()}, {one.capture}"):
             vivid.down()
         assert module.loaded()
     finally:

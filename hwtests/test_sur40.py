@@ -27,7 +27,15 @@ from conftest import Log, Resources, hanging, missing_source, still
 import vb2user
 from vb2user.harness.pytest_plugin import VividDevice
 from vb2user.harness.usb.device import Urb
-from vb2user.harness.usb.sur40 import HEIGHT, SIZE, WIDTH, Sur40Busy, VirtualSur40, picture, run_with_sur40
+from vb2user.harness.usb.sur40 import (
+    HEIGHT,
+    SIZE,
+    WIDTH,
+    Sur40BusyError,
+    VirtualSur40,
+    picture,
+    run_with_sur40,
+)
 from vb2user.harness.usb.vhci import UsbipError, ports
 from vb2user.uapi.enums import BufFlag
 
@@ -138,7 +146,7 @@ def test_it_stays_while_its_node_is_open() -> None:
     with table:
         video = table.video
         with vb2user.open(video) as cam:
-            with pytest.raises(Sur40Busy, match="python"):
+            with pytest.raises(Sur40BusyError, match="python"):
                 table.unplug()
             with cam.stream(on_error="yield", timeout=30, count=3) as stream:  # it is served still
                 assert len(list(stream)) == 3

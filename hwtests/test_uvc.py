@@ -27,7 +27,7 @@ from vb2user.harness.usb.uvc.webcam import (
     FORMATS,
     Corruption,
     VirtualWebcam,
-    WrongPicture,
+    WrongPictureError,
     check,
     check_jpeg,
     jpeg,
@@ -186,7 +186,7 @@ def test_brightness_and_contrast_act(cam: vb2user.Camera, plugged: VirtualWebcam
             after = plugged.device.stream.number
             frame = next(f for f in stream if f.sequence > after)
             assert check(frame.array.data, WIDTH, HEIGHT, **wanted) == frame.sequence
-            with pytest.raises(WrongPicture):
+            with pytest.raises(WrongPictureError):
                 number(frame)
             plain = picture(frame.sequence, WIDTH, HEIGHT)
             assert frame.array.mean() > sum(plain) / SIZE + 5
@@ -262,7 +262,7 @@ def take(cam: vb2user.Camera, first: int = 7) -> dict[int, Seen]:
                 if size == SIZE:  # flagged or not, every byte that came is right
                     check(frame.planes[0].data, WIDTH, HEIGHT)
             else:
-                with contextlib.suppress(WrongPicture):
+                with contextlib.suppress(WrongPictureError):
                     told = check_jpeg(frame.planes[0].data, *LARGE)
             found[frame.sequence] = Seen(frame.ok, size, told)
     return {sequence: one for sequence, one in found.items() if sequence < first}

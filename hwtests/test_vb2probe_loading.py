@@ -18,7 +18,7 @@ from vb2user.harness.drivers import vb2probe as probe
 from vb2user.harness.drivers.vb2probe import (
     ALLOCATORS,
     Probe,
-    ProbeBusy,
+    ProbeBusyError,
     check,
 )
 
@@ -84,7 +84,7 @@ def test_some_allocators_only() -> None:
         with Probe(["dma-sg"]) as (same,):
             assert same == only
         assert probe.loaded()
-        with pytest.raises(ProbeBusy, match=r"already loaded with dma-sg.*harness down"):
+        with pytest.raises(ProbeBusyError, match=r"already loaded with dma-sg.*harness down"):
             Probe().up()
 
 
@@ -93,7 +93,7 @@ def test_busy_names_the_holder() -> None:
     one = Probe(["vmalloc"])
     (found,) = one.up()
     with vb2user.open(found.output):
-        with pytest.raises(ProbeBusy, match=rf"pid {os.getpid()}, {found.output}"):
+        with pytest.raises(ProbeBusyError, match=rf"pid {os.getpid()}, {found.output}"):
             one.down()
         assert probe.loaded()
     one.down()

@@ -43,7 +43,7 @@ KIND = """
 KINDS = {1: "byte", 2: "signed", 3: "unsigned", 9: "pointer", 16: "struct", 17: "union"}
 
 
-class CannotCompile(Exception):
+class CannotCompileError(Exception):
     """The compiler refused: the first line of what it said."""
 
 
@@ -84,7 +84,7 @@ class Compiler:
         done = subprocess.run(command, input=source.encode(), capture_output=True, check=False)
         if done.returncode:
             errors = [line for line in done.stderr.decode().splitlines() if "error" in line]
-            raise CannotCompile((errors or [done.stderr.decode()])[0])
+            raise CannotCompileError((errors or [done.stderr.decode()])[0])
         return done.stdout
 
     def headers(self) -> list[str]:

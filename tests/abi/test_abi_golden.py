@@ -15,7 +15,7 @@ import csource
 import ilp32
 import pyside
 import pytest
-from csource import CannotCompile, Compiler, Golden
+from csource import CannotCompileError, Compiler, Golden
 
 Report = Callable[[str], None]
 
@@ -182,7 +182,7 @@ def ilp32_compiler(directory: Path, *flags: str) -> Compiler:
     compiler = Compiler(("-m32", *flags))
     try:
         compiler.run(compiler.source(), "-E")
-    except CannotCompile:
+    except CannotCompileError:
         # gcc-multilib is not installed. The C library's headers serve both ABIs all the same, but for a
         # file that lists the functions which are missing; nothing is linked here.
         triple = subprocess.run(["cc", "-print-multiarch"], capture_output=True, text=True, check=True)
@@ -198,7 +198,7 @@ def i386(directory: Path, name: str, report: Report, *flags: str) -> tuple[Golde
     """C's numbers and Python's for i386; skips where the compiler cannot, which is an error in CI."""
     try:
         golden = csource.golden(ilp32_compiler(directory, *flags))
-    except CannotCompile as e:
+    except CannotCompileError as e:
         report(f"ABI: {name} not run: no -m32 compiler ({e})")
         if CI and platform.machine() == "x86_64":
             raise

@@ -36,7 +36,7 @@ from fakes_controls import (
 )
 
 from vb2user.camera import Camera
-from vb2user.device.controls.lookup import NoSuchControl
+from vb2user.device.controls.lookup import NoSuchControlError
 from vb2user.errors import DeviceRemovedError, KernelError, UsageError
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.calls.controls import ControlError, ControlInfo
@@ -117,7 +117,7 @@ def test_a_typo(cam: Camera, name: str) -> None:
 
 
 def test_nothing_like_it(cam: Camera) -> None:
-    with pytest.raises(NoSuchControl, match="no control 'zzzz'; it has 17 controls: 'vb2user controls"):
+    with pytest.raises(NoSuchControlError, match="no control 'zzzz'; it has 17 controls: 'vb2user controls"):
         cam.controls["zzzz"]
     with pytest.raises(KeyError):
         cam.controls[0x1234]
@@ -387,7 +387,7 @@ def test_reset_of_some(telling: TellingVideo, cam: Camera) -> None:
     done = cam.controls.reset("rotate")
     assert not done.ok
     assert "EBUSY" in done.failed["rotate"]
-    with pytest.raises(NoSuchControl):
+    with pytest.raises(NoSuchControlError):
         cam.controls.reset("nothing")
 
 

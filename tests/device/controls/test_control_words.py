@@ -14,7 +14,7 @@ from vb2user.camera import Camera
 from vb2user.device.controls import show as control_show
 from vb2user.device.controls.brief import brief
 from vb2user.device.controls.convert import parse, takes, to_kernel
-from vb2user.device.controls.lookup import NoSuchControl, missing, near_matches
+from vb2user.device.controls.lookup import NoSuchControlError, missing, near_matches
 from vb2user.errors import UsageError
 from vb2user.uapi.calls.controls import ControlInfo, MenuItem
 from vb2user.uapi.enums import CtrlFlag, CtrlType
@@ -117,7 +117,7 @@ def test_a_huge_value_makes_a_short_message(value: Any) -> None:
 def test_digits_without_end_are_no_id(telling: TellingVideo) -> None:
     with Camera("/dev/video0") as cam:
         for which in ("9" * 10_000, "0x" + "f" * 10_000, 1 << 100_000, -1):
-            with pytest.raises(NoSuchControl):
+            with pytest.raises(NoSuchControlError):
                 cam.controls[which]
 
 

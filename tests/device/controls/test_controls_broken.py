@@ -24,7 +24,7 @@ from fakes_controls import (
 
 from vb2user.camera import Camera
 from vb2user.device import settings_file
-from vb2user.device.controls.lookup import NoSuchControl
+from vb2user.device.controls.lookup import NoSuchControlError
 from vb2user.errors import DeviceRemovedError, KernelError
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.calls.controls import ControlError, ControlInfo, list_controls
@@ -133,7 +133,7 @@ def test_the_others_stay_usable_and_the_broken_one_is_named(telling: TellingVide
         with pytest.raises(ControlError, match=r"EIO.*'GAIN'"):
             cam.controls[which]
     assert "gain" not in cam.controls
-    with pytest.raises(NoSuchControl):
+    with pytest.raises(NoSuchControlError):
         cam.controls["nothing"]
     telling.fails.clear()
     assert cam.controls.gain.maximum == 255, "it was a passing failure"

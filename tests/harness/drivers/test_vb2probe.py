@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from vb2user.errors import MissingPrerequisiteError, UsageError
 from vb2user.harness.commands import harness as commands
 from vb2user.harness.drivers import vb2probe as probe
-from vb2user.harness.drivers.vb2probe import ALLOCATORS, Probe, ProbeBusy, check, pattern, sequence_of
+from vb2user.harness.drivers.vb2probe import ALLOCATORS, Probe, ProbeBusyError, check, pattern, sequence_of
 from vb2user.harness.kernels import cache as kernels
 from vb2user.harness.kernels import headers
 from vb2user.harness.kernels.headers import BuildError, Headers
@@ -185,7 +185,7 @@ def test_the_same_again_is_taken_as_it_is(places: Path) -> None:
 
 def test_loaded_otherwise(places: Path) -> None:
     pretend(places, "vmalloc")
-    with pytest.raises(ProbeBusy, match="with vmalloc, not vmalloc,dma-contig,dma-sg"):
+    with pytest.raises(ProbeBusyError, match="with vmalloc, not vmalloc,dma-contig,dma-sg"):
         Probe().up()
 
 

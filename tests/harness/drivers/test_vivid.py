@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from vb2user.errors import MissingPrerequisiteError, UsageError
 from vb2user.harness.commands import harness as commands
 from vb2user.harness.drivers import vivid
-from vb2user.harness.drivers.vivid import PRESETS, Config, InstanceConfig, Vivid, VividBusy
+from vb2user.harness.drivers.vivid import PRESETS, Config, InstanceConfig, Vivid, VividBusyError
 
 
 @pytest.fixture(autouse=True)
@@ -114,7 +114,7 @@ def test_the_same_again_is_taken_as_it_is(sysfs: Path) -> None:
 
 def test_loaded_otherwise(sysfs: Path) -> None:
     pretend(sysfs, PRESETS["capture"])
-    with pytest.raises(VividBusy, match="it has 1 instance, not 4") as caught:
+    with pytest.raises(VividBusyError, match="it has 1 instance, not 4") as caught:
         Vivid(PRESETS["tests"]).up()
     assert caught.value.exit_status == 3
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from vb2user.errors import MissingPrerequisiteError
 from vb2user.harness.usb.uvc.jpeg import check_jpeg, decode, jpeg, number_in
-from vb2user.harness.usb.uvc.pattern import CB, CR, WrongPicture, check, number_of, picture, tone
+from vb2user.harness.usb.uvc.pattern import CB, CR, WrongPictureError, check, number_of, picture, tone
 
 NUMBERS = st.integers(0, 2**32 - 1)
 SIZES = st.tuples(st.integers(8, 20).map(lambda n: 16 * n), st.integers(2, 20).map(lambda n: 8 * n))
@@ -46,13 +46,13 @@ def test_yuyv(number: int, size: tuple[int, int], values: tuple[int, int]) -> No
 def test_yuyv_that_is_wrong() -> None:
     good = bytearray(picture(7, 160, 120))
     good[2 * (160 * 5 + 3) + 1] ^= 1
-    with pytest.raises(WrongPicture, match=r"frame 7 differs at \(3, 5\)"):
+    with pytest.raises(WrongPictureError, match=r"frame 7 differs at \(3, 5\)"):
         check(good, 160, 120)
-    with pytest.raises(WrongPicture, match="has 100 bytes, not 38400"):
+    with pytest.raises(WrongPictureError, match="has 100 bytes, not 38400"):
         check(good[:100], 160, 120)
-    with pytest.raises(WrongPicture, match="no number"):
+    with pytest.raises(WrongPictureError, match="no number"):
         number_of(b"abc")
-    with pytest.raises(WrongPicture, match="differs"):
+    with pytest.raises(WrongPictureError, match="differs"):
         check(picture(7, 160, 120, brightness=1), 160, 120)
 
 
@@ -78,13 +78,13 @@ def test_any_decoder_shows_its_colours() -> None:
 def test_jpeg_that_is_wrong() -> None:
     pytest.importorskip("av")
     made = jpeg(9, 160, 120)
-    with pytest.raises(WrongPicture, match="differs"):
+    with pytest.raises(WrongPictureError, match="differs"):
         check_jpeg(jpeg(9, 160, 120, brightness=10), 160, 120)
-    with pytest.raises(WrongPicture, match="160x120, not 320x240"):
+    with pytest.raises(WrongPictureError, match="160x120, not 320x240"):
         check_jpeg(made, 320, 240)
-    with pytest.raises(WrongPicture, match="no JPEG"):
+    with pytest.raises(WrongPictureError, match="no JPEG"):
         check_jpeg(b"\xff\xd8 nothing of the kind", 160, 120)
-    with pytest.raises(WrongPicture, match="no JPEG"):
+    with pytest.raises(WrongPictureError, match="no JPEG"):
         check_jpeg(b"", 160, 120)
     assert number_in(decode(made)) == 9
 

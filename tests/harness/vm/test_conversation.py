@@ -24,7 +24,7 @@ from vb2user.harness.kernels.cache import Kernel
 from vb2user.harness.vm import conversation
 from vb2user.harness.vm import machine as vm
 from vb2user.harness.vm.conversation import Conversation
-from vb2user.harness.vm.machine import MachineLost, Options
+from vb2user.harness.vm.machine import MachineLostError, Options
 
 GUEST = Path(__file__).with_name("real_guest.py")
 KERNEL = Kernel("0.0", Path("/nowhere/vmlinuz"), "a test")
@@ -156,7 +156,7 @@ def test_a_command_may_end_without_reading_its_input(run: Run, big_input: bytes)
 
 
 def test_a_command_that_reads_no_input_is_ended_at_its_time(run: Run, hurry: None, big_input: bytes) -> None:
-    with pytest.raises(MachineLost, match=r"not done within 25 s \(--timeout\)"):
+    with pytest.raises(MachineLostError, match=r"not done within 25 s \(--timeout\)"):
         run(["sleep", "1000"], stdin=True, timeout=25.0)
 
 
@@ -168,7 +168,7 @@ def test_input_that_is_not_read_is_not_taken_from_its_file(
         file.truncate(256 * MIB)
     with path.open() as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
-        with pytest.raises(MachineLost):
+        with pytest.raises(MachineLostError):
             run(["sleep", "1000"], stdin=True, timeout=25.0)
         assert os.lseek(stdin.fileno(), 0, os.SEEK_CUR) <= 8 * MIB
 
@@ -177,7 +177,7 @@ def test_input_that_is_not_read_is_not_taken_from_its_file(
 def test_the_time_holds_while_output_is_not_read(run: Run, pipe: Pipe, where: str) -> None:
     out, err = (pipe.writer, None) if where == "stdout" else (None, pipe.writer)
     redirect = "" if where == "stdout" else ">&2"
-    with pytest.raises(MachineLost, match=rf"not done within 5 s \(--timeout\): .*{where} is not read"):
+    with pytest.raises(MachineLostError, match=rf"not done within 5 s \(--timeout\): .*{where} is not read"):
         run(["sh", "-c", f"head -c {4 * MIB} /dev/zero {redirect}"], out, err, timeout=5.0)
 
 
@@ -190,14 +190,14 @@ def test_the_time_holds_whatever_the_output_is(run: Run, hurry: None, kind: str)
         reading, writing = (end.detach() for end in socket.socketpair())
     with os.fdopen(reading, "rb", 0), os.fdopen(writing, "wb", 0) as out:
         flags = fcntl.fcntl(out, fcntl.F_GETFL)
-        with pytest.raises(MachineLost, match="stdout is not read"):
+        with pytest.raises(MachineLostError, match="stdout is not read"):
             run(["head", "-c", str(4 * MIB), "/dev/zero"], out, timeout=25.0)
         assert fcntl.fcntl(out, fcntl.F_GETFL) == flags  # others have it, too
 
 
 def test_the_time_holds_after_the_command_has_ended(run: Run, hurry: None, pipe: Pipe) -> None:
     """Less than what the buffers on the way hold: the exit status is here, the output is not delivered."""
-    with pytest.raises(MachineLost, match="the command ended with 0, but stdout is not read"):
+    with pytest.raises(MachineLostError, match="the command ended with 0, but stdout is not read"):
         run(["head", "-c", str(MIB // 4), "/dev/zero"], pipe.writer, timeout=25.0)
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from vb2user.harness.vm.agent import Agent, HostGone
-from vb2user.harness.vm.protocol import Garbled, Kind, Unpacker, pack, pack_json, shell_status
+from vb2user.harness.vm.agent import Agent, HostGoneError
+from vb2user.harness.vm.protocol import GarbledError, Kind, Unpacker, pack, pack_json, shell_status
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 6, 1000])
@@ -26,7 +26,7 @@ def test_frames_survive_any_cutting(size: int) -> None:
 
 @pytest.mark.parametrize("noise", [b"login: ", b"\x04\xff\xff\xff\xff"])
 def test_noise_is_no_frame(noise: bytes) -> None:
-    with pytest.raises(Garbled):
+    with pytest.raises(GarbledError):
         list(Unpacker().feed(noise))
 
 
@@ -130,6 +130,6 @@ def test_a_daemon_left_behind_does_not_hold_the_run() -> None:
 def test_the_agent_notices_that_the_host_is_gone() -> None:
     host, guest = socket.socketpair()
     host.close()
-    with pytest.raises((HostGone, OSError)):
+    with pytest.raises((HostGoneError, OSError)):
         Agent(guest.fileno()).run()
     guest.close()

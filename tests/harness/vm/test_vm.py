@@ -21,7 +21,7 @@ from vb2user.harness.kernels.cache import Kernel
 from vb2user.harness.vm import kvm
 from vb2user.harness.vm import machine as vm
 from vb2user.harness.vm.agent_rootfs import TAG
-from vb2user.harness.vm.machine import MachineLost, Options
+from vb2user.harness.vm.machine import MachineLostError, Options
 
 FAKE = Path(__file__).with_name("fake_guest.py")
 KERNEL = Kernel("0.0", Path("/nowhere/vmlinuz"), "a test")
@@ -99,7 +99,7 @@ def test_the_kernels_log_is_among_the_results(run: Run, tmp_path: Path, way: str
     if way == "warns":
         run(way)
     else:
-        with pytest.raises(MachineLost):
+        with pytest.raises(MachineLostError):
             run(way, timeout=1.0)
     assert "kern  :warn  : [    2.500000] " in (tmp_path / "results" / "kernel.log").read_text()
 
@@ -129,7 +129,7 @@ def test_lost_machines(
     run: Run, pids: Path, way: str, options: dict[str, float], said: str, booted: bool
 ) -> None:
     started = time.monotonic()
-    with pytest.raises(MachineLost, match=said) as caught:
+    with pytest.raises(MachineLostError, match=said) as caught:
         run(way, **options)
     assert caught.value.exit_status == 3
     assert caught.value.booted is booted
@@ -155,7 +155,7 @@ def test_a_panic_of_an_emulated_boot_is_not_the_last_word(
     lost = None
     try:
         status, _, err = run(way, kvm=kvm, boot_timeout=0.5 if way == "hangs-at-boot" else 20.0)
-    except MachineLost as error:
+    except MachineLostError as error:
         lost = error
     else:
         assert status == 0
@@ -216,7 +216,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> list[Options]:
     def run(kernel: Kernel, command: list[str], options: Options) -> int:
         seen.append(options)
         if options.kvm:
-            raise MachineLost("it span for ever")
+            raise MachineLostError("it span for ever")
         return 42
 
     monkeypatch.setattr(kernels, "get", lambda spec, **_: KERNEL)
@@ -235,7 +235,7 @@ def test_kvm_that_lies_is_found_out(
     assert [o.kvm for o in machine] == [True, False]
     assert kept == [False]
     insisted = CliRunner().invoke(commands.vm, ["run", "--kvm", "--", "true"])
-    assert isinstance(insisted.exception, MachineLost)
+    assert isinstance(insisted.exception, MachineLostError)
 
 
 def test_arguments_of_qemu_are_split_as_a_shell_does(machine: list[Options]) -> None:
@@ -330,12 +330,12 @@ def test_what_the_kernel_of_a_lost_machine_reported_is_told(
 ) -> None:
     def run(kernel: Kernel, command: list[str], options: Options) -> int:
         (options.results / "kernel.log").write_text(WARNED)
-        raise MachineLost("it hangs")
+        raise MachineLostError("it hangs")
 
     monkeypatch.setattr(kernels, "get", lambda spec, **_: KERNEL)
     monkeypatch.setattr(vm, "run", run)
     done = CliRunner().invoke(commands.vm, ["run", "--no-kvm", "--results", str(tmp_path), "true"])
-    assert isinstance(done.exception, MachineLost)
+    assert isinstance(done.exception, MachineLostError)
     assert "reported trouble once" in done.stderr
 
 

@@ -31,7 +31,7 @@ _ID = re.compile(r"0x[0-9a-fA-F]{1,8}|[0-9]{1,10}")
 _PART = 4  #: letters at least of a part of a word that says something: "auto" of "automatic"
 
 
-class NoSuchControl(UsageError, AttributeError, KeyError):
+class NoSuchControlError(UsageError, AttributeError, KeyError):
     """The node has no control of this name or number: by attribute, by item, or by any other way."""
 
 
@@ -85,7 +85,7 @@ def failure(failed: Mapping[int, KernelError], which: int | str) -> KernelError 
     return None if id is None else failed.get(id)
 
 
-def missing(device: str, which: int | str, names: Sequence[str]) -> NoSuchControl:
+def missing(device: str, which: int | str, names: Sequence[str]) -> NoSuchControlError:
     """The error for a control that is not there, which names near matches and says how to list all."""
     is_id = isinstance(which, int) and 0 <= which < 1 << 32
     wanted = f"{which:#x}" if is_id else brief(which)
@@ -97,7 +97,7 @@ def missing(device: str, which: int | str, names: Sequence[str]) -> NoSuchContro
         hint = f"it has {len(names)} {'control' if len(names) == 1 else 'controls'}: {listed} them"
     else:
         hint = "it has no controls at all"
-    return NoSuchControl(f"{device} has no control {wanted}", hint=hint)
+    return NoSuchControlError(f"{device} has no control {wanted}", hint=hint)
 
 
 def near_matches(wanted: str, names: Sequence[str]) -> list[str]:
@@ -157,7 +157,7 @@ class Index:
 def find_control(node: Fd, which: int | str) -> ControlInfo:
     """A control by its id, its name, or its name as :func:`slug` writes it.
 
-    NoSuchControl: there is none; the message names near matches, or what there is.
+    NoSuchControlError: there is none; the message names near matches, or what there is.
     """
     failed: dict[int, KernelError] = {}
     found = list(list_controls(node, failed=failed))

@@ -120,7 +120,7 @@ def vm_run(
     from vb2user.harness import host_tools
     from vb2user.harness.drivers.vb2probe import ALLOCATORS, build
     from vb2user.harness.kernels import cache as kernels
-    from vb2user.harness.vm.machine import MachineLost, Options
+    from vb2user.harness.vm.machine import MachineLostError, Options
 
     no_option(command)
     host_tools.require("virtme-run")  # before minutes of fetching
@@ -135,7 +135,7 @@ def vm_run(
             begun = time.time_ns()
             try:
                 status = _run(kernel, command, chosen, kvm)
-            except MachineLost:
+            except MachineLostError:
                 _kernel_reports(results)
                 raise
             _tell_what_came_back(results, begun)
@@ -197,7 +197,7 @@ def _tell_what_came_back(results: Path, since_ns: int) -> None:
 
 def _run(kernel: Kernel, command: tuple[str, ...], options: Options, wanted: bool | None) -> int:
     from vb2user.harness.vm import kvm
-    from vb2user.harness.vm.machine import MachineLost, run
+    from vb2user.harness.vm.machine import MachineLostError, run
 
     use = wanted
     if use is None:
@@ -211,14 +211,14 @@ def _run(kernel: Kernel, command: tuple[str, ...], options: Options, wanted: boo
     try:
         try:
             return run(kernel, command, replace(options, kvm=use))
-        except MachineLost as error:
+        except MachineLostError as error:
             # A machine lost under KVM before it was up says more of KVM than of the command.
             if not use or wanted or error.booted:
                 raise
             kvm.remember(False, f"a machine was lost under KVM: {error}"[:300])
             talk("the machine did not come up under KVM; emulating from now on")
             return run(kernel, command, options)
-    except MachineLost as error:
+    except MachineLostError as error:
         if error.console:
             say_lines(f"--- end of the console ---\n{error.console}\n---", to_stderr=True)
         raise

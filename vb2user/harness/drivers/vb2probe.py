@@ -54,7 +54,7 @@ class ProbeError(ModuleError):
     """The kernel did not do what loading or unloading vb2probe needs."""
 
 
-class ProbeBusy(ProbeError):
+class ProbeBusyError(ProbeError):
     """vb2probe is in use, or loaded with other allocators."""
 
 
@@ -196,13 +196,13 @@ class Probe(Loaded):
         Raises:
             MissingPrerequisiteError: not root, not built for this kernel, a kernel without videobuf2, no
                 udev.
-            ProbeBusy: it is loaded with other allocators.
+            ProbeBusyError: it is loaded with other allocators.
             ModuleError: the kernel refused it, or udev did not finish in time.
         """
         if loaded():
             have = modules.parameters(_MODULE).get("allocators", "")
             if set(have.split(",")) != set(self.allocators):
-                raise ProbeBusy(
+                raise ProbeBusyError(
                     f"vb2probe is already loaded with {have}, not {','.join(self.allocators)}",
                     hint="run: sudo vb2user harness down",
                 )
@@ -239,13 +239,13 @@ class Probe(Loaded):
 
         Raises:
             MissingPrerequisiteError: not root.
-            ProbeBusy: a process has a node open; the message names it.
+            ProbeBusyError: a process has a node open; the message names it.
         """
         self._owned = False
         if not loaded():
             return
         # Not modprobe: the module lies in no folder that it knows.
-        modules.unload("vb2probe", ["rmmod", "vb2probe"], _paths(), ProbeBusy)
+        modules.unload("vb2probe", ["rmmod", "vb2probe"], _paths(), ProbeBusyError)
 
     def __enter__(self) -> list[ProbeInstance]:
         return self.up()

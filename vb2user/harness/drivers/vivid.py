@@ -49,7 +49,7 @@ class VividError(ModuleError):
     """The kernel did not do what loading or unloading vivid needs."""
 
 
-class VividBusy(VividError):
+class VividBusyError(VividError):
     """vivid is in use, or loaded with other parameters."""
 
 
@@ -277,12 +277,12 @@ class Vivid(Loaded):
 
         Raises:
             MissingPrerequisiteError: not root, no module for this kernel, no udev.
-            VividBusy: it is loaded with other parameters.
+            VividBusyError: it is loaded with other parameters.
             VividError: the kernel refused it, or udev did not finish in time.
         """
         if loaded():
             if different := differences(self.config):
-                raise VividBusy(
+                raise VividBusyError(
                     f"vivid is already loaded otherwise: {'; '.join(different)}",
                     hint="run: sudo vb2user harness down",
                 )
@@ -316,13 +316,13 @@ class Vivid(Loaded):
 
         Raises:
             MissingPrerequisiteError: not root.
-            VividBusy: a process has a node open; the message names it.
+            VividBusyError: a process has a node open; the message names it.
         """
         self._owned = False
         if not loaded():
             return
         paths = [p for i in instances() for p in (*i.nodes.values(), i.media) if p]
-        modules.unload("vivid", ["modprobe", "-r", "vivid"], paths, VividBusy)
+        modules.unload("vivid", ["modprobe", "-r", "vivid"], paths, VividBusyError)
 
     def __enter__(self) -> list[VividInstance]:
         return self.up()

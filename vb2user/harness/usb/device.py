@@ -19,7 +19,7 @@ from vb2user.harness.usb.descriptors import Configuration, DeviceDescriptor, Spe
 from vb2user.harness.usb.usbip_protocol import IN, URB_SHORT_NOT_OK, IsoPacket, RetSubmit, Submit
 
 
-class Stall(Exception):
+class Stall(Exception):  # noqa: N818 - the term of the USB specification
     """The device refuses a control request: STALL on the wire, EPIPE for the driver."""
 
 

@@ -50,7 +50,7 @@ _ANSWERS = {0xB0: 12, 0xB1: 8, 0xB3: 5, 0xC1: 24, 0xC4: 48, 0xC5: 4}
 _POKE = 0xC5
 
 
-class Sur40Busy(Vb2Error):
+class Sur40BusyError(Vb2Error):
     """A process has the video node open, so the table stays: the driver would not survive it."""
 
     exit_status = 3
@@ -218,7 +218,7 @@ class VirtualSur40(Pluggable):
             patience: seconds for other processes to end that have it open.
 
         Raises:
-            Sur40Busy: one still has it open (this one: at once). It stays plugged in and served.
+            Sur40BusyError: one still has it open (this one: at once). It stays plugged in and served.
             UsbipError: the driver did not let go.
         """
         patience = checks.number(patience, "patience", least=0)
@@ -228,7 +228,7 @@ class VirtualSur40(Pluggable):
         while held := holding([self.video]):
             if os.getpid() in held or time.monotonic() >= until:
                 who = ", ".join(f"{name} (pid {pid})" for pid, (name, _) in sorted(held.items()))
-                raise Sur40Busy(f"{self.video} is open in {who}", hint="close it, then unplug")
+                raise Sur40BusyError(f"{self.video} is open in {who}", hint="close it, then unplug")
             _wait_for_an_end(held, until)
         self.plug = None
         self._open.close()
@@ -259,7 +259,7 @@ def run_with_sur40(command: Sequence[str], *, rate: float | None = 60.0) -> int:
     Raises:
         OSError: there is no such command.
         MissingPrerequisiteError, UsbipError: as :meth:`VirtualSur40.plug_in`.
-        Sur40Busy: what the command left behind still streams.
+        Sur40BusyError: what the command left behind still streams.
     """
     with VirtualSur40(rate) as sur40:
         return run(command, {ENVIRONMENT: sur40.video})

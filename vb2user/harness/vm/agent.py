@@ -34,7 +34,7 @@ _RECORDS = 200
 _MOST_TURNS = 1000
 
 
-class HostGone(Exception):
+class HostGoneError(Exception):
     """The host closed its end of the channel."""
 
 
@@ -72,7 +72,7 @@ class Agent:
             if self._wait(select.POLLOUT) & select.POLLOUT:
                 self._write()
             else:
-                raise HostGone
+                raise HostGoneError
 
     def _write(self) -> None:
         """Called when the port has room."""
@@ -85,7 +85,7 @@ class Agent:
         except BlockingIOError:
             return []
         if not data:
-            raise HostGone
+            raise HostGoneError
         return list(self._unpacker.feed(data))
 
     def _wait(self, events: int) -> int:
@@ -95,7 +95,7 @@ class Agent:
 
     def await_end(self) -> None:
         """Wait until the host hangs up."""
-        with contextlib.suppress(HostGone):
+        with contextlib.suppress(HostGoneError):
             while self._wait(select.POLLIN) & select.POLLIN:
                 self._read()
 
@@ -224,7 +224,7 @@ class Agent:
             for kind, payload in self._read():
                 stdin.take(kind, payload)
         elif event & select.POLLHUP:
-            raise HostGone
+            raise HostGoneError
 
     def _poll(self, readable: list[int], stdin: _Stdin) -> select.poll:
         poll = select.poll()
@@ -332,7 +332,7 @@ def main() -> int:
         agent.run()
         # The host ends the machine; leaving first could cut off the last frame.
         agent.await_end()
-    except (HostGone, OSError) as error:
+    except (HostGoneError, OSError) as error:
         print(f"vb2user.harness.vm.agent: {error!r}", file=sys.stderr)
     subprocess.run(["poweroff", "-f"])
     return 0

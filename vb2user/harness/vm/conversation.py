@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO, Protocol
 
 from vb2user.errors import MissingPrerequisiteError, UsageError, Vb2Error
-from vb2user.harness.vm.protocol import Garbled, Kind, Unpacker, pack
+from vb2user.harness.vm.protocol import GarbledError, Kind, Unpacker, pack
 
 _CHUNK = 1 << 16
 #: Bytes that wait for a reader, on each way: beyond this their source is left unread.
@@ -269,7 +269,7 @@ class Conversation:
         try:
             for kind, payload in self._unpacker.feed(data):
                 self._frame(kind, payload)
-        except Garbled as error:
+        except GarbledError as error:
             self._failure = self._machine.lost(f"the channel is garbled: {error}")
         return True
 

@@ -48,7 +48,7 @@ _TAIL = 80  # lines of the console that are told: as many as an oops, or a task 
 _BOOTS = 3
 
 
-class MachineLost(Vb2Error):
+class MachineLostError(Vb2Error):
     """The virtual machine ended, hung or never came up: nothing is known about the command.
 
     Attributes:
@@ -131,7 +131,7 @@ def run(
         stderr: likewise.
 
     Raises:
-        MachineLost: nobody knows how the command ended.
+        MachineLostError: nobody knows how the command ended.
         MissingPrerequisiteError: QEMU or virtme-ng is missing, or the guest could not be prepared.
         UsageError: the folders in play cannot be shared.
     """
@@ -148,7 +148,7 @@ def run(
         with tempfile.TemporaryDirectory(prefix="vb2user-vm-") as work:
             try:
                 return _Machine(kernel, chosen, Path(work)).run(list(command), out, err, notice)
-            except MachineLost as error:
+            except MachineLostError as error:
                 if error.booted or not error.panicked or chosen.kvm or not left:
                     raise
         notice = b"vb2user: the kernel panicked at boot, as an emulated one now and then does; once more\n"
@@ -210,7 +210,7 @@ class _Machine:
         }
         return pack_json(Kind.START, document)
 
-    def lost(self, why: str) -> MachineLost:
+    def lost(self, why: str) -> MachineLostError:
         """The error for a machine that is lost, with what its console said last."""
         text = self._console.decode(errors="replace").replace("\r", "")
         panic = re.findall(r"Kernel panic - not syncing: (.*)", text)
@@ -222,7 +222,7 @@ class _Machine:
         when = "" if self._booted else " before the guest came up"
         tail = "\n".join(text.splitlines()[-_TAIL:])
         log = self._results / CONSOLE_LOG
-        return MachineLost(
+        return MachineLostError(
             f"the virtual machine ({self._kernel.release or self._kernel.image}) was lost{when}: {why}; "
             f"its console is in {log}",
             booted=self._booted,

@@ -45,7 +45,7 @@ def pack_json(kind: Kind, document: Any) -> bytes:
     return pack(kind, json.dumps(document).encode())
 
 
-class Garbled(ValueError):
+class GarbledError(ValueError):
     """The bytes on the wire are no frames."""
 
 
@@ -61,7 +61,7 @@ class Unpacker:
         while len(self._buffer) >= _HEAD.size:
             code, length = _HEAD.unpack_from(self._buffer)
             if length > MAX_PAYLOAD or code not in Kind._value2member_map_:
-                raise Garbled(f"no frame begins with {bytes(self._buffer[:8])!r}")
+                raise GarbledError(f"no frame begins with {bytes(self._buffer[:8])!r}")
             end = _HEAD.size + length
             if len(self._buffer) < end:
                 return

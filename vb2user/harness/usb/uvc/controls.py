@@ -150,9 +150,9 @@ class WebcamControls:
                 self._set(control, data)
                 return b""
             if not setup.is_in:
-                raise _Refused(INVALID_REQUEST)
+                raise _RefusedError(INVALID_REQUEST)
             return self._get(control, setup.request)
-        except _Refused as refused:
+        except _RefusedError as refused:
             self._error = refused.code
             raise Stall from refused
 
@@ -167,24 +167,24 @@ class WebcamControls:
     def _find(entity: int, selector: int) -> Control:
         there = [c for c in CONTROLS if c.entity == entity]
         if not there:
-            raise _Refused(INVALID_UNIT)
+            raise _RefusedError(INVALID_UNIT)
         for control in there:
             if control.selector == selector:
                 return control
-        raise _Refused(INVALID_CONTROL)
+        raise _RefusedError(INVALID_CONTROL)
 
     def _set(self, control: Control, data: bytes) -> None:
         if refusals := self._refusals.get(control.name):
-            raise _Refused(refusals.pop())
+            raise _RefusedError(refusals.pop())
         value = int.from_bytes(data[: control.size], "little", signed=control.signed)
         if len(data) != control.size or not control.allows(value):
-            raise _Refused(OUT_OF_RANGE)
+            raise _RefusedError(OUT_OF_RANGE)
         self.values[control.name] = value
         self.sets.append((control.name, value))
 
     def _get(self, control: Control, request: int) -> bytes:
         if (code := self._stalls.get((control.name, request))) is not None:
-            raise _Refused(code)
+            raise _RefusedError(code)
         match request:
             case 0x81:  # GET_CUR
                 return control.pack(self.values[control.name])
@@ -200,10 +200,10 @@ class WebcamControls:
                 return b"\3"
             case 0x87:  # GET_DEF
                 return control.pack(control.default)
-        raise _Refused(INVALID_REQUEST)
+        raise _RefusedError(INVALID_REQUEST)
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """A request that is refused, and why."""
 
     def __init__(self, code: int) -> None:

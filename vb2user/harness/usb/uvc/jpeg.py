@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from vb2user import checks
 from vb2user.errors import MissingPrerequisiteError, install
-from vb2user.harness.usb.uvc.pattern import BRIGHTNESS, CB, CONTRAST, CR, WrongPicture, tone
+from vb2user.harness.usb.uvc.pattern import BRIGHTNESS, CB, CONTRAST, CR, WrongPictureError, tone
 
 if TYPE_CHECKING:
     import numpy as np
@@ -127,7 +127,7 @@ def decode(data: bytes | bytearray | memoryview) -> Luma:
 
     Raises:
         MissingPrerequisiteError: PyAV is not installed.
-        WrongPicture: no decoder would call it a picture.
+        WrongPictureError: no decoder would call it a picture.
     """
     import numpy as np
 
@@ -140,9 +140,9 @@ def decode(data: bytes | bytearray | memoryview) -> Luma:
     try:
         frames = av.CodecContext.create("mjpeg", "r").decode(av.Packet(bytes(data)))
     except av.FFmpegError as error:
-        raise WrongPicture(f"{len(data)} bytes are no JPEG: {error}") from error
+        raise WrongPictureError(f"{len(data)} bytes are no JPEG: {error}") from error
     if not frames:
-        raise WrongPicture(f"{len(data)} bytes are no JPEG")
+        raise WrongPictureError(f"{len(data)} bytes are no JPEG")
     plane = frames[0].planes[0]
     samples = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
     luma: Luma = samples[: frames[0].height, : frames[0].width].copy()
@@ -170,13 +170,13 @@ def check_jpeg(
 
     Raises:
         MissingPrerequisiteError: PyAV is not installed.
-        WrongPicture: it is no JPEG, or another picture.
+        WrongPictureError: it is no JPEG, or another picture.
     """
     import numpy as np
 
     luma = decode(data)
     if luma.shape != (height, width):
-        raise WrongPicture(f"a JPEG of {luma.shape[1]}x{luma.shape[0]}, not {width}x{height}")
+        raise WrongPictureError(f"a JPEG of {luma.shape[1]}x{luma.shape[0]}, not {width}x{height}")
     number = number_in(luma)
     table = np.frombuffer(tone(brightness, contrast), np.uint8)
     j, i = np.indices((height // _BLOCK, width // _BLOCK))
@@ -186,5 +186,5 @@ def check_jpeg(
     off = np.abs(luma[top:].astype(int) - expected[top:])
     if off.max(initial=0) > _TOLERANCE:
         y, x = np.unravel_index(int(off.argmax()), off.shape)
-        raise WrongPicture(f"frame {number} differs by {off.max()} at ({x}, {y + top})")
+        raise WrongPictureError(f"frame {number} differs by {off.max()} at ({x}, {y + top})")
     return number

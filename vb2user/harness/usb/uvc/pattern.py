@@ -23,7 +23,7 @@ BRIGHTNESS, CONTRAST = 0, 32
 _PERIOD = 256
 
 
-class WrongPicture(Vb2Error):
+class WrongPictureError(Vb2Error):
     """A frame is not the picture that it should be."""
 
 
@@ -71,11 +71,11 @@ def number_of(samples: bytes | bytearray | memoryview) -> int:
     """The number that a YUYV picture carries; of anything with the buffer protocol, e.g. ``frame.array``.
 
     Raises:
-        WrongPicture: too short to carry one.
+        WrongPictureError: too short to carry one.
     """
     data = memoryview(samples).cast("B") if not isinstance(samples, bytes) else samples
     if len(data) < 4:
-        raise WrongPicture(f"{len(data)} bytes carry no number of a picture")
+        raise WrongPictureError(f"{len(data)} bytes carry no number of a picture")
     number: int = struct.unpack_from("<I", data)[0]
     return number
 
@@ -96,7 +96,7 @@ def check(
         brightness, contrast: the values of the controls when it was taken.
 
     Raises:
-        WrongPicture: it differs, or has another length; says where first.
+        WrongPictureError: it differs, or has another length; says where first.
     """
     number = number_of(samples)
     expected = picture(number, width, height, brightness=brightness, contrast=contrast)
@@ -104,9 +104,9 @@ def check(
     if got == expected:
         return number
     if len(got) != len(expected):
-        raise WrongPicture(f"frame {number} has {len(got)} bytes, not {len(expected)}")
+        raise WrongPictureError(f"frame {number} has {len(got)} bytes, not {len(expected)}")
     at = next(i for i, (a, b) in enumerate(zip(got, expected, strict=True)) if a != b)
     x, y = at // 2 % width, at // 2 // width
-    raise WrongPicture(
+    raise WrongPictureError(
         f"frame {number} differs at ({x}, {y}), byte {at}: {got[at]:#04x}, not {expected[at]:#04x}"
     )

@@ -35,7 +35,7 @@ from vb2user.harness.usb.uvc.descriptors import FrameFormat as FrameFormat
 from vb2user.harness.usb.uvc.descriptors import Size as Size
 from vb2user.harness.usb.uvc.jpeg import check_jpeg as check_jpeg
 from vb2user.harness.usb.uvc.jpeg import jpeg as jpeg
-from vb2user.harness.usb.uvc.pattern import WrongPicture as WrongPicture
+from vb2user.harness.usb.uvc.pattern import WrongPictureError as WrongPictureError
 from vb2user.harness.usb.uvc.pattern import check as check
 from vb2user.harness.usb.uvc.pattern import number_of as number_of
 from vb2user.harness.usb.uvc.pattern import picture as picture
