@@ -59,6 +59,22 @@ def test_every_code_survives_its_text(value: int) -> None:
     assert isinstance(pickle.loads(pickle.dumps(code)), FourCC)
 
 
+SHORT_NAMES = [
+    name.removeprefix("V4L2_PIX_FMT_")
+    for name in header_formats()
+    if name.startswith("V4L2_PIX_FMT_") and len(name) <= len("V4L2_PIX_FMT_") + 4
+]
+
+
+@pytest.mark.parametrize(
+    "characters", [*SHORT_NAMES, *[name.lower() for name in SHORT_NAMES], "yuyv", "Mjpg"]
+)
+def test_a_vendors_code_that_is_spelt_like_a_known_one_is_no_other(characters: str) -> None:
+    value = v4l2.v4l2_fourcc(*characters.ljust(4))
+    assert int(FourCC(value)) == value
+    assert FourCC(str(FourCC(value))) == value
+
+
 @given(printable, st.booleans())
 @settings(deadline=None)
 def test_every_text_of_four_characters_is_a_code(characters: str, big_endian: bool) -> None:

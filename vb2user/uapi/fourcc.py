@@ -99,15 +99,24 @@ class FourCC(int):
         return names[0] if names else None
 
     def __str__(self) -> str:
+        text = self._spelled()
+        # What would not be parsed back to the same code is shown as a number: "DV" is the header's name of a
+        # code that is spelt "dvsd".
+        if text is None or not (self.names or FourCC.parse(text) == self):
+            return f"0x{int(self):08x}"
+        return text
+
+    def _spelled(self) -> str | None:
+        """Its characters, or None if there are not four that can be printed."""
         characters = "".join(chr(self >> shift & 0x7F) for shift in (0, 8, 16, 24))
         bytes_fit = not int(self) & 0x00808080
-        # What would not be parsed back to the same code is shown as a number.
         if not bytes_fit or not characters.isprintable() or characters[0] == " ":
-            return f"0x{int(self):08x}"
+            return None
         if self.big_endian:
             return characters + _BE_SUFFIX
         text = characters.rstrip()
-        return f"0x{int(self):08x}" if _ambiguous(text) else text
+        ambiguous = text[:2].lower() == "0x" or text.upper().endswith(_BE_SUFFIX)
+        return None if ambiguous else text
 
     def __repr__(self) -> str:
         return f"FourCC({str(self)!r})"
@@ -115,11 +124,6 @@ class FourCC(int):
     def __format__(self, spec: str) -> str:
         # An empty spec and those for strings mean the text, the numeric ones the number.
         return format(int(self) if spec[-1:] in tuple("bcdoxXn") else str(self), spec)
-
-
-def _ambiguous(text: str) -> bool:
-    """Whether parsing this text would find something else than its characters."""
-    return text[:2].lower() == "0x" or text.upper().endswith(_BE_SUFFIX)
 
 
 _cache: tuple[dict[int, tuple[str, ...]], dict[str, FourCC], dict[str, FourCC]] | None = None
@@ -141,7 +145,8 @@ def _tables() -> tuple[dict[int, tuple[str, ...]], dict[str, FourCC], dict[str, 
             for prefix in _PREFIXES:
                 if name.startswith(prefix):
                     by_name.setdefault(name.removeprefix(prefix).upper(), code)
-            by_text.setdefault(str(code).upper(), code)
+            if (text := code._spelled()) is not None:
+                by_text.setdefault(text.upper(), code)
         _cache = names, by_name, by_text
     return _cache
 
