@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vb2user import checks
 from vb2user.device.device import Device
-from vb2user.device.discovery import metadata_note, resolve
+from vb2user.device.discovery import no_frames_note, resolve
 from vb2user.device.naming import Node
 from vb2user.errors import KernelError, NoSuchDeviceError, StateError, UsageError
 from vb2user.memory import heaps
@@ -196,7 +196,7 @@ class Camera(Device):
                 on_truncated=on_truncated,
                 on_gap=on_gap,
                 reconnect=None if reconnect is False else self._reconnect(format, reconnect),
-                note=(lambda: metadata_note(self)) if type == BufType.META_CAPTURE else None,
+                note=(lambda: no_frames_note(self)) if type == BufType.META_CAPTURE or self.m2m else None,
             )
             own(made)
         return made

@@ -94,6 +94,22 @@ def test_a_command_that_streams_from_it_says_so(webcam: Vb2System) -> None:
     assert done.stderr == ""
 
 
+def test_a_command_that_streams_refuses_what_converts_from_memory_to_memory(
+    webcam: Vb2System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frames come only from a program that feeds its output queue: nothing is allocated, nothing waits."""
+    monkeypatch.setattr(Device, "caps", Cap.VIDEO_M2M | Cap.STREAMING)
+    for command in (["capture"], ["snapshot", "x.png"], ["record", "x.raw"]):
+        calls = len(webcam.calls)
+        done = CliRunner().invoke(cli, [command[0], "/dev/video0", *command[1:]])
+        assert isinstance(done.exception, UsageError), done.output
+        assert "converts from memory to memory: it captures what its output queue is given" in str(
+            done.exception
+        )
+        assert "output() of one vb2user.Camera" in str(done.exception.hint)
+        assert "VIDIOC_REQBUFS" not in webcam.calls[calls:]
+
+
 async def in_a_task(stream: Stream) -> None:
     await stream.anext_frame()
 
@@ -119,3 +135,16 @@ def test_a_time_out_says_so(webcam: Vb2System, way: str) -> None:
                 TURNS[way](stream)
         assert str(caught.value).count(SAYS) == (path == "/dev/video1")
         assert (both in str(caught.value)) == (path == "/dev/video1")
+
+
+@pytest.mark.parametrize("way", TURNS)
+def test_a_time_out_of_what_converts_says_what_is_missing(
+    webcam: Vb2System, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr(Device, "caps", Cap.VIDEO_M2M | Cap.STREAMING)
+    node: Any = webcam.nodes["/dev/video0"]
+    node.auto = False
+    with Camera("/dev/video0") as cam, cam.stream(timeout=0.001) as stream:
+        with pytest.raises(StreamTimeoutError, match="what its output queue is given") as caught:
+            TURNS[way](stream)
+    assert str(caught.value.hint).startswith("write frames with output()")

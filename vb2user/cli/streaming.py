@@ -141,7 +141,16 @@ def _wishing(command: _F, options: Sequence[Callable[[Any], Any]]) -> _F:
 
 
 def set_up(cam: Camera, wish: StreamOptions) -> None:
-    """Input, format, size and rate; what the driver would change is refused. A metadata node is told."""
+    """Input, format, size and rate; what the driver would change is refused. A metadata node is told.
+
+    UsageError: a node that captures only what its output queue is given, which no command does.
+    """
+    if cam.m2m:
+        raise UsageError(
+            f"{cam.path}: {cam.card} converts from memory to memory: it captures what its output queue is "
+            "given, and this command gives it nothing",
+            hint="write a program with stream() and output() of one vb2user.Camera",
+        )
     if (note := metadata_note(cam)) is not None:
         talk(note)
     if wish.input is not None:

@@ -147,6 +147,16 @@ def metadata_note(device: VideoNode) -> str | None:
     return f"{device.path} is a metadata node and has no picture{where}"
 
 
+def no_frames_note(device: VideoNode) -> tuple[str, str] | None:
+    """Why a node may deliver no frame by itself, and what to do; None: it does."""
+    if (metadata := metadata_note(device)) is not None:
+        return metadata, "stream the picture at the same time"
+    if device.m2m:
+        sentence = f"{device.path} converts from memory to memory: it captures what its output queue is given"
+        return sentence, "write frames with output() of the same Camera, in another thread"
+    return None
+
+
 def _siblings(device: VideoNode, role: str) -> list[str]:
     """The nodes of this role that belong to the same device: to the same USB interface, for one."""
     import pyudev

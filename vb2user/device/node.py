@@ -29,6 +29,7 @@ _OUTPUT = (
     (Cap.VIDEO_OUTPUT | Cap.VIDEO_M2M, BufType.VIDEO_OUTPUT),
     (Cap.META_OUTPUT, BufType.META_OUTPUT),
 )
+_M2M = Cap.VIDEO_M2M | Cap.VIDEO_M2M_MPLANE
 _MEMORY_CAPS = (
     (BufCap.SUPPORTS_MMAP, Memory.MMAP),
     (BufCap.SUPPORTS_USERPTR, Memory.USERPTR),
@@ -93,6 +94,11 @@ class VideoNode:
     def caps(self) -> Cap:
         """What this node can do (``device_caps``)."""
         return self.capability.device_caps
+
+    @property
+    def m2m(self) -> bool:
+        """Whether it converts from memory to memory: it captures what its output queue is given."""
+        return bool(self.caps & _M2M)
 
     @property
     def capture_type(self) -> BufType | None:

@@ -52,17 +52,15 @@ def stopped(name: str) -> StreamStoppedError:
     return StreamStoppedError(f"{name}: the stream was stopped by another thread")
 
 
-def timed_out(name: str, note: str | None = None) -> StreamTimeoutError:
-    """Nothing came in time. ``note``: what is to be known of a node without a picture."""
-    if note is not None:
+def timed_out(name: str, note: tuple[str, str] | None = None) -> StreamTimeoutError:
+    """Nothing came in time. ``note``: why a node may deliver no frame by itself, and what to do."""
+    sentence = f"{name}: no buffer became ready within the time-out"
+    if note is None:
         return StreamTimeoutError(
-            f"{name}: no buffer became ready within the time-out: {note}",
-            hint="stream the picture at the same time",
+            sentence, hint="check the input's signal and the frame rate, or wait longer"
         )
-    return StreamTimeoutError(
-        f"{name}: no buffer became ready within the time-out",
-        hint="check the input's signal and the frame rate, or wait longer",
-    )
+    why, hint = note
+    return StreamTimeoutError(f"{sentence}: {why}", hint=hint)
 
 
 def of_the_parent(name: str) -> StateError:

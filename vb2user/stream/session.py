@@ -65,7 +65,7 @@ class StreamSession:
         *,
         most: int | None,
         latest: bool,
-        note: Callable[[], str | None] | None = None,
+        note: Callable[[], tuple[str, str] | None] | None = None,
     ) -> None:
         self.engine = engine
         self.leases = Leases(engine)

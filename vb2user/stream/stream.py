@@ -61,7 +61,7 @@ class Stream(ManagedIterable[Frame]):
             Whatever is done is counted in ``stats``.
         reconnect: how to wait for a device that is gone; None: DeviceRemovedError is raised. A turn waits no
             longer than the ``timeout`` of its call, and the next one waits on.
-        note: returns what a time-out says of the node, e.g. that it has no picture; None: nothing.
+        note: returns what a time-out says of the node, why and what to do; None: nothing.
 
     Attributes:
         format: what every frame is: ``width``, ``height``, ``pixelformat``, ``sizeimage``, …
@@ -83,7 +83,7 @@ class Stream(ManagedIterable[Frame]):
         on_truncated: Policy = "skip",
         on_gap: Policy = "yield",
         reconnect: Reconnect | None = None,
-        note: Callable[[], str | None] | None = None,
+        note: Callable[[], tuple[str, str] | None] | None = None,
     ) -> None:
         buffers = checks.count(buffers, f"{name}: buffers", least=1, most=checks.U32)
         max_buffers = checks.limit(max_buffers, f"{name}: max_buffers")

@@ -24,7 +24,6 @@ from vb2user.validate.lifecycle import live
 from vb2user.validate.results import DeviceReport
 from vb2user.validate.steps import FRAMES, Check, Fill, Life, Phase, Setting, no_phase
 
-_M2M = Cap.VIDEO_M2M | Cap.VIDEO_M2M_MPLANE
 _FED = "a memory-to-memory node gives frames only while its OUTPUT queue is fed, which memops does not do"
 
 
@@ -146,7 +145,7 @@ def examine(
         observer.phase if observer else no_phase,
         frames=plan.frames,
         known_errors=plan.known_errors,
-        no_frames=_FED if device.caps & _M2M else None,
+        no_frames=_FED if device.m2m else None,
         shared=name is None,
     )
     report.remarks += _limits(setting)
