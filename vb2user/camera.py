@@ -332,7 +332,9 @@ class Camera(Device):
             strategy = None
             if memory not in ("read", "write"):
                 strategy = self._strategy(given, memory, heap, fds, user_buffers)
-            made = OutputStream(self.node, format, strategy, buffers=buffers, timeout=timeout)
+            made = OutputStream(
+                self.node, format, strategy, buffers=buffers, timeout=timeout, converts=self.m2m
+            )
             own(made)
         return made
 

@@ -362,3 +362,17 @@ def test_the_bodys_error_comes_first(vb2: Vb2System, node: FakeVideo, out: Camer
     with pytest.raises(ZeroDivisionError):
         body()
     node._free()
+
+
+@pytest.mark.parametrize("converts", [False, True])
+def test_a_device_that_converts_begins_with_the_first_frame(
+    out: Camera, vb2: Vb2System, monkeypatch: pytest.MonkeyPatch, converts: bool
+) -> None:
+    """Its capture queue gives nothing before: one frame in, one frame out, in one thread."""
+    monkeypatch.setattr(type(out), "m2m", converts)
+    with out.output(buffers=3, timeout=5) as output:
+        output.write(picture(1))
+        assert vb2.calls.count("VIDIOC_STREAMON") == converts
+        for number in range(2, 6):
+            output.write(picture(number))
+        assert vb2.calls.count("VIDIOC_STREAMON") == 1

@@ -1,1 +1,1 @@
-"""Layer 5: frames for people: streams, leases, sinks."""
+"""Layer 5: frames for people: streams, leases, outputs."""

@@ -21,22 +21,24 @@ from vb2user.uapi.kernel import Fd
 
 def _planes_of(data: Any) -> list[memoryview]:
     many = data if isinstance(data, (list, tuple)) else [data]
-    return [as_bytes(plane, f"sink: plane {index}", writable=False) for index, plane in enumerate(many)]
+    return [as_bytes(plane, f"frame: plane {index}", writable=False) for index, plane in enumerate(many)]
 
 
 class OutputStream:
     """An output queue (or write(2)) that takes whole frames.
 
     write(2) has a file handle of its own, for file I/O ends only when its handle is closed: so it ends with
-    the sink. A driver that keeps the output for the handle that set the format (v4l2loopback) says EBUSY
-    there. The sink then writes by the node's own handle, and file I/O lasts until the node is closed.
+    this object. A driver that keeps the output for the handle that set the format (v4l2loopback) says EBUSY
+    there. Then write(2) goes to the node's own handle, and file I/O lasts until the node is closed.
 
     Args:
         node: the output node; it stays the caller's.
         format: what was granted.
-        memory: the strategy, owned by the sink; None: write(2).
+        memory: the strategy, owned by this object; None: write(2).
         buffers: how many to ask for.
         timeout: seconds to wait for a free buffer; None: for ever.
+        converts: the device captures what it is given here (memory to memory): STREAMON comes with the first
+            frame, for its capture queue gives nothing before. Else the driver begins with all buffers full.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class OutputStream:
         *,
         buffers: int = 4,
         timeout: float | None = None,
+        converts: bool = False,
     ) -> None:
         self.format = format
         self.buffers = checks.count(buffers, f"{node.name}: buffers", least=1, most=checks.U32)
@@ -57,12 +60,16 @@ class OutputStream:
         self._node = node
         self._memory = memory
         self._timeout = checks.seconds(timeout, f"{node.name}: timeout")
+        self._converts = converts
         self._queue: Queue | None = None
         self._idle: list[Buffer] = []
         self._handle: Fd | None = None  #: of write(2); it may be the node
 
     def start(self) -> OutputStream:
-        """Allocate; streaming begins once every buffer was filled once, or at :meth:`flush`."""
+        """Allocate; streaming begins once every buffer was filled once, or at :meth:`flush`.
+
+        On a device that converts from memory to memory it begins with the first frame.
+        """
         if self._queue is not None or self._handle is not None:
             return self
         if self._memory is None:
@@ -101,7 +108,7 @@ class OutputStream:
             return
         queue = self._queue
         if queue is None:
-            raise StreamStoppedError(f"{self._name}: the sink is not started", hint="start() it")
+            raise StreamStoppedError(f"{self._name}: the output is not started", hint="start() it")
         if not self._idle:
             queue.start()
             self._idle.append(queue.buffer(queue.dequeue(self._timeout).buffer_index))
@@ -115,6 +122,8 @@ class OutputStream:
         queue.enqueue(buffer, [view.nbytes for view in planes], time)
         self._idle.pop(0)
         self.frames += 1
+        if self._converts:
+            queue.start()
 
     def _write_all(self, rest: memoryview) -> None:
         # write(2) may take a part only, and the driver goes on with the next part where this one ended.
@@ -127,7 +136,7 @@ class OutputStream:
     def _write_some(self, data: memoryview) -> int:
         handle = self._handle
         if handle is None:
-            raise StreamStoppedError(f"{self._name}: the sink was closed")
+            raise StreamStoppedError(f"{self._name}: the output was closed")
         try:
             return FileIO(handle).write(data, self._timeout)
         except DeviceBusyError:
