@@ -1,4 +1,4 @@
-"""Deliveries as a driver makes them, and a judge to look at them."""
+"""Deliveries as a driver makes them, and a policy to look at them."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def delivery(
     )
 
 
-def judge_of(least: tuple[int, ...] = (512,), **given: Any) -> FramePolicy:
+def policy_of(least: tuple[int, ...] = (512,), **given: Any) -> FramePolicy:
     chosen: dict[str, Any] = {"on_error": "skip", "on_truncated": "skip", "on_gap": "yield"}
     return FramePolicy("/dev/video0", LAYOUTS[least], **(chosen | given))
 

@@ -54,7 +54,7 @@ def shorten(node: FakeVideo, *lacks: int) -> None:
 
 def settled(stream: Stream) -> bool:
     """Whether all that the driver counted so far is in one of the three numbers; the first was 0."""
-    s, last = stream.stats, stream._judge.last
+    s, last = stream.stats, stream._policy.last
     return last is not None and last + 1 == s.frames + s.discarded + s.drops
 
 
@@ -424,7 +424,7 @@ def test_whatever_is_done_every_frame_is_counted_once(plan: list[Any], options: 
             except (StreamTimeoutError, CorruptFrameError, FramesLostError, BuffersExhaustedError):
                 pass
         s, waiting = stream.stats, len(stream._run._ready)
-        last = stream._judge.last
+        last = stream._policy.last
         assert last is not None
         assert last + 1 == s.frames + s.discarded + s.drops + waiting
         # No buffer is lost either: with the driver, with the program, or waiting.

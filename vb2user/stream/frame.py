@@ -82,7 +82,7 @@ class Frame:
     )
 
     def __init__(
-        self, format: calls.Format, layout: Layout, lease: Lease, done: Dequeued, verdict: Decision
+        self, format: calls.Format, layout: Layout, lease: Lease, done: Dequeued, decision: Decision
     ) -> None:
         self.format = format
         self._layout = layout
@@ -96,9 +96,9 @@ class Frame:
             self.plane_bytesused,
             self._offsets,
         ) = done
-        self.gap = verdict.gap
-        self.truncated = verdict.truncated
-        self._time_ns = verdict.time_ns
+        self.gap = decision.gap
+        self.truncated = decision.truncated
+        self._time_ns = decision.time_ns
         self._born = fork.generation
         self.held = False
         self._array: Array | None = None

@@ -63,7 +63,7 @@ class FramePolicy:
         last: the highest number that came; None: none came yet, or the driver counts anew.
         alternate: each delivery is a field.
         not_before_ns: frames taken earlier, on CLOCK_MONOTONIC, are discarded; 0: none are.
-        reads_frames: the bytes of frames are to be looked at: :meth:`look` wants them.
+        reads_frames: the bytes of frames are to be looked at: :meth:`decide` wants them.
     """
 
     def __init__(
@@ -140,8 +140,8 @@ class FramePolicy:
         """
         return self._left_out.describe()
 
-    def look(self, d: Dequeued, planes: Sequence[memoryview] = ()) -> Decision:
-        """Judge the next delivery.
+    def decide(self, d: Dequeued, planes: Sequence[memoryview] = ()) -> Decision:
+        """Decide what becomes of the next delivery.
 
         Args:
             d: what DQBUF said.
@@ -160,8 +160,8 @@ class FramePolicy:
                 self._left_out.clear()
             return GOOD
         too_old = self._is_too_old(earliest, at, comparable=is_clocked(d))
-        verdict = self._exceptional(d, gap, bool(bad), flaw, too_old=too_old)
-        return verdict if at == d.timestamp_ns else replace(verdict, time_ns=at)
+        decision = self._exceptional(d, gap, bool(bad), flaw, too_old=too_old)
+        return decision if at == d.timestamp_ns else replace(decision, time_ns=at)
 
     def _time(self, d: Dequeued) -> tuple[int, int]:
         """The earliest moment at which a frame can have been begun, and when it was taken."""

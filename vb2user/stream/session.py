@@ -1,7 +1,7 @@
 """Layer 5: a stream while it runs: one engine, its leases, and what came and was not handed out yet.
 
 A turn is: the frame before is released, buffers that nobody looks at any more go back, the driver is fed,
-the next delivery is waited for, judged, and handed out or left out. :class:`~vb2user.stream.stream.Stream`
+the next delivery is waited for, counted, and handed out or left out. :class:`~vb2user.stream.stream.Stream`
 says when; a device that comes back gets a new :class:`StreamSession`.
 """
 
@@ -43,7 +43,7 @@ class StreamSession:
         name: the device, for messages.
         format, layout: what every frame is.
         engine: started.
-        judge: what is counted, and what becomes of each delivery.
+        policy: what is counted, and what becomes of each delivery.
         most: how many buffers there may be; None: as many as the driver allows.
         latest: of several that are ready the newest is wanted.
         note: returns what a time-out says of the node; None: nothing.
@@ -51,7 +51,7 @@ class StreamSession:
     Attributes:
         open: until :meth:`close`.
         lost: the device is gone, and is waited for.
-        format, layout, judge, stats: what was given.
+        format, layout, policy, stats: what was given.
         leases: the buffers that are out.
     """
 
@@ -61,7 +61,7 @@ class StreamSession:
         format: calls.Format,
         layout: Layout,
         engine: Engine,
-        judge: FramePolicy,
+        policy: FramePolicy,
         *,
         most: int | None,
         latest: bool,
@@ -70,7 +70,7 @@ class StreamSession:
         self.engine = engine
         self.leases = Leases(engine)
         self._name, self.format, self.layout = name, format, layout
-        self.judge, self.stats = judge, judge.stats
+        self.policy, self.stats = policy, policy.stats
         self._most, self._latest, self._note = most, latest, note
         self._waiter: Waiter | None = None
         #: The frame that was handed out last: the next turn releases it, unless the program holds it.
@@ -118,7 +118,7 @@ class StreamSession:
         elif not self.open and not self.lost and not isinstance(error, StreamStoppedError):
             raise StreamStoppedError(f"{self._name}: the stream was closed") from None
         elif isinstance(error, StreamTimeoutError) and (
-            self._note is not None or self.judge.describe_left_out() is not None
+            self._note is not None or self.policy.describe_left_out() is not None
         ):
             raise self._timed_out() from None  # by no name of ours: error and frame would hold each other
 
@@ -197,39 +197,39 @@ class StreamSession:
 
     def take(self, d: Dequeued | None) -> Frame | None:
         """What becomes of a delivery (None: of one that came before): a frame, or None: it is left out."""
-        verdict = None
+        decision = None
         if d is None:
-            d, verdict = self._ready.popleft()
+            d, decision = self._ready.popleft()
         if self._latest:
-            d, verdict = self._newest(d, verdict)
-        if verdict is None:
-            verdict = self._judged(d) if self.judge.reads_frames else self.judge.look(d)
-        if verdict.error is not None:
-            error = self._put_aside(d, verdict, verdict.error)
+            d, decision = self._newest(d, decision)
+        if decision is None:
+            decision = self._decided(d) if self.policy.reads_frames else self.policy.decide(d)
+        if decision.error is not None:
+            error = self._put_aside(d, decision, decision.error)
             try:
                 raise error
             finally:
-                del error, verdict  # no circle of the error and this frame: it holds the stream
-        if not verdict.keep:
+                del error, decision  # no circle of the error and this frame: it holds the stream
+        if not decision.keep:
             self.leases.discard(d.buffer_index)
             return None
         if not self.open:  # by another thread just now; the buffers are freed
             raise StreamStoppedError(f"{self._name}: the stream was closed")
         lease = self.leases.lend(d.buffer_index, d.sequence)
-        frame = self._frame = Frame(self.format, self.layout, lease, d, verdict)
-        self._count(d, verdict)
+        frame = self._frame = Frame(self.format, self.layout, lease, d, decision)
+        self._count(d, decision)
         return frame
 
-    def _put_aside(self, d: Dequeued, verdict: Decision, error: Vb2Error) -> Vb2Error:
+    def _put_aside(self, d: Dequeued, decision: Decision, error: Vb2Error) -> Vb2Error:
         """Keep a delivery for the next turn, or give its buffer back; the caller raises the error."""
-        if verdict.keep:
-            self._ready.append((d, Decision(verdict.gap, verdict.truncated, time_ns=verdict.time_ns)))
+        if decision.keep:
+            self._ready.append((d, Decision(decision.gap, decision.truncated, time_ns=decision.time_ns)))
         else:
             with contextlib.suppress(Vb2Error):  # the next turn tries again, and this was counted
                 self.leases.discard(d.buffer_index)
         return error
 
-    def _judged(self, d: Dequeued) -> Decision:
+    def _decided(self, d: Dequeued) -> Decision:
         try:
             self.engine.begin(d.buffer_index)
             planes = self.engine.memory(d.buffer_index)
@@ -237,12 +237,12 @@ class StreamSession:
             self._discard(d, None)
             raise
         try:
-            return self.judge.look(d, planes)
+            return self.policy.decide(d, planes)
         finally:
             with contextlib.suppress(KernelError):  # nothing was written
                 self.engine.end(d.buffer_index)
 
-    def _newest(self, d: Dequeued, verdict: Decision | None) -> tuple[Dequeued, Decision | None]:
+    def _newest(self, d: Dequeued, decision: Decision | None) -> tuple[Dequeued, Decision | None]:
         # No more than there are: a fast driver fills them as fast as they are given back.
         for _ in range(self.engine.buffers):
             try:
@@ -252,12 +252,12 @@ class StreamSession:
             if newer is None:
                 break
             try:
-                self._discard(d, verdict)
+                self._discard(d, decision)
             except BaseException:
                 self._ready.append((newer, None))
                 raise
-            d, verdict = newer, None
-        return d, verdict
+            d, decision = newer, None
+        return d, decision
 
     def flush(self, *, comes_back: bool) -> int:
         """Begin a turn and discard what waits; returns how many frames that were.
@@ -286,12 +286,12 @@ class StreamSession:
                 break
             self._discard(d, None)
             waiting += 1
-        self.judge.discard_older()
+        self.policy.discard_older()
         return waiting
 
-    def _discard(self, d: Dequeued, verdict: Decision | None) -> None:
-        if verdict is None:
-            self.judge.pass_over(d)
+    def _discard(self, d: Dequeued, decision: Decision | None) -> None:
+        if decision is None:
+            self.policy.pass_over(d)
         else:
             self.stats.discarded += 1  # all else was counted when it was looked at
         self.leases.discard(d.buffer_index)
@@ -304,7 +304,7 @@ class StreamSession:
 
     def _timed_out(self) -> StreamTimeoutError:
         """The time-out of a stream, with what came and was left out meanwhile, or what the node is."""
-        left_out = self.judge.describe_left_out()
+        left_out = self.policy.describe_left_out()
         note = None if self._note is None else self._note()
         if left_out is None:
             return refusals.timed_out(self._name, note)
@@ -315,9 +315,9 @@ class StreamSession:
 
     # -- frames -------------------------------------------------------------------------------------
 
-    def _count(self, d: Dequeued, verdict: Decision) -> None:
+    def _count(self, d: Dequeued, decision: Decision) -> None:
         stats = self.stats
-        stats.last_ns = at = d.timestamp_ns if verdict.time_ns is None else verdict.time_ns
+        stats.last_ns = at = d.timestamp_ns if decision.time_ns is None else decision.time_ns
         if not stats.frames:
             stats.first_ns = at
         stats.frames += 1

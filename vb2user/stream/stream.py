@@ -116,7 +116,7 @@ class Stream(ManagedIterable[Frame]):
             format.height,
             [(p.bytesperline, p.sizeimage) for p in format.planes],
         )
-        self._judge = self._new_judge()
+        self._policy = self._new_policy()
         #: What runs, or is closed and not forgotten yet, with its finalizer. One step puts in or takes out:
         #: a thread that closes the one does not touch what another thread starts meanwhile.
         self._runs: dict[StreamSession, weakref.finalize[..., Stream]] = {}
@@ -127,7 +127,7 @@ class Stream(ManagedIterable[Frame]):
         self._closings = 0
         self._born = fork.generation
 
-    def _new_judge(self) -> FramePolicy:
+    def _new_policy(self) -> FramePolicy:
         alternate = self.format.field == Field.ALTERNATE
         return FramePolicy(self.name, self._layout, alternate=alternate, **self._policies)
 
@@ -146,7 +146,7 @@ class Stream(ManagedIterable[Frame]):
     @property
     def stats(self) -> StreamStats:
         """What the stream has seen since it was started: frames, drops, errors, rate, latency, …"""
-        return self._judge.stats
+        return self._policy.stats
 
     @property
     def exhausted(self) -> bool:
@@ -182,7 +182,7 @@ class Stream(ManagedIterable[Frame]):
         # Before the driver runs: importing it later would cost the first frames.
         import numpy  # noqa: F401
 
-        self._judge = self._new_judge()
+        self._policy = self._new_policy()
         closings = self._closings
         self._begin()
         if closings != self._closings:  # by another thread, or by a signal handler, while it started
@@ -195,13 +195,13 @@ class Stream(ManagedIterable[Frame]):
         engine = self._make()
         try:
             self.buffers = engine.start(self._asked)
-            self._judge.restart()
+            self._policy.restart()
             running = StreamSession(
                 self.name,
                 self.format,
                 self._layout,
                 engine,
-                self._judge,
+                self._policy,
                 most=self._most,
                 latest=self._latest,
                 note=self._note,
@@ -241,7 +241,7 @@ class Stream(ManagedIterable[Frame]):
     # -- frames -------------------------------------------------------------------------------------
 
     def _next(self) -> Frame | None:
-        if self._count is not None and self._judge.stats.frames >= self._count:
+        if self._count is not None and self._policy.stats.frames >= self._count:
             return None
         return self.next_frame()
 
