@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -87,3 +91,28 @@ def test_the_plugin_is_light_and_silent() -> None:
     code = code.replace("pytest_plugin", "commands").replace(", 'click'", "")
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def fixtures() -> dict[str, str]:
+    """The plugin's own fixtures, but for inner ones, and the scope of each."""
+    from vb2user.harness import pytest_plugin
+
+    found = {}
+    for node in ast.walk(ast.parse(inspect.getsource(pytest_plugin))):
+        if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+            continue
+        for decorator in map(ast.unparse, node.decorator_list):
+            if decorator.startswith("pytest.fixture"):
+                scope = re.search(r"scope='(\w+)'", decorator)
+                found[node.name] = "test" if scope is None else scope[1]
+    return found
+
+
+@pytest.mark.parametrize("name", fixtures())
+def test_every_fixture_is_documented_with_its_scope(name: str) -> None:
+    from vb2user.harness import pytest_plugin
+
+    scope = fixtures()[name]
+    page = (Path(__file__).parents[2] / "docs/using.md").read_text()
+    assert re.search(rf"^\|[^|]*`{name}`[^|]*\| {scope} \|", page, re.MULTILINE)
+    assert re.search(rf"^{name} +{scope} ", str(pytest_plugin.__doc__), re.MULTILINE)

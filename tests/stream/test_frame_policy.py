@@ -19,8 +19,8 @@ from deliveries import (
     coming,
     compressed,
     delivery,
-    policy_of,
     policies,
+    policy_of,
 )
 from fakes import CLOCK
 from fakes_vb2 import jpeg_like

@@ -6,7 +6,7 @@ import contextlib
 from typing import Any
 
 import pytest
-from deliveries import FINE, MS, START, Coming, compressed, delivery, policy_of, policies
+from deliveries import FINE, MS, START, Coming, compressed, delivery, policies, policy_of
 from fakes import CLOCK
 from fakes_vb2 import jpeg_like
 from hypothesis import given

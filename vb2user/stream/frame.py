@@ -24,6 +24,7 @@ from vb2user.errors import (
     UsageError,
     Vb2Error,
 )
+from vb2user.stream import clock
 from vb2user.uapi import calls, fork
 from vb2user.uapi.enums import BufFlag, Field
 
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 _ERROR = int(BufFlag.ERROR)
-_TIMESTAMP_MASK = 0x0000E000
-_CLOCKS = {0x00000000: "unknown", 0x00002000: "monotonic", 0x00004000: "copy"}
 
 
 class Frame:
@@ -142,7 +141,7 @@ class Frame:
     def clock(self) -> str:
         """What :attr:`timestamp` counts: ``monotonic`` (CLOCK_MONOTONIC), ``copy`` (given by the
         program at the other end of the device) or ``unknown``."""
-        return _CLOCKS.get(self._flags & _TIMESTAMP_MASK, "unknown")
+        return clock.NAMES.get(self._flags & clock.CLOCK_MASK, "unknown")
 
     @property
     def flags(self) -> BufFlag:
