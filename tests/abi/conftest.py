@@ -16,7 +16,7 @@ def report(request: pytest.FixtureRequest) -> Any:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    for outcome in ("passed", "failed"):
+    for outcome in ("passed", "failed", "skipped"):
         for test in terminalreporter.getreports(outcome):
             for name, line in test.user_properties:
                 if name == COMPARED and test.when == "call":

@@ -66,11 +66,13 @@ SHORT_NAMES = [
 ]
 
 
-@pytest.mark.parametrize(
-    "characters", [*SHORT_NAMES, *[name.lower() for name in SHORT_NAMES], "yuyv", "Mjpg"]
-)
-def test_a_vendors_code_that_is_spelt_like_a_known_one_is_no_other(characters: str) -> None:
-    value = v4l2.v4l2_fourcc(*characters.ljust(4))
+SPELT = [*SHORT_NAMES, *[name.lower() for name in SHORT_NAMES], "yuyv", "Mjpg", "0xAB", "0x12", "0X1", "x-BE"]
+
+
+@pytest.mark.parametrize("big_endian", [False, True])
+@pytest.mark.parametrize("characters", SPELT)
+def test_a_vendors_code_that_is_spelt_like_a_known_one_is_no_other(characters: str, big_endian: bool) -> None:
+    value = v4l2.v4l2_fourcc(*characters.ljust(4)) | big_endian << 31
     assert int(FourCC(value)) == value
     assert FourCC(str(FourCC(value))) == value
 

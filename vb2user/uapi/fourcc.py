@@ -107,16 +107,17 @@ class FourCC(int):
         return text
 
     def _spelled(self) -> str | None:
-        """Its characters, or None if there are not four that can be printed."""
+        """Its characters; None if one cannot be printed, or if they begin or end as something else does."""
         characters = "".join(chr(self >> shift & 0x7F) for shift in (0, 8, 16, 24))
         bytes_fit = not int(self) & 0x00808080
         if not bytes_fit or not characters.isprintable() or characters[0] == " ":
             return None
+        if characters[:2].lower() == "0x":
+            return None
         if self.big_endian:
             return characters + _BE_SUFFIX
         text = characters.rstrip()
-        ambiguous = text[:2].lower() == "0x" or text.upper().endswith(_BE_SUFFIX)
-        return None if ambiguous else text
+        return None if text.upper().endswith(_BE_SUFFIX) else text
 
     def __repr__(self) -> str:
         return f"FourCC({str(self)!r})"
