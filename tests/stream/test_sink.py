@@ -365,7 +365,7 @@ def test_the_bodys_error_comes_first(vb2: Vb2System, node: FakeVideo, out: Camer
 
 
 @pytest.mark.parametrize("converts", [False, True])
-def test_a_device_that_converts_begins_with_the_first_frame(
+def test_a_device_that_converts_begins_at_once(
     out: Camera, vb2: Vb2System, monkeypatch: pytest.MonkeyPatch, converts: bool
 ) -> None:
     """Its capture queue gives nothing before: one frame in, one frame out, in one thread."""
@@ -376,3 +376,31 @@ def test_a_device_that_converts_begins_with_the_first_frame(
         for number in range(2, 6):
             output.write(picture(number))
         assert vb2.calls.count("VIDIOC_STREAMON") == 1
+
+
+def test_a_device_that_converts_and_refuses_to_begin_leaves_nothing(
+    out: Camera, vb2: Vb2System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(out), "m2m", True)
+    vb2.fail("VIDIOC_STREAMON", errno.EPIPE)
+    output = out.output(buffers=3, timeout=5)
+    with pytest.raises(KernelError, match="STREAMON"):
+        output.start()
+    assert vb2.leaks() == {"FakeVideo": 1}
+
+
+@pytest.mark.parametrize("act", ["write", "flush"])
+def test_after_a_refused_streamon_every_buffer_can_be_filled_again(
+    out: Camera, node: FakeVideo, vb2: Vb2System, act: str
+) -> None:
+    with out.output(buffers=3, timeout=5) as output:
+        for number in range(3):
+            output.write(picture(number))
+        vb2.fail("VIDIOC_STREAMON", errno.EIO)
+        with pytest.raises(KernelError, match="STREAMON"):
+            output.write(picture(3)) if act == "write" else output.flush()
+        assert output.frames == 3
+        for number in range(10, 16):
+            output.write(picture(number))
+        output.flush()
+    assert [shown[0] for shown in node.shown][:5] == [picture(number) for number in range(10, 15)]

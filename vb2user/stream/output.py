@@ -15,6 +15,7 @@ from vb2user.memory.userptr import as_bytes
 from vb2user.pixels.layout import Layout
 from vb2user.queue.buffer import Buffer
 from vb2user.queue.queue import Queue
+from vb2user.queue.state import BufferState
 from vb2user.uapi import calls
 from vb2user.uapi.kernel import Fd
 
@@ -37,8 +38,8 @@ class OutputStream:
         memory: the strategy, owned by this object; None: write(2).
         buffers: how many to ask for.
         timeout: seconds to wait for a free buffer; None: for ever.
-        converts: the device captures what it is given here (memory to memory): STREAMON comes with the first
-            frame, for its capture queue gives nothing before. Else the driver begins with all buffers full.
+        converts: the device captures what it is given here (memory to memory). Its capture queue gives
+            nothing before STREAMON here, so that is not put off until every buffer was filled once.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class OutputStream:
     def start(self) -> OutputStream:
         """Allocate; streaming begins once every buffer was filled once, or at :meth:`flush`.
 
-        On a device that converts from memory to memory it begins with the first frame.
+        On a device that converts from memory to memory it begins here.
         """
         if self._queue is not None or self._handle is not None:
             return self
@@ -80,6 +81,8 @@ class OutputStream:
         queue = Queue(self._node, self.format.type, self._memory, [p.sizeimage for p in self.format.planes])
         try:
             self.buffers = queue.allocate(self.buffers)
+            if self._converts:
+                queue.start()
         except BaseException:
             queue.close()
             raise
@@ -110,7 +113,7 @@ class OutputStream:
         if queue is None:
             raise StreamStoppedError(f"{self._name}: the output is not started", hint="start() it")
         if not self._idle:
-            queue.start()
+            self._begin(queue)
             self._idle.append(queue.buffer(queue.dequeue(self._timeout).buffer_index))
         buffer = self._idle[0]
         buffer.memory.begin_access(write=True)
@@ -122,8 +125,14 @@ class OutputStream:
         queue.enqueue(buffer, [view.nbytes for view in planes], time)
         self._idle.pop(0)
         self.frames += 1
-        if self._converts:
+
+    def _begin(self, queue: Queue) -> None:
+        """STREAMON. On failure every buffer is the program's again."""
+        try:
             queue.start()
+        except BaseException:
+            self._idle = [buffer for buffer in queue.buffers if buffer.state is BufferState.DEQUEUED]
+            raise
 
     def _write_all(self, rest: memoryview) -> None:
         # write(2) may take a part only, and the driver goes on with the next part where this one ended.
@@ -178,7 +187,7 @@ class OutputStream:
         if queue is None:
             return
         if len(self._idle) < len(queue):
-            queue.start()
+            self._begin(queue)
         while len(self._idle) < len(queue) - 1:
             self._idle.append(queue.buffer(queue.dequeue(self._timeout).buffer_index))
 
