@@ -95,7 +95,8 @@ class Stress:
         self.outcome = Outcome()
         self._in_kernel = in_kernel
         self._stream: vb2user.Stream | None = None
-        #: The close() of this round has been: a loop that begins after it starts the stream again.
+        #: True after the last close() of a round. A loop that begins later starts the stream again, and
+        #: nothing closes that: the loop ends by its count.
         self._closed = False
 
     def run(self, seconds: float) -> Outcome:

@@ -53,7 +53,7 @@ NO_COUNT = [
     [20],
     np.array([20]),
     np.array([1, 2]),
-    ...,
+    ...,  # of no kind; an object() would have another name in each process of the tests
     -1,
     2**63,
     10**5000,

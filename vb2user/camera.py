@@ -25,7 +25,6 @@ from vb2user.stream.stats import Policy
 from vb2user.stream.stream import Stream
 from vb2user.uapi import calls
 from vb2user.uapi.buffer import is_output
-from vb2user.uapi.enums import BufType
 from vb2user.uapi.weak import members
 
 if TYPE_CHECKING:
@@ -196,7 +195,7 @@ class Camera(Device):
                 on_truncated=on_truncated,
                 on_gap=on_gap,
                 reconnect=None if reconnect is False else self._reconnect(format, reconnect),
-                note=(lambda: no_frames_note(self)) if type == BufType.META_CAPTURE or self.m2m else None,
+                note=lambda: no_frames_note(self),
             )
             own(made)
         return made
@@ -206,7 +205,7 @@ class Camera(Device):
     ) -> Array:
         """Take one picture in the format that is set now: start a stream, convert one frame, stop.
 
-        For more than one picture, a stream that stays open costs less.
+        For more than one picture, a stream that stays open costs less. Needs PyAV, the extra ``media``.
 
         Args:
             skip: frames to leave out first: a camera needs some to find its exposure.
@@ -218,9 +217,11 @@ class Camera(Device):
             R'G'B', ``uint8`` of shape (height, width, 3), an array of the caller's own.
 
         Raises:
-            StreamTimeoutError: no frame came in time. Else as :meth:`stream` and :meth:`Frame.to_rgb`.
+            StreamTimeoutError: no frame came in time. MissingPrerequisiteError: no PyAV. Else as
+                :meth:`stream` and :meth:`Frame.to_rgb`.
         """
         skip = checks.count(skip, f"{self.path}: frames to skip")
+        width = checks.limit(width, f"{self.path}: width")
         with self.stream(timeout=timeout, **stream) as frames:
             for _ in range(skip):
                 frames.next_frame()

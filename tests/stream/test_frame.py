@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import datetime as dt
 import errno
 import gc
 import pickle
@@ -67,11 +68,17 @@ def test_what_is_seen_is_what_the_driver_wrote(stream: Stream) -> None:
         assert not frame.released
 
 
-def test_the_time_of_day(stream: Stream) -> None:
-    frame = stream.next_frame()
-    ahead_ns = time.time_ns() - time.monotonic_ns()
-    told = frame.datetime
-    assert told.tzinfo is not None
+def test_the_time_of_day(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "XYZ-5:30")
+    time.tzset()
+    try:
+        frame = stream.next_frame()
+        ahead_ns = time.time_ns() - time.monotonic_ns()
+        told = frame.datetime
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert told.utcoffset() == dt.timedelta(hours=5, minutes=30)
     assert abs(told.timestamp() - (frame.time_ns + ahead_ns) / 1e9) < 1
 
 

@@ -266,11 +266,11 @@ def test_a_compressed_frame_that_is_not_whole_is_short(on_truncated: str, offset
     policy = policy_of((1,), on_truncated=on_truncated)
     assert policy.reads_frames
     frames = [b"\xa8\x0a" + bytes(900), whole, whole[:200], whole]
-    verdicts = [policy.decide(*compressed(data, n, offset)) for n, data in enumerate(frames)]
-    assert [v.truncated for v in verdicts] == [True, False, True, False]
-    assert [v.keep for v in verdicts] == [on_truncated == "yield", True, on_truncated == "yield", True]
+    decisions = [policy.decide(*compressed(data, n, offset)) for n, data in enumerate(frames)]
+    assert [d.truncated for d in decisions] == [True, False, True, False]
+    assert [d.keep for d in decisions] == [on_truncated == "yield", True, on_truncated == "yield", True]
     assert policy.stats.truncated == 2
-    errors = [str(v.error) for v in verdicts if v.error is not None]
+    errors = [str(d.error) for d in decisions if d.error is not None]
     if on_truncated == "raise":
         assert "begins with a8 0a, a JPEG image with ff d8" in errors[0]
         assert "frame 2 (buffer 0) is short: a JPEG image that does not end" in errors[1]

@@ -14,7 +14,7 @@ import click
 from vb2user.camera import MEMORY_NAMES, Camera
 from vb2user.cli import complete
 from vb2user.cli.output import talk
-from vb2user.device.discovery import metadata_note
+from vb2user.device.discovery import no_frames_note
 from vb2user.errors import UsageError
 from vb2user.stream.stream import Stream
 
@@ -143,16 +143,15 @@ def _wishing(command: _F, options: Sequence[Callable[[Any], Any]]) -> _F:
 def set_up(cam: Camera, wish: StreamOptions) -> None:
     """Input, format, size and rate; what the driver would change is refused. A metadata node is told.
 
-    UsageError: a node that captures only what its output queue is given, which no command does.
+    UsageError: a memory-to-memory node. No command writes to its output queue.
     """
-    if cam.m2m:
-        raise UsageError(
-            f"{cam.path}: {cam.card} converts from memory to memory: it captures what its output queue is "
-            "given, and this command gives it nothing",
-            hint="write a program with stream() and output() of one vb2user.Camera",
-        )
-    if (note := metadata_note(cam)) is not None:
-        talk(note)
+    if (note := no_frames_note(cam)) is not None:
+        if cam.m2m:
+            raise UsageError(
+                f"{note[0]}, and this command gives it nothing",
+                hint="write a program with stream() and output() of one vb2user.Camera",
+            )
+        talk(note[0])
     if wish.input is not None:
         cam.set_input(wish.input)
     if wish.format is not None or wish.size is not None:

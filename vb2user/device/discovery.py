@@ -153,7 +153,7 @@ def no_frames_note(device: VideoNode) -> tuple[str, str] | None:
         return metadata, "stream the picture at the same time"
     if device.m2m:
         sentence = f"{device.path} converts from memory to memory: it captures what its output queue is given"
-        return sentence, "write frames with output() of the same Camera"
+        return sentence, "write frames with output() of the same Camera, or wait longer"
     return None
 
 

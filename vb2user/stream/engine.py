@@ -1,7 +1,7 @@
 """Layer 5: the two ways frames come in: a videobuf2 queue, or read(2) into memory of our own.
 
-Both hand out :class:`~vb2user.uapi.buffer.Dequeued` tuples and take the buffers back. The other
-modules beside have leases, statistics, and what a user sees.
+Both hand out :class:`~vb2user.uapi.buffer.Dequeued` tuples and take the buffers back. Leases
+(:mod:`~vb2user.stream.lease`) and statistics (:mod:`~vb2user.stream.stats`) are kept elsewhere.
 """
 
 from __future__ import annotations
@@ -145,7 +145,8 @@ class QueueEngine(Engine):
         self._queue = Queue(node, format.type, memory, [p.sizeimage for p in format.planes])
         self._format = format
         self._views: dict[int, tuple[memoryview, ...]] = {}
-        #: The buffers that the driver had once. close() leaves it: a reader beside would queue them again.
+        #: Indices whose first QBUF did not fail. close() does not clear it: a reader that is still in its
+        #: turn would take these buffers for unused, and queue them.
         self._taken: set[int] = set()
         self.free = self._queue.with_driver
         self.syncs = memory.kind == MemoryType.DMABUF

@@ -122,8 +122,8 @@ class Frame:
     def datetime(self) -> dt.datetime:
         """The time of day at which it was taken, with the local time zone.
 
-        :attr:`time_ns` and what the system's clock is ahead of CLOCK_MONOTONIC now: ask soon, for the time of
-        day may be set, and CLOCK_MONOTONIC stands still while the machine sleeps.
+        It adds to :attr:`time_ns` how far the system's clock is ahead of CLOCK_MONOTONIC now. Each access
+        measures that anew, and it changes when the clock is set or the machine sleeps: keep the value.
 
         Raises:
             UsageError: :attr:`clock` is ``copy``, which has no known distance to the time of day.

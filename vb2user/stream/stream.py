@@ -59,8 +59,8 @@ class Stream(ManagedIterable[Frame]):
         on_gap: what to do with a frame before which others are missing: skip it, yield it (``frame.gap``
             says how many), or raise FramesLostError, and hand it out at the next turn.
             Whatever is done is counted in ``stats``.
-        reconnect: how to wait for a device that is gone; None: DeviceRemovedError is raised. A turn waits no
-            longer than the ``timeout`` of its call, and the next one waits on.
+        reconnect: how to wait for a device that is gone; None: DeviceRemovedError is raised. The ``timeout``
+            of :meth:`next_frame` limits that wait, too, and the next turn waits on.
         note: returns what a time-out says of the node, why and what to do; None: nothing.
 
     Attributes:
