@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vb2user.device.naming import Node, node_path
-from vb2user.device.node import VideoNode
+from vb2user.device.node import M2M, VideoNode
 from vb2user.errors import KernelError, NoSuchDeviceError, UsageError
 from vb2user.uapi.calls import Capability
 from vb2user.uapi.enums import BufType, Cap
@@ -53,7 +53,7 @@ class NodeInfo:
 
 
 _ROLES = (
-    (Cap.VIDEO_M2M | Cap.VIDEO_M2M_MPLANE, "m2m"),
+    (M2M, "m2m"),
     (Cap.VIDEO_OUTPUT | Cap.VIDEO_OUTPUT_MPLANE, "output"),
     (Cap.VIDEO_OVERLAY | Cap.VIDEO_OUTPUT_OVERLAY, "overlay"),
     (Cap.META_CAPTURE, "metadata capture"),

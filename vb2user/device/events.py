@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from vb2user import checks
 from vb2user.device.controls.convert import Value, choice, to_python
+from vb2user.device.node import M2M
 from vb2user.errors import (
     ClosedError,
     DeviceBusyError,
@@ -41,7 +42,7 @@ from vb2user.uapi.calls.events import (
     subscribe_event,
     unsubscribe_event,
 )
-from vb2user.uapi.enums import Cap, CtrlChange, CtrlFlag, CtrlType, EventSubFlag, EventType
+from vb2user.uapi.enums import CtrlChange, CtrlFlag, CtrlType, EventSubFlag, EventType
 from vb2user.uapi.kernel import POLLERR, POLLHUP, POLLPRI, Fd, eventfd
 from vb2user.uapi.readiness import Readiness
 
@@ -50,8 +51,6 @@ if TYPE_CHECKING:
     from vb2user.device.event_source import EventSource
 
 What = EventType | str | tuple[EventType, int]
-
-_M2M = Cap.VIDEO_M2M | Cap.VIDEO_M2M_MPLANE
 
 
 @dataclass(frozen=True)
@@ -385,7 +384,7 @@ class _Holdings:
 
 def _handle(device: EventSource) -> tuple[Fd, bool]:
     """The file handle for events, and whether it is the device's own."""
-    if not device.caps & _M2M:
+    if not device.caps & M2M:
         with contextlib.suppress(DeviceBusyError):  # the driver allows one handle
             return device.node.reopen(), False
     if any(other._shared and not other.closed for other in device.open_events()):

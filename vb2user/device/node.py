@@ -29,7 +29,8 @@ _OUTPUT = (
     (Cap.VIDEO_OUTPUT | Cap.VIDEO_M2M, BufType.VIDEO_OUTPUT),
     (Cap.META_OUTPUT, BufType.META_OUTPUT),
 )
-_M2M = Cap.VIDEO_M2M | Cap.VIDEO_M2M_MPLANE
+#: Of a node that converts from memory to memory.
+M2M = Cap.VIDEO_M2M | Cap.VIDEO_M2M_MPLANE
 _MEMORY_CAPS = (
     (BufCap.SUPPORTS_MMAP, Memory.MMAP),
     (BufCap.SUPPORTS_USERPTR, Memory.USERPTR),
@@ -98,7 +99,7 @@ class VideoNode:
     @property
     def m2m(self) -> bool:
         """Whether it converts from memory to memory: it captures what its output queue is given."""
-        return bool(self.caps & _M2M)
+        return bool(self.caps & M2M)
 
     @property
     def capture_type(self) -> BufType | None:

@@ -25,7 +25,8 @@ class FourCC(int):
 
     The text is the four characters, the first one in the lowest byte, without blanks at the end:
     ``YUYV``, ``Y16``. A format of big-endian components, bit 31, has ``-BE`` after all four: ``Y16 -BE``.
-    What has an unprintable character prints as ``0x0000002a``. Every text is parsed back to the same code.
+    What has an unprintable character, or is spelt like the name of another format, prints as ``0x0000002a``.
+    Every text is parsed back to the same code.
     """
 
     __slots__ = ()
