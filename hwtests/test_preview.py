@@ -227,10 +227,12 @@ def test_what_the_page_tells(served: Served) -> None:
     served.run(page.until('!["", "0"].includes(document.getElementById("op-vaddr").textContent)'))
     count = served.run(page.run('document.getElementById("op-vaddr").textContent'))
     served.run(page.until(f'document.getElementById("op-vaddr").textContent !== "{count}"'))
-    assert "alloc" in served.run(page.run('document.getElementById("held").textContent'))
-    assert served.run(page.run('document.getElementById("state").textContent')) == "streaming"
+    # Ledger, state and controls come to the page one by one: each is waited for.
+    served.run(page.until('document.getElementById("held").textContent.includes("alloc")'))
+    served.run(page.until('document.getElementById("state").textContent === "streaming"'))
 
     slider = 'document.getElementById("control-brightness")'
+    served.run(page.until(slider))
     served.run(page.run(f'{slider}.dispatchEvent(new Event("dblclick"))'))  # its default
     served.run(page.until(f"{slider}.value == 128"))
     served.run(page.until(OFFERED))
