@@ -253,9 +253,39 @@ def test_threads_whose_process_is_known_later() -> None:
     assert ledger.comms[7] == "worker"
 
 
+def test_threads_that_the_kernel_never_notes() -> None:
+    """A thread that calls and ends without a rest: the trace has neither its process nor its name."""
+    k = Kernel()
+
+    def task(what: EventKind, text: str, by: int, **values: int) -> None:
+        k.events.append(Event(what, tid=by, tgid=1 if by == 1 else None, text=text, values=values))
+
+    task(EventKind.TASK, "sh", 1, child=20, thread=0)
+    task(EventKind.NAME, "player", 20)
+    task(EventKind.TASK, "player", 20, child=21, thread=1)
+    task(EventKind.NAME, "player:src", 20, tid=21)
+    first = len(k.events)
+    buffer = k.born(Op.ALLOC, tid=21)
+    k.op(Op.PUT, 20, priv=buffer)
+    for i, event in enumerate(k.events[first:], first):
+        k.events[i] = replace(event, tgid=None, comm="<...>")
+    ledger = Ledger(k.events)
+    assert {(key.process, key.maker) for key, *_ in ledger.keys()} == {(20, 20)}  # noqa: SIM118
+    assert ledger.comms == {20: "player"}
+    # The number goes to a thread of another process.
+    task(EventKind.FREE, "", 1, tid=21)
+    task(EventKind.TASK, "other", 1, child=21, thread=0)
+    k.born(Op.ALLOC, tid=21)
+    k.events[-3:] = [replace(e, tgid=None, comm="<...>") for e in k.events[-3:]]
+    ledger = Ledger(k.events)
+    assert (ledger.calls(Op.ALLOC, process=20), ledger.calls(Op.ALLOC, process=21)) == (1, 1)
+    assert ledger.comms == {20: "player", 21: "other"}
+    assert ledger.descendants(1) == {1, 20, 21}
+
+
 def test_families() -> None:
     events = [
-        Event(EventKind.FORK, tid=parent, tgid=parent, values={"child": child})
+        Event(EventKind.TASK, tid=parent, tgid=parent, values={"child": child, "thread": 0})
         for parent, child in ((1, 2), (2, 3), (9, 10), (3, 2))
     ]
     assert Ledger(events).descendants(1) == {1, 2, 3}

@@ -81,15 +81,35 @@ def test_other_forms_of_a_line() -> None:
     assert read(f"           <...>-77      (-------) [001] {rest}").process == 77
     assert read(f"           <...>-77      [001] d..1. {rest}").tgid is None
     assert read(f"              cat-77      [001] {rest}").time_ns == 12_000_001_000
-    fork = (
-        "            bash-7     (      7) [000]     1.000000: sched_process_fork: "
-        "comm=a pid=3 child_comm=b pid=7 child_comm=a pid=3 child_pid=8"
-    )
-    assert read(fork) == Event(EventKind.FORK, 1_000_000_000, 7, 7, "bash", 0, values={"child": 8})
     assert read(
         "          python-368     (    368) [000]      6.251645: vb2_dc_alloc__in_368_0: "
         "(vb2_dc_alloc+0x4/0x170) queue=(fault) device=(fault) size=1"
     ).values == {"queue": "(fault)", "device": "(fault)", "size": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "values", "name"),
+    [
+        (
+            "task_newtask: pid=8 comm=a clone_flags=1200000 oom_score_adj=0",
+            EventKind.TASK,
+            {"child": 8, "thread": 0},
+            "a",
+        ),
+        (
+            "task_newtask: pid=8 comm=pid=9 clone_flags=0 clone_flags=3d0f00 oom_score_adj=-1000",
+            EventKind.TASK,
+            {"child": 8, "thread": 1},
+            "pid=9 clone_flags=0",
+        ),
+        ("task_rename: pid=8 oldcomm=a newcomm=b c oom_score_adj=0", EventKind.NAME, {"tid": 8}, "b c"),
+        ("task_rename: oldcomm=a newcomm=b oom_score_adj=0", EventKind.NAME, {}, "b"),
+        ("sched_process_free: comm=pid=1 prio=0 pid=8 prio=120", EventKind.FREE, {"tid": 8}, ""),
+    ],
+)
+def test_tasks(text: str, what: EventKind, values: dict[str, int], name: str) -> None:
+    line = f"            bash-7     (      7) [000]     1.000000: {text}"
+    assert read(line) == Event(what, 1_000_000_000, 7, 7, "bash", 0, values=values, text=name)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,9 @@ class EventKind(str, Enum):
     BEGIN = "begin"
     END = "end"
     MARK = "mark"
-    FORK = "fork"
+    TASK = "task"
+    NAME = "name"
+    FREE = "free"
     LOST = "lost"
     MISSED = "missed"
 
@@ -44,7 +46,10 @@ class Event:
     FUNCTION    the function tracer, the other witness: it was entered, called by ``text``
     BEGIN, END  a phase, named ``text``
     MARK        a word of the program's own
-    FORK        a thread made another: ``values["child"]``
+    TASK        fork, vfork, clone: the new thread ``values["child"]``, named ``text``; ``values["thread"]``
+                is 1 where it belongs to the same process, 0 where it is a new process
+    NAME        exec, prctl: the thread ``values["tid"]`` is named ``text`` from now on
+    FREE        the thread ``values["tid"]`` is gone, and its number free
     LOST        ``values["count"]`` events were lost
     MISSED      ``values["count"]`` hits of probes were missed
     ==========  ==============================================================================
@@ -90,7 +95,12 @@ _LINE = re.compile(
 _FUNCTION = re.compile(r"([\w.]+) <-(\S+)")
 _PROBE = re.compile(r"(\w+): \([^)]*\)(.*)", re.DOTALL)
 _VALUE = re.compile(r' (\w+)=("(?:[^"]*)"|\S+)')
-_FORK = re.compile(r"sched_process_fork: comm=.* pid=\d+ child_comm=.* child_pid=(\d+)", re.DOTALL)
+_TASK = re.compile(r"task_newtask: pid=(\d+) comm=(.*) clone_flags=([0-9a-f]+) oom_score_adj=.*", re.DOTALL)
+# From Linux 6.15 the number is not printed: it is the thread's that runs.
+_NAME = re.compile(r"task_rename: (?:pid=(\d+) )?oldcomm=.* newcomm=(.*) oom_score_adj=.*", re.DOTALL)
+_FREE = re.compile(r"sched_process_free: comm=.* pid=(\d+) prio=.*", re.DOTALL)
+#: <linux/sched.h>: the new task is a thread of the same process.
+_CLONE_THREAD = 0x10000
 _LOST = re.compile(r"CPU:(\d+) \[LOST (\d+) EVENTS\]")
 _MARK = re.compile(r"\w+: vb2user (begin|end|mark) (\S*)")
 
@@ -149,8 +159,17 @@ def _what(
         return what, function, {key: number(value) for key, value in _VALUE.findall(probe[2])}, ""
     if mark := _MARK.match(text):
         return EventKind(mark[1]), "", {}, unquote(mark[2])
-    if fork := _FORK.fullmatch(text):
-        return EventKind.FORK, "", {"child": int(fork[1])}, ""
+    return _task(text)
+
+
+def _task(text: str) -> tuple[EventKind, str, Mapping[str, int | str], str] | None:
+    if new := _TASK.fullmatch(text):
+        values = {"child": int(new[1]), "thread": int(bool(int(new[3], 16) & _CLONE_THREAD))}
+        return EventKind.TASK, "", values, new[2]
+    if named := _NAME.fullmatch(text):
+        return EventKind.NAME, "", {"tid": int(named[1])} if named[1] else {}, named[2]
+    if gone := _FREE.fullmatch(text):
+        return EventKind.FREE, "", {"tid": int(gone[1])}, ""
     return None
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from vb2user.memory.ops import Op
@@ -83,6 +83,20 @@ class _Thread:
     unmaps: Event | None = None
 
 
+@dataclass
+class _Task:
+    """A thread that began in the trace: its process, and its name."""
+
+    process: int
+    comm: str
+
+    def told(self, event: Event) -> Event:
+        """An event of this thread, with what the kernel need not have noted beside it."""
+        if (event.tgid, event.comm) == (self.process, self.comm):
+            return event
+        return replace(event, tgid=self.process, comm=self.comm)
+
+
 class References:
     """References to buffers, and calls of ops, from the events of a trace.
 
@@ -98,7 +112,7 @@ class References:
             though neither witness can see them.
         unreturned: calls whose return was never told, so that nobody knows what came of them.
         comms: names of processes.
-        children: who forked whom, where that was watched.
+        children: who forked whom.
     """
 
     def __init__(self, events: Iterable[Event] = (), *, keep: int = KEEP) -> None:
@@ -116,6 +130,7 @@ class References:
         self._threads: dict[int, _Thread] = {}
         self._releasing: dict[int, Event] = {}
         self._orphans: set[int] = set()
+        self._tasks: dict[int, _Task] = {}
         self._phase: tuple[str, ...] = ()
         self._trust_private = True
         self.extend(events)
@@ -130,6 +145,9 @@ class References:
     def feed(self, event: Event) -> None:
         """Take in one more event."""
         what = event.what
+        task = self._tasks.get(event.tid)
+        if task is not None:
+            event = task.told(event)
         if what is EventKind.ENTER:
             self.probes[event.function] += 1
             self._enter(event)
@@ -148,12 +166,25 @@ class References:
         elif what is EventKind.WATCH:
             self.watched |= event.functions
             self.probed |= event.probed
-        elif what is EventKind.FORK:
-            self.children.setdefault(event.process, set()).add(int(event.values["child"]))
+        elif what is EventKind.TASK:
+            self._begin_task(event)
+        elif what is EventKind.NAME:
+            renamed = self._tasks.get(int(event.values.get("tid", event.tid)))
+            if renamed is not None:
+                renamed.comm = event.text
+        elif what is EventKind.FREE:
+            self._tasks.pop(int(event.values["tid"]), None)
         elif what is EventKind.LOST:
             self.lost += int(event.values["count"])
         elif what is EventKind.MISSED:
             self.missed += int(event.values["count"])
+
+    def _begin_task(self, event: Event) -> None:
+        child = int(event.values["child"])
+        self.children.setdefault(event.process, set()).add(child)
+        self._tasks[child] = _Task(event.process if event.values["thread"] else child, event.text)
+        # The number is another thread's now.
+        self._orphans.discard(child)
 
     def _count_function(self, event: Event) -> None:
         """Where the function tracer is the only witness."""
@@ -176,14 +207,20 @@ class References:
         self._meet(event)
 
     def _meet(self, event: Event) -> None:
-        """Note whose a thread is, and its name; the kernel knows neither until it has rested once."""
+        """Note whose a thread is, and its name.
+
+        Of a thread that was there before the trace, the kernel knows neither until it has rested once.
+        """
         if event.tgid is None:
             self._orphans.add(event.tid)
         elif event.tid in self._orphans:
             self._orphans.discard(event.tid)
             self._adopt(event.tid, event.tgid)
         # The thread that bears the process's number bears its name, too.
-        if event.comm != NO_NAME and (event.process not in self.comms or event.tid == event.process):
+        first = self._tasks.get(event.process)
+        if first is not None:
+            self.comms[event.process] = first.comm
+        elif event.comm != NO_NAME and (event.process not in self.comms or event.tid == event.process):
             self.comms[event.process] = event.comm
 
     def _adopt(self, tid: int, process: int) -> None:
@@ -405,7 +442,7 @@ class References:
         return [b for b in self.of(scope) if b.outstanding]
 
     def descendants(self, process: int) -> frozenset[int]:
-        """A process, and all that it and its children made, as far as the trace shows forks."""
+        """A process, and all that it and its children made."""
         found, new = {process}, {process}
         while new:
             new = {child for parent in new for child in self.children.get(parent, ())} - found

@@ -146,7 +146,6 @@ def run(wish: TraceOptions) -> TraceReport:
         report.kernel.driver = report.driver
         tracer = Tracer(
             [report.allocator] if report.allocator else None,
-            forks=wish.only_command,
             buffer_kb=wish.buffer_kb,
             raw=wish.raw,
         )

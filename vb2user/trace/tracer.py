@@ -30,7 +30,9 @@ _CHUNK = 1 << 16
 BUFFER_KB = 4096
 #: How many calls of one function may be in flight before the return of one is missed.
 _MAXACTIVE = 64
-_FORK_EVENT = "events/sched/sched_process_fork/enable"
+#: These tell which process a thread belongs to, and its name. What the kernel notes beside each event
+#: (record-tgid) lacks both for a thread that never rested while it was traced.
+_TASK_EVENTS = ("task/task_newtask", "task/task_rename", "sched/sched_process_free")
 
 
 def available() -> str | None:
@@ -55,7 +57,6 @@ class Tracer:
         allocators: names of those to watch; None: all whose modules are loaded.
         pids: watch these threads, and what they fork, alone. Mind that ``put``, ``finish`` and ``vaddr`` also
             run in kernel threads, and in whoever closes the last fd.
-        forks: note who forks whom (:attr:`What.FORK`).
         buffer_kb: of the kernel's buffer, for each CPU.
         use_probes: False: counts by the function tracer alone, as where the kernel has no probes.
         raw: a text file that gets every line of the trace as it is.
@@ -70,7 +71,6 @@ class Tracer:
         allocators: Iterable[str] | None = None,
         *,
         pids: Iterable[int] = (),
-        forks: bool = False,
         buffer_kb: int = BUFFER_KB,
         use_probes: bool = True,
         raw: TextIO | None = None,
@@ -83,7 +83,6 @@ class Tracer:
         self._private_data = private_data_offset()
         self._allocators = [ALLOCATORS[n] for n in (ALLOCATORS if self._private_data is None else names)]
         self._pids = sorted(set(pids))
-        self._forks = forks
         self._buffer_kb = checks.count(buffer_kb, "buffer_kb", least=1, most=checks.S32)
         self._use_probes = use_probes
         self._raw = raw
@@ -140,8 +139,8 @@ class Tracer:
         self._marker = os.open(instance.path / "trace_marker", os.O_WRONLY | os.O_CLOEXEC)
         if self._use_probes:
             self._watch_probes(instance)
-        if self._forks:
-            instance.set(_FORK_EVENT, 1)
+        for event in _TASK_EVENTS:
+            instance.set(f"events/{event}/enable", 1)
         if self._pids:
             pids = " ".join(map(str, self._pids))
             for name, value in (
