@@ -103,11 +103,11 @@ compiled: setup
 	$(BIN)/python -m compileall -q vb2user
 	$(BIN)/python -m pytest hwtests --collect-only -q -p no:cacheprovider >/dev/null
 
-# Hours by emulation: a hundred thousand frames, hundreds of unplugs and kills.
+# Hours by emulation: a hundred thousand frames, hundreds of unplugs and kills, a thousand cycles.
 soak: setup programs
 	mkdir -p build/soak
 	$(HW) VB2USER_SOAK=1 $(BIN)/vb2user vm run --no-vivid --timeout 21600 --kernel $(or $(KERNEL),6.12) \
-		--results build/soak -- python -m pytest hwtests/test_soak.py hwtests/test_stress.py -q -s -p no:cacheprovider
+		--results build/soak -- python -m pytest hwtests -m soak -q -s -p no:cacheprovider
 
 uapi: setup
 	$(BIN)/python tests/abi/generate.py

@@ -1,16 +1,18 @@
-"""A thousand times open, stream, close: as many fds, mappings and dma-bufs as before."""
+"""Open, stream, close, many times: as many fds, mappings and dma-bufs as before."""
 
 from __future__ import annotations
 
 import pytest
 from conftest import Resources, missing_source, still
+from soak import lasting
 
 import vb2user
 from vb2user.harness.pytest_plugin import VividDevice
 
 pytestmark = pytest.mark.one_kernel
 
-CYCLES = 1000
+#: Every way to use the device with every way to leave, so many times.
+ROUNDS = lasting(6, 56)
 
 
 def cycle(path: str, number: int, heap: str) -> None:
@@ -40,14 +42,15 @@ def cycle(path: str, number: int, heap: str) -> None:
             stream.close()
 
 
-def test_a_thousand_cycles(vivid_vmalloc: VividDevice) -> None:
+@pytest.mark.soak
+def test_every_way_again_and_again(vivid_vmalloc: VividDevice) -> None:
     heap = vivid_vmalloc.output if missing_source("system") else "system"
     with vb2user.open(vivid_vmalloc.capture) as cam:
         still(cam, fps=60)
     for number in range(18):
         cycle(vivid_vmalloc.capture, number, heap)
     before = Resources.now()
-    for number in range(CYCLES):
+    for number in range(18 * ROUNDS):
         cycle(vivid_vmalloc.capture, number, heap)
     assert Resources.now() == before
 

@@ -1,6 +1,6 @@
 """Long runs: random use of streams, SIGKILL at random moments.
 
-Short in ``make test``; ``make soak`` sets VB2USER_SOAK, and then they are as long as it takes to trust them.
+Short in ``make test``; in ``make soak`` they are as long as it takes to trust them.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from soak import lasting
 
 import vb2user
 from vb2user.harness.pytest_plugin import VividDevice, WebcamFactory
@@ -42,14 +43,13 @@ from vb2user.trace import Ledger, Tracer, calibrate, settle
 from vb2user.uapi.calls import signal as video_signal
 from vb2user.uapi.enums import DvFlag, DvPolarity, DvStandard
 
-pytestmark = pytest.mark.one_kernel
+pytestmark = [pytest.mark.one_kernel, pytest.mark.soak]
 
-LONG = os.environ.get("VB2USER_SOAK") == "1"
-FRAMES = 100_000 if LONG else 600
+FRAMES = lasting(600, 100_000)
 #: In a row, with nothing else happening: most of a long run's frames.
-MOST = 2_000 if LONG else 40
-KILLS = 100 if LONG else 8
-UNPLUGS = 200 if LONG else 6
+MOST = lasting(40, 2_000)
+KILLS = lasting(8, 100)
+UNPLUGS = lasting(6, 200)
 HDMI = 3
 SIZE = (160, 120)
 WAYS = ["mmap", "userptr", "dmabuf", "read"]

@@ -5,17 +5,16 @@ Seconds in ``make test``, ten minutes in ``make soak``.
 
 from __future__ import annotations
 
-import os
-
 import pytest
+from soak import lasting
 from stress import Stress
 
 import vb2user
 from vb2user.harness.pytest_plugin import VividDevice
 
-pytestmark = pytest.mark.one_kernel
+pytestmark = [pytest.mark.one_kernel, pytest.mark.soak]
 
-SECONDS = 600 if os.environ.get("VB2USER_SOAK") == "1" else 20
+SECONDS = lasting(20, 600)
 
 
 def test_threads_and_signals(vivid_vmalloc: VividDevice) -> None:

@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import Log, Resources, hanging, missing_source, still
+from soak import lasting
 
 import vb2user
 from vb2user.harness.pytest_plugin import VividDevice
@@ -154,14 +155,15 @@ def test_it_stays_while_its_node_is_open() -> None:
         assert not Path(video).exists()
 
 
-def test_twenty_cycles_leak_nothing(log: Log) -> None:
+@pytest.mark.soak
+def test_cycles_leak_nothing(log: Log) -> None:
     def held() -> tuple[Resources, int]:
         return Resources.now(), threading.active_count()
 
     with VirtualSur40():
         pass  # modules and caches come with the first
     before = held()
-    for _ in range(20):
+    for _ in range(lasting(5, 20)):
         with VirtualSur40() as table:
             video = table.video
     assert held() == before

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Log, Resources
+from soak import lasting
 from webcams import SIZE, TIMEOUT, TRANSPORTS, each, number, opened
 
 import vb2user
@@ -106,7 +107,8 @@ def test_flagged_frames_at_the_end(webcam: VirtualWebcam, log: Log) -> None:
     assert {size for ok, size in frames if ok} <= {SIZE}
 
 
-def test_twenty_cycles_leak_nothing(log: Log) -> None:
+@pytest.mark.soak
+def test_cycles_leak_nothing(log: Log) -> None:
     def held() -> tuple[Resources, int, int]:
         return Resources.now(), threading.active_count(), sum(port.state == 6 for port in ports())
 
@@ -114,7 +116,7 @@ def test_twenty_cycles_leak_nothing(log: Log) -> None:
     with webcam:
         pass  # modules and caches come with the first
     before = held()
-    for _ in range(20):
+    for _ in range(lasting(5, 20)):
         with webcam:
             pass
     assert held() == before
