@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import threading
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -242,21 +244,22 @@ def test_the_figures_and_the_controls_go_on_after_a_fault(
             await s.streaming()
             look = await s.look()
             with monkeypatch.context() as patch:
-                seen = threading.Event()
+                faults: Counter[str] = Counter()
 
-                def fault() -> Any:
-                    seen.set()
+                def fault(name: str) -> Any:
+                    faults[name] += 1
                     raise ZeroDivisionError("on purpose")
+
+                def three(name: str) -> bool:
+                    return faults[name] >= 3
 
                 for owner, name in (
                     (s.preview, "_status"),
                     (s.preview.ledger, "look"),
                     (s.preview._controls, "values"),
                 ):
-                    patch.setattr(owner, name, fault)
-                    for _ in range(3):
-                        seen.clear()
-                        await until(seen.is_set)
+                    patch.setattr(owner, name, functools.partial(fault, name))
+                    await until(functools.partial(three, name))
             for kind in ("status", "ledger", "values"):
                 await look.note(kind)
 
