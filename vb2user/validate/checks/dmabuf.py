@@ -1,0 +1,164 @@
+"""Checks of memory that other devices and heaps lend as dma-bufs."""
+
+from __future__ import annotations
+
+import errno
+import mmap as _mmap
+import os
+
+from vb2user.uapi.enums import BufFlag, Memory
+from vb2user.validate.check import Kind, check
+from vb2user.validate.needs import CAPTURE, DMABUF, FRAMES
+from vb2user.validate.outcome import NotOfThisDeviceError
+from vb2user.validate.target import RawQueue, Target
+
+
+def _not_queued(target: Target, queue: RawQueue, index: int) -> None:
+    flags = queue.info(index).flags & (BufFlag.QUEUED | BufFlag.DONE | BufFlag.PREPARED)
+    target.expect(not flags, f"the refused QBUF left buffer {index} with {flags!r}")
+
+
+def _lend(queue: RawQueue, index: int, lender: int) -> None:
+    """The next QBUF of one buffer brings the dma-bufs of another."""
+    arg = queue.arg(index)
+    for plane, buf in enumerate(queue.bufs(lender)):
+        arg.set_fd(plane, buf.fileno(), buf.size)
+
+
+@check(
+    "dmabuf.no-descriptor",
+    "QBUF refuses a descriptor that is not open or no dma-buf, and the buffer stays the program's.",
+    doc="dmabuf",
+    needs=(DMABUF,),
+)
+def no_descriptor(target: Target) -> None:
+    with target.queue(Memory.DMABUF) as queue:
+        queue.provide(2)
+        length = queue.bufs(0)[0].size
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            for fd, what in ((-1, "descriptor -1"), (null, "a descriptor of /dev/null")):
+                queue.arg(0).set_fd(0, fd, length)
+                target.refused((errno.EINVAL, errno.EBADF), f"QBUF of {what}", lambda: queue.qbuf(0))
+                _not_queued(target, queue, 0)
+        finally:
+            os.close(null)
+        _lend(queue, 0, 0)
+        queue.qbuf(0)
+
+
+@check(
+    "dmabuf.too-short",
+    "QBUF refuses a length that is less than a picture, and one that is more than the dma-buf.",
+    doc="dmabuf",
+    kind=Kind.FRAMEWORK,
+    needs=(DMABUF,),
+)
+def too_short(target: Target) -> None:
+    with target.queue(Memory.DMABUF) as queue:
+        queue.provide(2)
+        buf = queue.bufs(0)[0]
+        lengths = [buf.size + _mmap.PAGESIZE]
+        if buf.size > 2 * _mmap.PAGESIZE:
+            lengths.append(_mmap.PAGESIZE)
+        for length in lengths:
+            queue.arg(0).set_fd(0, buf.fileno(), length)
+            target.refused(
+                (errno.EINVAL, errno.EFAULT), f"QBUF of {length} bytes of {buf.size}", lambda: queue.qbuf(0)
+            )
+            _not_queued(target, queue, 0)
+
+
+@check(
+    "dmabuf.length-zero",
+    "QBUF takes length 0 for the whole dma-buf.",
+    doc="buffer",
+    kind=Kind.FRAMEWORK,
+    needs=(DMABUF,),
+)
+def length_zero(target: Target) -> None:
+    with target.queue(Memory.DMABUF) as queue:
+        queue.provide(2)
+        for plane, buf in enumerate(queue.bufs(0)):
+            queue.arg(0).set_fd(plane, buf.fileno(), 0)
+        queue.qbuf(0)
+
+
+@check(
+    "dmabuf.moved",
+    "Each QBUF may bring another dma-buf for the same buffer, and the frame lies in the one of that QBUF.",
+    doc="dmabuf",
+    needs=(DMABUF, FRAMES, CAPTURE),
+)
+def moved(target: Target) -> None:
+    with target.queue(Memory.DMABUF) as queue:
+        granted = queue.start()
+        if granted < 2:
+            raise NotOfThisDeviceError("the queue has one buffer alone")
+        holds = list(range(granted))
+        for turn in range(3):
+            for _ in range(granted):
+                done = queue.dqbuf()
+                if turn and not done.flags & BufFlag.ERROR:
+                    lender = holds[done.buffer_index]
+                    for plane, buf in enumerate(queue.bufs(lender)):
+                        with buf.access() as view:
+                            untouched = view[:] == b"\xa5" * view.nbytes
+                        target.expect(
+                            not untouched,
+                            f"turn {turn}: plane {plane} of the dma-buf of buffer {done.buffer_index} "
+                            "was not written",
+                        )
+            # All are back: each buffer gets the dma-bufs of its neighbour.
+            holds = [*holds[1:], holds[0]]
+            for index, lender in enumerate(holds):
+                for buf in queue.bufs(lender):
+                    with buf.access(write=True) as view:
+                        view[:] = b"\xa5" * view.nbytes
+                _lend(queue, index, lender)
+                queue.qbuf(index)
+
+
+@check(
+    "dmabuf.refused-then-right",
+    "After a refused QBUF with another dma-buf, the buffer can be queued with the one that it had.",
+    doc="dmabuf",
+    kind=Kind.FRAMEWORK,
+    needs=(DMABUF, FRAMES),
+)
+def refused_then_right(target: Target) -> None:
+    with target.queue(Memory.DMABUF) as queue:
+        queue.start()
+        done = queue.dqbuf()
+        index = done.buffer_index
+        queue.arg(index).set_fd(0, -1, queue.bufs(index)[0].size)
+        target.refused((errno.EINVAL, errno.EBADF), "QBUF of descriptor -1", lambda: queue.qbuf(index))
+        _not_queued(target, queue, index)
+        _lend(queue, index, index)
+        queue.qbuf(index)
+        queue.frames(4)
+
+
+@check(
+    "dmabuf.closed-early",
+    "A queued dma-buf is written though its descriptor was closed after QBUF.",
+    doc="dmabuf",
+    kind=Kind.FRAMEWORK,
+    needs=(DMABUF, FRAMES),
+)
+def closed_early(target: Target) -> None:
+    with target.queue(Memory.DMABUF) as queue:
+        granted = queue.provide()
+        for index in range(granted):
+            arg = queue.arg(index)
+            own = [os.dup(buf.fileno()) for buf in queue.bufs(index)]
+            try:
+                for plane, fd in enumerate(own):
+                    arg.set_fd(plane, fd, queue.bufs(index)[plane].size)
+                queue.qbuf(index)
+            finally:
+                for fd in own:
+                    os.close(fd)
+        queue.on()
+        for _ in range(granted):
+            queue.dqbuf()

@@ -1,0 +1,121 @@
+"""Checks of memory that the program brings by address."""
+
+from __future__ import annotations
+
+import errno
+import mmap as _mmap
+
+from vb2user.uapi import calls
+from vb2user.uapi.enums import BufFlag, Memory
+from vb2user.validate.check import Kind, check
+from vb2user.validate.needs import CAPTURE, FRAMES, USERPTR
+from vb2user.validate.target import RawQueue, Target
+
+
+def _not_queued(target: Target, queue: RawQueue, index: int) -> None:
+    flags = queue.info(index).flags & (BufFlag.QUEUED | BufFlag.DONE | BufFlag.PREPARED)
+    target.expect(not flags, f"the refused QBUF left buffer {index} with {flags!r}")
+
+
+@check(
+    "userptr.unmapped",
+    "QBUF refuses an address where the program has no memory, and the buffer stays the program's.",
+    doc="userp",
+    kind=Kind.FRAMEWORK,
+    needs=(USERPTR,),
+)
+def unmapped(target: Target) -> None:
+    with target.queue(Memory.USERPTR) as queue:
+        queue.provide(2)
+        arg = queue.arg(0)
+        size = queue.memory_of[0][0].nbytes
+        # Ours until now, so that nothing else lies there.
+        hole = _mmap.mmap(-1, size + 2 * _mmap.PAGESIZE)
+        address = _address(hole)
+        hole.close()
+        arg.set_userptr(0, address, size)
+        target.refused((errno.EFAULT, errno.EINVAL), "QBUF of an unmapped address", lambda: queue.qbuf(0))
+        _not_queued(target, queue, 0)
+        queue.point(0, queue.memory_of[0])
+        queue.qbuf(0)
+
+
+@check(
+    "userptr.too-short",
+    "QBUF refuses memory that is shorter than a picture.",
+    doc="userp",
+    kind=Kind.FRAMEWORK,
+    needs=(USERPTR,),
+)
+def too_short(target: Target) -> None:
+    with target.queue(Memory.USERPTR) as queue:
+        queue.provide(1)
+        queue.point(0, [queue.memory_of[0][0][: _mmap.PAGESIZE], *queue.memory_of[0][1:]])
+        if calls.g_fmt(queue.fd, target.type).planes[0].sizeimage <= _mmap.PAGESIZE:
+            return
+        target.refused((errno.EINVAL, errno.EFAULT), "QBUF of one page", lambda: queue.qbuf(0))
+        _not_queued(target, queue, 0)
+
+
+@check(
+    "userptr.read-only",
+    "QBUF of a capture queue refuses memory that the program itself may not write.",
+    doc="userp",
+    kind=Kind.FRAMEWORK,
+    needs=(USERPTR, CAPTURE),
+)
+def read_only(target: Target) -> None:
+    with target.queue(Memory.USERPTR) as queue:
+        queue.provide(1)
+        size = queue.memory_of[0][0].nbytes
+        locked = _mmap.mmap(-1, size, prot=_mmap.PROT_READ)
+        try:
+            queue.arg(0).set_userptr(0, _address(locked), size)
+            target.refused(
+                (errno.EFAULT, errno.EINVAL, errno.EPERM), "QBUF of read-only memory", lambda: queue.qbuf(0)
+            )
+            _not_queued(target, queue, 0)
+        finally:
+            locked.close()
+
+
+@check(
+    "userptr.moved",
+    "Each QBUF may bring other memory for the same buffer, and the frame lies in the memory of that QBUF.",
+    doc="userp",
+    needs=(USERPTR, FRAMES, CAPTURE),
+)
+def moved(target: Target) -> None:
+    with target.queue(Memory.USERPTR) as queue:
+        granted = queue.start()
+        spare = _like(queue)
+        for turn in range(2 * granted):
+            done = queue.dqbuf()
+            index = done.buffer_index
+            _filled(target, queue, index, turn, error=bool(done.flags & BufFlag.ERROR))
+            # The memory goes round: each buffer gets what another one, or nobody, had before.
+            spare, queue.memory_of[index] = queue.memory_of[index], spare
+            for view in queue.memory_of[index]:
+                view[:] = b"\xa5" * view.nbytes
+            queue.point(index, queue.memory_of[index])
+            queue.qbuf(index)
+        queue.off()
+
+
+def _like(queue: RawQueue) -> tuple[memoryview, ...]:
+    return tuple(memoryview(_mmap.mmap(-1, view.nbytes)) for view in queue.memory_of[0])
+
+
+def _filled(target: Target, queue: RawQueue, index: int, turn: int, *, error: bool) -> None:
+    if not error:
+        for plane, view in enumerate(queue.memory_of[index]):
+            untouched = view[:] == b"\xa5" * view.nbytes
+            target.expect(not untouched, f"turn {turn}: plane {plane} of buffer {index} was not written")
+
+
+def _address(mapping: _mmap.mmap) -> int:
+    import numpy as np
+
+    # Of a read-only mapping ctypes tells no address.
+    found = np.frombuffer(mapping, np.uint8).ctypes.data
+    return int(found)

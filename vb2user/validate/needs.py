@@ -1,0 +1,107 @@
+"""Beside the layers: what a check needs of the device and of the machine."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vb2user.errors import KernelError
+from vb2user.uapi import calls
+from vb2user.uapi.enums import BufCap, Memory
+from vb2user.validate.outcome import Status
+
+if TYPE_CHECKING:
+    from vb2user.validate.target import Target
+
+
+@dataclass(frozen=True)
+class Need:
+    """Something that a check cannot do without.
+
+    Attributes:
+        name: for lists.
+        absent: what the check says without it: :attr:`Status.SKIP`, the device is not so, or
+            :attr:`Status.MISS`, this machine is not so.
+        why_not: says why it is not there; None: it is.
+    """
+
+    name: str
+    absent: Status
+    why_not: Callable[[Target], str | None]
+
+
+def memory(kind: Memory) -> Need:
+    """The queue takes this memory type."""
+
+    def why_not(target: Target) -> str | None:
+        return None if kind in target.memories else f"the queue takes no {kind.name} buffers"
+
+    return Need(kind.name, Status.SKIP, why_not)
+
+
+MMAP, USERPTR = memory(Memory.MMAP), memory(Memory.USERPTR)
+
+
+def _no_imports(target: Target) -> str | None:
+    if Memory.DMABUF not in target.memories:
+        return "the queue takes no DMABUF buffers"
+    return None if target.source else "no source here has dma-bufs that this device can import"
+
+
+#: The queue takes dma-bufs, and there is one that it takes.
+DMABUF = Need("DMABUF with a source", Status.MISS, _no_imports)
+
+#: Frames come (or, of an output queue, go) by themselves.
+FRAMES = Need("frames", Status.SKIP, lambda t: t.no_frames)
+
+CAPTURE = Need("capture", Status.SKIP, lambda t: None if t.captures else "it is an output queue")
+
+READ = Need(
+    "read(2)",
+    Status.SKIP,
+    lambda t: None if t.captures and t.readable else "the node does not capture by read(2)",
+)
+
+
+def _no_create(target: Target) -> str | None:
+    with target.open() as device:
+        try:
+            calls.create_bufs(device.node, target.memories[0], 0, device.get_format(target.type))
+        except KernelError as e:
+            if e.errno == errno.ENOTTY:
+                return "the driver has no CREATE_BUFS"
+            raise
+    return None
+
+
+CREATE_BUFS = Need("CREATE_BUFS", Status.SKIP, _no_create)
+
+
+def capability(flag: BufCap) -> Need:
+    """REQBUFS tells this capability."""
+
+    def why_not(target: Target) -> str | None:
+        with target.open() as device:
+            there = calls.reqbufs(device.node, target.type, target.memories[0], 0).capabilities
+        return None if there & flag else f"the queue has no capability {flag.name}"
+
+    return Need(str(flag.name), Status.SKIP, why_not)
+
+
+def _no_export(target: Target) -> str | None:
+    if Memory.MMAP not in target.memories:
+        return "the queue takes no MMAP buffers"
+    with target.queue(Memory.MMAP) as queue:
+        queue.request(1)
+        try:
+            calls.expbuf(queue.fd, target.type, 0).close()
+        except KernelError as e:
+            if e.errno == errno.ENOTTY:
+                return "the driver does not export buffers"
+            raise
+    return None
+
+
+EXPBUF = Need("EXPBUF", Status.SKIP, _no_export)

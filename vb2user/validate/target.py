@@ -1,0 +1,411 @@
+"""Beside the layers: the device that checks try, and one of its queues driven by plain ioctls.
+
+Nothing here keeps a state of buffers: what the kernel says is what a check judges. Every queue is given
+back on every way out, so that a check that fails leaves the device as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import mmap
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from vb2user.device.device import Device
+from vb2user.errors import KernelError, MissingPrerequisiteError, Vb2Error
+from vb2user.memory import heaps
+from vb2user.memory.base import page_align
+from vb2user.memory.dmabuf import DmaBuf, DmaBufAllocator
+from vb2user.uapi import calls
+from vb2user.uapi.anonymous import anonymous
+from vb2user.uapi.buffer import BufferArg, Dequeued, is_output
+from vb2user.uapi.enums import BufFlag, BufType, Cap, Memory
+from vb2user.uapi.kernel import POLLERR, POLLIN, POLLOUT, Fd
+from vb2user.validate.outcome import NotOfThisDeviceError, RuleBrokenError
+
+#: Buffers that a check asks for, where the number does not matter.
+BUFFERS = 4
+#: Seconds for which a frame is waited for at first, until it is known how long one takes.
+FIRST_FRAME = 10.0
+
+
+@dataclass
+class Target:
+    """The device under test.
+
+    Attributes:
+        path: the node's.
+        driver, card: as QUERYCAP says.
+        type: the queue that is tried.
+        memories: the memory types that it takes.
+        readable: read(2) or write(2) moves frames.
+        no_frames: why no frames come; None: they do.
+        frame_seconds: how long a frame takes at most, as measured.
+        source: where dma-bufs come from that the device can import, as :func:`heaps.source` takes it.
+        told: the calls that were made and what came of them.
+    """
+
+    path: str
+    driver: str = ""
+    card: str = ""
+    type: BufType = BufType.VIDEO_CAPTURE
+    memories: tuple[Memory, ...] = ()
+    readable: bool = False
+    no_frames: str | None = "nobody has looked yet"
+    frame_seconds: float = 1.0
+    source: str | None = None
+    told: list[str] = field(default_factory=list)
+
+    @property
+    def captures(self) -> bool:
+        """Whether the driver fills the buffers."""
+        return not is_output(self.type)
+
+    @property
+    def patience(self) -> float:
+        """Seconds after which a frame is late, whatever the machine is busy with."""
+        return max(FIRST_FRAME, 50 * self.frame_seconds)
+
+    # -- what a check does --------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[Device]:
+        """A file handle of its own."""
+        with Device(self.path) as device:
+            yield device
+
+    @contextlib.contextmanager
+    def queue(self, memory: Memory | None = None, *, fd: Fd | None = None) -> Iterator[RawQueue]:
+        """A queue without buffers, on a file handle of its own or on one that the check has.
+
+        Args:
+            memory: None: the first that the device takes.
+            fd: a handle that stays the caller's.
+        """
+        with contextlib.ExitStack() as stack:
+            node = stack.enter_context(self.open()).node if fd is None else fd
+            queue = RawQueue(self, node, memory or self.memories[0])
+            stack.callback(queue.close)
+            yield queue
+
+    def tell(self, line: str) -> None:
+        """Keep what was done as evidence."""
+        self.told.append(line)
+
+    def expect(self, right: bool, wrong: str) -> None:
+        """RuleBrokenError with ``wrong``, what came and what should have come, unless it is right."""
+        if not right:
+            raise RuleBrokenError(wrong)
+
+    def refused(self, errnos: int | Sequence[int], what: str, call: Callable[[], object]) -> KernelError:
+        """Make a call that has to fail with one of these error numbers.
+
+        Args:
+            errnos: as the documentation has them.
+            what: the call, for messages.
+            call: makes it.
+        """
+        wanted = (errnos,) if isinstance(errnos, int) else tuple(errnos)
+        names = " or ".join(name_of(n) for n in wanted)
+        try:
+            got = call()
+        except KernelError as e:
+            self.tell(f"{what}: {name_of(e.errno)}")
+            if e.errno not in wanted:
+                raise RuleBrokenError(f"{what}: {name_of(e.errno)} came in place of {names}") from None
+            return e
+        if isinstance(got, Fd):
+            got.close()
+        self.tell(f"{what}: done")
+        raise RuleBrokenError(f"{what}: it was done, and {names} should have come")
+
+
+def name_of(number: int | None) -> str:
+    """The name of an error number, as errno(3) has it."""
+    return errno.errorcode.get(number or 0, f"errno {number}")
+
+
+class RawQueue:
+    """The buffers of one file handle, by plain ioctls.
+
+    Args:
+        target: the device.
+        fd: the handle; it stays the caller's.
+        memory: the memory type.
+
+    Attributes:
+        fd, memory, type: what was given.
+        granted: how many buffers there are, as far as this object asked for them.
+        memory_of: the memory of each plane of each buffer.
+    """
+
+    def __init__(self, target: Target, fd: Fd, memory: Memory) -> None:
+        self._target = target
+        self.fd, self.memory, self.type = fd, memory, target.type
+        self.granted = 0
+        self.streaming = False
+        self.memory_of: dict[int, tuple[memoryview, ...]] = {}
+        self._args: dict[int, BufferArg] = {}
+        self._maps: list[mmap.mmap] = []
+        self._views: list[memoryview] = []
+        self._bufs: dict[int, list[DmaBuf]] = {}
+        self._source: DmaBufAllocator | None = None
+        self._dq = BufferArg(self.type, memory)
+
+    # -- buffers ------------------------------------------------------------------------------------
+
+    def request(self, count: int = BUFFERS) -> calls.BuffersGranted:
+        """REQBUFS; returns what was granted. Memory comes with :meth:`provide`."""
+        granted = calls.reqbufs(self.fd, self.type, self.memory, count)
+        self._target.tell(f"REQBUFS({self.memory.name}, {count}): {granted.count} buffers")
+        self.granted = granted.count
+        return granted
+
+    def create(self, count: int, format: calls.Format) -> calls.BuffersGranted:
+        """CREATE_BUFS; returns what was granted."""
+        granted = calls.create_bufs(self.fd, self.memory, count, format)
+        self._target.tell(f"CREATE_BUFS({self.memory.name}, {count}): {granted.count} from {granted.index}")
+        self.granted = max(self.granted, granted.index + granted.count)
+        return granted
+
+    def info(self, index: int) -> calls.BufferInfo:
+        """QUERYBUF."""
+        found = calls.querybuf(self.fd, self.type, self.memory, index)
+        self._target.tell(f"QUERYBUF({index}): {found.flags!r}, {[p.length for p in found.planes]} bytes")
+        return found
+
+    def count(self) -> int:
+        """How many buffers QUERYBUF knows, one after the other."""
+        for index in range(1024):
+            try:
+                calls.querybuf(self.fd, self.type, self.memory, index)
+            except KernelError:
+                return index
+        return 1024
+
+    def provide(self, count: int = BUFFERS) -> int:
+        """REQBUFS and memory for each buffer; returns how many there are."""
+        granted = self.request(count).count
+        for index in range(granted):
+            self.attach(index)
+        return granted
+
+    def attach(self, index: int) -> None:
+        """Give one buffer its memory."""
+        arg = self._args[index] = BufferArg(self.type, self.memory, index)
+        planes = self.info(index).planes
+        lengths = [plane.length for plane in planes]
+        if self.memory is Memory.MMAP:
+            views = tuple(self._mapped(plane.length, plane.mem_offset) for plane in planes)
+        else:
+            lengths = self._lengths()
+            if self.memory is Memory.USERPTR:
+                views = tuple(self._own(length) for length in lengths)
+                self.point(index, views)
+            else:
+                self._bufs[index] = [self._imported(index, p, n) for p, n in enumerate(lengths)]
+                views = tuple(buf.map() for buf in self._bufs[index])
+                for plane, buf in enumerate(self._bufs[index]):
+                    arg.set_fd(plane, buf.fileno(), page_align(lengths[plane]))
+        arg.set_num_planes(len(lengths))
+        self.memory_of[index] = views
+
+    def _lengths(self) -> list[int]:
+        format = calls.g_fmt(self.fd, self.type)
+        return [plane.sizeimage for plane in format.planes]
+
+    def _mapped(self, length: int, offset: int) -> memoryview:
+        mapping = self.fd.mmap(length, offset)
+        self._maps.append(mapping)
+        return self._view(mapping)
+
+    def _own(self, length: int) -> memoryview:
+        mapping = anonymous(page_align(length), self._target.path)
+        self._maps.append(mapping)
+        return self._view(mapping)
+
+    def _view(self, mapping: mmap.mmap) -> memoryview:
+        view = memoryview(mapping)
+        self._views.append(view)
+        return view
+
+    def _imported(self, index: int, plane: int, length: int) -> DmaBuf:
+        if self._source is None:
+            assert self._target.source is not None, "the check needs DMABUF"
+            self._source = heaps.source(self._target.source)
+            self._source.open(max(self.granted, 1), [page_align(n) for n in self._lengths()])
+        return self._source.allocate(index, plane, page_align(length))
+
+    def bufs(self, index: int) -> list[DmaBuf]:
+        """DMABUF: the dma-bufs of a buffer's planes."""
+        return self._bufs[index]
+
+    def arg(self, index: int) -> BufferArg:
+        """What QBUF of this buffer is given; a check may change it."""
+        return self._args[index]
+
+    def point(self, index: int, views: Sequence[memoryview]) -> None:
+        """USERPTR: where the next QBUF of this buffer finds its planes."""
+        for plane, view in enumerate(views):
+            address = ctypes.addressof(ctypes.c_char.from_buffer(view))
+            self._args[index].set_userptr(plane, address, view.nbytes)
+
+    # -- streaming ----------------------------------------------------------------------------------
+
+    def qbuf(self, index: int) -> None:
+        """QBUF, an output buffer with a whole picture in it."""
+        arg = self._args[index]
+        arg.raw.flags = 0
+        if not self._target.captures:
+            for plane, length in enumerate(self._lengths()):
+                arg.set_payload(plane, length)
+        calls.qbuf(self.fd, arg)
+        self._target.tell(f"QBUF({index}): done")
+
+    def on(self) -> None:
+        """STREAMON."""
+        calls.streamon(self.fd, self.type)
+        self.streaming = True
+        self._target.tell("STREAMON: done")
+
+    def off(self) -> None:
+        """STREAMOFF."""
+        calls.streamoff(self.fd, self.type)
+        self.streaming = False
+        self._target.tell("STREAMOFF: done")
+
+    def start(self, count: int = BUFFERS) -> int:
+        """Buffers with memory, all queued, and STREAMON; returns how many."""
+        granted = self.provide(count)
+        for index in range(granted):
+            self.qbuf(index)
+        self.on()
+        return granted
+
+    def try_dqbuf(self) -> Dequeued | None:
+        """DQBUF without waiting; None: EAGAIN."""
+        if not calls.dqbuf(self.fd, self._dq):
+            return None
+        done = self._dq.dequeued()
+        self._target.tell(
+            f"DQBUF: buffer {done.buffer_index}, {BufFlag(done.flags)!r}, sequence {done.sequence}, "
+            f"{done.timestamp_ns / 1e9:.6f} s, {list(done.bytesused)} bytes"
+        )
+        return done
+
+    def dqbuf(self, seconds: float | None = None) -> Dequeued:
+        """Wait for a buffer and take it. RuleBrokenError: none came, or poll(2) reported an error.
+
+        Args:
+            seconds: how long it may take; None: the device's patience.
+        """
+        limit = self._target.patience if seconds is None else seconds
+        deadline = time.monotonic() + limit
+        events = POLLIN if self._target.captures else POLLOUT
+        while (left := deadline - time.monotonic()) > 0:
+            seen, _ = self.fd.poll(events, left)
+            done = self.try_dqbuf()
+            if done is not None:
+                return done
+            if seen & POLLERR:
+                raise RuleBrokenError("poll reported POLLERR on a queue that streams with buffers queued")
+        raise RuleBrokenError(f"no frame came in {limit:.1f} s on a queue that streams with buffers queued")
+
+    def frames(self, count: int) -> list[Dequeued]:
+        """Take so many frames, each buffer queued again when the next frame has come."""
+        found: list[Dequeued] = []
+        for _ in range(count):
+            found.append(self.dqbuf())
+            self.qbuf(found[-1].buffer_index)
+        return found
+
+    # -- the end ------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Give everything back. Errors are not raised: what remains is found after the check."""
+        for view in self._views:
+            with contextlib.suppress(BufferError):
+                view.release()
+        if not self.fd.closed:
+            with contextlib.suppress(Vb2Error):
+                calls.streamoff(self.fd, self.type)
+        for mapping in self._maps:
+            with contextlib.suppress(BufferError):
+                mapping.close()
+        for bufs in self._bufs.values():
+            for buf in bufs:
+                buf.close()
+        if self._source is not None:
+            self._source.close()
+        if not self.fd.closed and self.granted:
+            with contextlib.suppress(Vb2Error):
+                calls.reqbufs(self.fd, self.type, self.memory, 0)
+
+
+def examine(path: str, type: BufType | None = None) -> Target:
+    """Find out what a device has that checks need; it is opened, and streams for a few frames.
+
+    Raises:
+        NoSuchDeviceError, PermissionDeniedError: as opening it says.
+        DeviceBusyError: another program has its queue.
+        NotOfThisDeviceError: it has no queue for streaming.
+    """
+    target = Target(path)
+    with target.open() as device:
+        target.driver, target.card = device.driver, device.card
+        target.type = device.type if type is None else type
+        if not device.caps & Cap.STREAMING:
+            raise NotOfThisDeviceError("the node has no queue for streaming (V4L2_CAP_STREAMING)")
+        target.memories = tuple(device.memory_types(target.type))
+        target.readable = device.readable
+        m2m = "it converts from memory to memory: frames come for frames given" if device.m2m else None
+        target.no_frames = m2m
+        if not target.memories:
+            raise NotOfThisDeviceError("its queue takes no memory type")
+    if target.no_frames is None:
+        _measure(target)
+    if Memory.DMABUF in target.memories:
+        target.source = _source(target)
+    target.told.clear()
+    return target
+
+
+def _measure(target: Target) -> None:
+    target.frame_seconds = FIRST_FRAME / 50
+    try:
+        with target.queue() as queue:
+            queue.start()
+            last, longest = time.monotonic(), 0.0
+            for _ in range(8):
+                done = queue.dqbuf()
+                now = time.monotonic()
+                longest, last = max(longest, now - last), now
+                queue.qbuf(done.buffer_index)
+    except (RuleBrokenError, KernelError) as error:
+        target.no_frames = f"no frames come: {error}"
+        return
+    target.frame_seconds = longest
+
+
+def _source(target: Target) -> str | None:
+    """The first source whose dma-bufs the device takes: heaps, other nodes of the driver, udmabuf."""
+    from vb2user.device.discovery import find
+
+    others = [n.path for n in find(driver=target.driver, role=None) if n.path != target.path]
+    for name in (*sorted(heaps.heaps(), key=lambda n: n != "system"), *others, "udmabuf"):
+        try:
+            _imports(target, name)
+        except (Vb2Error, MissingPrerequisiteError):
+            continue
+        return name
+    return None
+
+
+def _imports(target: Target, name: str) -> None:
+    target.source = name
+    with target.queue(Memory.DMABUF) as queue:
+        queue.provide(2)
+        queue.qbuf(0)
