@@ -69,19 +69,6 @@ def reqbufs_frees(target: Target) -> None:
 
 
 @check(
-    "buffers.reqbufs-one",
-    "REQBUFS with count 1 grants no more buffers than the device needs to stream.",
-    doc="vidioc-reqbufs",
-    kind=Kind.QUALITY,
-)
-def reqbufs_one(target: Target) -> None:
-    with target.queue() as queue:
-        one = queue.request(1).count
-        many = queue.request(8).count
-        target.expect(one <= many, f"REQBUFS(1) granted {one} buffers, REQBUFS(8) granted {many}")
-
-
-@check(
     "buffers.reqbufs-memory",
     "REQBUFS refuses a memory type that the queue does not take.",
     doc="vidioc-reqbufs",
