@@ -117,6 +117,12 @@ class SharesTheQueue(Right):
     def _not_busy(self, file: FakeFile) -> None: ...
 
 
+class KeepsTheQueue(Right):
+    """close(2) of the owner frees nothing."""
+
+    def close(self, file: FakeFile) -> None: ...
+
+
 class ForgetsToRefuse(Right):
     """STREAMON without buffers is done."""
 
@@ -174,6 +180,7 @@ def _kind(of: Callable[[FakeVideo], None]) -> Callable[[Vb2System], FakeVideo]:
         (KeepsBuffers, {"streaming.streamoff-returns", "streaming.streamoff-queued"}),
         (GrantsAnything, {"buffers.reqbufs-memory"}),
         (SharesTheQueue, {"ownership.second-handle"}),
+        (KeepsTheQueue, {"ownership.close-frees", "ownership.close-while-streaming"}),
         (ForgetsToRefuse, {"streaming.streamon-empty"}),
         (ChangesUnderBuffers, {"streaming.format-fixed"}),
         (BreaksAfterwards, {"streaming.qbuf-index"}),
@@ -185,8 +192,9 @@ def test_a_wrong_driver_fails(
 ) -> None:
     right = target_of(vb2, Right(vb2))
     for id in ids:
-        vb2.nodes["/dev/video0"] = make(vb2)
+        vb2.nodes["/dev/video0"] = wrong = make(vb2)
         found = attempt(CHECKS[id], right)
+        wrong._free()  # what such a driver leaves
         assert found.status is Status.FAIL, (id, found)
         assert found.detail
         assert found.evidence

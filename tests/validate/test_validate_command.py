@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -17,7 +18,10 @@ import pytest
 from click.testing import CliRunner, Result
 from fakes_vb2 import FakeVideo, Vb2System
 
-from vb2user.errors import MissingPrerequisiteError, UsageError
+from vb2user.device.device import Device
+from vb2user.errors import KernelError, MissingPrerequisiteError, UsageError
+from vb2user.uapi import calls
+from vb2user.uapi.enums import Memory
 from vb2user.validate import check, machine_reports, runner
 from vb2user.validate.check import Check, Kind
 from vb2user.validate.outcome import RuleBrokenError, Status
@@ -186,6 +190,39 @@ def test_a_check_that_hangs_is_killed(video: FakeVideo, monkeypatch: pytest.Monk
     assert report.outcomes[0].status is Status.FAIL
     assert "did not end within" in report.outcomes[0].detail
     assert report.ended is None
+
+
+def test_a_ctrl_c_leaves_a_report_of_what_was_done(video: FakeVideo, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent = os.getpid()
+    children: list[int] = []
+    fork = os.fork
+
+    def noted() -> int:
+        children.append(fork())
+        return children[-1]
+
+    monkeypatch.setattr(os, "fork", noted)
+
+    def passes(target: Target) -> None: ...
+
+    def interrupts(target: Target) -> None:
+        os.kill(parent, signal.SIGINT)
+        signal.pause()
+
+    report = report_of([one_check(passes), one_check(interrupts, "c.d"), one_check(passes, "e.f")])
+    assert [o.id for o in report.outcomes] == ["a.b"]
+    assert report.interrupted
+    assert report.ended == "interrupted during c.d"
+    with pytest.raises(ChildProcessError):  # it was killed, and waited for
+        os.waitpid(children[-1], 0)
+
+
+def test_a_queue_of_somebody_else_is_told(video: FakeVideo) -> None:
+    with Device("/dev/video0") as other:
+        calls.reqbufs(other.node, video.type, Memory.MMAP, 2)
+        with pytest.raises(KernelError, match="REQBUFS") as caught:
+            called("/dev/video0")
+    assert caught.value.errno == errno.EBUSY
 
 
 # -- other documents --------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vb2user.errors import DeviceBusyError, KernelError, MissingPrerequisiteError, Vb2Error
+from vb2user.errors import KernelError, MissingPrerequisiteError, Vb2Error
 from vb2user.trace.kernel_log import KNOWN, KernelLog, reports
 from vb2user.validate.check import Check
 from vb2user.validate.observer import Watch, observing
@@ -60,8 +60,6 @@ def _attempted(check: Check, target: Target) -> Outcome:
         check.run(target)
     except CheckEndedError as ended:
         return Outcome(check.id, ended.status, str(ended))
-    except DeviceBusyError as error:
-        return Outcome(check.id, Status.ERROR, f"another program has the queue: {error}")
     except MissingPrerequisiteError as error:
         return Outcome(check.id, Status.MISS, str(error))
     except KernelError as error:
@@ -98,6 +96,7 @@ class DeviceReport:
         outcomes: in the order of the checks.
         unwatched: what could not be watched meanwhile, and why.
         ended: why the run ended before the last check; None: it did not.
+        interrupted: a Ctrl-C ended it.
         seconds: how long it took.
     """
 
@@ -106,6 +105,7 @@ class DeviceReport:
     outcomes: list[Outcome] = field(default_factory=list)
     unwatched: list[str] = field(default_factory=list)
     ended: str | None = None
+    interrupted: bool = False
     seconds: float = 0.0
 
     def count(self, status: Status) -> int:
@@ -152,7 +152,13 @@ def run(target: Target, checks: Sequence[Check]) -> Iterator[DeviceReport]:
         watch, log = _watched(stack, report)
         yield report
         for check in checks:
-            outcome = _in_child(check, target)
+            try:
+                outcome = _in_child(check, target)
+            except KeyboardInterrupt:
+                report.ended = f"interrupted during {check.id}"
+                report.interrupted = True
+                yield report
+                return
             report.outcomes.append(outcome)
             if log is not None:
                 _log(outcome, log, target.driver)

@@ -385,6 +385,8 @@ def _measure(target: Target) -> None:
                 longest, last = max(longest, now - last), now
                 queue.qbuf(done.buffer_index)
     except (RuleBrokenError, KernelError) as error:
+        if isinstance(error, KernelError) and error.errno == errno.EBUSY:
+            raise
         target.no_frames = f"no frames come: {error}"
         return
     target.frame_seconds = longest

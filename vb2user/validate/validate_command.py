@@ -83,6 +83,8 @@ def validate(
                 pass
     reports = _validated(devices or _nodes(), checks, known, quiet=bool(to_standard_output), verbose=verbose)
     _write(reports, checks, json_file, junit_file, ktap_file, write_baseline)
+    if any(report.interrupted for report in reports):
+        sys.exit(130)
     bad = any(o.status in ("fail", "error") for r in reports for o in r.outcomes)
     sys.exit(1 if bad or any(r.ended is not None for r in reports) else 0)
 
@@ -130,6 +132,8 @@ def _validated(
         reports.append(report)
         if not quiet:
             _show(report, verbose=verbose)
+        if report.interrupted:
+            break
     for entry in known:
         if entry not in used and not quiet:
             say(f"in the baseline, but no failure any more: {entry.check} of {entry.driver}")
