@@ -10,6 +10,7 @@ from vb2user.uapi import calls
 from vb2user.uapi.enums import Colorspace, Field
 from vb2user.uapi.fourcc import FourCC
 from vb2user.validate.check import Kind, check
+from vb2user.validate.outcome import NotOfThisDeviceError
 from vb2user.validate.target import Target, name_of
 
 
@@ -117,6 +118,49 @@ def try_is_set(target: Target) -> None:
                 )
         finally:
             calls.s_fmt(device.node, before)
+
+
+@check(
+    "formats.sizes",
+    "TRY_FMT takes each size that ENUM_FRAMESIZES lists, as it is.",
+    doc="vidioc-enum-framesizes",
+)
+def sizes(target: Target) -> None:
+    with target.open() as device:
+        now = calls.g_fmt(device.node, target.type)
+        listed = False
+        for format in calls.enum_fmt(device.node, target.type):
+            found = list(calls.enum_framesizes(device.node, format.pixelformat))
+            listed |= bool(found)
+            for size in found:
+                for width, height in {(size.min_width, size.min_height), (size.max_width, size.max_height)}:
+                    wish = dataclasses.replace(
+                        now, pixelformat=format.pixelformat, width=width, height=height, field=Field.ANY
+                    )
+                    tried = calls.try_fmt(device.node, wish)
+                    target.expect(
+                        (tried.width, tried.height) == (width, height),
+                        f"{format.pixelformat} lists {width}x{height}, TRY_FMT makes "
+                        f"{tried.width}x{tried.height} of it",
+                    )
+    if not listed:
+        raise NotOfThisDeviceError("the driver lists no sizes")
+
+
+@check(
+    "formats.intervals",
+    "Each frame interval that ENUM_FRAMEINTERVALS lists is longer than nothing.",
+    doc="vidioc-enum-frameintervals",
+)
+def intervals(target: Target) -> None:
+    with target.open() as device:
+        now = calls.g_fmt(device.node, target.type)
+        found = list(calls.enum_frameintervals(device.node, now.pixelformat, now.width, now.height))
+    if not found:
+        raise NotOfThisDeviceError("the driver lists no frame intervals of this format")
+    for interval in found:
+        target.expect(interval.min > 0, f"an interval of {interval.min} s is listed")
+        target.expect(interval.min <= interval.max, f"{interval.min} to {interval.max} s are listed")
 
 
 @check(

@@ -10,6 +10,7 @@ import threading
 import time
 
 from vb2user.errors import KernelError
+from vb2user.pixels.layout import Layout
 from vb2user.uapi import calls
 from vb2user.uapi.buffer import BufferArg
 from vb2user.uapi.enums import BufFlag, BufType, Memory
@@ -175,6 +176,35 @@ def frames(target: Target) -> None:
                 empty = good and target.captures and not any(used)
                 target.expect(not empty, f"buffer {index} was given as good with no byte in it")
                 queue.qbuf(index)
+
+
+@check(
+    "streaming.whole-picture",
+    "A frame that is given as good has as many bytes as its picture needs.",
+    doc="buffer",
+    kind=Kind.FRAMEWORK,
+    needs=(FRAMES, CAPTURE),
+)
+def whole_picture(target: Target) -> None:
+    with target.queue() as queue:
+        queue.start()
+        format = calls.g_fmt(queue.fd, target.type)
+        layout = Layout.of(
+            format.pixelformat,
+            format.width,
+            format.height,
+            [(plane.bytesperline, plane.sizeimage) for plane in format.planes],
+        )
+        if layout.compressed:
+            raise NotOfThisDeviceError(f"the size of a picture in {format.pixelformat} is not known")
+        for done in queue.frames(4):
+            if not done.flags & BufFlag.ERROR:
+                for plane, (used, start) in enumerate(zip(done.bytesused, done.data_offset, strict=True)):
+                    least = layout.min_bytes(plane)
+                    target.expect(
+                        used - start >= least,
+                        f"plane {plane} of frame {done.sequence} has {used - start} bytes of {least}",
+                    )
 
 
 @check(

@@ -80,6 +80,34 @@ def read_only(target: Target) -> None:
 
 
 @check(
+    "userptr.guards",
+    "The driver writes nothing before and behind the memory that QBUF brings.",
+    doc="userp",
+    needs=(USERPTR, FRAMES, CAPTURE),
+)
+def guards(target: Target) -> None:
+    with target.queue(Memory.USERPTR) as queue:
+        granted = queue.provide()
+        wider = []
+        for index in range(granted):
+            size = queue.memory_of[index][0].nbytes
+            view = memoryview(_mmap.mmap(-1, size + 2 * _mmap.PAGESIZE))
+            view[:] = b"\xa5" * view.nbytes
+            wider.append(view)
+            queue.point(index, [view[_mmap.PAGESIZE : -_mmap.PAGESIZE], *queue.memory_of[index][1:]])
+            queue.qbuf(index)
+        queue.on()
+        for _ in range(granted):
+            queue.dqbuf()
+        queue.off()
+        guard = b"\xa5" * _mmap.PAGESIZE
+        for index, view in enumerate(wider):
+            before, behind = view[: _mmap.PAGESIZE] == guard, view[-_mmap.PAGESIZE :] == guard
+            target.expect(before, f"the page before the memory of buffer {index} was written")
+            target.expect(behind, f"the page behind the memory of buffer {index} was written")
+
+
+@check(
     "userptr.moved",
     "Each QBUF may bring other memory for the same buffer, and the frame lies in the memory of that QBUF.",
     doc="userp",
