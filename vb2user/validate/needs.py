@@ -58,11 +58,16 @@ FRAMES = Need("frames", Status.SKIP, lambda t: t.no_frames)
 
 CAPTURE = Need("capture", Status.SKIP, lambda t: None if t.captures else "it is an output queue")
 
-READ = Need(
-    "read(2)",
-    Status.SKIP,
-    lambda t: None if t.captures and t.readable else "the node does not capture by read(2)",
-)
+
+def _no_read(target: Target) -> str | None:
+    if not target.captures or not target.readable:
+        return "the node does not capture by read(2)"
+    with target.open() as device:
+        planes = len(device.get_format(target.type).planes)
+    return None if planes == 1 else f"read(2) has no frames of {planes} memory planes"
+
+
+READ = Need("read(2)", Status.SKIP, _no_read)
 
 
 def _no_create(target: Target) -> str | None:
