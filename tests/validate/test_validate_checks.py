@@ -254,7 +254,7 @@ def test_a_check_says_its_rule(one: Check) -> None:
 def test_an_id_is_taken_once() -> None:
     for id in ("Buffers.x", "buffers", "buffers.reqbufs-zero"):
         with pytest.raises(UsageError):
-            check(id, "It is so.", doc="x")
+            check(id, doc="x")
 
 
 def test_what_is_chosen() -> None:

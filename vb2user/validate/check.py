@@ -1,15 +1,11 @@
 """Beside the layers: the checks of ``vb2user validate``: how one is declared, and the table of them all.
 
-A check is a function that takes a :class:`~vb2user.validate.target.Target`. It returns where the driver keeps
-the rule, and raises where it does not::
+A check is a function that takes a :class:`~vb2user.validate.target.Target`. Its docstring is the rule. It
+returns where the driver keeps the rule, and raises where it does not::
 
-    @check(
-        "buffers.reqbufs-zero",
-        "REQBUFS with count 0 frees all buffers, also where there are none.",
-        doc="vidioc-reqbufs",
-        kind=Kind.SPEC,
-    )
+    @check("buffers.reqbufs-zero", doc="vidioc-reqbufs", kind=Kind.SPEC)
     def reqbufs_zero(target: Target) -> None:
+        \"""REQBUFS with count 0 frees all buffers, also where there are none.\"""
         with target.queue() as queue:
             queue.request(0)
 """
@@ -80,13 +76,12 @@ _CHECKS: dict[str, Check] = {}
 
 
 def check(
-    id: str, rule: str, *, doc: str, kind: Kind = Kind.SPEC, needs: Iterable[Need] = ()
+    id: str, *, doc: str, kind: Kind = Kind.SPEC, needs: Iterable[Need] = ()
 ) -> Callable[[Callable[[Target], None]], Callable[[Target], None]]:
-    """Register a function as a check.
+    """Register a function as a check; its docstring is what a right driver does, in one sentence.
 
     Args:
         id: ``group.name``, of small letters, digits and dashes.
-        rule: what a right driver does, in one sentence.
         doc: the page of the kernel's documentation of V4L2, without its ending.
         kind: who demands the rule.
         needs: what the device and the machine must have; a queue for streaming is always needed.
@@ -95,6 +90,7 @@ def check(
         raise UsageError(f"the check {id!r} has no id of its own of the form group.name")
 
     def register(run: Callable[[Target], None]) -> Callable[[Target], None]:
+        rule = " ".join((run.__doc__ or id).split())
         _CHECKS[id] = Check(id, rule, f"{DOCUMENTATION}{doc}.html", kind, tuple(needs), run)
         return run
 

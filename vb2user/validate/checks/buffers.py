@@ -17,23 +17,17 @@ from vb2user.validate.target import Target, name_of
 _IN_USE = BufFlag.QUEUED | BufFlag.DONE | BufFlag.PREPARED | BufFlag.ERROR
 
 
-@check(
-    "buffers.reqbufs-zero",
-    "REQBUFS with count 0 succeeds where there are no buffers, for every memory type of the queue.",
-    doc="vidioc-reqbufs",
-)
+@check("buffers.reqbufs-zero", doc="vidioc-reqbufs")
 def reqbufs_zero(target: Target) -> None:
+    """REQBUFS with count 0 succeeds where there are no buffers, for every memory type of the queue."""
     for memory in target.memories:
         with target.queue(memory) as queue:
             queue.request(0)
 
 
-@check(
-    "buffers.reqbufs-count",
-    "QUERYBUF knows exactly the buffers that REQBUFS granted.",
-    doc="vidioc-querybuf",
-)
+@check("buffers.reqbufs-count", doc="vidioc-querybuf")
 def reqbufs_count(target: Target) -> None:
+    """QUERYBUF knows exactly the buffers that REQBUFS granted."""
     for memory in target.memories:
         with target.queue(memory) as queue:
             granted = queue.request().count
@@ -42,12 +36,9 @@ def reqbufs_count(target: Target) -> None:
             target.expect(known == granted, f"REQBUFS granted {granted} buffers, QUERYBUF knows {known}")
 
 
-@check(
-    "buffers.reqbufs-again",
-    "REQBUFS on a queue with buffers frees these and grants others.",
-    doc="vidioc-reqbufs",
-)
+@check("buffers.reqbufs-again", doc="vidioc-reqbufs")
 def reqbufs_again(target: Target) -> None:
+    """REQBUFS on a queue with buffers frees these and grants others."""
     with target.queue() as queue:
         queue.request(2)
         granted = queue.request(5).count
@@ -55,12 +46,9 @@ def reqbufs_again(target: Target) -> None:
         target.expect(known == granted, f"the second REQBUFS granted {granted} buffers, there are {known}")
 
 
-@check(
-    "buffers.reqbufs-frees",
-    "After REQBUFS with count 0 the queue has no buffer.",
-    doc="vidioc-reqbufs",
-)
+@check("buffers.reqbufs-frees", doc="vidioc-reqbufs")
 def reqbufs_frees(target: Target) -> None:
+    """After REQBUFS with count 0 the queue has no buffer."""
     with target.queue() as queue:
         queue.request()
         queue.request(0)
@@ -68,12 +56,9 @@ def reqbufs_frees(target: Target) -> None:
         target.expect(known == 0, f"after REQBUFS(0) QUERYBUF still knows {known} buffers")
 
 
-@check(
-    "buffers.reqbufs-memory",
-    "REQBUFS refuses a memory type that the queue does not take.",
-    doc="vidioc-reqbufs",
-)
+@check("buffers.reqbufs-memory", doc="vidioc-reqbufs")
 def reqbufs_memory(target: Target) -> None:
+    """REQBUFS refuses a memory type that the queue does not take."""
     others = [m for m in (Memory.MMAP, Memory.USERPTR, Memory.DMABUF) if m not in target.memories]
     with target.open() as device:
         for memory in (Memory.OVERLAY, *others):
@@ -87,12 +72,9 @@ def reqbufs_memory(target: Target) -> None:
             target.expect(known == 0, f"the refused REQBUFS left {known} buffers")
 
 
-@check(
-    "buffers.reqbufs-type",
-    "REQBUFS refuses a buffer type that the node does not have.",
-    doc="vidioc-reqbufs",
-)
+@check("buffers.reqbufs-type", doc="vidioc-reqbufs")
 def reqbufs_type(target: Target) -> None:
+    """REQBUFS refuses a buffer type that the node does not have."""
     with target.open() as device:
         there = {device.capture_type, device.output_type}
         for type in (BufType.VIDEO_CAPTURE, BufType.VIDEO_CAPTURE_MPLANE, BufType.VIDEO_OUTPUT):
@@ -104,15 +86,10 @@ def reqbufs_type(target: Target) -> None:
                 )
 
 
-@check(
-    "buffers.capabilities",
-    "REQBUFS and CREATE_BUFS tell the same capabilities of a queue.",
-    doc="vidioc-create-bufs",
-    kind=Kind.FRAMEWORK,
-    needs=(CREATE_BUFS,),
-)
+@check("buffers.capabilities", doc="vidioc-create-bufs", kind=Kind.FRAMEWORK, needs=(CREATE_BUFS,))
 def capabilities(target: Target) -> None:
     # CREATE_BUFS alone has a member for the number that this flag announces.
+    """REQBUFS and CREATE_BUFS tell the same capabilities of a queue."""
     of_both = ~BufCap.SUPPORTS_MAX_NUM_BUFFERS
     with target.open() as device:
         by_reqbufs = calls.reqbufs(device.node, target.type, target.memories[0], 0).capabilities & of_both
@@ -121,12 +98,9 @@ def capabilities(target: Target) -> None:
     target.expect(by_reqbufs == by_create, f"REQBUFS tells {by_reqbufs!r}, CREATE_BUFS tells {by_create!r}")
 
 
-@check(
-    "buffers.fresh-state",
-    "A buffer that was never queued is neither queued, nor done, nor in error.",
-    doc="buffer",
-)
+@check("buffers.fresh-state", doc="buffer")
 def fresh_state(target: Target) -> None:
+    """A buffer that was never queued is neither queued, nor done, nor in error."""
     for memory in target.memories:
         with target.queue(memory) as queue:
             for index in range(queue.request().count):
@@ -134,13 +108,9 @@ def fresh_state(target: Target) -> None:
                 target.expect(not flags, f"buffer {index} of {memory.name} has {flags!r} after REQBUFS")
 
 
-@check(
-    "buffers.length",
-    "A buffer of the driver's own memory has room for a picture: length is at least sizeimage.",
-    doc="buffer",
-    needs=(MMAP,),
-)
+@check("buffers.length", doc="buffer", needs=(MMAP,))
 def length(target: Target) -> None:
+    """A buffer of the driver's own memory has room for a picture: length is at least sizeimage."""
     with target.queue(Memory.MMAP) as queue:
         granted = queue.request().count
         sizes = [plane.sizeimage for plane in calls.g_fmt(queue.fd, target.type).planes]
@@ -153,13 +123,9 @@ def length(target: Target) -> None:
             target.expect(not short, f"buffer {index} has planes of {lengths} bytes, sizeimage is {sizes}")
 
 
-@check(
-    "buffers.create-appends",
-    "CREATE_BUFS adds buffers behind those that are there, and leaves these alone.",
-    doc="vidioc-create-bufs",
-    needs=(CREATE_BUFS,),
-)
+@check("buffers.create-appends", doc="vidioc-create-bufs", needs=(CREATE_BUFS,))
 def create_appends(target: Target) -> None:
+    """CREATE_BUFS adds buffers behind those that are there, and leaves these alone."""
     with target.queue() as queue:
         before = queue.request(2).count
         granted = queue.create(1, calls.g_fmt(queue.fd, target.type))
@@ -168,13 +134,9 @@ def create_appends(target: Target) -> None:
         target.expect(known == before + granted.count, f"QUERYBUF knows {known} buffers, not {before} + 1")
 
 
-@check(
-    "buffers.create-first",
-    "CREATE_BUFS on a queue without buffers makes the first ones.",
-    doc="vidioc-create-bufs",
-    needs=(CREATE_BUFS,),
-)
+@check("buffers.create-first", doc="vidioc-create-bufs", needs=(CREATE_BUFS,))
 def create_first(target: Target) -> None:
+    """CREATE_BUFS on a queue without buffers makes the first ones."""
     for memory in target.memories:
         with target.queue(memory) as queue:
             granted = queue.create(2, calls.g_fmt(queue.fd, target.type))
@@ -183,13 +145,9 @@ def create_first(target: Target) -> None:
             target.expect(known == granted.count, f"{granted.count} were granted, QUERYBUF knows {known}")
 
 
-@check(
-    "buffers.create-memory",
-    "CREATE_BUFS refuses another memory type than that of the buffers that are there.",
-    doc="vidioc-create-bufs",
-    needs=(CREATE_BUFS,),
-)
+@check("buffers.create-memory", doc="vidioc-create-bufs", needs=(CREATE_BUFS,))
 def create_memory(target: Target) -> None:
+    """CREATE_BUFS refuses another memory type than that of the buffers that are there."""
     if len(target.memories) < 2:
         raise NotOfThisDeviceError("the queue takes one memory type alone")
     for memory in target.memories:
@@ -207,14 +165,9 @@ def create_memory(target: Target) -> None:
             target.expect(known == before, f"the refused CREATE_BUFS changed {before} buffers to {known}")
 
 
-@check(
-    "buffers.create-too-small",
-    "CREATE_BUFS refuses a size that is less than the format's.",
-    doc="vidioc-create-bufs",
-    kind=Kind.FRAMEWORK,
-    needs=(CREATE_BUFS,),
-)
+@check("buffers.create-too-small", doc="vidioc-create-bufs", kind=Kind.FRAMEWORK, needs=(CREATE_BUFS,))
 def create_too_small(target: Target) -> None:
+    """CREATE_BUFS refuses a size that is less than the format's."""
     with target.queue() as queue:
         before = queue.request(2).count
         format = calls.g_fmt(queue.fd, target.type)
@@ -229,14 +182,9 @@ def create_too_small(target: Target) -> None:
         target.expect(known == before, f"the refused CREATE_BUFS changed {before} buffers to {known}")
 
 
-@check(
-    "buffers.create-huge",
-    "CREATE_BUFS of nearly 4 GiB fails or grants what QUERYBUF confirms; no length wraps round.",
-    doc="vidioc-create-bufs",
-    kind=Kind.FRAMEWORK,
-    needs=(CREATE_BUFS, MMAP),
-)
+@check("buffers.create-huge", doc="vidioc-create-bufs", kind=Kind.FRAMEWORK, needs=(CREATE_BUFS, MMAP))
 def create_huge(target: Target) -> None:
+    """CREATE_BUFS of nearly 4 GiB fails or grants what QUERYBUF confirms; no length wraps round."""
     for size in (0xFFFFFFFF, 0xFFFFF001):
         with target.queue(Memory.MMAP) as queue:
             format = calls.g_fmt(queue.fd, target.type)
@@ -259,11 +207,11 @@ def create_huge(target: Target) -> None:
 
 @check(
     "buffers.remove",
-    "REMOVE_BUFS frees the buffers of its range alone, and refuses a range beyond the last one.",
     doc="vidioc-remove-bufs",
     needs=(CREATE_BUFS, capability(BufCap.SUPPORTS_REMOVE_BUFS)),
 )
 def remove(target: Target) -> None:
+    """REMOVE_BUFS frees the buffers of its range alone, and refuses a range beyond the last one."""
     with target.queue() as queue:
         queue.request(2)
         granted = queue.create(2, calls.g_fmt(queue.fd, target.type))

@@ -16,13 +16,9 @@ from vb2user.validate.target import Target
 _MARK = b"\x12\x34\x56\x78"
 
 
-@check(
-    "expbuf.cloexec",
-    "EXPBUF sets close-on-exec with O_CLOEXEC, and leaves it clear without.",
-    doc="vidioc-expbuf",
-    needs=(EXPBUF,),
-)
+@check("expbuf.cloexec", doc="vidioc-expbuf", needs=(EXPBUF,))
 def cloexec(target: Target) -> None:
+    """EXPBUF sets close-on-exec with O_CLOEXEC, and leaves it clear without."""
     with target.queue(Memory.MMAP) as queue:
         queue.request(1)
         for flags, wanted in ((os.O_CLOEXEC, True), (0, False)):
@@ -31,13 +27,9 @@ def cloexec(target: Target) -> None:
             target.expect(there == wanted, f"with flags {flags:#o} close-on-exec is {there}")
 
 
-@check(
-    "expbuf.read-only",
-    "An export with O_RDONLY refuses a mapping that can be written.",
-    doc="vidioc-expbuf",
-    needs=(EXPBUF,),
-)
+@check("expbuf.read-only", doc="vidioc-expbuf", needs=(EXPBUF,))
 def read_only(target: Target) -> None:
+    """An export with O_RDONLY refuses a mapping that can be written."""
     with target.queue(Memory.MMAP) as queue:
         queue.request(1)
         with calls.expbuf(queue.fd, target.type, 0, 0, os.O_CLOEXEC | os.O_RDONLY) as exported:
@@ -46,14 +38,9 @@ def read_only(target: Target) -> None:
             exported.mmap(size, writable=False).close()
 
 
-@check(
-    "expbuf.flags-refused",
-    "EXPBUF refuses flags other than O_CLOEXEC and the access mode.",
-    doc="vidioc-expbuf",
-    kind=Kind.FRAMEWORK,
-    needs=(EXPBUF,),
-)
+@check("expbuf.flags-refused", doc="vidioc-expbuf", kind=Kind.FRAMEWORK, needs=(EXPBUF,))
 def flags_refused(target: Target) -> None:
+    """EXPBUF refuses flags other than O_CLOEXEC and the access mode."""
     with target.queue(Memory.MMAP) as queue:
         queue.request(1)
         target.refused(
@@ -63,13 +50,9 @@ def flags_refused(target: Target) -> None:
         )
 
 
-@check(
-    "expbuf.index-refused",
-    "EXPBUF refuses an index and a plane that are not there.",
-    doc="vidioc-expbuf",
-    needs=(EXPBUF,),
-)
+@check("expbuf.index-refused", doc="vidioc-expbuf", needs=(EXPBUF,))
 def index_refused(target: Target) -> None:
+    """EXPBUF refuses an index and a plane that are not there."""
     with target.queue(Memory.MMAP) as queue:
         granted = queue.request(1).count
         planes = len(queue.info(0).planes)
@@ -81,14 +64,9 @@ def index_refused(target: Target) -> None:
             )
 
 
-@check(
-    "expbuf.size",
-    "An exported dma-buf is as large as the plane, to whole pages.",
-    doc="vidioc-expbuf",
-    kind=Kind.FRAMEWORK,
-    needs=(EXPBUF,),
-)
+@check("expbuf.size", doc="vidioc-expbuf", kind=Kind.FRAMEWORK, needs=(EXPBUF,))
 def size(target: Target) -> None:
+    """An exported dma-buf is as large as the plane, to whole pages."""
     with target.queue(Memory.MMAP) as queue:
         queue.request(1)
         for plane, info in enumerate(queue.info(0).planes):
@@ -100,13 +78,9 @@ def size(target: Target) -> None:
             )
 
 
-@check(
-    "expbuf.same-memory",
-    "An exported dma-buf is the memory that mmap(2) of the buffer shows.",
-    doc="vidioc-expbuf",
-    needs=(EXPBUF,),
-)
+@check("expbuf.same-memory", doc="vidioc-expbuf", needs=(EXPBUF,))
 def same_memory(target: Target) -> None:
+    """An exported dma-buf is the memory that mmap(2) of the buffer shows."""
     with target.queue(Memory.MMAP) as queue:
         for index in range(queue.request(2).count):
             for plane, info in enumerate(queue.info(index).planes):
@@ -121,14 +95,9 @@ def same_memory(target: Target) -> None:
                     target.expect(seen == mark, f"buffer {index} plane {plane}: the dma-buf shows {seen!r}")
 
 
-@check(
-    "expbuf.outlives-buffers",
-    "An exported dma-buf keeps its memory after its buffer was freed and its node closed.",
-    doc="vidioc-expbuf",
-    kind=Kind.FRAMEWORK,
-    needs=(EXPBUF,),
-)
+@check("expbuf.outlives-buffers", doc="vidioc-expbuf", kind=Kind.FRAMEWORK, needs=(EXPBUF,))
 def outlives_buffers(target: Target) -> None:
+    """An exported dma-buf keeps its memory after its buffer was freed and its node closed."""
     with target.queue(Memory.MMAP) as queue:
         queue.request(1)
         exported = calls.expbuf(queue.fd, target.type, 0)
@@ -138,13 +107,9 @@ def outlives_buffers(target: Target) -> None:
             target.expect(there[:4] == _MARK, "the memory changed when its buffer was freed")
 
 
-@check(
-    "expbuf.not-userptr",
-    "EXPBUF refuses a buffer that is not of the driver's own memory.",
-    doc="vidioc-expbuf",
-    needs=(EXPBUF, USERPTR),
-)
+@check("expbuf.not-userptr", doc="vidioc-expbuf", needs=(EXPBUF, USERPTR))
 def not_userptr(target: Target) -> None:
+    """EXPBUF refuses a buffer that is not of the driver's own memory."""
     with target.queue(Memory.USERPTR) as queue:
         queue.request(1)
         target.refused(

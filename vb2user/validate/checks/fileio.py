@@ -27,13 +27,9 @@ def _read(target: Target, node: Fd, buffer: memoryview) -> int:
     raise RuleBrokenError("poll reported POLLIN twenty times, and read(2) failed with EAGAIN each time")
 
 
-@check(
-    "fileio.frame",
-    "read(2) of sizeimage bytes gives a frame of at most sizeimage bytes.",
-    doc="func-read",
-    needs=(READ, FRAMES),
-)
+@check("fileio.frame", doc="func-read", needs=(READ, FRAMES))
 def frame(target: Target) -> None:
+    """read(2) of sizeimage bytes gives a frame of at most sizeimage bytes."""
     with target.open() as device:
         size = device.get_format(target.type).sizeimage
         for _ in range(3):
@@ -41,14 +37,9 @@ def frame(target: Target) -> None:
             target.expect(0 < got <= size, f"read({size}) gave {got} bytes")
 
 
-@check(
-    "fileio.rest",
-    "read(2) of less than a frame gives its begin, and the next read(2) goes on from there.",
-    doc="func-read",
-    kind=Kind.FRAMEWORK,
-    needs=(READ, FRAMES),
-)
+@check("fileio.rest", doc="func-read", kind=Kind.FRAMEWORK, needs=(READ, FRAMES))
 def rest(target: Target) -> None:
+    """read(2) of less than a frame gives its begin, and the next read(2) goes on from there."""
     with target.open() as device:
         size = device.get_format(target.type).sizeimage
         first = _read(target, device.node, memoryview(bytearray(size // 2)))
@@ -57,14 +48,9 @@ def rest(target: Target) -> None:
         target.expect(got == size - first, f"the rest of the frame has {got} bytes, not {size - first}")
 
 
-@check(
-    "fileio.excludes-ioctls",
-    "While a handle reads by read(2), its ioctls for buffers fail with EBUSY.",
-    doc="func-read",
-    kind=Kind.FRAMEWORK,
-    needs=(READ, FRAMES),
-)
+@check("fileio.excludes-ioctls", doc="func-read", kind=Kind.FRAMEWORK, needs=(READ, FRAMES))
 def excludes_ioctls(target: Target) -> None:
+    """While a handle reads by read(2), its ioctls for buffers fail with EBUSY."""
     type, memory = target.type, target.memories[0]
     with target.open() as device:
         node = device.node
@@ -81,13 +67,9 @@ def excludes_ioctls(target: Target) -> None:
         _read(target, node, memoryview(bytearray(size)))
 
 
-@check(
-    "fileio.excluded-by-buffers",
-    "read(2) fails with EBUSY on a queue that has buffers.",
-    doc="func-read",
-    needs=(READ,),
-)
+@check("fileio.excluded-by-buffers", doc="func-read", needs=(READ,))
 def excluded_by_buffers(target: Target) -> None:
+    """read(2) fails with EBUSY on a queue that has buffers."""
     with target.queue() as queue:
         queue.request()
         try:
@@ -98,13 +80,9 @@ def excluded_by_buffers(target: Target) -> None:
             target.expect(False, f"read(2) returned {got}, EBUSY should have come")
 
 
-@check(
-    "fileio.close-frees",
-    "close(2) ends file I/O: another handle can have buffers at once.",
-    doc="func-close",
-    needs=(READ, FRAMES),
-)
+@check("fileio.close-frees", doc="func-close", needs=(READ, FRAMES))
 def close_frees(target: Target) -> None:
+    """close(2) ends file I/O: another handle can have buffers at once."""
     with target.open() as device:
         _read(target, device.node, memoryview(bytearray(device.get_format(target.type).sizeimage)))
     with target.queue() as queue:

@@ -20,13 +20,9 @@ def _same(one: calls.Format, other: calls.Format) -> bool:
     )
 
 
-@check(
-    "formats.listed-once",
-    "ENUM_FMT lists each pixel format once.",
-    doc="vidioc-enum-fmt",
-    kind=Kind.FRAMEWORK,
-)
+@check("formats.listed-once", doc="vidioc-enum-fmt", kind=Kind.FRAMEWORK)
 def listed_once(target: Target) -> None:
+    """ENUM_FMT lists each pixel format once."""
     with target.open() as device:
         codes = [format.pixelformat for format in calls.enum_fmt(device.node, target.type)]
     target.expect(bool(codes), "ENUM_FMT lists no format")
@@ -34,24 +30,18 @@ def listed_once(target: Target) -> None:
     target.expect(not twice, f"ENUM_FMT lists more than once: {', '.join(twice)}")
 
 
-@check(
-    "formats.current-listed",
-    "The format that G_FMT tells is one of those that ENUM_FMT lists.",
-    doc="vidioc-g-fmt",
-)
+@check("formats.current-listed", doc="vidioc-g-fmt")
 def current_listed(target: Target) -> None:
+    """The format that G_FMT tells is one of those that ENUM_FMT lists."""
     with target.open() as device:
         now = calls.g_fmt(device.node, target.type).pixelformat
         codes = {format.pixelformat for format in calls.enum_fmt(device.node, target.type)}
     target.expect(now in codes, f"G_FMT tells {now}, which ENUM_FMT does not list")
 
 
-@check(
-    "formats.filled",
-    "A format has a field, a colourspace, and sizes for its picture.",
-    doc="pixfmt-v4l2",
-)
+@check("formats.filled", doc="pixfmt-v4l2")
 def filled(target: Target) -> None:
+    """A format has a field, a colourspace, and sizes for its picture."""
     with target.open() as device:
         now = calls.g_fmt(device.node, target.type)
     target.expect(now.field != Field.ANY, "G_FMT tells V4L2_FIELD_ANY")
@@ -63,12 +53,9 @@ def filled(target: Target) -> None:
         )
 
 
-@check(
-    "formats.set-what-is",
-    "S_FMT of the format that G_FMT tells changes nothing.",
-    doc="vidioc-g-fmt",
-)
+@check("formats.set-what-is", doc="vidioc-g-fmt")
 def set_what_is(target: Target) -> None:
+    """S_FMT of the format that G_FMT tells changes nothing."""
     with target.open() as device:
         before = calls.g_fmt(device.node, target.type)
         granted = calls.s_fmt(device.node, before)
@@ -77,12 +64,9 @@ def set_what_is(target: Target) -> None:
     target.expect(_same(granted, after), f"S_FMT granted {granted}, G_FMT tells {after}")
 
 
-@check(
-    "formats.try-changes-nothing",
-    "TRY_FMT takes each listed format and leaves the present one as it is.",
-    doc="vidioc-g-fmt",
-)
+@check("formats.try-changes-nothing", doc="vidioc-g-fmt")
 def try_changes_nothing(target: Target) -> None:
+    """TRY_FMT takes each listed format and leaves the present one as it is."""
     with target.open() as device:
         before = calls.g_fmt(device.node, target.type)
         for format in calls.enum_fmt(device.node, target.type):
@@ -98,12 +82,9 @@ def try_changes_nothing(target: Target) -> None:
     target.expect(_same(before, after), f"TRY_FMT changed {before} to {after}")
 
 
-@check(
-    "formats.try-is-set",
-    "S_FMT grants what TRY_FMT told.",
-    doc="vidioc-g-fmt",
-)
+@check("formats.try-is-set", doc="vidioc-g-fmt")
 def try_is_set(target: Target) -> None:
+    """S_FMT grants what TRY_FMT told."""
     with target.open() as device:
         before = calls.g_fmt(device.node, target.type)
         try:
@@ -120,12 +101,9 @@ def try_is_set(target: Target) -> None:
             calls.s_fmt(device.node, before)
 
 
-@check(
-    "formats.sizes",
-    "TRY_FMT takes each size that ENUM_FRAMESIZES lists, as it is.",
-    doc="vidioc-enum-framesizes",
-)
+@check("formats.sizes", doc="vidioc-enum-framesizes")
 def sizes(target: Target) -> None:
+    """TRY_FMT takes each size that ENUM_FRAMESIZES lists, as it is."""
     with target.open() as device:
         now = calls.g_fmt(device.node, target.type)
         listed = False
@@ -147,12 +125,9 @@ def sizes(target: Target) -> None:
         raise NotOfThisDeviceError("the driver lists no sizes")
 
 
-@check(
-    "formats.intervals",
-    "Each frame interval that ENUM_FRAMEINTERVALS lists is longer than nothing.",
-    doc="vidioc-enum-frameintervals",
-)
+@check("formats.intervals", doc="vidioc-enum-frameintervals")
 def intervals(target: Target) -> None:
+    """Each frame interval that ENUM_FRAMEINTERVALS lists is longer than nothing."""
     with target.open() as device:
         now = calls.g_fmt(device.node, target.type)
         found = list(calls.enum_frameintervals(device.node, now.pixelformat, now.width, now.height))
@@ -163,12 +138,9 @@ def intervals(target: Target) -> None:
         target.expect(interval.min <= interval.max, f"{interval.min} to {interval.max} s are listed")
 
 
-@check(
-    "formats.any-size",
-    "TRY_FMT changes a size that the device does not have to one that it has, and does not refuse it.",
-    doc="vidioc-g-fmt",
-)
+@check("formats.any-size", doc="vidioc-g-fmt")
 def any_size(target: Target) -> None:
+    """TRY_FMT changes a size that the device does not have to one that it has, and does not refuse it."""
     with target.open() as device:
         now = calls.g_fmt(device.node, target.type)
         for width, height in ((0, 0), (1, 1), (0xFFFFFFFF, 0xFFFFFFFF), (0x7FFFFFFF, 1)):
@@ -179,12 +151,9 @@ def any_size(target: Target) -> None:
             )
 
 
-@check(
-    "formats.any-format",
-    "TRY_FMT of a pixel format that the device does not have fails with EINVAL or tells a listed one.",
-    doc="vidioc-g-fmt",
-)
+@check("formats.any-format", doc="vidioc-g-fmt")
 def any_format(target: Target) -> None:
+    """TRY_FMT of a pixel format that the device does not have fails with EINVAL or tells a listed one."""
     with target.open() as device:
         now = calls.g_fmt(device.node, target.type)
         codes = {format.pixelformat for format in calls.enum_fmt(device.node, target.type)}
@@ -196,12 +165,9 @@ def any_format(target: Target) -> None:
     target.expect(tried.pixelformat in codes, f"TRY_FMT tells {tried.pixelformat!r}, which is not listed")
 
 
-@check(
-    "formats.set-while-streaming",
-    "S_FMT of another format fails with EBUSY while buffers are allocated, or changes nothing.",
-    doc="vidioc-g-fmt",
-)
+@check("formats.set-while-streaming", doc="vidioc-g-fmt")
 def set_while_streaming(target: Target) -> None:
+    """S_FMT of another format fails with EBUSY while buffers are allocated, or changes nothing."""
     with target.queue() as queue:
         before = calls.g_fmt(queue.fd, target.type)
         queue.request()

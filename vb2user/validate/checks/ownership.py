@@ -11,13 +11,10 @@ from vb2user.validate.needs import FRAMES
 from vb2user.validate.target import Target
 
 
-@check(
-    "ownership.second-handle",
-    "While one file handle has buffers, another one gets EBUSY from each ioctl that would change the queue.",
-    doc="open",
-    kind=Kind.FRAMEWORK,
-)
+@check("ownership.second-handle", doc="open", kind=Kind.FRAMEWORK)
 def second_handle(target: Target) -> None:
+    """While one file handle has buffers, another one gets EBUSY from each ioctl that would change the
+    queue."""
     with target.queue() as queue, target.open() as other:
         before = queue.request(2).count
         node, type, memory = other.node, target.type, queue.memory
@@ -34,12 +31,9 @@ def second_handle(target: Target) -> None:
         target.expect(known == before, f"the second handle changed {before} buffers to {known}")
 
 
-@check(
-    "ownership.close-frees",
-    "close(2) of the handle that has buffers frees them: another handle can have its own at once.",
-    doc="func-close",
-)
+@check("ownership.close-frees", doc="func-close")
 def close_frees(target: Target) -> None:
+    """close(2) of the handle that has buffers frees them: another handle can have its own at once."""
     with target.open() as other:
         with target.queue() as queue:
             queue.request(2)
@@ -48,13 +42,9 @@ def close_frees(target: Target) -> None:
             second.request(2)
 
 
-@check(
-    "ownership.reqbufs-zero-releases",
-    "REQBUFS with count 0 gives the queue up: another handle can have its own buffers at once.",
-    doc="vidioc-reqbufs",
-    kind=Kind.FRAMEWORK,
-)
+@check("ownership.reqbufs-zero-releases", doc="vidioc-reqbufs", kind=Kind.FRAMEWORK)
 def reqbufs_zero_releases(target: Target) -> None:
+    """REQBUFS with count 0 gives the queue up: another handle can have its own buffers at once."""
     with target.queue() as queue, target.open() as other:
         queue.request(2)
         queue.request(0)
@@ -62,13 +52,9 @@ def reqbufs_zero_releases(target: Target) -> None:
             second.request(2)
 
 
-@check(
-    "ownership.close-while-streaming",
-    "close(2) of a handle that streams stops the stream and frees its buffers.",
-    doc="func-close",
-    needs=(FRAMES,),
-)
+@check("ownership.close-while-streaming", doc="func-close", needs=(FRAMES,))
 def close_while_streaming(target: Target) -> None:
+    """close(2) of a handle that streams stops the stream and frees its buffers."""
     with target.queue() as queue:
         queue.start()
         queue.frames(1)

@@ -48,14 +48,9 @@ def _at_once(target: Target, allowed: set[int], *turns: Callable[[], object]) ->
     target.expect(not wrong, f"{'; '.join(wrong)}, which no state of the queue explains")
 
 
-@check(
-    "races.mmap-reqbufs",
-    "A thread may map buffers while another one frees and allocates them.",
-    doc="func-mmap",
-    kind=Kind.FRAMEWORK,
-    needs=(MMAP,),
-)
+@check("races.mmap-reqbufs", doc="func-mmap", kind=Kind.FRAMEWORK, needs=(MMAP,))
 def mmap_reqbufs(target: Target) -> None:
+    """A thread may map buffers while another one frees and allocates them."""
     with target.queue(Memory.MMAP) as queue:
         queue.request(2)
         plane = queue.info(0).planes[0]
@@ -72,14 +67,9 @@ def mmap_reqbufs(target: Target) -> None:
         _at_once(target, {errno.EINVAL, errno.EBUSY}, map_it, anew)
 
 
-@check(
-    "races.dqbuf-streamoff",
-    "A thread may take and queue buffers while another one stops and starts the stream.",
-    doc="vidioc-streamon",
-    kind=Kind.FRAMEWORK,
-    needs=(FRAMES,),
-)
+@check("races.dqbuf-streamoff", doc="vidioc-streamon", kind=Kind.FRAMEWORK, needs=(FRAMES,))
 def dqbuf_streamoff(target: Target) -> None:
+    """A thread may take and queue buffers while another one stops and starts the stream."""
     with target.queue() as queue:
         granted = queue.start()
 
@@ -101,14 +91,9 @@ def dqbuf_streamoff(target: Target) -> None:
         queue.frames(2)
 
 
-@check(
-    "races.streamoffs",
-    "Two threads may stop and start one stream at the same time.",
-    doc="vidioc-streamon",
-    kind=Kind.FRAMEWORK,
-    needs=(FRAMES,),
-)
+@check("races.streamoffs", doc="vidioc-streamon", kind=Kind.FRAMEWORK, needs=(FRAMES,))
 def streamoffs(target: Target) -> None:
+    """Two threads may stop and start one stream at the same time."""
     with target.queue() as queue:
         queue.start()
 
@@ -119,13 +104,9 @@ def streamoffs(target: Target) -> None:
         _at_once(target, set(), restart, restart)
 
 
-@check(
-    "races.querybuf-reqbufs",
-    "A thread may ask for buffers while another one frees and allocates them.",
-    doc="vidioc-querybuf",
-    kind=Kind.FRAMEWORK,
-)
+@check("races.querybuf-reqbufs", doc="vidioc-querybuf", kind=Kind.FRAMEWORK)
 def querybuf_reqbufs(target: Target) -> None:
+    """A thread may ask for buffers while another one frees and allocates them."""
     with target.queue() as queue:
         queue.request(2)
 

@@ -27,23 +27,16 @@ def _states(queue: RawQueue, granted: int) -> list[BufFlag]:
     return [queue.info(index).flags & _IN_DRIVER for index in range(granted)]
 
 
-@check(
-    "streaming.streamon-empty",
-    "STREAMON on a queue without buffers fails with EINVAL.",
-    doc="vidioc-streamon",
-    kind=Kind.FRAMEWORK,
-)
+@check("streaming.streamon-empty", doc="vidioc-streamon", kind=Kind.FRAMEWORK)
 def streamon_empty(target: Target) -> None:
+    """STREAMON on a queue without buffers fails with EINVAL."""
     with target.queue() as queue:
         target.refused(errno.EINVAL, "STREAMON without buffers", queue.on)
 
 
-@check(
-    "streaming.wrong-type",
-    "STREAMON, STREAMOFF and QBUF refuse a buffer type that the node does not have.",
-    doc="vidioc-streamon",
-)
+@check("streaming.wrong-type", doc="vidioc-streamon")
 def wrong_type(target: Target) -> None:
+    """STREAMON, STREAMOFF and QBUF refuse a buffer type that the node does not have."""
     with target.open() as device:
         there = {device.capture_type, device.output_type}
         type = next(t for t in (BufType.VIDEO_OUTPUT_MPLANE, BufType.VIDEO_CAPTURE_MPLANE) if t not in there)
@@ -55,24 +48,18 @@ def wrong_type(target: Target) -> None:
             target.refused(errno.EINVAL, f"{what} of a {type.name} queue", call)
 
 
-@check(
-    "streaming.streamoff-idle",
-    "STREAMOFF on a queue that does not stream succeeds, with buffers and without.",
-    doc="vidioc-streamon",
-)
+@check("streaming.streamoff-idle", doc="vidioc-streamon")
 def streamoff_idle(target: Target) -> None:
+    """STREAMOFF on a queue that does not stream succeeds, with buffers and without."""
     with target.queue() as queue:
         queue.off()
         queue.request(2)
         queue.off()
 
 
-@check(
-    "streaming.qbuf-index",
-    "QBUF refuses an index that no buffer has.",
-    doc="vidioc-qbuf",
-)
+@check("streaming.qbuf-index", doc="vidioc-qbuf")
 def qbuf_index(target: Target) -> None:
+    """QBUF refuses an index that no buffer has."""
     for memory in target.memories:
         with target.queue(memory) as queue:
             granted = queue.request().count
@@ -84,12 +71,9 @@ def qbuf_index(target: Target) -> None:
             )
 
 
-@check(
-    "streaming.qbuf-memory",
-    "QBUF refuses another memory type than that of the queue's buffers.",
-    doc="vidioc-qbuf",
-)
+@check("streaming.qbuf-memory", doc="vidioc-qbuf")
 def qbuf_memory(target: Target) -> None:
+    """QBUF refuses another memory type than that of the queue's buffers."""
     with target.queue() as queue:
         queue.request()
         other = Memory.USERPTR if queue.memory is not Memory.USERPTR else Memory.MMAP
@@ -99,13 +83,9 @@ def qbuf_memory(target: Target) -> None:
         target.expect(not flags, f"the refused QBUF left buffer 0 with {flags!r}")
 
 
-@check(
-    "streaming.qbuf-twice",
-    "QBUF refuses a buffer that is queued, and the buffer stays queued.",
-    doc="vidioc-qbuf",
-    kind=Kind.FRAMEWORK,
-)
+@check("streaming.qbuf-twice", doc="vidioc-qbuf", kind=Kind.FRAMEWORK)
 def qbuf_twice(target: Target) -> None:
+    """QBUF refuses a buffer that is queued, and the buffer stays queued."""
     with target.queue() as queue:
         queue.provide()
         queue.qbuf(0)
@@ -114,13 +94,9 @@ def qbuf_twice(target: Target) -> None:
         target.expect(bool(flags & _IN_DRIVER), f"after the refused QBUF buffer 0 has {flags!r}")
 
 
-@check(
-    "streaming.qbuf-state",
-    "A buffer is QUEUED or DONE from QBUF to DQBUF, and neither after DQBUF.",
-    doc="buffer",
-    needs=(FRAMES,),
-)
+@check("streaming.qbuf-state", doc="buffer", needs=(FRAMES,))
 def qbuf_state(target: Target) -> None:
+    """A buffer is QUEUED or DONE from QBUF to DQBUF, and neither after DQBUF."""
     with target.queue() as queue:
         granted = queue.provide()
         for index in range(granted):
@@ -135,26 +111,18 @@ def qbuf_state(target: Target) -> None:
         target.expect(not flags, f"after DQBUF, QUERYBUF shows buffer {done.buffer_index} with {flags!r}")
 
 
-@check(
-    "streaming.dqbuf-idle",
-    "DQBUF on a queue that does not stream fails with EINVAL.",
-    doc="vidioc-qbuf",
-    kind=Kind.FRAMEWORK,
-)
+@check("streaming.dqbuf-idle", doc="vidioc-qbuf", kind=Kind.FRAMEWORK)
 def dqbuf_idle(target: Target) -> None:
+    """DQBUF on a queue that does not stream fails with EINVAL."""
     with target.queue() as queue:
         queue.provide()
         queue.qbuf(0)
         target.refused(errno.EINVAL, "DQBUF before STREAMON", queue.try_dqbuf)
 
 
-@check(
-    "streaming.frames",
-    "Each DQBUF gives a buffer that was queued, and its bytesused fits in its length.",
-    doc="vidioc-qbuf",
-    needs=(FRAMES,),
-)
+@check("streaming.frames", doc="vidioc-qbuf", needs=(FRAMES,))
 def frames(target: Target) -> None:
+    """Each DQBUF gives a buffer that was queued, and its bytesused fits in its length."""
     for memory in target.memories:
         if memory is Memory.DMABUF and not target.source:
             continue
@@ -178,14 +146,9 @@ def frames(target: Target) -> None:
                 queue.qbuf(index)
 
 
-@check(
-    "streaming.whole-picture",
-    "A frame that is given as good has as many bytes as its picture needs.",
-    doc="buffer",
-    kind=Kind.FRAMEWORK,
-    needs=(FRAMES, CAPTURE),
-)
+@check("streaming.whole-picture", doc="buffer", kind=Kind.FRAMEWORK, needs=(FRAMES, CAPTURE))
 def whole_picture(target: Target) -> None:
+    """A frame that is given as good has as many bytes as its picture needs."""
     with target.queue() as queue:
         queue.start()
         format = calls.g_fmt(queue.fd, target.type)
@@ -207,13 +170,9 @@ def whole_picture(target: Target) -> None:
                     )
 
 
-@check(
-    "streaming.sequence",
-    "The sequence numbers of the frames of one stream rise.",
-    doc="buffer",
-    needs=(FRAMES,),
-)
+@check("streaming.sequence", doc="buffer", needs=(FRAMES,))
 def sequence(target: Target) -> None:
+    """The sequence numbers of the frames of one stream rise."""
     with target.queue() as queue:
         queue.start()
         found = queue.frames(8)
@@ -227,14 +186,9 @@ def sequence(target: Target) -> None:
         )
 
 
-@check(
-    "streaming.order",
-    "Buffers come back in the order in which they were queued.",
-    doc="vidioc-qbuf",
-    kind=Kind.FRAMEWORK,
-    needs=(FRAMES,),
-)
+@check("streaming.order", doc="vidioc-qbuf", kind=Kind.FRAMEWORK, needs=(FRAMES,))
 def order(target: Target) -> None:
+    """Buffers come back in the order in which they were queued."""
     with target.queue() as queue:
         waiting = list(range(queue.start()))
         for _ in range(3 * len(waiting)):
@@ -248,13 +202,10 @@ def order(target: Target) -> None:
             waiting.append(done.buffer_index)
 
 
-@check(
-    "streaming.streamoff-returns",
-    "STREAMOFF takes every buffer out of the driver: none is queued or done, and each can be queued again.",
-    doc="vidioc-streamon",
-    needs=(FRAMES,),
-)
+@check("streaming.streamoff-returns", doc="vidioc-streamon", needs=(FRAMES,))
 def streamoff_returns(target: Target) -> None:
+    """STREAMOFF takes every buffer out of the driver: none is queued or done, and each can be queued
+    again."""
     with target.queue() as queue:
         granted = queue.start()
         queue.frames(2)
@@ -267,12 +218,9 @@ def streamoff_returns(target: Target) -> None:
         queue.frames(granted)
 
 
-@check(
-    "streaming.streamoff-queued",
-    "STREAMOFF takes buffers back that were queued while the queue never streamed.",
-    doc="vidioc-streamon",
-)
+@check("streaming.streamoff-queued", doc="vidioc-streamon")
 def streamoff_queued(target: Target) -> None:
+    """STREAMOFF takes buffers back that were queued while the queue never streamed."""
     with target.queue() as queue:
         granted = queue.provide()
         for index in range(granted):
@@ -283,26 +231,18 @@ def streamoff_queued(target: Target) -> None:
         queue.qbuf(0)
 
 
-@check(
-    "streaming.streamon-twice",
-    "STREAMON on a queue that streams succeeds and changes nothing.",
-    doc="vidioc-streamon",
-    needs=(FRAMES,),
-)
+@check("streaming.streamon-twice", doc="vidioc-streamon", needs=(FRAMES,))
 def streamon_twice(target: Target) -> None:
+    """STREAMON on a queue that streams succeeds and changes nothing."""
     with target.queue() as queue:
         queue.start()
         queue.on()
         queue.frames(4)
 
 
-@check(
-    "streaming.nonblocking",
-    "DQBUF of a handle opened with O_NONBLOCK fails with EAGAIN where no buffer is done.",
-    doc="vidioc-qbuf",
-    needs=(FRAMES,),
-)
+@check("streaming.nonblocking", doc="vidioc-qbuf", needs=(FRAMES,))
 def nonblocking(target: Target) -> None:
+    """DQBUF of a handle opened with O_NONBLOCK fails with EAGAIN where no buffer is done."""
     with target.queue() as queue:
         granted = queue.start()
         for _ in range(granted):
@@ -316,27 +256,18 @@ def nonblocking(target: Target) -> None:
             target.expect(done is None, "DQBUF gave a buffer although the driver had none")
 
 
-@check(
-    "streaming.poll-idle",
-    "poll(2) on a queue with buffers that does not stream reports POLLERR.",
-    doc="func-poll",
-    kind=Kind.FRAMEWORK,
-)
+@check("streaming.poll-idle", doc="func-poll", kind=Kind.FRAMEWORK)
 def poll_idle(target: Target) -> None:
+    """poll(2) on a queue with buffers that does not stream reports POLLERR."""
     with target.queue() as queue:
         queue.request()
         seen, _ = queue.fd.poll(POLLIN if target.captures else POLLOUT, 1.0)
         target.expect(bool(seen & POLLERR), f"poll reported {seen:#x}")
 
 
-@check(
-    "streaming.epoll-later",
-    "epoll wakes for events that are asked for after the node was added without any.",
-    doc="func-poll",
-    kind=Kind.FRAMEWORK,
-    needs=(FRAMES,),
-)
+@check("streaming.epoll-later", doc="func-poll", kind=Kind.FRAMEWORK, needs=(FRAMES,))
 def epoll_later(target: Target) -> None:
+    """epoll wakes for events that are asked for after the node was added without any."""
     with target.queue() as queue:
         queue.start()
         events = select.EPOLLIN if target.captures else select.EPOLLOUT
@@ -347,14 +278,9 @@ def epoll_later(target: Target) -> None:
         queue.frames(1)
 
 
-@check(
-    "streaming.streamoff-wakes",
-    "STREAMOFF ends the wait of a thread that is inside of poll(2).",
-    doc="vidioc-streamon",
-    kind=Kind.FRAMEWORK,
-    needs=(FRAMES,),
-)
+@check("streaming.streamoff-wakes", doc="vidioc-streamon", kind=Kind.FRAMEWORK, needs=(FRAMES,))
 def streamoff_wakes(target: Target) -> None:
+    """STREAMOFF ends the wait of a thread that is inside of poll(2)."""
     with target.queue() as queue:
         granted = queue.start()
         for _ in range(granted):
@@ -373,14 +299,9 @@ def streamoff_wakes(target: Target) -> None:
         )
 
 
-@check(
-    "streaming.one-buffer",
-    "A stream goes on with a single buffer that is queued again and again.",
-    doc="vidioc-qbuf",
-    kind=Kind.QUALITY,
-    needs=(FRAMES, CAPTURE),
-)
+@check("streaming.one-buffer", doc="vidioc-qbuf", kind=Kind.QUALITY, needs=(FRAMES, CAPTURE))
 def one_buffer(target: Target) -> None:
+    """A stream goes on with a single buffer that is queued again and again."""
     with target.queue() as queue:
         if queue.request(1).count != 1:
             raise NotOfThisDeviceError("the device needs more than one buffer")
@@ -389,13 +310,9 @@ def one_buffer(target: Target) -> None:
         queue.frames(4)
 
 
-@check(
-    "streaming.withheld",
-    "A stream goes on while the program keeps one buffer.",
-    doc="vidioc-qbuf",
-    needs=(FRAMES,),
-)
+@check("streaming.withheld", doc="vidioc-qbuf", needs=(FRAMES,))
 def withheld(target: Target) -> None:
+    """A stream goes on while the program keeps one buffer."""
     with target.queue() as queue:
         if queue.start() < 3:
             raise NotOfThisDeviceError("the queue has fewer than three buffers")
@@ -404,12 +321,9 @@ def withheld(target: Target) -> None:
         target.expect(kept not in seen, f"buffer {kept} came although the program had it")
 
 
-@check(
-    "streaming.format-fixed",
-    "While a queue has buffers, a larger format is refused or the sizes stay as they are.",
-    doc="vidioc-g-fmt",
-)
+@check("streaming.format-fixed", doc="vidioc-g-fmt")
 def format_fixed(target: Target) -> None:
+    """While a queue has buffers, a larger format is refused or the sizes stay as they are."""
     import dataclasses
 
     with target.queue() as queue:

@@ -14,14 +14,9 @@ from vb2user.validate.target import Target
 _CLOCK = BufFlag.TIMESTAMP_MASK
 
 
-@check(
-    "timestamps.clock",
-    "A capture driver says which clock its timestamps are of, and says the same for each frame.",
-    doc="buffer",
-    kind=Kind.FRAMEWORK,
-    needs=(FRAMES, CAPTURE),
-)
+@check("timestamps.clock", doc="buffer", kind=Kind.FRAMEWORK, needs=(FRAMES, CAPTURE))
 def clock(target: Target) -> None:
+    """A capture driver says which clock its timestamps are of, and says the same for each frame."""
     with target.queue() as queue:
         queue.start()
         clocks = {done.flags & _CLOCK for done in queue.frames(4)}
@@ -29,13 +24,9 @@ def clock(target: Target) -> None:
     target.expect(clocks != {0}, "the clock of the timestamps is V4L2_BUF_FLAG_TIMESTAMP_UNKNOWN")
 
 
-@check(
-    "timestamps.rise",
-    "The timestamps of the frames of one stream rise.",
-    doc="buffer",
-    needs=(FRAMES, CAPTURE),
-)
+@check("timestamps.rise", doc="buffer", needs=(FRAMES, CAPTURE))
 def rise(target: Target) -> None:
+    """The timestamps of the frames of one stream rise."""
     with target.queue() as queue:
         queue.start()
         found = [done for done in queue.frames(8) if not done.flags & BufFlag.ERROR]
@@ -51,14 +42,10 @@ def rise(target: Target) -> None:
     )
 
 
-@check(
-    "timestamps.monotonic",
-    "A timestamp of the monotonic clock lies between the start of the stream and the present, give or take "
-    "one exposure.",
-    doc="buffer",
-    needs=(FRAMES, CAPTURE),
-)
+@check("timestamps.monotonic", doc="buffer", needs=(FRAMES, CAPTURE))
 def monotonic(target: Target) -> None:
+    """A timestamp of the monotonic clock lies between the start of the stream and the present, give or
+    take one exposure."""
     began = time.monotonic_ns()
     with target.queue() as queue:
         queue.start()

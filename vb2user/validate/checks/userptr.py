@@ -17,14 +17,9 @@ def _not_queued(target: Target, queue: RawQueue, index: int) -> None:
     target.expect(not flags, f"the refused QBUF left buffer {index} with {flags!r}")
 
 
-@check(
-    "userptr.unmapped",
-    "QBUF refuses an address where the program has no memory, and the buffer stays the program's.",
-    doc="userp",
-    kind=Kind.FRAMEWORK,
-    needs=(USERPTR,),
-)
+@check("userptr.unmapped", doc="userp", kind=Kind.FRAMEWORK, needs=(USERPTR,))
 def unmapped(target: Target) -> None:
+    """QBUF refuses an address where the program has no memory, and the buffer stays the program's."""
     with target.queue(Memory.USERPTR) as queue:
         queue.provide(2)
         arg = queue.arg(0)
@@ -40,14 +35,9 @@ def unmapped(target: Target) -> None:
         queue.qbuf(0)
 
 
-@check(
-    "userptr.too-short",
-    "QBUF refuses memory that is shorter than a picture.",
-    doc="userp",
-    kind=Kind.FRAMEWORK,
-    needs=(USERPTR,),
-)
+@check("userptr.too-short", doc="userp", kind=Kind.FRAMEWORK, needs=(USERPTR,))
 def too_short(target: Target) -> None:
+    """QBUF refuses memory that is shorter than a picture."""
     with target.queue(Memory.USERPTR) as queue:
         queue.provide(1)
         queue.point(0, [queue.memory_of[0][0][: _mmap.PAGESIZE], *queue.memory_of[0][1:]])
@@ -57,14 +47,9 @@ def too_short(target: Target) -> None:
         _not_queued(target, queue, 0)
 
 
-@check(
-    "userptr.read-only",
-    "QBUF of a capture queue refuses memory that the program itself may not write.",
-    doc="userp",
-    kind=Kind.FRAMEWORK,
-    needs=(USERPTR, CAPTURE),
-)
+@check("userptr.read-only", doc="userp", kind=Kind.FRAMEWORK, needs=(USERPTR, CAPTURE))
 def read_only(target: Target) -> None:
+    """QBUF of a capture queue refuses memory that the program itself may not write."""
     with target.queue(Memory.USERPTR) as queue:
         queue.provide(1)
         size = queue.memory_of[0][0].nbytes
@@ -79,13 +64,9 @@ def read_only(target: Target) -> None:
             locked.close()
 
 
-@check(
-    "userptr.guards",
-    "The driver writes nothing before and behind the memory that QBUF brings.",
-    doc="userp",
-    needs=(USERPTR, FRAMES, CAPTURE),
-)
+@check("userptr.guards", doc="userp", needs=(USERPTR, FRAMES, CAPTURE))
 def guards(target: Target) -> None:
+    """The driver writes nothing before and behind the memory that QBUF brings."""
     with target.queue(Memory.USERPTR) as queue:
         granted = queue.provide()
         wider = []
@@ -107,13 +88,9 @@ def guards(target: Target) -> None:
             target.expect(behind, f"the page behind the memory of buffer {index} was written")
 
 
-@check(
-    "userptr.moved",
-    "Each QBUF may bring other memory for the same buffer, and the frame lies in the memory of that QBUF.",
-    doc="userp",
-    needs=(USERPTR, FRAMES, CAPTURE),
-)
+@check("userptr.moved", doc="userp", needs=(USERPTR, FRAMES, CAPTURE))
 def moved(target: Target) -> None:
+    """Each QBUF may bring other memory for the same buffer, and the frame lies in the memory of that QBUF."""
     with target.queue(Memory.USERPTR) as queue:
         granted = queue.start()
         spare = _like(queue)
