@@ -16,13 +16,13 @@ from probes import Probes, counters, pieces_are_right, take
 from test_capture import vb2user_hugepages
 
 import vb2user
-from vb2user.camera import memory_strategy
 from vb2user.harness.drivers.vb2probe import (
     ALLOCATORS,
     pattern,
 )
 from vb2user.memory.base import BufferBackend
 from vb2user.memory.mmap import Mmap
+from vb2user.memory.types import memory_strategy
 from vb2user.memory.userptr import UserPtr
 from vb2user.queue.queue import Queue
 from vb2user.uapi import calls

@@ -13,11 +13,9 @@ from vb2user.device.device import Device
 from vb2user.device.discovery import no_frames_note, resolve
 from vb2user.device.naming import Node
 from vb2user.errors import KernelError, NoSuchDeviceError, StateError, UsageError
-from vb2user.memory import heaps
 from vb2user.memory.base import BufferBackend
-from vb2user.memory.dmabuf import DmaBufAllocator, DmaBufMemory, ImportedFds, SharedFds
-from vb2user.memory.mmap import Mmap
-from vb2user.memory.userptr import UserPtr
+from vb2user.memory.dmabuf import DmaBufAllocator, ImportedFds, SharedFds
+from vb2user.memory.types import MEMORY_TYPES, Given, memory_strategy, memory_type
 from vb2user.stream.clock import rate_of
 from vb2user.stream.engine import Engine, QueueEngine, ReadEngine
 from vb2user.stream.output import OutputStream
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-MEMORY_NAMES = ("mmap", "userptr", "dmabuf", "read")
 #: Seconds, where no camera tells its rate: half a frame of 30 per second.
 _TOLERANCE = 0.5 / 30
 
@@ -63,37 +60,10 @@ def open(path: Node | None = None, *, name: str | None = None, driver: str | Non
     return Camera(resolve(path, name=name, driver=driver))
 
 
-def memory_strategy(
-    memory: str | BufferBackend,
-    *,
-    source: str | DmaBufAllocator | None = None,
-    fds: Sequence[Any] | None = None,
-    user_buffers: Sequence[Any] | None = None,
-) -> BufferBackend:
-    """The memory strategy of a name (``mmap``, ``userptr``, ``dmabuf``) and its particulars."""
-    if isinstance(memory, BufferBackend):
-        return memory
-    kind = memory.lower()
-    if kind != "dmabuf" and (source is not None or fds is not None):
-        raise UsageError(f"memory={memory!r} takes no heap and no fds", hint="use memory='dmabuf'")
-    if kind != "userptr" and user_buffers is not None:
-        raise UsageError(f"memory={memory!r} takes no user_buffers", hint="use memory='userptr'")
-    if kind == "mmap":
-        return Mmap()
-    if kind == "userptr":
-        return UserPtr(user_buffers)
-    if kind == "dmabuf":
-        if fds is not None:
-            return DmaBufMemory(ImportedFds(fds))
-        return DmaBufMemory(
-            source if isinstance(source, DmaBufAllocator) else heaps.source(source or "system")
-        )
-    raise UsageError(f"there is no memory type {memory!r}", hint=f"use one of {', '.join(MEMORY_NAMES)}")
-
-
 def _kept(memory: str | BufferBackend, fds: Sequence[Any] | None) -> ImportedFds | None:
     """Duplicates of the user's fds, made now: they may close theirs, and a stream may start many times."""
-    if fds is None or not isinstance(memory, str) or memory.lower() != "dmabuf":
+    found = MEMORY_TYPES.get(memory.lower()) if isinstance(memory, str) else None
+    if fds is None or found is None or "fds" not in found.takes:
         return None  # memory_strategy() says what is wrong with that
     return ImportedFds(fds)
 
@@ -174,9 +144,7 @@ class Camera(Device):
         given = _kept(memory, fds)
 
         def make() -> Engine:
-            if isinstance(memory, str) and memory.lower() == "read":
-                if heap is not None or fds is not None or user_buffers is not None:
-                    raise UsageError("memory='read' takes no heap, fds or user_buffers")
+            if isinstance(memory, str) and memory_type(memory, Given(heap, fds, user_buffers)).kind is None:
                 return ReadEngine(self.node, format, writable=writable)
             strategy = self._strategy(given, memory, heap, fds, user_buffers)
             return QueueEngine(self.node, format, strategy, writable=writable)

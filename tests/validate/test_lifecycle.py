@@ -11,8 +11,6 @@ from fakes import FakeFile, refuse
 from fakes_vb2 import FakeHeap, FakeVideo, Vb2System
 
 from vb2user.errors import ClosedError
-from vb2user.memory.dmabuf import DmaBufAllocator
-from vb2user.memory.heaps import Heap
 from vb2user.memory.ops import ACTIONS, REQUIRED, Op
 from vb2user.uapi import calls
 from vb2user.uapi.enums import BufType, Memory
@@ -48,15 +46,11 @@ def fd(video: FakeVideo) -> Iterator[Fd]:
         yield opened
 
 
-def _source(column: str) -> DmaBufAllocator | None:
-    return Heap() if column == "dmabuf" else None
-
-
 def _live(fd: Fd, video: FakeVideo, column: str, **more: object) -> Life:
     setting = Setting(fd, video.format, **more)  # type: ignore[arg-type]
     if column == "read" and video.type == BufType.VIDEO_OUTPUT:
         column = "write"
-    return live(setting, column, source=_source(column))
+    return live(setting, column)
 
 
 @every_way
@@ -217,7 +211,6 @@ def test_a_refused_memory_type_has_a_reason(fd: Fd, video: FakeVideo) -> None:
 def test_scattered_memory_has_a_reason(fd: Fd, video: FakeVideo) -> None:
     video.contig = True
     life = _live(fd, video, "dmabuf")
-    assert life.source == "heap system"
     assert (life.reason or "").startswith("PREPARE_BUF says EFAULT: the driver cannot reach this memory")
     assert life.fault is None
 

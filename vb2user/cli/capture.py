@@ -18,6 +18,7 @@ from vb2user.cli.output import document, json_option, say, table, talk, will_wri
 from vb2user.cli.streaming import StreamOptions, progress, refuse_fewer_buffers, set_up, stream_options
 from vb2user.errors import UsageError, Vb2Error
 from vb2user.files import Replacement
+from vb2user.memory.types import MEMORY_TYPES
 from vb2user.stream import clock
 from vb2user.stream.frame import Frame
 from vb2user.stream.stream import Stream
@@ -157,7 +158,7 @@ def _result(
         "driver": cam.driver,
         "card": cam.card,
         "memory": wish.memory,
-        "heap": (wish.heap or "system") if wish.memory == "dmabuf" else None,
+        "heap": (wish.heap or "system") if "heap" in MEMORY_TYPES[wish.memory].takes else None,
         "exporter": exporter,
         "format": str(f.pixelformat),
         "width": f.width,

@@ -56,11 +56,9 @@ def nodes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
 
 def heaps(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Where dma-bufs come from: the heaps of this machine, udmabuf, and nodes that may export."""
-    from vb2user.memory.heaps import UDMABUF, heaps
+    from vb2user.memory.heaps import names
 
-    named: list[_Offer] = [(name, "DMA heap") for name in heaps()]
-    if UDMABUF.exists():
-        named.append(("udmabuf", "ordinary memory"))
+    named = [(name, "ordinary memory" if name == "udmabuf" else "DMA heap") for name in names()]
     return _matching([*named, *_nodes()], incomplete)
 
 

@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 
 import click
 
-from vb2user.camera import MEMORY_NAMES, Camera
+from vb2user.camera import Camera
 from vb2user.cli import complete
 from vb2user.cli.output import talk
 from vb2user.device.discovery import no_frames_note
 from vb2user.errors import UsageError
+from vb2user.memory.types import MEMORY_TYPES
 from vb2user.stream.stream import Stream
 
 #: How many buffers a command asks for by itself.
@@ -67,7 +68,7 @@ class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic
 
 _SET_UP = (
     click.argument("device", metavar="DEV", shell_complete=complete.nodes),
-    click.option("--memory", type=click.Choice(MEMORY_NAMES), default="mmap", show_default=True),
+    click.option("--memory", type=click.Choice(tuple(MEMORY_TYPES)), default="mmap", show_default=True),
     click.option(
         "--heap",
         metavar="NAME|DEV",
@@ -128,8 +129,9 @@ def _wishing(command: _F, options: Sequence[Callable[[Any], Any]]) -> _F:
         timeout: float = 10.0,
         **rest: Any,
     ) -> Any:
-        if heap is not None and memory != "dmabuf":
-            raise UsageError(f"--heap {heap} goes with --memory dmabuf, not with {memory}")
+        takers = [t.name for t in MEMORY_TYPES.values() if "heap" in t.takes]
+        if heap is not None and memory not in takers:
+            raise UsageError(f"--heap {heap} goes with --memory {' or '.join(takers)}, not with {memory}")
         count, exact = (BUFFERS, False) if buffers is None else (buffers, True)
         wish = StreamOptions(memory, heap, pixelformat, size, fps, count, timeout, input_index, exact)
         return command(wish=wish, **rest)

@@ -13,9 +13,10 @@ from typing import TypeVar
 from vb2user import checks
 from vb2user.device.naming import Node, node_path
 from vb2user.errors import ClosedError, KernelError, NoSuchDeviceError, NotSupportedError
+from vb2user.memory.types import queued
 from vb2user.text import printable
 from vb2user.uapi import calls
-from vb2user.uapi.enums import BufCap, BufType, Cap, Memory
+from vb2user.uapi.enums import BufType, Cap, Memory
 from vb2user.uapi.fourcc import FourCC
 from vb2user.uapi.kernel import Fd, open_node
 
@@ -31,11 +32,6 @@ _OUTPUT = (
 )
 #: Of a node that converts from memory to memory.
 M2M = Cap.VIDEO_M2M | Cap.VIDEO_M2M_MPLANE
-_MEMORY_CAPS = (
-    (BufCap.SUPPORTS_MMAP, Memory.MMAP),
-    (BufCap.SUPPORTS_USERPTR, Memory.USERPTR),
-    (BufCap.SUPPORTS_DMABUF, Memory.DMABUF),
-)
 
 
 _Self = TypeVar("_Self", bound="VideoNode")  # typing.Self is of Python 3.11
@@ -200,7 +196,7 @@ class VideoNode:
         wanted = type or self.type
         format = self.get_format(wanted)
         found: list[Memory] = []
-        for cap, memory in _MEMORY_CAPS:
+        for memory, entry in queued().items():
             # Count 0 asks only; EINVAL says that this queue does not take this memory type.
             try:
                 granted = calls.create_bufs(self._node, memory, 0, format)
@@ -210,13 +206,13 @@ class VideoNode:
                 if e.errno == errno.EINVAL:
                     continue
                 raise
-            if not granted.capabilities or granted.capabilities & cap:
+            if not granted.capabilities or granted.capabilities & entry.capability:
                 found.append(memory)
         return found
 
     def _memory_types_by_reqbufs(self, type: BufType) -> list[Memory]:
         found = []
-        for _, memory in _MEMORY_CAPS:
+        for memory in queued():
             try:
                 calls.reqbufs(self._node, type, memory, 0)
             except KernelError as e:

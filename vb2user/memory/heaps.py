@@ -33,6 +33,11 @@ def heaps() -> list[str]:
         return []
 
 
+def names() -> list[str]:
+    """Where a dma-buf may come from on this machine, as :func:`source` takes it, but for other devices."""
+    return [*sorted(heaps()), *(["udmabuf"] if UDMABUF.exists() else [])]
+
+
 class Heap(DmaBufAllocator):
     """A dma-heap, e.g. ``system`` (scattered pages) or a CMA heap (contiguous ones)."""
 

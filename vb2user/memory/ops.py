@@ -56,11 +56,7 @@ class Use(str, Enum):
     @classmethod
     def of(cls, kind: MemoryType) -> Use:
         """The use that a streaming queue of this memory type makes."""
-        return {
-            MemoryType.MMAP: cls.MMAP,
-            MemoryType.USERPTR: cls.USERPTR,
-            MemoryType.DMABUF: cls.DMABUF,
-        }[kind]
+        return cls(kind.name.lower())
 
 
 @dataclass(frozen=True)

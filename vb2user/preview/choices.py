@@ -8,6 +8,7 @@ from typing import Any
 from vb2user.camera import Camera
 from vb2user.errors import KernelError, UsageError
 from vb2user.memory import heaps
+from vb2user.memory.types import MEMORY_TYPES
 from vb2user.text import printable
 from vb2user.uapi import calls
 from vb2user.uapi.enums import FrmIvalType, FrmSizeType, Memory
@@ -62,24 +63,15 @@ def device(cam: Camera) -> dict[str, Any]:
 
 def memory(cam: Camera) -> list[list[str]]:
     """The memory types that its queue takes, and where a dma-buf may come from: pairs of name and heap."""
-    found = []
+    taken: list[Memory | None] = [None] if cam.readable else []
     with suppress(KernelError):
-        for kind in cam.memory_types():
-            if kind is Memory.DMABUF:
-                found += [["dmabuf", name] for name in heap_names()]
-            else:
-                found.append([kind.name.lower(), ""])
-    return [*found, *([["read", ""]] if cam.readable else [])]
-
-
-def heap_names() -> list[str]:
-    """Where a dma-buf may come from."""
-    return [*sorted(heaps.heaps()), *(["udmabuf"] if heaps.UDMABUF.exists() else [])]
+        taken += cam.memory_types()
+    return [[t.name, source] for t in MEMORY_TYPES.values() if t.kind in taken for source in t.here()]
 
 
 def check_heap(name: str) -> None:
-    """UsageError: it is none of :func:`heap_names`. A path would let a client open any file."""
-    there = heap_names()
+    """UsageError: it is none of this machine's. A path would let a client open any file."""
+    there = heaps.names()
     if name not in there:
         raise UsageError(
             f"there is no heap {name!a} to choose",

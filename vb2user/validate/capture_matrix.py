@@ -19,19 +19,16 @@ from typing import Any
 
 from vb2user.camera import Camera
 from vb2user.errors import KernelError, MissingPrerequisiteError, PermissionDeniedError, Vb2Error
+from vb2user.memory.types import MEMORY_TYPES
 from vb2user.stream.frame import Frame
 from vb2user.uapi.calls import Format
-from vb2user.uapi.enums import Memory
 from vb2user.validate.content.colour_bars import check_colour_bars, fingerprint
 
 #: Path -> (memory type, source). ``export`` stands for the path of the exporting node.
 PATHS: dict[str, tuple[str, str | None]] = {
-    "mmap": ("mmap", None),
-    "userptr": ("userptr", None),
-    "dmabuf:system": ("dmabuf", "system"),
-    "dmabuf:udmabuf": ("dmabuf", "udmabuf"),
-    "dmabuf:export": ("dmabuf", "export"),
-    "read": ("read", None),
+    f"{t.name}:{source}" if source else t.name: (t.name, source)
+    for t in MEMORY_TYPES.values()
+    for source in t.sources
 }
 _POISON = 0xA5
 #: A still picture is one; a few more are kept to tell what is wrong with them.
@@ -109,7 +106,7 @@ def run_cell(
         cell.reason = str(e)
     except KernelError as e:
         # What vivid's other dma-contig device exports is in one piece; of another device's nobody knows.
-        scattered = memory == "dmabuf" and not (bars and source == exporter)
+        scattered = source is not None and not (bars and source == exporter)
         if scattered and allocator == "dma-contig" and e.errno == errno.EFAULT:
             cell.reason = (
                 f"{e.request}: EFAULT: dma-contig takes only memory in one piece, "
@@ -123,7 +120,8 @@ def run_cell(
 
 
 def _cannot(cam: Camera, memory: str) -> str | None:
-    if memory == "read":
+    kind = MEMORY_TYPES[memory].kind
+    if kind is None:
         if not cam.readable:
             return "the driver has no read(2) (V4L2_CAP_READWRITE)"
         planes = len(cam.get_format().planes)
@@ -132,8 +130,7 @@ def _cannot(cam: Camera, memory: str) -> str | None:
             if planes == 1
             else f"not offered: videobuf2 reads queues of one memory plane, this has {planes}"
         )
-    offered = cam.memory_types()
-    if Memory[memory.upper()] in offered:
+    if kind in cam.memory_types():
         return None
     return f"the queue does not offer {memory.upper()}: REQBUFS says EINVAL"
 
@@ -143,7 +140,7 @@ def _capture(
 ) -> None:
     stream = cam.stream(
         memory=memory,
-        heap=source if memory == "dmabuf" else None,
+        heap=source,
         buffers=4,
         timeout=20,
         count=count,

@@ -15,15 +15,14 @@ import errno
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from vb2user.errors import ClosedError, KernelError, NotSupportedError, StreamTimeoutError, Vb2Error
 from vb2user.memory.base import BufferBackend, BufferMemory
-from vb2user.memory.dmabuf import DmaBufAllocator, DmaBufBuffer, DmaBufMemory
 from vb2user.memory.fileio import FileIO
 from vb2user.memory.mmap import Mmap, MmapBuffer
 from vb2user.memory.ops import Op
-from vb2user.memory.userptr import UserPtr, UserPtrBuffer
+from vb2user.memory.types import MEMORY_TYPES, Given
 from vb2user.uapi import calls
 from vb2user.uapi.buffer import BufferArg, is_output
 from vb2user.uapi.enums import BufFlag
@@ -179,36 +178,34 @@ def _seen(result: object) -> str | None:
 
 
 def live(
-    setting: Setting, column: str, *, source: DmaBufAllocator | None = None, user: UserPtr | None = None
+    setting: Setting, column: str, memory: BufferBackend | None = None, source: str | None = None
 ) -> Life:
     """Live one memory type through.
 
     Args:
         setting: the node and how to judge frames.
-        column: ``mmap``, ``userptr``, ``dmabuf``, ``read`` or ``write``.
-        source: DMABUF: where dma-bufs come from; closed at the end.
-        user: USERPTR: the program's memory; None: anonymous pages.
+        column: one of :data:`~vb2user.validate.steps.COLUMNS`.
+        memory: the strategy, closed at the end; None: what the memory type makes of nothing.
+        source: where its memory comes from, in words.
 
     Returns:
         What came of it. An error of the kernel is in there, not raised: a refusal at the first step is
         the life's ``reason``, any later one its ``fault``.
     """
-    life = Life(column, no_frames=setting.no_frames)
-    if column in ("read", "write") and setting.no_frames is not None:
+    life = Life(column, source=source, no_frames=setting.no_frames)
+    entry = MEMORY_TYPES.get(column)  # None: write(2)
+    if (entry is None or entry.make is None) and setting.no_frames is not None:
         life.reason = setting.no_frames
         return life
     try:
         with ExitStack() as stack:
             living = _Living(setting, life, stack)
-            if column == "mmap":
-                _mmap(living)
-            elif column == "userptr":
-                _userptr(living, user or UserPtr())
-            elif column == "dmabuf":
-                assert source is not None, "DMABUF needs a source"
-                _dmabuf(living, source)
-            else:
+            if entry is None or entry.make is None:
                 _file_io(living)
+            elif entry.imported is not None:
+                _import(living, memory or entry.make(Given()), *entry.imported)
+            else:
+                _mmap(living)
     except Vb2Error as e:
         if isinstance(e, KernelError) and e.errno == errno.EFAULT and not life.frames:
             # Said at PREPARE_BUF, or at the first QBUF where the driver has none.
@@ -290,11 +287,11 @@ def _prepare_and_finish(living: _Living, buffer: BufferMemory) -> None:
         living.step(Op.FINISH, f"{name}.finish()", "STREAMOFF", buffer.finish)
 
 
-def _take_in(living: _Living, op: Op, call: str, buffers: Sequence[BufferMemory]) -> None:
+def _take_in(living: _Living, op: Op, buffers: Sequence[BufferMemory]) -> None:
     """The op by which the kernel takes the program's memory; without PREPARE_BUF, QBUF does it later."""
     name = type(buffers[0]).__name__
     for buffer in buffers:
-        if not living.optional(op, f"{name}.{call}()", "PREPARE_BUF", getattr(buffer, call)):
+        if not living.optional(op, f"{name}.{op}()", "PREPARE_BUF", getattr(buffer, op)):
             return
     living.step(Op.FINISH, f"{name}.finish()", "STREAMOFF", buffers[0].finish)
     _prepare_and_finish(living, buffers[0])
@@ -306,7 +303,7 @@ def _stream(living: _Living, buffers: Sequence[BufferMemory]) -> None:
     living.step(Op.VADDR, f"{name}.vaddr()", actions, lambda: living.stream(buffers))
 
 
-def _imported(living: _Living, memory: BufferBackend) -> list[Any]:
+def _imported(living: _Living, memory: BufferBackend) -> list[BufferMemory]:
     s = living.setting
     # Of an imported memory type REQBUFS drives no op.
     count = _ask(living, memory, lambda: memory.request(s.node, s.type, s.count))
@@ -322,38 +319,19 @@ def _imported(living: _Living, memory: BufferBackend) -> list[Any]:
     return made
 
 
-def _userptr(living: _Living, memory: UserPtr) -> None:
+def _import(living: _Living, memory: BufferBackend, take: Op, give: Op, give_all: Op) -> None:
+    """Memory that the kernel takes in, by the ops that stand in the memory type's entry."""
     s = living.setting
-    buffers: list[UserPtrBuffer] = _imported(living, memory)
-    name = "UserPtrBuffer"
-    _take_in(living, Op.GET_USERPTR, "get_userptr", buffers)
-    living.step(Op.NUM_USERS, f"{name}.num_users()", "QUERYBUF", buffers[0].num_users)
-    _stream(living, buffers)
-    if len(buffers) > 1:
-        living.optional(Op.PUT_USERPTR, f"{name}.put_userptr()", "REMOVE_BUFS", buffers[-1].put_userptr)
-    living.step(
-        Op.PUT_USERPTR, "UserPtr.put_userptr()", "REQBUFS(0)", lambda: memory.put_userptr(s.node, s.type)
-    )
-
-
-def _dmabuf(living: _Living, source: DmaBufAllocator) -> None:
-    s = living.setting
-    memory = DmaBufMemory(source)
     living.stack.callback(memory.close)
-    living.life.source = source.name
-    buffers: list[DmaBufBuffer] = _imported(living, memory)
-    name = "DmaBufBuffer"
-    _take_in(living, Op.ATTACH_DMABUF, "attach_dmabuf", buffers)
+    buffers = _imported(living, memory)
+    name = type(buffers[0]).__name__
+    _take_in(living, take, buffers)
     living.step(Op.NUM_USERS, f"{name}.num_users()", "QUERYBUF", buffers[0].num_users)
     _stream(living, buffers)
     if len(buffers) > 1:
-        living.optional(Op.DETACH_DMABUF, f"{name}.detach_dmabuf()", "REMOVE_BUFS", buffers[-1].detach_dmabuf)
-    living.step(
-        Op.UNMAP_DMABUF,
-        "DmaBufMemory.unmap_dmabuf()",
-        "REQBUFS(0)",
-        lambda: memory.unmap_dmabuf(s.node, s.type),
-    )
+        living.optional(give, f"{name}.{give}()", "REMOVE_BUFS", getattr(buffers[-1], give))
+    free = getattr(memory, give_all)
+    living.step(give_all, f"{type(memory).__name__}.{give_all}()", "REQBUFS(0)", lambda: free(s.node, s.type))
 
 
 def _file_io(living: _Living) -> None:

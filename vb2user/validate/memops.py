@@ -12,11 +12,8 @@ from typing import Protocol
 
 from vb2user.device.device import Device
 from vb2user.errors import DeviceBusyError, DeviceRemovedError, KernelError, UsageError
-from vb2user.memory import heaps
-from vb2user.memory.dmabuf import DmaBufAllocator
-from vb2user.memory.heaps import Export, Heap, UDmaBuf
 from vb2user.memory.ops import ALLOCATORS, Op, implemented
-from vb2user.memory.userptr import UserPtr
+from vb2user.memory.types import MEMORY_TYPES, queued
 from vb2user.trace.queues import queue_types
 from vb2user.uapi.buffer import is_output
 from vb2user.uapi.enums import Cap
@@ -79,28 +76,10 @@ class Plan:
     exporters: Sequence[str] = ()
     frames: int = FRAMES
 
-    def sources(self) -> Iterator[DmaBufAllocator]:
-        """Where dma-bufs may come from, the likeliest first."""
-        if self.heap is not None:
-            yield heaps.source(self.heap)
-            return
-        # The system heap also where there is none: a kernel without heaps shall say so.
-        for name in sorted({"system", *heaps.heaps()}, key=lambda n: (n != "system", n)):
-            yield Heap(name)
-        for path in self.exporters:
-            yield Export(path)
-        yield UDmaBuf()
-
-    @staticmethod
-    def user_memory() -> Iterator[tuple[str, UserPtr]]:
-        """What the program may offer as its own memory, plainest first."""
-        yield "anonymous pages", UserPtr()
-        yield "huge pages", UserPtr(contiguous=True)
-
 
 def columns(device: Device) -> list[str]:
     """The memory types that are worth trying: all of a streaming queue's, and read or write."""
-    found = ["mmap", "userptr", "dmabuf"] if device.caps & Cap.STREAMING else []
+    found = [t.name for t in queued().values()] if device.caps & Cap.STREAMING else []
     if device.readable:
         found.append("write" if is_output(device.type) else "read")
     return found
@@ -197,21 +176,14 @@ def _allocator(device: Device) -> str | None:
 
 def _lives(setting: Setting, column: str, plan: Plan) -> Iterator[Life]:
     """One memory type, with each memory there is until one is taken; the last life is the one that counts."""
-    if column == "dmabuf":
-        for source in plan.sources():
-            life = live(setting, column, source=source)
-            yield life
-            if not life.other_memory:
-                return
-    elif column == "userptr":
-        for name, memory in plan.user_memory():
-            life = live(setting, column, user=memory)
-            life.source = name
-            yield life
-            if not life.other_memory:
-                return
-    else:
+    if column not in MEMORY_TYPES:  # write(2)
         yield live(setting, column)
+        return
+    for source, memory in MEMORY_TYPES[column].to_try(plan.heap, plan.exporters):
+        life = live(setting, column, memory, source)
+        yield life
+        if not life.other_memory:
+            return
 
 
 def _add(report: DeviceReport, life: Life, observed: Observed | None) -> None:

@@ -13,13 +13,14 @@ from functools import cached_property
 from typing import Any
 
 from vb2user.memory.ops import Op, Use
+from vb2user.memory.types import MEMORY_TYPES
 from vb2user.pixels.layout import Layout
 from vb2user.uapi import calls
 from vb2user.uapi.enums import BufType
 from vb2user.uapi.kernel import Fd
 
 #: What a queue can be driven by: the three memory types of streaming, and file I/O.
-COLUMNS = ("mmap", "userptr", "dmabuf", "read", "write")
+COLUMNS = (*MEMORY_TYPES, "write")
 BUFFERS = 4
 FRAMES = 8
 #: What a buffer is filled with before the driver gets it: a frame that nobody writes shows.
