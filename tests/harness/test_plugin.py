@@ -116,3 +116,29 @@ def test_every_fixture_is_documented_with_its_scope(name: str) -> None:
     page = (Path(__file__).parents[2] / "docs/using.md").read_text()
     assert re.search(rf"^\|[^|]*`{name}`[^|]*\| {scope} \|", page, re.MULTILINE)
     assert re.search(rf"^{name} +{scope} ", str(pytest_plugin.__doc__), re.MULTILINE)
+
+
+def test_any_emulated_device_is_plugged_in_by_its_name(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VB2USER_HW", raising=False)
+    pytester.makepyfile("""
+        log = []
+        class Stub:
+            def __init__(self, missing=False): self.missing = missing
+            def __enter__(self):
+                from vb2user.errors import MissingPrerequisiteError
+                if self.missing: raise MissingPrerequisiteError("no module stub")
+                log.append("in")
+                return self
+            def __exit__(self, *_): log.append("out")
+        def test_in(plug_in):
+            from vb2user.harness.usb.registry import DEVICES, Emulated
+            DEVICES["stub"] = Emulated("stub", "", "", "", "", Stub)
+            assert isinstance(plug_in("stub"), Stub)
+        def test_out(): assert log == ["in", "out"]
+        def test_missing(plug_in): plug_in("stub", missing=True)
+    """)
+    done = pytester.runpytest_subprocess("-rs", "-W", "error")
+    done.assert_outcomes(passed=2, skipped=1)
+    done.stdout.fnmatch_lines(["*no module stub*"])

@@ -14,6 +14,7 @@ vb2probe            session  allocator to :class:`.ProbeInstance`: vb2probe's no
 sur40               module   a virtual Samsung SUR40, plugged in: the kernel's own dma-sg queue
 webcam              test     a virtual UVC webcam, plugged in: the kernel's own uvcvideo
 webcam_factory      test     plugs in webcams of the test's own making
+plug_in             test     plugs in any of the emulated USB devices, by its name
 ==================  =======  =====================================================================
 
 The module vivid is one per kernel, so one load serves all of them (``vb2user harness up --preset
@@ -27,12 +28,15 @@ error, so that a run which was meant to touch the kernel cannot pass by skipping
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
+
+from vb2user.harness.usb.registry import DEVICES
 
 if TYPE_CHECKING:
     from vb2user.errors import Vb2Error
@@ -46,6 +50,8 @@ VividFactory = Callable[["Config"], "list[VividInstance]"]
 #: Plugs in a webcam for one test; the arguments are those of
 #: :class:`vb2user.harness.usb.uvc.webcam.VirtualWebcam`.
 WebcamFactory = Callable[..., "VirtualWebcam"]
+#: Plugs in an emulated USB device for one test: its name, and the arguments of its class.
+PlugIn = Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -220,43 +226,44 @@ def vb2probe() -> Iterator[Mapping[str, probe.ProbeInstance]]:
         yield _Probes()
 
 
+def _plugged(stack: contextlib.ExitStack, name: str, *args: Any, **kwargs: Any) -> Any:
+    """One of the emulated devices, plugged in for the stack's life."""
+    from vb2user.errors import Vb2Error
+
+    device = DEVICES[name].make(*args, **kwargs)
+    try:
+        return stack.enter_context(device)
+    except Vb2Error as error:
+        _unavailable(error)
+
+
 @pytest.fixture(scope="module")
 def sur40() -> Iterator[VirtualSur40]:
     """A virtual SUR40 whose driver's queue lives in scattered memory (dma-sg): MMAP, DMABUF and read.
 
     Its frames come back flagged ERROR on kernels whose driver maps buffers for the USB interface.
     """
-    from vb2user.errors import Vb2Error
-    from vb2user.harness.usb.sur40 import VirtualSur40
-
-    device = VirtualSur40()
-    try:
-        device.plug_in()
-    except Vb2Error as error:
-        _unavailable(error)
-    yield device
-    device.unplug()
+    with contextlib.ExitStack() as stack:
+        yield _plugged(stack, "sur40")
 
 
 @pytest.fixture
-def webcam_factory() -> Iterator[WebcamFactory]:
+def plug_in() -> Iterator[PlugIn]:
+    """Plugs in any of the emulated USB devices: ``plug_in("webcam", "isochronous")``; they go with the test.
+
+    The names are those of the commands ``vb2user harness NAME``, the arguments those of the device's class.
+    """
+    with contextlib.ExitStack() as stack:
+        yield functools.partial(_plugged, stack)
+
+
+@pytest.fixture
+def webcam_factory(plug_in: PlugIn) -> WebcamFactory:
     """Plugs in webcams as :class:`~vb2user.harness.usb.uvc.webcam.VirtualWebcam` is told.
 
     They go when the test ends.
     """
-    from vb2user.errors import Vb2Error
-    from vb2user.harness.usb.uvc.webcam import VirtualWebcam
-
-    with contextlib.ExitStack() as stack:
-
-        def make(*args: Any, **kwargs: Any) -> VirtualWebcam:
-            webcam = VirtualWebcam(*args, **kwargs)
-            try:
-                return stack.enter_context(webcam)
-            except Vb2Error as error:
-                _unavailable(error)
-
-        yield make
+    return functools.partial(plug_in, "webcam")
 
 
 @pytest.fixture

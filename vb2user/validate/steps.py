@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from vb2user.harness.contents import Check as Check
+from vb2user.harness.contents import Fill as Fill
 from vb2user.memory.ops import Op, Use
 from vb2user.memory.types import MEMORY_TYPES
 from vb2user.pixels.layout import Layout
@@ -26,11 +28,6 @@ FRAMES = 8
 #: What a buffer is filled with before the driver gets it: a frame that nobody writes shows.
 POISON = 0xA5
 
-#: What a frame holds, judged: its format, the planes' bytes of payload, and its sequence number (None:
-#: read(2) tells none); gives None where all is well.
-Check = Callable[[calls.Format, Sequence[memoryview], "int | None"], "str | None"]
-#: What an output frame shall hold: writes into the planes' bytes.
-Fill = Callable[[calls.Format, Sequence[memoryview], int], None]
 #: A span of time in which the kernel's calls belong to one Python call.
 Phase = Callable[[str], AbstractContextManager[Any]]
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from fakes_usbip import served
 from webcam_host import FAST, bulk_frame, commit
 
 from vb2user.errors import MissingPrerequisiteError, Vb2Error
-from vb2user.harness.usb import vhci
+from vb2user.harness.usb import child_process, vhci
 from vb2user.harness.usb.uvc import webcam as uvc
 from vb2user.harness.usb.uvc.webcam import VirtualWebcam
 from vb2user.harness.usb.vhci import Plug
@@ -107,18 +108,25 @@ def test_the_command(
 
     from vb2user.harness.commands.harness import harness
 
-    asked: list[tuple[Any, ...]] = []
+    asked: list[Any] = []
 
-    def run(*args: Any) -> int:
-        asked.append(args)
+    @contextlib.contextmanager
+    def plugged(*_: Any, **kwargs: Any) -> Iterator[SimpleNamespace]:
+        asked.append(kwargs)
+        yield SimpleNamespace(video="/dev/video7")
+
+    def run(command: Sequence[str], environment: Mapping[str, str]) -> int:
+        asked.append((command, environment))
         return 5
 
-    monkeypatch.setattr(uvc, "run_with_webcam", run)
+    monkeypatch.setattr(uvc, "VirtualWebcam", plugged)
+    monkeypatch.setattr(child_process, "run", run)
     done = CliRunner().invoke(harness, ["webcam", *options, "--", "echo", "--json"])
     assert done.exit_code == 5
-    ((command, over, offered),) = asked
-    assert (command, over) == (("echo", "--json"), transport)
-    assert [f.pixelformat for f in offered] == formats
+    wanted, ran = asked
+    assert ran == (("echo", "--json"), {uvc.ENVIRONMENT: "/dev/video7"})
+    assert wanted["transport"] == transport
+    assert [f.pixelformat for f in wanted.get("formats", uvc.FORMATS)] == formats
 
 
 def test_a_command_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,10 +134,7 @@ def test_a_command_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
     from vb2user.harness.commands.harness import harness
 
-    def run(*_: Any) -> int:
-        raise FileNotFoundError(errno.ENOENT, "", "nonsense")
-
-    monkeypatch.setattr(uvc, "run_with_webcam", run)
+    monkeypatch.setattr(uvc, "VirtualWebcam", lambda **_: contextlib.nullcontext(SimpleNamespace(video="")))
     done = CliRunner().invoke(harness, ["webcam", "--", "nonsense"])
     assert done.exit_code == 127
     assert "nonsense: there is no such command" in done.output

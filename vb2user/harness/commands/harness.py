@@ -6,14 +6,16 @@ Importing this is cheap, for it happens on every run of ``vb2user``: what is hea
 from __future__ import annotations
 
 import contextlib
+import inspect
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vb2user.cli.following import no_option
 from vb2user.cli.output import document, json_option, table, talk
+from vb2user.harness.usb.registry import DEVICES, Emulated
 
 if TYPE_CHECKING:
     from vb2user.harness.drivers.vivid import Config
@@ -119,45 +121,43 @@ def harness_down() -> None:
         Probe().down()
 
 
-@harness.command("sur40", context_settings={"ignore_unknown_options": True})
-@click.argument("command", metavar="-- COMMAND", nargs=-1, required=True, type=click.UNPROCESSED)
-def harness_sur40(command: tuple[str, ...]) -> None:
-    """Run COMMAND while a virtual Samsung SUR40 is plugged in: the kernel's own dma-sg driver, as root.
+def _plugged(device: Emulated) -> click.Command:
+    """The command that plugs one of the emulated devices in."""
 
-    COMMAND finds its video node in $VB2USER_SUR40, e.g.:
-    vb2user harness sur40 -- sh -c 'vb2user memops $VB2USER_SUR40'. Ends with COMMAND's exit status.
-    """
-    from vb2user.harness.usb.sur40 import run_with_sur40
+    def plugged(command: tuple[str, ...], **options: Any) -> None:
+        from vb2user.harness.usb.child_process import run
 
-    no_option(command)
-    with _no_such_command():
-        sys.exit(run_with_sur40(command))
+        no_option(command)
+        with _no_such_command(), device.make(**options) as there:
+            status = run(command, {device.variable: there.video})
+        sys.exit(status)
+
+    text = f"""Run COMMAND while {device.about} is plugged in: {device.kernel}, as root.
+
+    COMMAND finds its video node in ${device.variable}, e.g.:
+    vb2user harness {device.name} -- sh -c 'vb2user {device.example} ${device.variable}'. Ends with COMMAND's
+    exit status."""
+    options = [
+        click.Option(
+            [f"--{o.name}"],
+            type=click.Choice(o.words),
+            default=o.default,
+            multiple=o.default is None,
+            show_default=o.default is not None,
+            help=o.help,
+        )
+        for o in device.options
+    ]
+    argument = click.Argument(
+        ["command"], metavar="-- COMMAND", nargs=-1, required=True, type=click.UNPROCESSED
+    )
+    settings = {"ignore_unknown_options": True}
+    params = [*options, argument]
+    return click.Command(device.name, settings, plugged, params, help=inspect.cleandoc(text))
 
 
-@harness.command("webcam", context_settings={"ignore_unknown_options": True})
-@click.option(
-    "--transport", type=click.Choice(["bulk", "isochronous"]), default="bulk", show_default=True,
-    help="Of the frames over USB.",
-)  # fmt: skip
-@click.option(
-    "--format", "pixelformat", multiple=True, type=click.Choice(["YUYV", "MJPG"]),
-    help="What it offers, the default first [default: both].",
-)  # fmt: skip
-@click.argument("command", metavar="-- COMMAND", nargs=-1, required=True, type=click.UNPROCESSED)
-def harness_webcam(
-    transport: Literal["bulk", "isochronous"], pixelformat: tuple[str, ...], command: tuple[str, ...]
-) -> None:
-    """Run COMMAND while a virtual webcam is plugged in: the kernel's own uvcvideo, as root.
-
-    COMMAND finds its capture node in $VB2USER_WEBCAM, e.g.:
-    vb2user harness webcam -- sh -c 'vb2user info $VB2USER_WEBCAM'. Ends with COMMAND's exit status.
-    """
-    from vb2user.harness.usb.uvc.webcam import FORMATS, FrameFormat, run_with_webcam
-
-    no_option(command)
-    formats = tuple(map(FrameFormat, dict.fromkeys(pixelformat))) or FORMATS
-    with _no_such_command():
-        sys.exit(run_with_webcam(command, transport, formats))
+for _device in DEVICES.values():
+    harness.add_command(_plugged(_device))
 
 
 @contextlib.contextmanager

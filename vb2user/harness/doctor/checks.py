@@ -24,6 +24,7 @@ from vb2user.harness.doctor import udev_rules
 from vb2user.harness.drivers.vivid import module_state
 from vb2user.harness.kernels import apt
 from vb2user.harness.kernels import cache as kernels
+from vb2user.harness.usb.registry import DEVICES
 from vb2user.harness.vm import kvm
 from vb2user.uapi import access
 
@@ -126,6 +127,12 @@ def _here() -> Iterator[Check]:
     yield Check("here", "V4L2 in the kernel", v4l2 is not None, True, v4l2 or "no module videodev", extra)
     state = module_state("vivid")
     yield Check("here", "vivid", state is not None, False, state or "no module vivid", extra)
+    bus = module_state("vhci-hcd")
+    for device in DEVICES.values():
+        driver = module_state(device.driver)
+        lacks = [n for n, s in (("vhci-hcd", bus), (device.driver, driver)) if s is None]
+        detail = f"no module {' and '.join(lacks)}" if lacks else f"vhci-hcd {bus}, {device.driver} {driver}"
+        yield Check("here", f"harness {device.name}", not lacks, False, detail, extra)
     nodes = list(_nodes())
     usable = any(c.found for c in nodes if not c.name.startswith("/dev/media"))
     could_load = state is not None and os.geteuid() == 0

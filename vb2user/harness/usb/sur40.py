@@ -27,11 +27,13 @@ from collections.abc import Iterable, Sequence
 
 from vb2user import checks
 from vb2user.errors import Vb2Error
+from vb2user.harness.contents import Contents
 from vb2user.harness.drivers.module import holding
 from vb2user.harness.usb.child_process import run
 from vb2user.harness.usb.descriptors import Configuration, DeviceDescriptor, Endpoint, Interface, TransferType
 from vb2user.harness.usb.device import Link, Setup, Stall, Urb, UsbDevice
 from vb2user.harness.usb.vhci import DEADLINE, Nodes, Plug, Pluggable, plugged, require_module, require_vhci
+from vb2user.uapi.calls import Format
 
 WIDTH, HEIGHT = 960, 540
 SIZE = WIDTH * HEIGHT
@@ -66,6 +68,21 @@ def picture(number: int) -> bytes:
     rows = bytearray().join(ramp[y : y + WIDTH] for y in range(HEIGHT))
     rows[:4] = struct.pack("<I", number & 0xFFFFFFFF)
     return bytes(rows)
+
+
+def check(_: Format, planes: Sequence[memoryview], __: int | None) -> str | None:
+    """What is wrong with a frame, in words; None if it is the picture of its number."""
+    sent = picture(int.from_bytes(planes[0][:4], "little"))
+    return None if planes[0][: len(sent)] == sent else "not the picture that the table sent"
+
+
+def contents() -> Contents:
+    """What the table's frames hold."""
+    return Contents(
+        "the virtual table's moving ramp",
+        check,
+        known_errors="since Linux 5.10 a USB interface has no dma_mask: sur40 cannot map its frames for DMA",
+    )
 
 
 class Sur40(UsbDevice):

@@ -34,6 +34,8 @@ from vb2user.harness.usb.fd_order import closed_first
 from vb2user.harness.usb.usbip_server import Connection as Connection
 
 _VHCI = Path("/sys/devices/platform/vhci_hcd.0")
+#: What ``v4l2_capability.bus_info`` begins with where a device is plugged in here.
+BUS = "usb-vhci_hcd."
 _USB_DEVICES = Path("/sys/bus/usb/devices")
 #: Seconds for driver and udev to make, or to take away, every node; emulated machines are slow.
 DEADLINE = 60.0
@@ -315,6 +317,11 @@ _Self = TypeVar("_Self", bound="Pluggable")  # typing.Self is of Python 3.11
 
 class Pluggable(ABC):
     """A virtual device that is plugged in for as long as a ``with`` block lasts."""
+
+    @property
+    @abstractmethod
+    def video(self) -> str:
+        """Path of the node to capture from."""
 
     @abstractmethod
     def plug_in(self) -> None:

@@ -7,36 +7,24 @@ ERROR flag and by having been written at all.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from vb2user.device.device import Device
 from vb2user.errors import CorruptFrameError, KernelError, UsageError
+from vb2user.harness.contents import Contents as Contents
+from vb2user.harness.usb.registry import DEVICES
+from vb2user.harness.usb.vhci import BUS
 from vb2user.pixels.layout import Layout
 from vb2user.uapi.calls import Format, PlaneFormat
-from vb2user.validate.steps import POISON, Check, Fill
-
-
-@dataclass(frozen=True)
-class Contents:
-    """How the frames of a device are judged and made.
-
-    Attributes:
-        what: what a good frame holds, in words.
-        check: judges captured frames; None: there is nothing to compare with.
-        fill: makes output frames; None: zeros will do.
-        known_errors: why this driver flags every frame ERROR, if that is known.
-    """
-
-    what: str
-    check: Check | None = None
-    fill: Fill | None = None
-    known_errors: str | None = None
+from vb2user.validate.steps import POISON
 
 
 def of(device: Device) -> Contents:
     """What the frames of this device hold, as it is set up now."""
-    known = KNOWN.get(device.driver)
-    return known(device) if known is not None else Contents("something", written)
+    if (known := KNOWN.get(device.driver)) is not None:
+        return known(device)
+    emulated = DEVICES.values() if device.bus_info.startswith(BUS) else ()  # else the device is a real one
+    made = next((d.contents for d in emulated if d.driver == device.driver and d.contents), None)
+    return Contents("something", written) if made is None else made()
 
 
 def written(format: Format, planes: Sequence[memoryview], sequence: int | None) -> str | None:
@@ -104,19 +92,5 @@ def _each(format: Format, planes: Sequence[memoryview]) -> list[tuple[int, memor
     return [(n, *pair) for n, pair in enumerate(zip(planes, format.planes, strict=True))]
 
 
-def _sur40(device: Device) -> Contents:
-    from vb2user.harness.usb import sur40
-
-    def check(format: Format, planes: Sequence[memoryview], sequence: int | None) -> str | None:
-        picture = sur40.picture(int.from_bytes(planes[0][:4], "little"))
-        return None if planes[0][: len(picture)] == picture else "not the picture that the table sent"
-
-    return Contents(
-        "the virtual table's moving ramp",
-        check,
-        known_errors="since Linux 5.10 a USB interface has no dma_mask: sur40 cannot map its frames for DMA",
-    )
-
-
 #: By the driver's name in ``struct v4l2_capability``.
-KNOWN: dict[str, Callable[[Device], Contents]] = {"vivid": _vivid, "vb2probe": _vb2probe, "sur40": _sur40}
+KNOWN: dict[str, Callable[[Device], Contents]] = {"vivid": _vivid, "vb2probe": _vb2probe}
