@@ -142,3 +142,22 @@ def test_any_emulated_device_is_plugged_in_by_its_name(
     done = pytester.runpytest_subprocess("-rs", "-W", "error")
     done.assert_outcomes(passed=2, skipped=1)
     done.stdout.fnmatch_lines(["*no module stub*"])
+
+
+def test_any_driver_is_loaded_by_its_name(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("""
+        import contextlib
+        from vb2user.harness.drivers.registry import DRIVERS, Driver
+        class Code:
+            @staticmethod
+            @contextlib.contextmanager
+            def make():
+                yield ["an instance"]
+                print("unloaded")
+        def test_in(load_driver):
+            DRIVERS["stub"] = Driver("stub", "stub", "", "", (), lambda: Code)
+            assert load_driver("stub") == ["an instance"]
+    """)
+    done = pytester.runpytest_subprocess("-s", "-W", "error")
+    done.assert_outcomes(passed=1)
+    done.stdout.fnmatch_lines(["*unloaded*"])

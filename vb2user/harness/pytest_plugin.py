@@ -14,6 +14,7 @@ vb2probe            session  allocator to :class:`.ProbeInstance`: vb2probe's no
 sur40               module   a virtual Samsung SUR40, plugged in: the kernel's own dma-sg queue
 webcam              test     a virtual UVC webcam, plugged in: the kernel's own uvcvideo
 webcam_factory      test     plugs in webcams of the test's own making
+load_driver         session  loads any of the drivers, by its name
 plug_in             test     plugs in any of the emulated USB devices, by its name
 ==================  =======  =====================================================================
 
@@ -36,6 +37,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from vb2user.harness.drivers.registry import DRIVERS
 from vb2user.harness.usb.registry import DEVICES
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ VividFactory = Callable[["Config"], "list[VividInstance]"]
 #: Plugs in a webcam for one test; the arguments are those of
 #: :class:`vb2user.harness.usb.uvc.webcam.VirtualWebcam`.
 WebcamFactory = Callable[..., "VirtualWebcam"]
+#: Loads a driver by its name for the session; returns its instances.
+LoadDriver = Callable[[str], "list[Any]"]
 #: Plugs in an emulated USB device for one test: its name, and the arguments of its class.
 PlugIn = Callable[..., Any]
 
@@ -213,26 +217,28 @@ class _Probes(Mapping[str, "probe.ProbeInstance"]):
 
 
 @pytest.fixture(scope="session")
-def vb2probe() -> Iterator[Mapping[str, probe.ProbeInstance]]:
-    """vb2probe's nodes for each allocator, ``vmalloc``, ``dma-contig`` and ``dma-sg``."""
-    from vb2user.errors import Vb2Error
-    from vb2user.harness.drivers.vb2probe import Probe
+def load_driver() -> Iterator[LoadDriver]:
+    """Loads any of the drivers for the session: ``load_driver("vb2probe")`` returns its instances.
 
+    The fixtures named after vivid know better what to do with vivid.
+    """
     with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(Probe())
-        except Vb2Error as error:
-            _unavailable(error)
-        yield _Probes()
+        yield lambda name: _there(stack, DRIVERS[name].code().make())
 
 
-def _plugged(stack: contextlib.ExitStack, name: str, *args: Any, **kwargs: Any) -> Any:
-    """One of the emulated devices, plugged in for the stack's life."""
+@pytest.fixture(scope="session")
+def vb2probe(load_driver: LoadDriver) -> Mapping[str, probe.ProbeInstance]:
+    """vb2probe's nodes for each allocator, ``vmalloc``, ``dma-contig`` and ``dma-sg``."""
+    load_driver("vb2probe")
+    return _Probes()
+
+
+def _there(stack: contextlib.ExitStack, wanted: contextlib.AbstractContextManager[Any]) -> Any:
+    """A driver that is loaded, or a device that is plugged in, for the stack's life."""
     from vb2user.errors import Vb2Error
 
-    device = DEVICES[name].make(*args, **kwargs)
     try:
-        return stack.enter_context(device)
+        return stack.enter_context(wanted)
     except Vb2Error as error:
         _unavailable(error)
 
@@ -244,7 +250,7 @@ def sur40() -> Iterator[VirtualSur40]:
     Its frames come back flagged ERROR on kernels whose driver maps buffers for the USB interface.
     """
     with contextlib.ExitStack() as stack:
-        yield _plugged(stack, "sur40")
+        yield _there(stack, DEVICES["sur40"].make())
 
 
 @pytest.fixture
@@ -254,7 +260,7 @@ def plug_in() -> Iterator[PlugIn]:
     The names are those of the commands ``vb2user harness NAME``, the arguments those of the device's class.
     """
     with contextlib.ExitStack() as stack:
-        yield functools.partial(_plugged, stack)
+        yield lambda name, *args, **kwargs: _there(stack, DEVICES[name].make(*args, **kwargs))
 
 
 @pytest.fixture

@@ -138,13 +138,14 @@ def test_holders_are_named(tmp_path: Path) -> None:
 
 
 def test_the_command_describes_instances() -> None:
-    made = commands._vivid_config(None, ("video-cap",), ("vmalloc", "dma-contig"), (), (True,), ("a=b=c",))
+    given = {"nodes": ("video-cap",), "allocator": ("vmalloc", "dma-contig"), "cache_hints": (True,)}
+    made = Config.from_json(vivid.described(given | {"param": ("a=b=c",)}))
     assert [i.allocator for i in made.instances] == ["vmalloc", "dma-contig"]
     assert all(i.nodes == ("video-cap",) and i.cache_hints for i in made.instances)
     assert made.params == {"a": "b=c"}
-    assert len(commands._vivid_config(3, (), (), (), (), ()).instances) == 3
+    assert len(vivid.described({"instances": 3})["instances"]) == 3
     with pytest.raises(UsageError, match="--allocator was given 2 times for 3"):
-        commands._vivid_config(3, (), ("vmalloc", "dma-contig"), (), (), ())
+        vivid.described({"instances": 3, "allocator": ("vmalloc", "dma-contig")})
 
 
 def test_status(sysfs: Path) -> None:

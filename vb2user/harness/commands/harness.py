@@ -8,22 +8,33 @@ from __future__ import annotations
 import contextlib
 import inspect
 import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import click
 
 from vb2user.cli.following import no_option
 from vb2user.cli.output import document, json_option, table, talk
+from vb2user.harness.drivers.registry import DRIVERS
 from vb2user.harness.usb.registry import DEVICES, Emulated
 
-if TYPE_CHECKING:
-    from vb2user.harness.drivers.vivid import Config
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 @click.group()
 def harness() -> None:
     """Virtual video devices, here or in a guest: the kernel's driver vivid, and vb2probe, our own."""
+
+
+_NAMES = " and ".join(DRIVERS)
+#: vivid, which ``up`` loads unless another one is chosen, and the others.
+_FIRST, *_OTHERS = DRIVERS.values()
+
+
+def _other_drivers(command: _F) -> _F:
+    for driver in reversed(_OTHERS):
+        command = click.option(f"--{driver.option}", is_flag=True, help=driver.about)(command)
+    return command
 
 
 @harness.command("up")
@@ -49,76 +60,31 @@ def harness() -> None:
 )
 @click.option("--cache-hints", multiple=True, type=click.BOOL, metavar="BOOL", help="Cache hints; likewise.")
 @click.option("--param", multiple=True, metavar="NAME=VALUE", help="A further module parameter.")
-@click.option("--probe", is_flag=True, help="vb2probe instead, built against this kernel's headers.")
+@_other_drivers
 @json_option
-def harness_up(preset: str | None, probe: bool, as_json: bool, **described: Any) -> None:
-    """Load vivid, or vb2probe, with what is asked and wait until its nodes are ready."""
-    from vb2user.harness.drivers.vivid import PRESETS, Vivid
-
-    if probe:
-        allocators = described.pop("allocator")
-        if preset or any(described.values()):
-            raise click.UsageError("--probe goes with --allocator only")
-        _probe_up(allocators)
-        _show_devices(as_json)
-        return
-    asked = any(described.values())
-    if preset and asked:
+def harness_up(as_json: bool, **options: Any) -> None:
+    """Load vivid, or another driver, with what is asked and wait until its nodes are ready."""
+    chosen = [driver for driver in _OTHERS if options.pop(driver.option)]
+    if len(chosen) > 1:
+        raise click.UsageError(f"one driver at a time: {' or '.join(f'--{d.option}' for d in chosen)}")
+    driver = chosen[0] if chosen else _FIRST
+    given = {name: value for name, value in options.items() if value}
+    if given.keys() - set(driver.takes):
+        only = " and ".join(f"--{name}" for name in driver.takes) or "nothing else"
+        raise click.UsageError(f"--{driver.option} goes with {only}{' only' if driver.takes else ''}")
+    if "preset" in given and len(given) > 1:
         raise click.UsageError("--preset says it all; give it alone")
-    config = PRESETS[preset] if preset else _vivid_config(**described)
-    Vivid(config).up()
+    code = driver.code()
+    code.make(code.described(given, talk)).up()
     _show_devices(as_json)
 
 
-def _probe_up(allocators: tuple[str, ...]) -> None:
-    from vb2user.harness.drivers import vb2probe as probe
-    from vb2user.harness.drivers.module import require_root
-
-    wanted = probe.Probe(allocators or probe.ALLOCATORS)
-    if not probe.loaded():
-        require_root("load", "vb2probe")  # before minutes of fetching
-        probe.build(say=talk)
-    wanted.up()
-
-
-def _vivid_config(
-    instances: int | None,
-    nodes: tuple[str, ...],
-    allocator: tuple[str, ...],
-    multiplanar: tuple[bool, ...],
-    cache_hints: tuple[bool, ...],
-    param: tuple[str, ...],
-) -> Config:
-    from vb2user.errors import UsageError
-    from vb2user.harness.drivers.vivid import Config, InstanceConfig
-
-    count = instances or max(1, *map(len, (nodes, allocator, multiplanar, cache_hints)))
-
-    def each(option: str, given: tuple[Any, ...], default: Any) -> list[Any]:
-        if len(given) not in (0, 1, count):
-            raise UsageError(f"{option} was given {len(given)} times for {count} instances")
-        return list(given or (default,)) * (1 if len(given) == count else count)
-
-    made = zip(
-        each("--nodes", nodes, "video-cap,video-out"),
-        each("--allocator", allocator, "vmalloc"),
-        each("--multiplanar", multiplanar, False),
-        each("--cache-hints", cache_hints, False),
-        strict=True,
-    )
-    pairs = dict(p.partition("=")[::2] for p in param)
-    return Config(tuple(InstanceConfig(tuple(n.split(",")), a, m, c) for n, a, m, c in made), pairs)
-
-
-@harness.command("down")
+@harness.command("down", help=f"Unload {_NAMES}.")
 def harness_down() -> None:
-    """Unload vivid and vb2probe."""
-    from vb2user.harness.drivers.vb2probe import Probe
-    from vb2user.harness.drivers.vivid import Vivid
-
-    with contextlib.ExitStack() as both:  # the one, also where the other is busy
-        both.callback(Vivid().down)
-        Probe().down()
+    """Unload all drivers, those that were loaded last first."""
+    with contextlib.ExitStack() as each:  # the one, also where the other is busy
+        for driver in DRIVERS.values():
+            each.callback(driver.code().make().down)
 
 
 def _plugged(device: Emulated) -> click.Command:
@@ -170,41 +136,26 @@ def _no_such_command() -> Iterator[None]:
         sys.exit(127)
 
 
-@harness.command("status")
+@harness.command("status", help=f"What {_NAMES} have; ends with 1 if none of them is loaded.")
 @json_option
 def harness_status(as_json: bool) -> None:
-    """What vivid and vb2probe have; ends with 1 if neither is loaded."""
-    from vb2user.harness.drivers import vb2probe as probe
-    from vb2user.harness.drivers import vivid
-
+    """The nodes of all drivers."""
     _show_devices(as_json)
-    sys.exit(0 if vivid.loaded() or probe.loaded() else 1)
+    sys.exit(0 if any(driver.code().loaded() for driver in DRIVERS.values()) else 1)
 
 
 def _show_devices(as_json: bool) -> None:
-    from vb2user.harness.drivers import vb2probe as probe
-    from vb2user.harness.drivers import vivid
-
-    found, own = vivid.instances(), probe.instances()
+    found = {driver.option: driver.code().instances() for driver in DRIVERS.values()}
     if as_json:
-        document(
-            {
-                "loaded": vivid.loaded(),
-                "instances": [i.to_json() for i in found],
-                "probe": {"loaded": probe.loaded(), "instances": [i.to_json() for i in own]},
+        states: dict[str, Any] = {
+            driver.option: {
+                "loaded": driver.code().loaded(),
+                "instances": [i.to_json() for i in found[driver.option]],
             }
-        )
-        return
-    rows = []
-    for one in found:
-        api = "multi-planar" if one.multiplanar else "single-planar"
-        nodes = {**one.nodes, **({"media": one.media} if one.media else {})}
-        rows += [(f"vivid {one.index}", one.allocator, api, role, path) for role, path in nodes.items()]
-    for each in own:
-        for role, path in each.nodes.items():
-            kind, _, mplane = role.partition("_")
-            rows.append(("vb2probe", each.allocator, f"{'multi' if mplane else 'single'}-planar", kind, path))
-    if rows:
+            for driver in DRIVERS.values()
+        }
+        document(states.pop(_FIRST.option) | states)
+    elif rows := [row for instances in found.values() for each in instances for row in each.rows()]:
         table("", ("driver", "allocator", "API", "role", "node"), rows)
     else:
-        talk("neither vivid nor vb2probe is loaded")
+        talk(f"neither {' nor '.join(DRIVERS)} is loaded")

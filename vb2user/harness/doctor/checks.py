@@ -21,7 +21,8 @@ from typing import Any
 from vb2user.errors import MissingPrerequisiteError, Vb2Error, install
 from vb2user.harness import host_tools
 from vb2user.harness.doctor import udev_rules
-from vb2user.harness.drivers.vivid import module_state
+from vb2user.harness.drivers.module import module_state
+from vb2user.harness.drivers.registry import DRIVERS
 from vb2user.harness.kernels import apt
 from vb2user.harness.kernels import cache as kernels
 from vb2user.harness.usb.registry import DEVICES
@@ -125,20 +126,23 @@ def _here() -> Iterator[Check]:
     if apt.os_release().get("ID") == "ubuntu":
         extra = "run: sudo apt-get install linux-modules-extra-$(uname -r)"
     yield Check("here", "V4L2 in the kernel", v4l2 is not None, True, v4l2 or "no module videodev", extra)
-    state = module_state("vivid")
-    yield Check("here", "vivid", state is not None, False, state or "no module vivid", extra)
+    for driver in DRIVERS.values():
+        state = driver.code().state()
+        detail = state or f"no module {driver.name}"
+        yield Check("here", driver.name, state is not None, False, detail, driver.hint or extra)
     bus = module_state("vhci-hcd")
     for device in DEVICES.values():
-        driver = module_state(device.driver)
-        lacks = [n for n, s in (("vhci-hcd", bus), (device.driver, driver)) if s is None]
-        detail = f"no module {' and '.join(lacks)}" if lacks else f"vhci-hcd {bus}, {device.driver} {driver}"
+        own = module_state(device.driver)
+        lacks = [n for n, s in (("vhci-hcd", bus), (device.driver, own)) if s is None]
+        detail = f"no module {' and '.join(lacks)}" if lacks else f"vhci-hcd {bus}, {device.driver} {own}"
         yield Check("here", f"harness {device.name}", not lacks, False, detail, extra)
     nodes = list(_nodes())
+    vivid = module_state("vivid") is not None
     usable = any(c.found for c in nodes if not c.name.startswith("/dev/media"))
-    could_load = state is not None and os.geteuid() == 0
+    could_load = vivid and os.geteuid() == 0
     detail = "a usable one is here" if usable else "vivid can be loaded" if could_load else "none"
     hint = "plug in a camera, or use: vb2user vm run -- COMMAND"
-    if state is not None:
+    if vivid:
         hint = f"run: {udev_rules.command('harness up')}"
     if shut := [c for c in nodes if not c.found]:
         detail, hint = ("none that this user may open" if not usable else detail), shut[0].hint or hint

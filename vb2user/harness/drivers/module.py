@@ -16,9 +16,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Generic, TypeVar
 
 from vb2user.errors import MissingPrerequisiteError, Vb2Error
 from vb2user.harness import host_tools
+
+_Instance = TypeVar("_Instance")
 
 #: Seconds for udev to finish with every node; emulated machines are slow.
 DEADLINE = 60.0
@@ -87,14 +90,21 @@ def holders(paths: Iterable[str]) -> list[str]:
     return sorted(f"{name} (pid {pid}, {', '.join(at)})" for pid, (name, at) in holding(paths).items())
 
 
-class Loaded(ABC):
+class Loaded(ABC, Generic[_Instance]):
     """A module with what is asked, for as long as a ``with`` block lasts, unless somebody else loaded it."""
 
     _owned = False
 
     @abstractmethod
+    def up(self) -> list[_Instance]:
+        """Load it, unless it is loaded so already, and wait until udev is done with every node."""
+
+    @abstractmethod
     def down(self) -> None:
         """Unload it, whoever loaded it."""
+
+    def __enter__(self) -> list[_Instance]:
+        return self.up()
 
     def __exit__(
         self,

@@ -18,18 +18,20 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vb2user.errors import MissingPrerequisiteError, UsageError, Vb2Error
 from vb2user.harness import host_tools
+from vb2user.harness.contents import Contents
 from vb2user.harness.drivers import module as modules
 from vb2user.harness.drivers.module import Loaded, ModuleError, last_line, require_root
 from vb2user.harness.kernels import cache as kernels
 from vb2user.harness.kernels import headers
 from vb2user.harness.kernels.cache import Say
+from vb2user.uapi.calls import Format
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,6 +84,14 @@ class ProbeInstance:
     def to_json(self) -> dict[str, Any]:
         """As a JSON document."""
         return {"allocator": self.allocator, "nodes": self.nodes}
+
+    def rows(self) -> list[tuple[str, str, str, str, str]]:
+        """For each node: driver, allocator, API, role, path."""
+        apis = {role: "multi-planar" if role.endswith("_mplane") else "single-planar" for role in self.nodes}
+        return [
+            ("vb2probe", self.allocator, apis[role], role.removesuffix("_mplane"), path)
+            for role, path in self.nodes.items()
+        ]
 
 
 _ROLES = {"cap": "capture", "out": "output", "cap-mplane": "capture_mplane", "out-mplane": "output_mplane"}
@@ -158,6 +168,40 @@ def loaded() -> bool:
     return (_MODULE / "initstate").exists() or (_MODULE / "parameters").exists()
 
 
+def state() -> str | None:
+    """Whether the running kernel has it, or could: it was built for it."""
+    if loaded():
+        return "loaded"
+    with contextlib.suppress(MissingPrerequisiteError):
+        return "built" if built(platform.release()) else None
+    return None
+
+
+def make(config: Mapping[str, Any] | None = None) -> Probe:
+    """vb2probe with what :func:`described` or :func:`for_guest` returned; None: with all allocators."""
+    file = (config or {}).get("module")
+    return Probe((config or {}).get("allocators", ALLOCATORS), module=Path(file) if file else None)
+
+
+def for_guest(kernel: kernels.Kernel, say: Say) -> dict[str, Any]:
+    """All allocators, and the module, which is built here if that was not done yet."""
+    return {"allocators": ALLOCATORS, "module": str(build(kernel, say=say))}
+
+
+def described(given: Mapping[str, Any], say: Say) -> dict[str, Any]:
+    """The allocators that the command line names; the module is built if it is not loaded.
+
+    Raises:
+        UsageError: there is no such allocator.
+        MissingPrerequisiteError: not root, who alone may load it; else as :func:`build`.
+    """
+    wanted = Probe(given.get("allocator", ALLOCATORS))
+    if not loaded():
+        require_root("load", "vb2probe")  # before minutes of fetching
+        build(say=say)
+    return {"allocators": wanted.allocators}
+
+
 def instances() -> list[ProbeInstance]:
     """What the loaded module has, from sysfs, in the order of :data:`ALLOCATORS`."""
     found: dict[str, dict[str, str]] = {}
@@ -169,7 +213,7 @@ def instances() -> list[ProbeInstance]:
     return [ProbeInstance(a, **found[a]) for a in ALLOCATORS if len(found.get(a, {})) == len(_ROLES)]
 
 
-class Probe(Loaded):
+class Probe(Loaded[ProbeInstance]):
     """vb2probe with the allocators that are asked for, for as long as the ``with`` block lasts.
 
     Leaving the block unloads the module only if this object loaded it.
@@ -246,9 +290,6 @@ class Probe(Loaded):
             return
         # Not modprobe: the module lies in no folder that it knows.
         modules.unload("vb2probe", ["rmmod", "vb2probe"], _paths(), ProbeBusyError)
-
-    def __enter__(self) -> list[ProbeInstance]:
-        return self.up()
 
 
 def _paths() -> list[str]:
@@ -332,3 +373,19 @@ def check(data: Any, sequence: int, plane: int = 0) -> str | None:
         if other != sequence and check(have, other, plane) is None:
             return f"{text}: it is frame {other}"
     return text if have.any() else f"{text}: all is zero"
+
+
+def contents() -> Contents:
+    """What a frame holds: the pattern of its number."""
+
+    def judge(format: Format, planes: Sequence[memoryview], sequence: int | None) -> str | None:
+        number = sequence_of(planes[0]) if sequence is None else sequence
+        whole = [plane[: p.sizeimage] for plane, p in zip(planes, format.planes, strict=True)]
+        found = (check(plane, number, n) for n, plane in enumerate(whole))
+        return next((text for text in found if text is not None), None)
+
+    def fill(format: Format, planes: Sequence[memoryview], sequence: int) -> None:
+        for n, (plane, p) in enumerate(zip(planes, format.planes, strict=True)):
+            plane[: p.sizeimage] = pattern(sequence, n, p.sizeimage).data
+
+    return Contents("vb2probe's pattern of the frame's number, every byte compared", judge, fill)

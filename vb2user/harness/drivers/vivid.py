@@ -164,6 +164,12 @@ class VividInstance:
         """As a JSON document."""
         return asdict(self)
 
+    def rows(self) -> list[tuple[str, str, str, str, str]]:
+        """For each node: driver, allocator, API, role, path."""
+        api = "multi-planar" if self.multiplanar else "single-planar"
+        nodes = {**self.nodes, **({"media": self.media} if self.media else {})}
+        return [(f"vivid {self.index}", self.allocator, api, role, path) for role, path in nodes.items()]
+
     def _node(self, role: str) -> str:
         try:
             return self.nodes[role]
@@ -174,6 +180,50 @@ class VividInstance:
 def loaded() -> bool:
     """Is the module vivid in the kernel?"""
     return (_MODULE / "initstate").exists() or (_MODULE / "parameters").exists()
+
+
+def state() -> str | None:
+    """Whether the running kernel has it: see :func:`.module.module_state`."""
+    return module_state("vivid")
+
+
+def make(config: Mapping[str, Any] | None = None) -> Vivid:
+    """vivid with a :class:`Config` as a JSON document; None: the preset of the fixtures."""
+    return Vivid(PRESETS["tests"] if config is None else Config.from_json(config))
+
+
+def for_guest(*_: object) -> dict[str, Any]:
+    """What a guest has: one capture device."""
+    return PRESETS["capture"].to_json()
+
+
+def described(given: Mapping[str, Any], *_: object) -> dict[str, Any]:
+    """The configuration that options of the command line describe, as a JSON document.
+
+    Raises:
+        UsageError: an option is given for another number of instances.
+    """
+    if "preset" in given:
+        return PRESETS[given["preset"]].to_json()
+    listed = [given.get(name, ()) for name in ("nodes", "allocator", "multiplanar", "cache_hints")]
+    count = given.get("instances") or max(1, *map(len, listed))
+
+    def each(name: str, default: Any) -> list[Any]:
+        values = given.get(name, ())
+        if len(values) not in (0, 1, count):
+            option = name.replace("_", "-")
+            raise UsageError(f"--{option} was given {len(values)} times for {count} instances")
+        return list(values or (default,)) * (1 if len(values) == count else count)
+
+    made = zip(
+        each("nodes", "video-cap,video-out"),
+        each("allocator", "vmalloc"),
+        each("multiplanar", False),
+        each("cache_hints", False),
+        strict=True,
+    )
+    pairs = dict(p.partition("=")[::2] for p in given.get("param", ()))
+    return Config(tuple(InstanceConfig(tuple(n.split(",")), a, m, c) for n, a, m, c in made), pairs).to_json()
 
 
 def loaded_parameters() -> dict[str, str]:
@@ -260,7 +310,7 @@ def _plain(text: str) -> str:
         return text
 
 
-class Vivid(Loaded):
+class Vivid(Loaded[VividInstance]):
     """vivid with what is asked, for as long as the ``with`` block lasts.
 
     Leaving the block unloads the module only if this object loaded it.
@@ -323,9 +373,6 @@ class Vivid(Loaded):
             return
         paths = [p for i in instances() for p in (*i.nodes.values(), i.media) if p]
         modules.unload("vivid", ["modprobe", "-r", "vivid"], paths, VividBusyError)
-
-    def __enter__(self) -> list[VividInstance]:
-        return self.up()
 
 
 def _no_module() -> MissingPrerequisiteError:

@@ -1,7 +1,7 @@
 """Beside the layers: what a frame of a known driver must hold, for whoever drives its queue by hand.
 
-A driver with a known picture has an entry in :data:`KNOWN`; of any other, a frame is only judged by its
-ERROR flag and by having been written at all.
+A driver or an emulated device with a known picture says so in its entry in ``harness``, or has one in
+:data:`KNOWN`; of any other, a frame is only judged by its ERROR flag and by having been written at all.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from vb2user.device.device import Device
 from vb2user.errors import CorruptFrameError, KernelError, UsageError
 from vb2user.harness.contents import Contents as Contents
+from vb2user.harness.drivers.registry import DRIVERS
 from vb2user.harness.usb.registry import DEVICES
 from vb2user.harness.usb.vhci import BUS
 from vb2user.pixels.layout import Layout
-from vb2user.uapi.calls import Format, PlaneFormat
+from vb2user.uapi.calls import Format
 from vb2user.validate.steps import POISON
 
 
@@ -22,9 +23,11 @@ def of(device: Device) -> Contents:
     """What the frames of this device hold, as it is set up now."""
     if (known := KNOWN.get(device.driver)) is not None:
         return known(device)
-    emulated = DEVICES.values() if device.bus_info.startswith(BUS) else ()  # else the device is a real one
-    made = next((d.contents for d in emulated if d.driver == device.driver and d.contents), None)
-    return Contents("something", written) if made is None else made()
+    ours = {d.name: d.contents for d in DRIVERS.values()}
+    if device.bus_info.startswith(BUS):  # else the device is a real one
+        ours |= {d.driver: d.contents for d in DEVICES.values()}
+    contents = ours.get(device.driver)
+    return Contents("something", written) if contents is None else contents()
 
 
 def written(format: Format, planes: Sequence[memoryview], sequence: int | None) -> str | None:
@@ -72,25 +75,5 @@ def _colour_bars(device: Device) -> bool:
         return False
 
 
-def _vb2probe(device: Device) -> Contents:
-    from vb2user.harness.drivers import vb2probe as probe
-
-    def check(format: Format, planes: Sequence[memoryview], sequence: int | None) -> str | None:
-        number = probe.sequence_of(planes[0]) if sequence is None else sequence
-        found = (probe.check(plane[: p.sizeimage], number, n) for n, plane, p in _each(format, planes))
-        return next((text for text in found if text is not None), None)
-
-    def fill(format: Format, planes: Sequence[memoryview], sequence: int) -> None:
-        for n, plane, p in _each(format, planes):
-            plane[: p.sizeimage] = probe.pattern(sequence, n, p.sizeimage).data
-
-    what = "vb2probe's pattern of the frame's number, every byte compared"
-    return Contents(what, check, fill)
-
-
-def _each(format: Format, planes: Sequence[memoryview]) -> list[tuple[int, memoryview, PlaneFormat]]:
-    return [(n, *pair) for n, pair in enumerate(zip(planes, format.planes, strict=True))]
-
-
-#: By the driver's name in ``struct v4l2_capability``.
-KNOWN: dict[str, Callable[[Device], Contents]] = {"vivid": _vivid, "vb2probe": _vb2probe}
+#: By the driver's name in ``struct v4l2_capability``: those whose picture depends on how they are set up.
+KNOWN: dict[str, Callable[[Device], Contents]] = {"vivid": _vivid}
