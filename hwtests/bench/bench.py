@@ -24,6 +24,7 @@ from rich.table import Table
 
 from vb2user.errors import Vb2Error
 from vb2user.harness.drivers import vivid
+from vb2user.harness.drivers.registry import Wanted
 from vb2user.harness.kernels import cache as kernels
 from vb2user.harness.vm import machine as vm
 
@@ -159,14 +160,14 @@ def measure(
     counts = native.BUILD / "counts.json"
     os.environ["VB2USER_BENCH"] = str(native.BUILD)
     os.environ["PYTHONPATH"] = str(native.ROOT)
+    config = vivid.Config((vivid.InstanceConfig(("video-cap",)),) * devices)
     options = vm.Options(
         cpus=1,
         boot_timeout=min(600.0, timeout),
         timeout=timeout,
         results=results,
         env=("PYTHONPATH",),
-        vivid=vivid.Config((vivid.InstanceConfig(("video-cap",)),) * devices),
-        vivid_required=True,
+        drivers=(Wanted("vivid", config.to_json()),),
         # An instruction is a nanosecond, and an idle machine's clock jumps to its next timer.
         qemu=(
             *("-cpu", "max,-erms"),

@@ -6,17 +6,24 @@ import inspect
 import json
 import runpy
 from collections.abc import Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from vb2user.errors import MissingPrerequisiteError
+from vb2user.harness import host_tools
 from vb2user.harness.commands import harness as commands
+from vb2user.harness.commands import vm as vm_commands
 from vb2user.harness.contents import Contents
 from vb2user.harness.doctor import checks as doctor
 from vb2user.harness.drivers.module import Loaded
 from vb2user.harness.drivers.registry import DRIVERS, Driver
+from vb2user.harness.kernels import cache as kernels
+from vb2user.harness.vm import agent, machine
+from vb2user.harness.vm.machine import Options
 from vb2user.validate.content import known_devices
 
 
@@ -114,3 +121,40 @@ def test_the_doctor_looks_for_it() -> None:
 def test_its_frames_are_judged() -> None:
     device: Any = SimpleNamespace(driver="stub", bus_info="platform:stub")
     assert known_devices.of(device).what == "a stub's picture"
+
+
+def test_a_guest_gets_it(stub: StubDriver, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    ran: list[Options] = []
+
+    def run(kernel: kernels.Kernel, command: object, options: Options) -> int:
+        ran.append(options)
+        return 0
+
+    monkeypatch.setattr(kernels, "get", lambda spec, **_: kernels.Kernel("6.12", tmp_path, "a test"))
+    monkeypatch.setattr(host_tools, "require", lambda name: name)
+    monkeypatch.setattr(machine, "run", run)
+    vm = runpy.run_path(str(inspect.getsourcefile(vm_commands)))["vm"]
+    done = CliRunner().invoke(vm, ["run", "--no-kvm", "--paper", "--results", str(tmp_path), "true"])
+    assert done.exit_code == 0, done.output
+    wanted = [(w.name, w.required) for w in ran[0].drivers]
+    assert wanted == [("vivid", False), ("stub", True)]
+    assert "6.12" in ran[0].drivers[1].config["for"]
+
+
+def test_the_agent_loads_it(stub: StubDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vb2user.harness.vm.agent_rootfs.cache", lambda: None)
+    monkeypatch.setattr("os.path.ismount", lambda path: True)
+    monkeypatch.setattr(agent, "_udev", lambda note: None)
+    notes: list[str] = []
+    wanted = {"name": "stub", "config": {"a": 1}, "required": False}
+    agent.prepare({"drivers": [wanted]}, notes.append)
+    assert (stub.log, stub.there, notes) == ([{"a": 1}], True, [])
+
+    def up() -> list[Node]:
+        raise MissingPrerequisiteError("no paper")
+
+    monkeypatch.setattr(stub, "up", up)
+    agent.prepare({"drivers": [wanted]}, notes.append)
+    assert notes == ["no stub in this guest: no paper"]
+    with pytest.raises(MissingPrerequisiteError, match="no paper"):
+        agent.prepare({"drivers": [wanted | {"required": True}]}, notes.append)

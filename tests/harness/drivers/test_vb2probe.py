@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from vb2user.errors import MissingPrerequisiteError, UsageError
 from vb2user.harness.commands import harness as commands
 from vb2user.harness.drivers import vb2probe as probe
+from vb2user.harness.drivers.registry import Wanted
 from vb2user.harness.drivers.vb2probe import ALLOCATORS, Probe, ProbeBusyError, check, pattern, sequence_of
 from vb2user.harness.kernels import cache as kernels
 from vb2user.harness.kernels import headers
@@ -251,7 +252,12 @@ def test_the_guest_is_told_what_to_load(tmp_path: Path, monkeypatch: pytest.Monk
     started: list[dict[str, Any]] = []
     monkeypatch.setattr(vm, "pack_json", lambda kind, document: started.append(document))
     kernel = kernels.Kernel("1.0", tmp_path, "a test")
-    for options in (vm.Options(), vm.Options(probe=("dma-sg",), probe_module=Path("/x/vb2probe.ko"))):
+    config = {"allocators": ["dma-sg"], "module": "/x/vb2probe.ko"}
+    for options in (vm.Options(), vm.Options(drivers=(Wanted("vb2probe", config),))):
         vm._Machine(kernel, options, tmp_path)._start_frame(["true"])
-    assert [s["probe"] for s in started] == [None, {"allocators": ("dma-sg",), "module": "/x/vb2probe.ko"}]
+    (by_default,), (probes,) = [s["drivers"] for s in started]
+    assert (by_default["name"], by_default["required"]) == ("vivid", False)
+    assert probes == {"name": "vb2probe", "config": config, "required": True}
+    made = probe.make(probes["config"])
+    assert (made.allocators, made._module) == (("dma-sg",), Path("/x/vb2probe.ko"))
     assert started[0]["env"]["VB2USER_CACHE"] == str(tmp_path / "cache")

@@ -49,7 +49,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr(vm, "virtme_command", command)
 
     def call(argv: list[str], out: Any = None, err: Any = None, **options: Any) -> int:
-        chosen = Options(**({"results": tmp_path / "results", "vivid": None} | options))
+        chosen = Options(**({"results": tmp_path / "results", "drivers": ()} | options))  # type: ignore[arg-type]
         guard = threading.Timer(PATIENCE, break_off)
         guard.start()
         try:

@@ -48,7 +48,7 @@ def converse(
     """
     host, guest = socket.socketpair()
     code = f"a = g.Agent({guest.fileno()}, {log!r}); a.run(); a.await_end()"
-    start = {"argv": argv, "cwd": cwd, "env": dict(os.environ), "stdin": stdin is not None, "vivid": None}
+    start = {"argv": argv, "cwd": cwd, "env": dict(os.environ), "stdin": stdin is not None, "drivers": []}
     # debugfs, tracefs and udev are the guest's business, not this machine's.
     code = "import vb2user.harness.vm.agent as g; g.prepare = lambda *_: None; " + code
     with host, subprocess.Popen([sys.executable, "-c", code], pass_fds=[guest.fileno()]) as process:

@@ -81,12 +81,12 @@ def test_the_command_gets_its_environment(run: Run, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("VB2USER_HW", "1")
     monkeypatch.setenv("SECRET_OF_THE_HOST", "x")
     monkeypatch.setenv("WANTED", "y")
-    _, out, _ = run("environment", env=("WANTED",), vivid=None)
+    _, out, _ = run("environment", env=("WANTED",), drivers=())
     start = json.loads(out)
     env = start["env"]
     assert start["argv"] == ["true"]
     assert start["cwd"] == str(Path.cwd())
-    assert start["vivid"] is None
+    assert start["drivers"] == []
     assert env["VB2USER_HW"] == "1"
     assert env["WANTED"] == "y"
     assert "SECRET_OF_THE_HOST" not in env
@@ -344,4 +344,4 @@ def test_options_after_the_command_are_its_own(machine: list[Options]) -> None:
     done = CliRunner().invoke(commands.vm, args)
     assert done.exit_code == 42
     assert machine[0].cpus == 1
-    assert machine[0].vivid is None
+    assert machine[0].drivers == ()

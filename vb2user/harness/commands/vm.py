@@ -25,6 +25,7 @@ from click.shell_completion import CompletionItem
 from vb2user.cli.following import no_option
 from vb2user.cli.output import document, json_option, say, say_lines, table, talk
 from vb2user.harness import DEFAULT_KERNEL
+from vb2user.harness.drivers.registry import DRIVERS, Wanted
 
 if TYPE_CHECKING:
     from vb2user.harness.kernels.cache import Kernel
@@ -65,6 +66,24 @@ def _memory(ctx: click.Context, param: click.Parameter, value: str) -> str:
     return value
 
 
+def _driver_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    for driver in reversed(DRIVERS.values()):
+        flag = f"--{driver.option}/--no-{driver.option}" if driver.by_default else f"--{driver.option}"
+        default = None if driver.by_default else False
+        function = click.option(flag, is_flag=True, default=default, help=driver.in_guest)(function)
+    return function
+
+
+def _drivers(options: dict[str, Any], kernel: Kernel) -> tuple[Wanted, ...]:
+    """What the guest is to load; takes the drivers' options out of the others."""
+    asked = {name: options.pop(driver.option) for name, driver in DRIVERS.items()}
+    return tuple(
+        Wanted(name, DRIVERS[name].code().for_guest(kernel, talk), required=bool(flag))
+        for name, flag in asked.items()
+        if flag is not False  # None: by default
+    )
+
+
 @vm.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @_kernel_option
 @click.option("--cpus", type=click.IntRange(1), default=2, show_default=True)
@@ -82,8 +101,7 @@ def _memory(ctx: click.Context, param: click.Parameter, value: str) -> str:
     help="The one folder whose contents come back; VB2USER_RESULTS in the guest.",
 )
 @click.option("--kvm/--no-kvm", default=None, help="Hardware virtualisation [default: where it works].")
-@click.option("--vivid/--no-vivid", default=None, help="vivid's /dev/video0 first [default: if it can be].")
-@click.option("--probe", is_flag=True, help="Build vb2probe for that kernel and load it after vivid.")
+@_driver_options
 @click.option("--append", multiple=True, metavar="PARAM", help="A further kernel parameter.")
 @click.option(
     "--qemu-opts", "qemu", multiple=True, metavar="ARGS", callback=_words,
@@ -100,8 +118,6 @@ def vm_run(
     spec: str,
     results: Path,
     kvm: bool | None,
-    vivid: bool | None,
-    probe: bool,
     fail_on_warning: bool,
     command: tuple[str, ...],
     **options: Any,
@@ -118,7 +134,6 @@ def vm_run(
     there is no such kernel.
     """
     from vb2user.harness import host_tools
-    from vb2user.harness.drivers.vb2probe import ALLOCATORS, build
     from vb2user.harness.kernels import cache as kernels
     from vb2user.harness.vm.machine import MachineLostError, Options
 
@@ -127,11 +142,7 @@ def vm_run(
     with _terminated():
         try:
             kernel = kernels.get(spec or DEFAULT_KERNEL, say=talk)
-            if probe:  # here, for the guest has no network
-                options |= {"probe": ALLOCATORS, "probe_module": build(kernel, say=talk)}
-            chosen = Options(results=results, vivid_required=bool(vivid), **options)
-            if vivid is False:
-                chosen = replace(chosen, vivid=None)
+            chosen = Options(results=results, drivers=_drivers(options, kernel), **options)
             begun = time.time_ns()
             try:
                 status = _run(kernel, command, chosen, kvm)

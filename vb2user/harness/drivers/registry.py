@@ -75,6 +75,21 @@ class Driver:
     contents: Callable[[], Contents] | None = None
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """A driver that is to be loaded into a guest.
+
+    Attributes:
+        name: a key of :data:`DRIVERS`.
+        config: what it is loaded with, as :class:`Code` has it.
+        required: is a guest without it an error, or a remark?
+    """
+
+    name: str
+    config: Mapping[str, Any]
+    required: bool = True
+
+
 def _vivid() -> Code:
     from vb2user.harness.drivers import vivid
 

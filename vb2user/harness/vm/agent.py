@@ -1,6 +1,6 @@
 """Beside the layers: the agent that runs inside the guest as root, started by virtme's init.
 
-It says hello over the channel, prepares the machine (files, udev, debugfs, tracefs, vivid, vb2probe), runs
+It says hello over the channel, prepares the machine (files, udev, debugfs, tracefs, drivers), runs
 one command with its output on pipes, and sends bytes and exit status back. When the host goes away it powers
 the machine off, so that no guest outlives the run it belongs to.
 """
@@ -22,6 +22,7 @@ from typing import Any
 
 from vb2user.errors import MissingPrerequisiteError, Vb2Error
 from vb2user.harness import host_tools
+from vb2user.harness.drivers.registry import DRIVERS
 from vb2user.harness.vm import agent_rootfs
 from vb2user.harness.vm.protocol import PORT, Kind, Unpacker, pack, pack_json, shell_status
 from vb2user.trace.kernel_log import KMSG, KernelLog
@@ -274,7 +275,7 @@ class _Stdin:
 
 
 def prepare(start: dict[str, Any], note: Callable[[str], None]) -> None:
-    """What a stock machine has running and a bare guest may lack; then vivid and vb2probe, if asked for."""
+    """What a stock machine has running and a bare guest may lack; then the drivers that are asked for."""
     try:
         agent_rootfs.cache()
     except (OSError, subprocess.CalledProcessError) as error:
@@ -283,20 +284,13 @@ def prepare(start: dict[str, Any], note: Callable[[str], None]) -> None:
         if not os.path.ismount(where):
             subprocess.run(["mount", "-t", kind, kind, where], stderr=subprocess.DEVNULL)
     _udev(note)
-    if (wanted := start.get("vivid")) is not None:
-        from vb2user.harness.drivers.vivid import Config, Vivid
-
+    for wanted in start["drivers"]:
         try:
-            Vivid(Config.from_json(wanted["config"])).up()
+            DRIVERS[wanted["name"]].code().make(wanted["config"]).up()
         except Vb2Error as error:
             if wanted["required"]:
                 raise
-            note(f"no vivid in this guest: {error}")
-    # After vivid, whose nodes shall have the first numbers.
-    if (wanted := start.get("probe")) is not None:
-        from vb2user.harness.drivers.vb2probe import Probe
-
-        Probe(wanted["allocators"], module=Path(wanted["module"])).up()
+            note(f"no {wanted['name']} in this guest: {error}")
 
 
 def _said(error: OSError | subprocess.CalledProcessError) -> str:

@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
@@ -29,6 +29,7 @@ from vb2user import checks
 from vb2user.errors import UsageError, Vb2Error
 from vb2user.harness import host_tools
 from vb2user.harness.drivers import vivid
+from vb2user.harness.drivers.registry import Wanted
 from vb2user.harness.kernels.cache import Kernel
 from vb2user.harness.vm.agent_rootfs import TAG
 from vb2user.harness.vm.conversation import Conversation, standard_input
@@ -81,10 +82,7 @@ class Options:
         append: further kernel parameters.
         qemu: further arguments of QEMU, after all others, e.g. ``("-icount", "shift=0,sleep=off")``.
         env: names of further environment variables to pass on.
-        vivid: what vivid is loaded with before the command; None for no vivid.
-        vivid_required: is a guest without vivid an error, or a remark?
-        probe: allocators that vb2probe is loaded with, after vivid; empty for no vb2probe.
-        probe_module: the file to load, from :func:`.probe.build`.
+        drivers: what is loaded before the command, in this order; by default vivid, where it can be.
         stdin: pass this process's standard input on.
     """
 
@@ -97,10 +95,7 @@ class Options:
     append: tuple[str, ...] = ()
     qemu: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
-    vivid: vivid.Config | None = vivid.PRESETS["capture"]
-    vivid_required: bool = False
-    probe: tuple[str, ...] = ()
-    probe_module: Path | None = None
+    drivers: tuple[Wanted, ...] = (Wanted("vivid", vivid.for_guest(), required=False),)
     stdin: bool = False
 
     def __post_init__(self) -> None:
@@ -197,16 +192,12 @@ class _Machine:
 
     def _start_frame(self, command: list[str]) -> bytes:
         options = self._options
-        wanted = options.vivid
         document: dict[str, Any] = {
             "argv": command,
             "cwd": str(Path.cwd()),
             "env": guest_environment(os.environ, self._results, options.env),
             "stdin": options.stdin,
-            "vivid": wanted and {"config": wanted.to_json(), "required": options.vivid_required},
-            "probe": {"allocators": options.probe, "module": str(options.probe_module)}
-            if options.probe and options.probe_module
-            else None,
+            "drivers": [asdict(wanted) for wanted in options.drivers],
         }
         return pack_json(Kind.START, document)
 
