@@ -221,6 +221,16 @@ class Export(DmaBufAllocator):
         self._fd = None  # last: until then the next call does the rest
 
 
+def likely(exporters: Sequence[str] = ()) -> list[str]:
+    """Sources to try, the likeliest first, as :func:`source` takes them.
+
+    Args:
+        exporters: paths of nodes whose buffers can be exported.
+    """
+    # The system heap also where there is none: a kernel without heaps shall say so.
+    return [*sorted({"system", *heaps()}, key=lambda n: (n != "system", n)), *exporters, "udmabuf"]
+
+
 def source(spec: str) -> DmaBufAllocator:
     """The source that the command line names.
 

@@ -86,12 +86,7 @@ def _user_memory(*_: object) -> Offers:
 
 
 def _dmabufs(heap: str | None, exporters: Sequence[str]) -> Offers:
-    if heap is not None:
-        there = [heap]
-    else:
-        # The system heap also where there is none: a kernel without heaps shall say so.
-        named = sorted({"system", *heaps.heaps()}, key=lambda n: (n != "system", n))
-        there = [*named, *exporters, "udmabuf"]
+    there = heaps.likely(exporters) if heap is None else [heap]
     for source in map(heaps.source, there):
         yield source.name, DmaBufMemory(source)
 

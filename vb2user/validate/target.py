@@ -397,7 +397,7 @@ def _source(target: Target) -> str | None:
     from vb2user.device.discovery import find
 
     others = [n.path for n in find(driver=target.driver, role=None) if n.path != target.path]
-    for name in (*sorted(heaps.heaps(), key=lambda n: n != "system"), *others, "udmabuf"):
+    for name in heaps.likely(others):
         try:
             _imports(target, name)
         except (Vb2Error, MissingPrerequisiteError):
