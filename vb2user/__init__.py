@@ -5,8 +5,8 @@
         for frame in cam.stream(memory="dmabuf", buffers=4, count=100):
             print(frame.sequence, frame.timestamp, frame.array.mean())
 
-Importing the package loads none of its layers: each name is fetched from its module when it is first
-used, so that a program pays only for what it touches.
+Importing the package loads none of its layers: each name is loaded from its module at its first use. A
+program loads only what it uses.
 """
 
 from __future__ import annotations

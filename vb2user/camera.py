@@ -1,4 +1,4 @@
-"""Layer 7: what :func:`vb2user.open` returns: a device that hands out frames."""
+"""Layer 7: a device that hands out frames, as :func:`vb2user.open` returns it."""
 
 from __future__ import annotations
 
@@ -45,14 +45,16 @@ def open(path: Node | None = None, *, name: str | None = None, driver: str | Non
 
     Args:
         path: its node, e.g. ``/dev/video0``; a number N means ``/dev/videoN``.
-        name: or a part of its name, in any case, e.g. ``"C920"``. Of a long name the kernel keeps 31 bytes;
-            the whole name finds it all the same.
-        driver: or its driver, e.g. ``"vivid"``. With none of the three: the first capture device; one that
-            converts from memory to memory (m2m) only where there is no other.
+        name: a part of its name, in any case, e.g. ``"C920"``. The kernel keeps 31 bytes of a long name; the
+            whole name still finds the device.
+        driver: the name of its driver, e.g. ``"vivid"``. Without path, name and driver, this opens the first
+            capture device. A device that converts from memory to memory (m2m) is taken only if there is no
+            other.
 
     Raises:
-        UsageError: what names no node (an open file, a boolean), or a path and a name at once.
-        NoSuchDeviceError: ENOENT, or no such device among those there are.
+        UsageError: ``path`` does not name a node (an open file, a boolean), or a path and a name were both
+            given.
+        NoSuchDeviceError: ENOENT, or no device of this machine has this name or driver.
         PermissionDeniedError: EACCES, EPERM: the message says why.
         DeviceBusyError: EBUSY: the driver lets only one program open it.
         DeviceRemovedError: ENODEV, ENXIO.
@@ -78,8 +80,8 @@ class Camera(Device):
 
     def close(self) -> None:
         """Close the streams and outputs that are still open, and the node. Idempotent; any thread."""
-        # A mapping keeps the node's file open as well: were buffers left to close(2), the device would
-        # stream on, and be busy for everybody, as long as one view of a frame lives.
+        # A mapping keeps the node's file open as well. If close(2) had to free the buffers, the device would
+        # stream on, and be busy for every program, as long as one view of a frame lives.
         with contextlib.ExitStack() as last:
             last.callback(super().close)
             for given in members(self._given):
@@ -105,11 +107,11 @@ class Camera(Device):
         reconnect: bool | float = False,
         writable: bool = False,
     ) -> Stream:
-        """A stream of frames in the format that is set now.
+        """Make a stream of frames in the format that is set now.
 
         Args:
-            memory: ``mmap``, ``userptr``, ``dmabuf``, ``read``, or a strategy of your own: that is closed
-                with the stream, and so good for one start only, without ``reconnect``.
+            memory: ``mmap``, ``userptr``, ``dmabuf``, ``read``, or a strategy of your own. The stream closes
+                your strategy at its end, so it serves one start only, without ``reconnect``.
             buffers: how many to ask for; the driver may grant another number (``stream.buffers``).
             heap: for ``dmabuf``: ``system`` (the default) or another heap's name, ``udmabuf``, or the
                 path of a video node whose buffers are exported.
@@ -117,15 +119,17 @@ class Camera(Device):
                 are duplicated here: you may close yours at once, and start the stream more than once. The
                 duplicates are closed with this camera, or when the stream object goes.
             user_buffers: for ``userptr``: memory of your own: arrays, bytearrays, shared memory.
-            max_buffers: how many there may be at most: more are allocated while the program holds frames.
+            max_buffers: the largest number of buffers; the stream allocates more while the program holds
+                frames.
             timeout: seconds to wait for each frame; None: for ever.
             count: end after so many frames.
-            latest: hand out the newest frame there is, and discard older ones that wait.
+            latest: hand out the newest frame, and discard older ones that wait.
             on_error: ``skip``, ``yield`` or ``raise`` frames that the driver flagged ERROR.
             on_truncated: the same for frames with fewer bytes than the picture needs.
             on_gap: the same for frames before which others are missing (``frame.gap``).
             reconnect: go on when an unplugged device comes back; a number: seconds to wait for it.
-                ``timeout`` does not run meanwhile. Input, format and rate are set again, controls are not.
+                ``timeout`` does not count that time. The stream sets input, format and rate again, but no
+                controls.
             writable: views may be written to, e.g. to draw into the picture before it goes on.
 
         Returns:
@@ -220,11 +224,11 @@ class Camera(Device):
             stream: arguments of :meth:`stream`: ``memory``, ``heap``, ``buffers``, ``timeout``, …
 
         Returns:
-            What it became, with the stream's ``stats``: frames that were lost are not in the file.
+            The result, with the stream's ``stats``. Lost frames are not in the file.
 
         Raises:
-            KernelError: of the device, or of the file, e.g. ENOSPC. Whatever is raised, the file was
-                finished first, and can be played. UsageError, MissingPrerequisiteError: see ``Recorder``.
+            KernelError: the device or the file failed, e.g. ENOSPC. Before any error is raised, the file is
+                finished and can be played. UsageError, MissingPrerequisiteError: see ``Recorder``.
         """
         from vb2user.media.record import record
         from vb2user.media.recorder import Recorder
@@ -235,11 +239,11 @@ class Camera(Device):
         return record(frames, made, seconds=seconds, on_frame=on_frame)
 
     def __iter__(self) -> Iterator[Frame]:
-        """``for frame in cam``: a stream as :meth:`stream` makes it by default."""
+        """Iterate over a stream with the defaults of :meth:`stream`: ``for frame in cam``."""
         return iter(self.stream())
 
     def __aiter__(self) -> AsyncFrameIterator[Frame]:
-        """``async for frame in cam``: likewise."""
+        """Iterate over a stream with the defaults of :meth:`stream`: ``async for frame in cam``."""
         return aiter(self.stream())
 
     def _reconnect(self, format: calls.Format, patience: bool | float) -> Reconnect:
@@ -282,7 +286,7 @@ class Camera(Device):
         user_buffers: Sequence[Any] | None = None,
         timeout: float | None = None,
     ) -> OutputStream:
-        """Where to write frames to, on an output node; arguments as for :meth:`stream`.
+        """Make a stream to write frames into, on an output node. The arguments are those of :meth:`stream`.
 
         ``memory="write"`` uses write(2).
         """
@@ -321,7 +325,7 @@ class Camera(Device):
 
     @contextlib.contextmanager
     def _owning(self, given: ImportedFds | None) -> Iterator[Callable[[Stream | OutputStream], None]]:
-        """Make a stream or an output: it is closed with the camera, and the fds with either."""
+        """Make a stream or an output. The camera closes it, and either of the two closes the fds."""
 
         def own(made: Stream | OutputStream) -> None:
             self._made.add(made)
@@ -345,21 +349,23 @@ def sync_streams(
     timeout: float | None = None,
     **options: Any,
 ) -> SyncedStreams:
-    """Streams of several devices as one.
+    """Combine the streams of several devices into one stream of frame groups.
 
     Args:
         sources: paths (opened here, and closed again), cameras, or streams that are not started.
-        tolerance: seconds that the frames of a group may lie apart. None: half a frame of the fastest camera.
+        tolerance: the largest difference of the frames' times in a group, in seconds. None: half a frame of
+            the fastest camera.
         count: end after so many groups.
-        timeout: seconds to wait for each frame, and for each group: frames that never belong together are a
-            StreamTimeoutError, too. None: for ever.
+        timeout: seconds to wait for each frame, and for each group. Frames that never fit together raise
+            StreamTimeoutError, too. None: no limit.
         options: for :meth:`Camera.stream`, of paths and cameras: ``memory``, ``reconnect``, …
 
     Returns:
-        Iterate over it (``for frames in …``, ``async for``), or use it as a context manager.
+        The combined stream. Iterate over it (``for frames in …``, ``async for``), or use it as a context
+        manager.
 
     Raises:
-        UsageError: no sources, or a stream that runs already.
+        UsageError: no sources were given, or one of the streams runs already.
     """
     from vb2user.stream.synced import SyncedStreams, close_all
 

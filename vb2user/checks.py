@@ -1,8 +1,9 @@
-"""Layer 0: numbers that a caller hands in, checked at the door. Knows nothing of what they are for.
+"""Layer 0: checks of the numbers that a caller passes in.
 
-A number comes as an int, a float, a Fraction, a Decimal, a scalar of NumPy or something else. Further in
-it meets ctypes, which takes integers modulo 2**32, slices, which refuse 20.0, and clocks, which overflow.
-So each public function turns its numbers into plain ones by these functions before it does anything.
+A number comes as an int, a float, a Fraction, a Decimal, a scalar of NumPy or something else. The library
+passes it to ctypes, which takes integers modulo 2**32, to slices, which refuse 20.0, and to clocks, which
+overflow. So each public function first converts its numbers to int or float by these functions. This module
+does not know what the numbers are for.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ S32 = 2**31 - 1
 S64 = 2**63 - 1
 #: The largest value of the kernel's ``__u64``.
 U64 = 2**64 - 1
-#: More bytes than any memory or file has; rounded up to pages it is still a number of signed 64 bits.
+#: More bytes than any memory or file has. Rounded up to pages, the number still fits signed 64 bits.
 BYTES = 2**62
-#: A time of 285 years or more is no limit: clocks of 64 bits with nanoseconds cannot tell its end.
+#: A time of 285 years or more counts as no limit: its end does not fit a 64-bit clock in nanoseconds.
 _LONGEST = 9e9
 #: Characters of a refused value that a message shows.
 _SHOWN = 60
@@ -157,7 +158,7 @@ def rate(value: object, name: str, *, most: int = U32) -> Fraction:
 
 
 def interval(value: object, name: str) -> Fraction:
-    """Return the seconds from frame to frame, likewise; 0 stands for what is not said.
+    """Return the seconds from frame to frame as a Fraction. 0 means that they are not known.
 
     Raises:
         UsageError: neither 0 nor what :func:`rate` takes.
@@ -168,7 +169,7 @@ def interval(value: object, name: str) -> Fraction:
 
 
 def _rate(value: object) -> Fraction | None:
-    """Return a rate that is near what the kernel can hold as a Fraction; None for all else."""
+    """Return a rate as the nearest Fraction that the kernel can hold; None if ``value`` is not a rate."""
     if isinstance(value, str):
         # Each part as a float first: the Fraction of "1e100000000" has 10**8 digits.
         parts = [_parsed(part) for part in value.split("/")]
@@ -183,7 +184,7 @@ def _rate(value: object) -> Fraction | None:
         return None
     if isinstance(told, (Rational, Decimal)):
         return Fraction(told)
-    # A float is not exact: 29.97 is meant as 2997/100 and not as a fraction of 2**48.
+    # A float is not exact: 29.97 means 2997/100, and not a fraction of 2**48.
     return Fraction(float(told)).limit_denominator(1_000_000) or Fraction(float(told))
 
 

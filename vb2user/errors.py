@@ -1,9 +1,9 @@
-"""Layer 0: what can go wrong. Knows nothing of V4L2 beyond the words its callers hand in.
+"""Layer 0: the errors that this library raises.
 
-Every error is a :class:`Vb2Error`. It says on one line what was attempted on which object, what the
-kernel answered, what that answer means there, and what to do about it. As text it is printable, whatever
-the names in it are. Each class carries the exit status with which the command ``vb2user`` ends on it: 1
-what was asked about is not so, 2 wrong usage, 3 no such device, no permission or a missing prerequisite.
+Every error is a :class:`Vb2Error`. Its text is one line: the object, the request that failed, the kernel's
+answer, what that answer means there, and a hint. The text is printable, even if names of devices in it are
+not. Each class has the exit status with which the command ``vb2user`` ends on it. 1: the answer to the
+question is no. 2: wrong usage. 3: no such device, no permission or a missing prerequisite.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vb2user.text import printable
 
 
 class Vb2Error(Exception):
-    """Base of everything this library raises on purpose.
+    """Base of every error that this library raises on purpose.
 
     Attributes:
         hint: what the user can do about it, or None.
@@ -32,24 +32,27 @@ class Vb2Error(Exception):
         super().__init__(self.message)
 
     def __str__(self) -> str:
-        # Either may have been set anew.
+        # The caller may have changed either of them.
         return printable(f"{self.message}; {self.hint}" if self.hint else self.message)
 
 
 class UsageError(Vb2Error, ValueError):
-    """The caller asked for something that cannot be meant: caught before the kernel was asked."""
+    """The caller asked for something impossible. The library found that before it called the kernel."""
 
     exit_status = 2
 
 
 class MissingPrerequisiteError(Vb2Error):
-    """Something that this operation stands on (a module, a heap, a program, a right) is not here."""
+    """A module, a heap, a program or a right is missing that this operation needs."""
 
     exit_status = 3
 
 
 def install(extra: str) -> str:
-    """The command that adds an extra of this package to the Python that runs: any other pip has its own."""
+    """Return the command that installs an extra of this package for the running Python.
+
+    Another pip may belong to another Python.
+    """
     return f"{sys.executable or 'python3'} -m pip install 'vb2user[{extra}]'"
 
 
@@ -58,15 +61,15 @@ class ClosedError(Vb2Error):
 
 
 class StateError(Vb2Error):
-    """An operation that the state of a buffer or queue does not allow."""
+    """The state of a buffer or queue does not allow this operation."""
 
 
 class BuffersExhaustedError(StateError):
-    """Every buffer is with the program and no more can be had, so no frame can come."""
+    """The program holds every buffer, and the driver grants no more, so no frame can come."""
 
 
 class FramesLostError(Vb2Error):
-    """The driver counted frames that it never delivered, under the policy ``raise``.
+    """The driver counted frames that it never delivered, and the policy is ``raise``.
 
     Attributes:
         count: how many are missing. The frame after them is not lost: the next turn delivers it, unless
@@ -87,13 +90,13 @@ class StreamTimeoutError(Vb2Error, TimeoutError):
 
 
 class CorruptFrameError(Vb2Error):
-    """A frame flagged ``V4L2_BUF_FLAG_ERROR``, or too short for its picture, under the policy ``raise``."""
+    """A frame has ``V4L2_BUF_FLAG_ERROR`` or is too short for its picture, and the policy is ``raise``."""
 
 
 class KernelError(Vb2Error, OSError):
     """The kernel refused a request.
 
-    It is an :class:`OSError` as well, so ``except OSError`` and ``e.errno`` work as usual.
+    This class is an :class:`OSError` as well, so ``except OSError`` and ``e.errno`` work as usual.
 
     Attributes:
         errno: the error number.
@@ -136,7 +139,7 @@ class KernelError(Vb2Error, OSError):
 
 
 class DeviceRemovedError(KernelError):
-    """ENODEV, or ENXIO at open: the device was unplugged or its driver unbound."""
+    """ENODEV, or ENXIO at open: the device was unplugged, or its driver was unbound."""
 
     exit_status = 3
 
@@ -148,13 +151,13 @@ class DeviceBusyError(KernelError):
 
 
 class PermissionDeniedError(KernelError):
-    """EACCES or EPERM."""
+    """EACCES or EPERM: this user may not do that."""
 
     exit_status = 3
 
 
 class NoSuchDeviceError(KernelError):
-    """ENOENT, or a path that is no video node."""
+    """ENOENT, or the path does not lead to a video node."""
 
     exit_status = 3
 
@@ -182,10 +185,11 @@ def kernel_error(
     explanation: str | None = None,
     hint: str | None = None,
 ) -> KernelError:
-    """The most specific :class:`KernelError` for ``errno``."""
+    """Return the most specific :class:`KernelError` for ``errno``."""
     cls = _BY_ERRNO.get(errno, KernelError)
     if errno in (_errno.ENOENT, _errno.EACCES) and request != "open":
-        # Of an ioctl they speak of its argument (no such request, a read-only control), not of the node.
+        # From an ioctl these errnos concern its argument (no such request, a read-only control), not the
+        # node.
         cls = KernelError
     return cls(errno, request, device, buffer=buffer, explanation=explanation, hint=hint)
 

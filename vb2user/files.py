@@ -1,11 +1,11 @@
-"""Layer 0: write files so that a failure loses nothing that was there.
+"""Layer 0: write files so that a failure does not destroy the old content.
 
 The content goes into a file beside the target, under a random name that must not exist yet. Then
 :meth:`Replacement.commit` gives it the target's name. A FIFO, a device node and the name of an open file
 (``/dev/stdout``) are written to as they are, and never replaced or removed. A symbolic link stays, and what
 it points to is replaced. A file that is replaced keeps mode and owner; a hard link keeps the old content.
 
-It knows the file system alone, and raises OSError as that says.
+This module knows the file system only, and raises the file system's OSError.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _TRIES = 100
 
 
 def write_whole(path: str | os.PathLike[str], pieces: Iterable[bytes | memoryview]) -> None:
-    """Write a file: afterwards it is there as a whole, or as it was before.
+    """Write a file. Afterwards the file has the whole new content, or its old one.
 
-    OSError: it cannot be written; ``filename`` is the path, and never the name beside.
+    OSError: the file cannot be written. ``filename`` is the path, and never the temporary name.
     """
     try:
         with Replacement(path) as out:
@@ -40,17 +40,20 @@ def write_whole(path: str | os.PathLike[str], pieces: Iterable[bytes | memoryvie
 
 
 def beside(target: Path) -> Path:
-    """Make up a name next to a file. It does not contain the file's, which may have the greatest length."""
+    """Return a random name next to a file.
+
+    The file's own name may have the maximum length, so the new name does not contain it.
+    """
     return target.with_name(f".vb2user-{secrets.token_hex(8)}.part")
 
 
 class Replacement:
-    """A file that takes another one's place when it is ready, or has begun.
+    """A new file that replaces another one when it is complete, or when it has begun.
 
     Args:
         path: the name that the file is to have.
-        growing: the file is written for long, and is committed when it has begun. Another growing file cannot
-            take its name until it is closed.
+        growing: the program writes the file for a long time, and commits it when it has begun. Another
+            growing file cannot take its name until the file is closed.
 
     Attributes:
         file: takes the content.
@@ -65,7 +68,7 @@ class Replacement:
         self._done = self.direct
         if self.direct:
             self.path = self._target = named
-            # What stands in an open file already was written by someone else.
+            # Another program wrote what an open file already holds.
             self.file: IO[bytes] = os.fdopen(os.open(named, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC), "wb")
             return
         self._target = Path(os.path.realpath(named))
@@ -75,7 +78,7 @@ class Replacement:
         try:
             if old is not None:
                 if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
-                    with contextlib.suppress(OSError):  # it is root's to give files away
+                    with contextlib.suppress(OSError):  # only root may change a file's owner
                         os.chown(self.path, old.st_uid, old.st_gid)
                 os.chmod(self.path, stat.S_IMODE(old.st_mode))  # noqa: PTH101
             if growing:
@@ -85,7 +88,10 @@ class Replacement:
             raise
 
     def _writable(self) -> os.stat_result | None:
-        """Look at the file that is there, if there is one. OSError: it may not be written, or is taken."""
+        """Open the existing file, if there is one.
+
+        OSError: this user may not write it, or another recording does.
+        """
         try:
             fd = os.open(self._target, os.O_WRONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -127,7 +133,7 @@ class Replacement:
         raise OSError(errno.EBUSY, "other programs replace it all the time")
 
     def _replace_the_old(self) -> bool:
-        """Replace the file that is there, locked so that no other growing file does; False: it has gone."""
+        """Replace the existing file under a lock, so that no other growing file does; False: it is gone."""
         try:
             fd = os.open(self._target, os.O_WRONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -144,10 +150,10 @@ class Replacement:
             os.close(fd)
 
     def close(self) -> None:
-        """Close the file. What was not committed goes, and what was there before stays. Idempotent."""
+        """Close the file. If it was not committed, remove it and keep the old file. Idempotent."""
         try:
             if self._growing and not self.file.closed:
-                # Closing would do, but for processes that were forked meanwhile.
+                # close() alone keeps the lock if a process was forked meanwhile.
                 with contextlib.suppress(OSError):
                     fcntl.flock(self.file.fileno(), fcntl.LOCK_UN)
         finally:
@@ -171,7 +177,7 @@ class Replacement:
 
 
 def _is_direct(path: Path) -> bool:
-    """Whether a name is written to as it is: what it names is no file, or is an open one."""
+    """Tell whether a name must be written to directly: it names a FIFO, a device node or an open file."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
@@ -187,7 +193,7 @@ def _is_direct(path: Path) -> bool:
 
 
 def _lock(fd: int) -> None:
-    """Lock a file as a growing one. OSError: EBUSY, if it is locked; no error where there are no locks."""
+    """Lock a growing file. OSError: EBUSY if it is locked; no error if the file system has no locks."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,9 +1,9 @@
-"""Layer 0: text from devices as text for people. Knows nothing of where either is from or goes to.
+"""Layer 0: text from devices made printable.
 
-A USB device names itself, and so do its inputs, its controls and their choices. Such a name may hold
-escape sequences, which a terminal obeys, or characters that turn the direction of writing, which an eye
-obeys. The library's values, and its JSON, have names as they are. Whatever is printed, drawn or raised
-goes through :func:`printable`.
+A USB device names itself, and so do its inputs, its controls and their choices. Such a name may hold escape
+sequences, which a terminal executes, or characters that change the direction of writing. The library's
+values, and its JSON, have the names unchanged. The library applies :func:`printable` to every text that it
+prints, draws or raises.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def printable(text: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """Return ``text`` likewise, but keep its line feeds: of what the program has laid out in lines."""
+    """Return ``text`` as :func:`printable` does, but keep its line feeds."""
     return "\n".join(map(printable, text.split("\n")))
 
 
