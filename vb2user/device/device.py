@@ -1,4 +1,4 @@
-"""Layer 4: a video node with all that can be set of it, and what it tells by itself.
+"""Layer 4: a video node with its format, rate, controls, settings and events.
 
 Source: https://docs.kernel.org/userspace-api/media/v4l/common.html
 """
@@ -45,7 +45,7 @@ class Device(VideoNode):
 
     def close(self) -> None:
         """Close the node, and end its events. Idempotent."""
-        self._closed = True  # first: events that are made meanwhile close themselves
+        self._closed = True  # first, so that events that are made meanwhile close themselves
         for one in members(self._events):
             one.close()
         super().close()
@@ -62,7 +62,9 @@ class Device(VideoNode):
         type: BufType | None = None,
         strict: bool = False,
     ) -> calls.Format:
-        """``VIDIOC_S_FMT``; what is None stays as it is. Returns what was granted, which may differ.
+        """Set the format (``VIDIOC_S_FMT``) and return the granted one, which may differ.
+
+        None leaves a field as it is.
 
         Args:
             pixelformat: its code or name: ``"YUYV"``, ``"RGB24"``, ``"RGB3"``.
@@ -72,7 +74,7 @@ class Device(VideoNode):
             strict: raise where the driver would grant something else; the format then stays as it was.
 
         Raises:
-            UsageError: a format that neither the header nor the driver knows; with ``strict``: see there.
+            UsageError: neither the kernel's header nor the driver knows the format; or ``strict`` refused it.
             KernelError: EBUSY: buffers are allocated, here or in another program.
         """
         from vb2user.device import format_choice
@@ -89,7 +91,7 @@ class Device(VideoNode):
         field: Field | None = None,
         type: BufType | None = None,
     ) -> calls.Format:
-        """``VIDIOC_TRY_FMT``: what :meth:`set_format` would grant; changes nothing."""
+        """Return the format that :meth:`set_format` would grant (``VIDIOC_TRY_FMT``). It changes nothing."""
         from vb2user.device import format_choice
 
         wish = format_choice.wish(self, pixelformat, width, height, field, type)
@@ -97,7 +99,7 @@ class Device(VideoNode):
         return format_choice.try_format(self, wish) or calls.g_fmt(self._node, wish.type)
 
     def set_fps(self, fps: float | Fraction) -> Fraction | None:
-        """``VIDIOC_S_PARM``; returns the rate that was granted, or None where the driver does not tell.
+        """Set the rate (``VIDIOC_S_PARM``). Return the granted rate, or None if the driver does not tell it.
 
         ENOTTY or EINVAL: this node's rate cannot be set.
         """
@@ -117,27 +119,28 @@ class Device(VideoNode):
         return Controls(self)
 
     def list_controls(self) -> list[ControlInfo]:
-        """Every control of this node, compound ones included; without those that the driver fails to tell."""
+        """List the controls of this node, also compound ones, but not those that the driver fails to tell."""
         from vb2user.uapi.calls.controls import list_controls
 
         return list(list_controls(self._node))
 
     def list_choices(self, control: ControlInfo) -> list[MenuItem]:
-        """``VIDIOC_QUERYMENU``: what a menu offers; empty for other controls."""
+        """List the choices of a menu (``VIDIOC_QUERYMENU``); empty for other controls."""
         from vb2user.uapi.calls.controls import querymenu
 
         return list(querymenu(self._node, control))
 
     def get_control(self, which: int | str | ControlInfo) -> ControlValue:
-        """``VIDIOC_G_EXT_CTRLS``: a control's value, by its id or name (``"brightness"``)."""
+        """Return a control's value (``VIDIOC_G_EXT_CTRLS``), by its id or name (``"brightness"``)."""
         from vb2user.device.controls.lookup import get_control
 
         return get_control(self._node, which)
 
     def set_control(self, which: int | str, value: ControlValue) -> ControlValue:
-        """``VIDIOC_S_EXT_CTRLS``: set a control by its id or name; returns what the driver took.
+        """Set a control by its id or name (``VIDIOC_S_EXT_CTRLS``). Return the value that the driver took.
 
-        UsageError: there is no such control; KernelError: ERANGE, EINVAL, EBUSY, EACCES as it says.
+        UsageError: there is no such control. KernelError: ERANGE, EINVAL, EBUSY or EACCES; the message
+        explains it.
         """
         from vb2user.device.controls.lookup import set_control
 
@@ -146,14 +149,17 @@ class Device(VideoNode):
     def save_settings(self, path: str | os.PathLike[str]) -> dict[str, str]:
         """Write controls, input, format and rate to a file, ``.toml`` or ``.json``.
 
-        Returns what was left out since the driver fails to tell it, by name, and why.
+        Return what was left out because the driver fails to tell it, by name, with the reasons.
         """
         from vb2user.device.settings import save
 
         return save(self, self.controls, path)
 
     def restore_settings(self, path: str | os.PathLike[str]) -> Restored:
-        """Set what :meth:`save_settings` has written; what could not be set is in the report, see ``ok``."""
+        """Set what :meth:`save_settings` has written.
+
+        The report has what could not be set; see its ``ok``.
+        """
         from vb2user.device.settings import restore
 
         return restore(self, self.controls, path)
@@ -161,16 +167,16 @@ class Device(VideoNode):
     # -- events -------------------------------------------------------------------------------------
 
     def events(self, *what: What, initial: bool = False, timeout: float | None = None) -> Events[DeviceEvent]:
-        """``VIDIOC_SUBSCRIBE_EVENT``: what the device tells by itself: an iterator, also an asynchronous one.
+        """Subscribe to events (``VIDIOC_SUBSCRIBE_EVENT``) and iterate over them; ``async for`` works, too.
 
         Args:
             what: ``"source_change"`` (of any input), ``"ctrl"`` (of any control), ``"eos"``,
                 ``"frame_sync"``, ``"vsync"``, ``"motion_det"``, or a type with its object:
                 ``(EventType.SOURCE_CHANGE, 1)``.
-            initial: the present state first, where the event has one.
+            initial: send the present state first, if the event has one.
             timeout: seconds to wait for each; None: for ever.
 
-        EINVAL: the driver has no such event; ENOTTY: it has none at all.
+        EINVAL: the driver has no such event; ENOTTY: the driver has no events at all.
         """
         from vb2user.device.events import Events, subscriptions
 
@@ -178,7 +184,7 @@ class Device(VideoNode):
             raise UsageError(f"{self.path}: events of no type", hint="name some, e.g. 'source_change'")
         made: Events[DeviceEvent] = Events(self, subscriptions(self, what), initial=initial, timeout=timeout)
         self._events.add(made)
-        if self._closed:  # meanwhile, by another thread, which did not see these
+        if self._closed:  # another thread closed the device meanwhile, and did not see these events
             made.close()
         return made
 
@@ -189,10 +195,10 @@ class Device(VideoNode):
     # -- memory -------------------------------------------------------------------------------------
 
     def allocator(self, type: BufType | None = None) -> str | None:
-        """Which of videobuf2's allocators a queue uses: ``vmalloc``, ``dma-contig`` or ``dma-sg``.
+        """Return the name of a queue's videobuf2 allocator: ``vmalloc``, ``dma-contig`` or ``dma-sg``.
 
-        One MMAP buffer is allocated and exported, and its exporter read from fdinfo; all is given
-        back. None where the driver does not export. DeviceBusyError: the queue is another's.
+        This allocates and exports one MMAP buffer, reads its exporter from fdinfo, and frees the buffer. None
+        if the driver does not export. DeviceBusyError: another file handle owns the queue.
         """
         from vb2user.queue.allocator import allocator_of
 

@@ -1,4 +1,4 @@
-"""Layer 4: which video nodes there are, and how to find one by what a user knows of it.
+"""Layer 4: list the video nodes, and find one by its name or driver.
 
 pyudev lists the nodes (udev's own view; it works without a running udevd as well), QUERYCAP says
 what each one does. A node that cannot be opened is listed with the reason, not left out.
@@ -48,7 +48,7 @@ class NodeInfo:
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """What the node is for, in words: capture, output, m2m, metadata, vbi, radio, touch, sdr."""
+        """The uses of the node, in words: capture, output, m2m, metadata, vbi, radio, touch, sdr."""
         return () if self.capability is None else roles(self.capability.device_caps)
 
 
@@ -72,7 +72,7 @@ _WORDS = ("capture", "touch", *(word for _, word in _ROLES))
 
 
 def roles(caps: Cap) -> tuple[str, ...]:
-    """What ``device_caps`` say the node is for, in words."""
+    """Return the uses of a node by its ``device_caps``, in words."""
     found = []
     if caps & (Cap.VIDEO_CAPTURE | Cap.VIDEO_CAPTURE_MPLANE):
         found.append("touch" if caps & Cap.TOUCH else "capture")
@@ -80,14 +80,14 @@ def roles(caps: Cap) -> tuple[str, ...]:
 
 
 def context() -> pyudev.Context:
-    """A pyudev context."""
+    """Return a pyudev context."""
     import pyudev
 
     return pyudev.Context()
 
 
 def devices() -> list[NodeInfo]:
-    """Every V4L2 node of this machine, ordered by number."""
+    """List the V4L2 nodes of this machine, ordered by number."""
     return _sorted(_describe(d) for d in context().list_devices(subsystem="video4linux") if d.device_node)
 
 
@@ -96,7 +96,7 @@ def _sorted(nodes: Iterable[NodeInfo]) -> list[NodeInfo]:
 
 
 def watch() -> Iterator[tuple[str, str]]:
-    """What comes and goes, for ever: ``("add" | "remove" | "change", path)``, as udev says it."""
+    """Yield udev's events of V4L2 nodes without end: ``("add" | "remove" | "change", path)``."""
     import pyudev
 
     monitor = pyudev.Monitor.from_netlink(context())
@@ -124,7 +124,7 @@ def _describe(device: pyudev.Device) -> NodeInfo:
     driver = capability.driver if capability else _sysfs_driver(device)
     name = device.attributes.get("name", b"").decode(errors="replace").rstrip("\n")
     parent = device.parent.sys_path if device.parent is not None else ""
-    # Nodes of one parent may claim one name (all instances of vivid do); it is the one's it leads to.
+    # Nodes of one parent may claim one name (all instances of vivid do). It belongs to the node it leads to.
     links = tuple(sorted(link for link in device.device_links if os.path.realpath(link) == path))
     return NodeInfo(path, name, links, parent, driver, capability, error)
 
@@ -135,9 +135,9 @@ def _sysfs_driver(device: pyudev.Device) -> str | None:
 
 
 def metadata_note(device: VideoNode) -> str | None:
-    """Of a metadata node, that it is one and where the picture is; None for every other node.
+    """Return a note for a metadata node that names the node with the picture; None for every other node.
 
-    A webcam has two nodes, and the second one is easily taken for a camera: it streams nothing by itself.
+    A webcam has two nodes. The second one has the camera's name, but streams no picture.
     """
     type = device.capture_type or device.output_type
     if type not in (BufType.META_CAPTURE, BufType.META_OUTPUT):
@@ -148,7 +148,7 @@ def metadata_note(device: VideoNode) -> str | None:
 
 
 def no_frames_note(device: VideoNode) -> tuple[str, str] | None:
-    """Why a node may deliver no frame by itself, and what to do; None: it does."""
+    """Return why a node may deliver no frame by itself, and a hint; None if it delivers frames."""
     if (metadata := metadata_note(device)) is not None:
         return metadata, "stream the picture at the same time"
     if device.m2m:
@@ -158,7 +158,7 @@ def no_frames_note(device: VideoNode) -> tuple[str, str] | None:
 
 
 def _siblings(device: VideoNode, role: str) -> list[str]:
-    """The nodes of this role that belong to the same device: to the same USB interface, for one."""
+    """Return the nodes of this role with the same parent device, for example the same USB interface."""
     import pyudev
 
     udev = context()
@@ -177,10 +177,10 @@ _KEPT = 31
 
 
 def _is_named(wanted: str, kept: str) -> bool:
-    """Whether a device whose name the kernel keeps as ``kept`` is the one that the user means."""
+    """Tell whether a user's name fits ``kept``, the name as the kernel has cut it."""
     if _folded(wanted) in _folded(kept):
         return True
-    # A long name is cut at a byte, maybe inside a character: what is left of that one became U+FFFD.
+    # The kernel cuts a long name at a byte, maybe inside a character. The rest of that became U+FFFD.
     whole = kept.rstrip("\ufffd")
     is_cut = len(kept.encode()) >= _KEPT if whole == kept else len(whole.encode()) >= _KEPT - 3
     return is_cut and _folded(wanted).startswith(_folded(whole))
@@ -193,7 +193,7 @@ def _folded(text: str) -> str:
 def find(
     *, name: str | None = None, driver: str | None = None, role: str | None = "capture"
 ) -> Iterator[NodeInfo]:
-    """The nodes that fit all that is given, in order of their number.
+    """List the nodes that fit all given arguments, ordered by number.
 
     Args:
         name: part of the card's or the node's name, in any case; or all of a name that the kernel has cut.
@@ -224,7 +224,7 @@ def resolve(
 ) -> str:
     """Return the path of the first node that fits.
 
-    NoSuchDeviceError: there is none; the message says what there is.
+    NoSuchDeviceError: no node fits. The message lists the nodes with that role.
     """
     if path is not None:
         if name is not None or driver is not None:
@@ -236,7 +236,7 @@ def resolve(
         f"{what} {value!r}" for what, value in (("name", name), ("driver", driver)) if value is not None
     )
     there = ", ".join(_described(n) for n in find(role=role)) or "none"
-    # What these are is not known: one of them may be what is looked for, and only a right be missing.
+    # These nodes could not be opened. One of them may be the wanted one, with only a permission missing.
     shut = [n for n in find(role=None) if n.error is not None]
     if shut:
         there += f"; not opened: {', '.join(n.path for n in shut)} ({shut[0].error})"

@@ -1,4 +1,4 @@
-"""Layer 4: what events need of the device that they come from."""
+"""Layer 4: the part of a device that its events need."""
 
 from __future__ import annotations
 

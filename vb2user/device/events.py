@@ -1,11 +1,12 @@
-"""Layer 4: what a device tells by itself, as an iterator: ``cam.events(…)``, ``cam.controls.events(…)``.
+"""Layer 4: V4L2 events as iterators: ``cam.events(…)``, ``cam.controls.events(…)``.
 
-Events come on a file handle of their own, so that several iterators do not take each other's, what one's own
-program changes is told, too, and a close ends every subscription. Only where a handle is a context of its own
-(memory to memory), or the driver allows a single one, the device's own is used, by one iterator at a time.
+Each iterator opens a file handle of its own. So several iterators do not take each other's events, the
+program's own changes are reported, too, and closing the handle ends its subscriptions. On a memory-to-memory
+node each handle is a context of its own, and some drivers allow a single handle. There one iterator at a time
+uses the device's own handle.
 
-Nothing is dequeued before it is asked for, under asyncio neither: what was not asked for waits in the kernel,
-which keeps the newest of each kind and counts the others (:attr:`DeviceEvent.lost`).
+The iterator dequeues an event only when the program asks for one, also under asyncio. Until then the kernel
+keeps the newest event of each kind and counts the others (:attr:`DeviceEvent.lost`).
 
 Source: https://docs.kernel.org/userspace-api/media/v4l/vidioc-dqevent.html and vidioc-subscribe-event.html
 """
@@ -55,13 +56,14 @@ What = EventType | str | tuple[EventType, int]
 
 @dataclass(frozen=True)
 class DeviceEvent:
-    """Something that happened.
+    """One event of ``VIDIOC_DQEVENT``, a ``struct v4l2_event``.
 
     Attributes:
         type: what.
         id: to which object: a control, an input or a pad.
         payload: the details, by the type.
-        lost: events just before this one that never came: the kernel keeps the newest of each object.
+        lost: the number of events that were lost just before this one. The kernel keeps the newest of each
+            object.
         sequence: counts the events of this iterator.
         timestamp_ns: CLOCK_MONOTONIC, nanoseconds.
     """
@@ -80,10 +82,10 @@ class ControlEvent(DeviceEvent):
 
     Attributes:
         control: which.
-        changes: what of it: its value, flags, range. Those of events that were lost on the way are in it.
+        changes: the changed parts: value, flags, range. They include the changes of lost events.
         flags: its flags now.
-        value: its value then; for texts, arrays and compound controls, which events do not carry, the value
-            when the event was asked for. None where it cannot be read.
+        value: its value in the event. Events do not carry texts, arrays and compound values: for these it is
+            the value at the time of the call. None if the value cannot be read.
     """
 
     control: Control
@@ -102,10 +104,11 @@ _Self = TypeVar("_Self", bound="Events[Any]")  # typing.Self is of Python 3.11
 
 
 class Events(Generic[_E]):
-    """Events of a device, each as soon as it is asked for: ``for``, ``async for``, or one by one.
+    """The events of a device, for ``for``, ``async for`` or :meth:`next_event`.
 
-    A loop ends when the events, or the device, are closed: from any thread or task. An unplugged device
-    raises DeviceRemovedError. Any threads may read, each event goes to one of them; of tasks one at a time.
+    A loop ends when any thread or task closes the events or the device. An unplugged device raises
+    DeviceRemovedError. Several threads may read at once; each event goes to one of them. Only one task at a
+    time may read.
 
     Args:
         device: whose.
@@ -114,7 +117,7 @@ class Events(Generic[_E]):
         timeout: seconds to wait for each; None: for ever.
 
     Attributes:
-        lost: how many never came, by now.
+        lost: the number of events lost so far.
     """
 
     def __init__(
@@ -144,8 +147,8 @@ class Events(Generic[_E]):
             self._holdings.own.append(self._wake)
             self._readiness = Readiness(self._node, POLLPRI)
             self._holdings.own.append(self._readiness)
-            # Events that are dropped are closed. Not by __del__: that would run for closed ones, too, and
-            # Python forgets a Ctrl-C that comes inside of it.
+            # A finalizer closes events that the program dropped. __del__ would also run for closed ones, and
+            # Python ignores a Ctrl-C that comes inside of it.
             self._dropped = weakref.finalize(self, self._holdings.close)
             self._dropped.atexit = False
             flags = EventSubFlag.ALLOW_FEEDBACK | (EventSubFlag.SEND_INITIAL if initial else 0)
@@ -159,10 +162,10 @@ class Events(Generic[_E]):
     # -- one by one ---------------------------------------------------------------------------------
 
     def next_event(self, timeout: float | None = None) -> _E:
-        """Wait for the next one; ``timeout`` in seconds, else that of the constructor.
+        """Wait for the next event; ``timeout`` in seconds replaces that of the constructor.
 
-        StreamTimeoutError: none came; ClosedError: it was closed, before or meanwhile; DeviceRemovedError:
-            unplugged.
+        StreamTimeoutError: no event came in time; ClosedError: the events were closed, before or meanwhile;
+            DeviceRemovedError: the device was unplugged.
         """
         deadline = self._deadline(timeout)
         call = object()
@@ -181,7 +184,7 @@ class Events(Generic[_E]):
             self._leave()
 
     async def anext_event(self, timeout: float | None = None) -> _E:
-        """:meth:`next_event` for a task of asyncio. StateError: another task waits."""
+        """Wait for the next event in a task of asyncio. StateError: another task waits already."""
         deadline = self._deadline(timeout)
         call = object()
         try:
@@ -202,7 +205,7 @@ class Events(Generic[_E]):
         return None if wait is None else time.monotonic() + wait
 
     def _take(self) -> _E | None:
-        """The next one if it waits already."""
+        """Return the next event if the kernel has one."""
         with self._lock:
             if self._closed:
                 raise ClosedError(f"{self._name}: the events were closed")
@@ -232,7 +235,8 @@ class Events(Generic[_E]):
     def _judge(self, seen: int) -> None:
         if seen & POLLPRI or not seen & (POLLERR | POLLHUP) or self._closed:
             return
-        # No event will ever come, and DQEVENT would be asked for ever; of an unplugged device it says so.
+        # No event will come any more, so without this check the caller would call DQEVENT again and again.
+        # For an unplugged device, DQEVENT itself raises the error.
         if dqevent(self._node) is None:
             raise self._node.error_of(errno.EIO, "poll")
 
@@ -240,7 +244,7 @@ class Events(Generic[_E]):
         return StreamTimeoutError(f"{self._name}: no event came in time")
 
     async def _ready(self, timeout: float | None) -> bool:
-        """Wait in the running loop for an event, the device's end or this object's; False: too late."""
+        """Wait in the running loop for an event, the device's end or close(); False: the time is over."""
         if self._task_waits:
             raise StateError(
                 f"{self._name}: another task waits for these events", hint="let one task read them"
@@ -298,7 +302,7 @@ class Events(Generic[_E]):
             raise StateError(
                 f"{self._name}: these events are the parent's", hint="ask for them after the fork"
             )
-        self._calls[call] = None  # before the look: a close() from now on leaves the release to this call
+        self._calls[call] = None  # before the check: a close() from now on leaves the release to this call
         if self._closed:
             raise ClosedError(f"{self._name}: the events were closed")
 
@@ -307,13 +311,13 @@ class Events(Generic[_E]):
             self._release()
 
     def _release(self) -> None:
-        # Not by calling the finalizer: after a Ctrl-C inside of that it would not do it once more.
+        # The finalizer runs once only: after a Ctrl-C inside of it, a second call would do nothing.
         self._holdings.close()
         self._dropped.detach()
 
     def close(self) -> None:
         """End the subscriptions, and every wait. Idempotent; any thread."""
-        if self._born != fork.generation:  # nor may a lock be waited for that a thread of the parent's holds
+        if self._born != fork.generation:  # a thread of the parent may hold the lock
             self._closed = True
             self._release()
             return
@@ -345,11 +349,11 @@ class Events(Generic[_E]):
 
 
 class _Holdings:
-    """What an iterator of events holds of the device, and how it gives that back.
+    """The handle and subscriptions of one iterator, and their release.
 
     Args:
         node: where the events come.
-        shared: it is the device's own handle; else it is closed here.
+        shared: the handle is the device's own one; any other handle is closed here.
 
     Attributes:
         own: what is closed with it.
@@ -366,7 +370,7 @@ class _Holdings:
         subscribe_event(self._node, type, id, flags)
 
     def close(self) -> None:
-        """End the subscriptions: of a handle of their own by closing it. Idempotent; any thread.
+        """End the subscriptions; close the handle unless it is the device's. Idempotent; any thread.
 
         After a Ctrl-C the next call does the rest.
         """
@@ -383,7 +387,7 @@ class _Holdings:
 
 
 def _handle(device: EventSource) -> tuple[Fd, bool]:
-    """The file handle for events, and whether it is the device's own."""
+    """Return the file handle for events, and whether it is the device's own."""
     if not device.caps & M2M:
         with contextlib.suppress(DeviceBusyError):  # the driver allows one handle
             return device.node.reopen(), False
@@ -396,7 +400,7 @@ def _handle(device: EventSource) -> tuple[Fd, bool]:
 
 
 def subscriptions(device: EventSource, whats: Sequence[What]) -> list[tuple[EventType, int]]:
-    """What :meth:`Device.events` was asked for, as types and objects: all controls, all inputs.
+    """Return the types and objects of the events that :meth:`Device.events` was asked for.
 
     UsageError: no such event.
     """
@@ -414,7 +418,7 @@ def subscriptions(device: EventSource, whats: Sequence[What]) -> list[tuple[Even
         if what == EventType.CTRL:
             found += [(what, control.id) for control in device.controls]
         elif what == EventType.SOURCE_CHANGE:
-            # Of an input each; a node that has none to choose tells of 0.
+            # One subscription for each input. A node without a choice of inputs reports input 0.
             found += [(what, one.index) for one in device.inputs] or [(what, 0)]
         else:
             found.append((what, 0))

@@ -1,4 +1,4 @@
-"""Layer 4: a format that was asked for, and what the driver makes of it: which differences are errors."""
+"""Layer 4: compare the format that was asked for with the one that the driver grants."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vb2user.uapi.fourcc import FourCC
 if TYPE_CHECKING:
     from vb2user.device.node import VideoNode
 
-#: What a transfer to the device comes to that it refuses, such as UVC's PROBE and COMMIT.
+#: The errnos of a transfer that the device refuses, such as UVC's PROBE and COMMIT.
 _TRANSFER = frozenset({errno.EIO, errno.EPIPE, errno.EPROTO, errno.ETIMEDOUT})
 
 
@@ -31,10 +31,10 @@ def wish(
     field: Field | None,
     type: BufType | None,
 ) -> calls.Format:
-    """The format that is asked for: what is None is as it is now.
+    """Return the format that is asked for. None leaves a field as it is now.
 
     Raises:
-        UsageError: no size, or no format: see :func:`code_of`.
+        UsageError: the size is not valid, or the format is unknown: see :func:`code_of`.
     """
     if width is not None:
         width = checks.count(width, f"{device.path}: width", least=1, most=checks.U32)
@@ -54,7 +54,7 @@ def wish(
 
 
 def set_format(device: VideoNode, wish: calls.Format) -> calls.Format:
-    """Set it; returns what was granted."""
+    """Set a format and return the granted one."""
     try:
         return calls.s_fmt(device.node, wish)
     except KernelError as e:
@@ -62,7 +62,7 @@ def set_format(device: VideoNode, wish: calls.Format) -> calls.Format:
 
 
 def try_format(device: VideoNode, wish: calls.Format) -> calls.Format | None:
-    """What would be granted; None where the driver cannot say without setting it."""
+    """Return the format that would be granted; None if the driver cannot tell without setting it."""
     try:
         return calls.try_fmt(device.node, wish)
     except NotSupportedError:
@@ -72,7 +72,7 @@ def try_format(device: VideoNode, wish: calls.Format) -> calls.Format | None:
 
 
 def set_strictly(device: VideoNode, wish: calls.Format) -> calls.Format:
-    """Set it, and nothing else. UsageError: the driver grants another; the format stays as it was."""
+    """Set exactly this format. UsageError: the driver grants another one, and the format stays as it was."""
     if (tried := try_format(device, wish)) is not None:
         refuse_change(device, wish, tried)
     before = calls.g_fmt(device.node, wish.type)
@@ -87,7 +87,7 @@ def set_strictly(device: VideoNode, wish: calls.Format) -> calls.Format:
 
 
 def set_fps(device: VideoNode, fps: float | Fraction) -> Fraction | None:
-    """Set the rate; returns what was granted, or None where the driver does not tell."""
+    """Set the rate. Return the granted rate, or None if the driver does not tell it."""
     rate = checks.rate(fps, f"{device.path}: fps")
     try:
         return calls.rate(calls.s_parm(device.node, device.type, 1 / rate).timeperframe)
@@ -96,7 +96,10 @@ def set_fps(device: VideoNode, fps: float | Fraction) -> Fraction | None:
 
 
 def refused(device: VideoNode, error: KernelError, wish: str) -> KernelError:
-    """The error of a request that sets something up. Nothing streams then: to stop would not help."""
+    """Return the error of a set-up request.
+
+    Nothing streams at that time, so the hint does not say to stop.
+    """
     if error.errno not in _TRANSFER:
         return error
     return kernel_error(
@@ -109,13 +112,14 @@ def refused(device: VideoNode, error: KernelError, wish: str) -> KernelError:
 
 
 def code_of(device: VideoNode, wanted: int | str, type: BufType) -> FourCC:
-    """The code of a format that the user names.
+    """Return the code of a format that the user names.
 
-    A code that neither the kernel's header nor the driver knows is a slip: the driver would take it for a
-    wish and grant another format. Of a vendor's own format the driver knows the code.
+    A code that neither the kernel's header nor the driver knows is an error. The driver would silently grant
+    another format for it. The driver knows the code of a vendor's own format.
 
     Raises:
-        UsageError: it is one, or no code at all; the message has what is alike and what the node offers.
+        UsageError: the code is unknown, or not a code at all. The message names similar formats and the
+            node's formats.
     """
     code, wrong = None, f"there is no pixel format {str(wanted)!r}"
     try:
@@ -130,7 +134,7 @@ def code_of(device: VideoNode, wanted: int | str, type: BufType) -> FourCC:
     if code is not None and (not offers or code in offers):
         return code
     if of_metadata:
-        # No driver makes a picture of that wish; it would grant its metadata without a word.
+        # No driver makes a picture of that format. It would silently grant its metadata format.
         from vb2user.device.discovery import metadata_note
 
         wrong = f"{wrong} here: {metadata_note(device)}"
@@ -141,7 +145,7 @@ def code_of(device: VideoNode, wanted: int | str, type: BufType) -> FourCC:
 
 
 def refuse_change(device: VideoNode, asked: calls.Format, granted: calls.Format) -> None:
-    """UsageError: the driver makes another format, size or field order of what was asked for."""
+    """Raise UsageError if the driver grants another format, size or field order than was asked for."""
     if granted.pixelformat != asked.pixelformat:
         raise UsageError(
             f"{device.path}: the driver has no {asked.pixelformat} and would give {granted.pixelformat}",

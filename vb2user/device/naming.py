@@ -14,10 +14,10 @@ Node = Union[str, bytes, "os.PathLike[str]", SupportsIndex]
 
 
 def node_path(node: Node) -> str:
-    """The path of a node as a program names it.
+    """Return the path of a node that a program names by path or number.
 
     Raises:
-        UsageError: a boolean, a negative number, an open file, or what names no node at all.
+        UsageError: a boolean, a negative number, an open file, or another object that does not name a node.
     """
     if isinstance(node, (str, bytes, os.PathLike)):
         path = os.fsdecode(node)

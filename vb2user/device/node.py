@@ -1,4 +1,4 @@
-"""Layer 4: one video node: what it is, what it can do and how it is set up.
+"""Layer 4: one video node: its identity, capabilities and set-up.
 
 Source: https://docs.kernel.org/userspace-api/media/v4l/common.html
 """
@@ -84,17 +84,17 @@ class VideoNode:
 
     @property
     def bus_info(self) -> str:
-        """Where it sits, e.g. ``usb-0000:00:14.0-1``."""
+        """The device's place, e.g. ``usb-0000:00:14.0-1``."""
         return self.capability.bus_info
 
     @property
     def caps(self) -> Cap:
-        """What this node can do (``device_caps``)."""
+        """The capabilities of this node (``device_caps`` of ``struct v4l2_capability``)."""
         return self.capability.device_caps
 
     @property
     def m2m(self) -> bool:
-        """Whether it converts from memory to memory: it captures what its output queue is given."""
+        """Whether the node converts from memory to memory: it captures what its output queue gets."""
         return bool(self.caps & M2M)
 
     @property
@@ -109,9 +109,9 @@ class VideoNode:
 
     @property
     def type(self) -> BufType:
-        """The queue that formats and streams mean unless told otherwise: capture before output.
+        """The default queue for formats and streams: the capture queue, or else the output queue.
 
-        Raises NoSuchDeviceError for a node with neither (a radio, a VBI or an SDR node).
+        Raises NoSuchDeviceError for a node with neither queue (a radio, a VBI or an SDR node).
         """
         found = self.capture_type or self.output_type
         if found is None:
@@ -126,36 +126,36 @@ class VideoNode:
 
     # -- formats ------------------------------------------------------------------------------------
 
-    # An entry that the driver refuses to tell costs the others nothing: the lists name it in ``refused``.
+    # If the driver refuses to tell an entry, the lists have the others, and name it in ``refused``.
 
     def formats(self, type: BufType | None = None) -> calls.Listed[calls.FormatDescription]:
-        """``VIDIOC_ENUM_FMT``: the pixel formats of a queue."""
+        """List the pixel formats of a queue (``VIDIOC_ENUM_FMT``)."""
         wanted = type or self.type
         return calls.listed(lambda refused: calls.enum_fmt(self._node, wanted, refused))
 
     def frame_sizes(self, pixelformat: int | str) -> calls.Listed[calls.FrameSize]:
-        """``VIDIOC_ENUM_FRAMESIZES``: sizes of a format; empty where the driver does not say."""
+        """List the sizes of a format (``VIDIOC_ENUM_FRAMESIZES``); empty if the driver does not tell them."""
         code = FourCC(pixelformat)
         return calls.listed(lambda refused: calls.enum_framesizes(self._node, code, refused))
 
     def frame_intervals(
         self, pixelformat: int | str, width: int, height: int
     ) -> calls.Listed[calls.FrameInterval]:
-        """``VIDIOC_ENUM_FRAMEINTERVALS``: frame intervals; empty where the driver does not say."""
+        """List frame intervals (``VIDIOC_ENUM_FRAMEINTERVALS``); empty if the driver does not tell them."""
         code = FourCC(pixelformat)
         return calls.listed(
             lambda refused: calls.enum_frameintervals(self._node, code, width, height, refused)
         )
 
     def get_format(self, type: BufType | None = None) -> calls.Format:
-        """``VIDIOC_G_FMT``: the format that is set."""
+        """Return the format that is set (``VIDIOC_G_FMT``)."""
         return calls.g_fmt(self._node, type or self.type)
 
     # -- rate and inputs ----------------------------------------------------------------------------
 
     @property
     def fps(self) -> Fraction | None:
-        """Frames per second (``VIDIOC_G_PARM``), or None where the driver does not say."""
+        """Frames per second (``VIDIOC_G_PARM``), or None if the driver does not tell them."""
         try:
             interval = calls.g_parm(self._node, self.type).timeperframe
         except KernelError as e:
@@ -166,19 +166,22 @@ class VideoNode:
 
     @property
     def inputs(self) -> calls.Listed[calls.Input]:
-        """``VIDIOC_ENUMINPUT``: the inputs; empty where there is nothing to choose."""
+        """List the inputs (``VIDIOC_ENUMINPUT``); empty if there is nothing to choose."""
         return calls.listed(lambda refused: calls.enuminput(self._node, refused))
 
     @property
     def input(self) -> int | None:
-        """``VIDIOC_G_INPUT``: index of the chosen input; None where there is nothing to choose."""
+        """The index of the chosen input (``VIDIOC_G_INPUT``); None if there is nothing to choose."""
         try:
             return calls.g_input(self._node)
         except NotSupportedError:
             return None
 
     def set_input(self, index: int) -> int:
-        """``VIDIOC_S_INPUT``; it may reset format and rate. EINVAL: no such input; EBUSY: streaming."""
+        """Choose an input (``VIDIOC_S_INPUT``); that may reset format and rate.
+
+        EINVAL: no such input; EBUSY: streaming.
+        """
         index = checks.count(index, f"{self.path}: index of an input", most=checks.S32)
         return calls.s_input(self._node, index)
 
@@ -190,7 +193,7 @@ class VideoNode:
         return bool(self.caps & Cap.READWRITE)
 
     def memory_types(self, type: BufType | None = None) -> list[Memory]:
-        """The memory types that a queue takes, asked without allocating or owning anything."""
+        """Return the memory types that a queue takes. This neither allocates buffers nor takes the queue."""
         if not self.caps & Cap.STREAMING:
             return []
         wanted = type or self.type
@@ -239,9 +242,10 @@ class VideoNode:
         return self._node.closed
 
     def reopen(self, path: str | os.PathLike[str]) -> None:
-        """Go on with another node: that of the same device after it was unplugged and came back.
+        """Open another node of the same device, after it was unplugged and came back.
 
-        ClosedError: this object was closed meanwhile; else as :meth:`__init__`, and then all stays as it was.
+        ClosedError: this object was closed meanwhile. Other errors are those of :meth:`__init__`, and change
+        nothing.
         """
         if self._node.closed:
             raise ClosedError(f"{self.path} was closed")
@@ -252,7 +256,7 @@ class VideoNode:
             node.close()
             raise
         old, self._node, self.capability = self._node, node, capability
-        if self._closed:  # meanwhile, by another thread, which saw the old node
+        if self._closed:  # another thread closed this object meanwhile, and saw the old node
             node.close()
             raise ClosedError(f"{self.path} was closed")
         old.close()

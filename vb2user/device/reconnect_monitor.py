@@ -1,13 +1,14 @@
-"""Layer 4: knows a device again that was unplugged and came back.
+"""Layer 4: recognise a device that was unplugged and came back.
 
-A device that comes back has a new node. What counts is what appeared after the loss: a node that was there
-before is another device's, however alike the two are. Nodes are told apart by their directory in sysfs,
-whose inode number the kernel never gives twice, and not by times.
+A device that comes back has a new node. Only a node that appeared after the loss can be it: a node that was
+there before belongs to another device, even to one of the same model. Nodes are told apart by their directory
+in sysfs. The kernel never uses the inode number of such a directory twice.
 
-The new node is the lost device if driver, card, the node's index within the device, its USB interface and
-its serial number are the same, and it is at the same port, or has a serial number of its own. A port that
-was occupied by the lost device can have had no other in it. A serial number that two devices have is none,
-and neither is udev's ``ID_SERIAL`` where it is made of vendor and model alone (no ``ID_SERIAL_SHORT``).
+The new node is the lost device if two conditions hold. Driver, card, the node's index within the device, its
+USB interface and its serial number are the same. And the node is at the same port, or has a unique serial
+number. While the lost device was plugged in, no other device can have been at its port. A serial number that
+two devices have does not count. udev's ``ID_SERIAL`` does not count either if it has only vendor and model
+(no ``ID_SERIAL_SHORT``).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from vb2user.uapi.kernel import eventfd
 if TYPE_CHECKING:
     import pyudev
 
-#: Its socket is there where udevd runs.
+#: The socket of udevd, which exists while udevd runs.
 _UDEVD = Path("/run/udev/control")
 
 
@@ -53,7 +54,7 @@ class Seen:
     port: str | None
 
     def is_like(self, other: Seen) -> bool:
-        """Whether the two may be one device, as far as can be told without opening them."""
+        """Tell whether two nodes may be one device, without opening them."""
         mine = (self.index, self.interface, self.serial)
         return mine == (other.index, other.interface, other.serial)
 
@@ -64,13 +65,13 @@ _UNKNOWN = Seen(("", 0), None, None, None, None)
 
 @dataclass(frozen=True)
 class Identity:
-    """What makes a node the one that it was.
+    """The properties by which a lost device is recognised.
 
     Attributes:
         driver, card, bus_info, caps: QUERYCAP's.
         seen: what sysfs and udev told of it.
         present: every other node that was there with it, by its key.
-        shared: another device has the same serial number, so that it tells nothing.
+        shared: another device has the same serial number, so the number does not identify this one.
     """
 
     driver: str
@@ -82,7 +83,7 @@ class Identity:
     shared: bool = False
 
     def may_be(self, seen: Seen, *, appeared: bool) -> bool:
-        """Whether a node may be this device, come back: what can be told without opening it.
+        """Tell whether a node may be this device after a reconnect, without opening the node.
 
         Args:
             seen: the node.
@@ -90,11 +91,12 @@ class Identity:
         """
         if seen.key in self.present or not self.seen.is_like(seen):
             return False
-        # Nothing else can have been in its own port, so it may have come back before the loss was noticed.
+        # No other device can have been at this port, so the device may have come back before the loss was
+        # noticed.
         return self.seen.port == seen.port or self._is_numbered(appeared)
 
     def is_again(self, other: Identity, *, appeared: bool) -> bool:
-        """Whether ``other`` is this device, come back; ``appeared`` as for :meth:`may_be`."""
+        """Tell whether ``other`` is this device after a reconnect; ``appeared`` as for :meth:`may_be`."""
         mine = (self.driver, self.card, self.caps)
         if not self.may_be(other.seen, appeared=appeared) or mine != (other.driver, other.card, other.caps):
             return False
@@ -102,12 +104,12 @@ class Identity:
         return at_home or self._is_numbered(appeared)
 
     def _is_numbered(self, appeared: bool) -> bool:
-        """Whether its serial number tells it from all that it could be taken for."""
+        """Tell whether its serial number distinguishes this device from all similar ones."""
         return appeared and self.seen.serial is not None and not self.shared
 
 
 def identify(device: Device) -> Identity:
-    """What ``device`` can be known by."""
+    """Return the properties by which ``device`` can be recognised."""
     import pyudev
 
     seen = None
@@ -128,7 +130,7 @@ def _identity(
 
 
 def _see(node: pyudev.Device) -> Seen | None:
-    """A node, or None where it is gone meanwhile."""
+    """Return what sysfs and udev tell about a node, or None if the node is gone."""
     try:
         inode = Path(node.sys_path).stat().st_ino
     except OSError:
@@ -151,20 +153,20 @@ def _attribute(device: pyudev.Device, name: str) -> str | None:
 
 
 def _census(udev: pyudev.Context) -> list[Seen]:
-    """All video nodes there are."""
+    """Return all video nodes of this machine."""
     found = (_see(node) for node in udev.list_devices(subsystem="video4linux"))
     return [one for one in found if one is not None]
 
 
 def _is_shared(seen: Seen, there: Iterable[Seen]) -> bool:
-    """Whether a device at another port has the same serial number."""
+    """Tell whether a device at another port has the same serial number."""
     return seen.serial is not None and any(
         one.is_like(seen) and one.port != seen.port for one in there if one.key != seen.key
     )
 
 
 class Sought:
-    """A device that may get lost, and what was there when it was; it outlives the waiting of one turn.
+    """A device that may get lost, and the nodes that were there at the loss. It is kept from turn to turn.
 
     Args:
         identity: what it is known by.
@@ -175,23 +177,26 @@ class Sought:
         self.before: frozenset[tuple[str, int]] | None = None
 
     def lost(self, there: Sequence[Seen]) -> None:
-        """It is gone, and these nodes are there. What is there at a later turn may be it."""
+        """Note that the device is gone, and which nodes are there.
+
+        A node that appears later may be the device.
+        """
         if self.before is None:
             self.before = frozenset(one.key for one in there)
             shared = self.identity.shared or _is_shared(self.identity.seen, there)
             self.identity = replace(self.identity, shared=shared)
 
     def found(self, identity: Identity) -> None:
-        """It is back: from now on it is known by its new node."""
+        """Note that the device is back, and recognise it by its new node from now on."""
         if identity.seen is not _UNKNOWN:  # else it is gone again already
             self.identity, self.before = identity, None
 
 
 class ReconnectMonitor:
-    """A lookout for one device; begun as soon as the loss is noticed.
+    """A monitor for one lost device. It begins as soon as the loss is noticed.
 
     Args:
-        sought: which. The first lookout since the loss notes in it which nodes are there.
+        sought: the device. The first monitor since the loss notes in it which nodes are there.
     """
 
     def __init__(self, sought: Sought) -> None:
@@ -199,7 +204,7 @@ class ReconnectMonitor:
 
         self._sought = sought
         self._context = context()
-        # udev's own word comes when the node has its rights; without udevd the kernel's must do.
+        # udev's event comes when the node has its permissions. Without udevd only the kernel's event comes.
         source = "udev" if _UDEVD.exists() else "kernel"
         self._monitor = pyudev.Monitor.from_netlink(self._context, source=source)
         self._monitor.filter_by("video4linux")
@@ -216,11 +221,11 @@ class ReconnectMonitor:
             undo.pop_all()
 
     def fileno(self) -> int:
-        """Readable when it is worth to :meth:`look` again."""
+        """Return a file descriptor that is readable when :meth:`look` should be called again."""
         return self._epoll.fileno()
 
     def wait(self, timeout: float | None) -> None:
-        """Until it is worth to :meth:`look` again, or the time is over."""
+        """Wait until :meth:`look` should be called again, or the time is over."""
         self._epoll.poll(timeout)
 
     def wake(self) -> None:
@@ -229,7 +234,7 @@ class ReconnectMonitor:
             self._wake.signal()
 
     def look(self) -> str | None:
-        """The path of its node, if it is there; one at its old port comes before one at another."""
+        """Return the path of the device's node, if it is there. A node at the old port comes first."""
         while self._monitor.poll(0) is not None:
             pass
         identity, before = self._sought.identity, self._sought.before or frozenset()
@@ -243,13 +248,13 @@ class ReconnectMonitor:
         return None
 
     def _candidates(self, identity: Identity, before: frozenset[tuple[str, int]]) -> list[tuple[str, Seen]]:
-        # To open a node is to do something with a device, so another device's is not even opened.
+        # Opening a node may change a device's state, so the nodes of other devices are not opened.
         nodes = [n for n in self._context.list_devices(subsystem="video4linux") if n.device_node is not None]
         seen = [(str(node.device_node), one) for node in nodes if (one := _see(node)) is not None]
         found = [x for x in seen if identity.may_be(x[1], appeared=x[1].key not in before)]
         return sorted(found, key=lambda x: x[1].port != identity.seen.port)
 
     def close(self) -> None:
-        """Look out no more. Idempotent."""
+        """End the monitor. Idempotent."""
         self._epoll.close()
         self._wake.close()

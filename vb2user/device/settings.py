@@ -1,4 +1,4 @@
-"""Layer 4: a device's settings as a document, and back: its controls, and its input, format and rate.
+"""Layer 4: save and restore a device's controls, input, format and rate.
 
 A document has the tables ``device`` (for people; not compared), ``stream`` and ``controls``.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def save(device: VideoNode, controls: ControlTable, path: str | os.PathLike[str]) -> dict[str, str]:
     """Write the settings of ``device`` to a file: controls, input, format and rate.
 
-    Returns what was left out since the driver fails to tell it, and why.
+    Return what was left out because the driver fails to tell it, with the reasons.
     """
     document: dict[str, dict[str, Any]] = {"device": {"driver": device.driver, "card": device.card}}
     document["stream"], left_out = stream_table(device)
@@ -36,7 +36,7 @@ def save(device: VideoNode, controls: ControlTable, path: str | os.PathLike[str]
 
 
 def restore(device: VideoNode, controls: ControlTable, path: str | os.PathLike[str]) -> Restored:
-    """Bring ``device`` to the settings in a file."""
+    """Set ``device`` to the settings in a file."""
     document = checked(path)
     report = Restored()
     wanted = document.get("stream", {})
@@ -86,10 +86,10 @@ def _fps(device: VideoNode) -> dict[str, Any]:
 
 
 class _Told:
-    """What is refused, or no value, is told under this name.
+    """A context that reports errors and bad values under one setting's name.
 
-    No generator of contextlib's: in CPython 3.12.1 and 3.13.0 one that swallows an error keeps it, and with
-    it what its callers' frames refer to.
+    This is not a contextlib generator. In CPython 3.12.1 and 3.13.0 such a generator keeps an error that it
+    swallows, and with it the objects of the callers' frames.
     """
 
     def __init__(self, report: Restored, name: str) -> None:

@@ -1,7 +1,7 @@
-"""Layer 4: whether a document can be settings, before anything of it is set. Knows no device.
+"""Layer 4: check that a document can be settings, before anything is set. It knows no device.
 
-What is refused here no device could take: a wrong type, a number that is no size or rate. Whether this device
-takes the rest, only it can tell.
+This module refuses what no device could take, such as a wrong type or a negative size. Only the device can
+tell whether it takes the rest.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _RATE = re.compile(r"[0-9]{1,10}(/[0-9]{1,10}|\.[0-9]{1,9})?")
 
 
 def checked(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
-    """The document in a file. UsageError: it is none that a device can take; nothing was set."""
+    """Return the document in a file. UsageError: no device can take it, and nothing was set."""
     document = settings_file.read(path)
     try:
         check(document)
@@ -38,7 +38,7 @@ def checked(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
 
 
 def check(document: dict[str, dict[str, Any]]) -> None:
-    """UsageError: the document has no table of settings, or something in one that no device takes."""
+    """Raise UsageError if the document has no table of settings, or a value that no device takes."""
     if "controls" not in document and "stream" not in document:
         raise UsageError("no file of settings", hint="it has a table 'controls'")
     for name, value in document.get("controls", {}).items():
@@ -61,7 +61,7 @@ def check(document: dict[str, dict[str, Any]]) -> None:
 
 
 def rate(value: object) -> Fraction | None:
-    """Frames per second, from a number or a text like ``30000/1001``; None: it is none."""
+    """Return frames per second from a number or a text like ``30000/1001``; None if it is not a rate."""
     if isinstance(value, str) and _RATE.fullmatch(value):
         try:
             found = Fraction(value)
@@ -136,7 +136,7 @@ def _shown(name: str) -> str:
 
 
 def _kind(value: object) -> str:
-    """A value that was refused, shortly: one that has others in it by what it is."""
+    """Return a short text of a refused value: its type if it is a table or a list."""
     if isinstance(value, dict):
         return "a table"
     return "such a list" if isinstance(value, list) else "null" if value is None else brief(value)

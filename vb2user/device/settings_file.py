@@ -1,7 +1,7 @@
-"""Layer 4: documents of settings, in TOML or JSON files. Knows no device.
+"""Layer 4: documents of settings in TOML or JSON files. It knows no device.
 
-A document is tables of numbers, texts, truths and lists of numbers, two levels deep: as much of TOML is
-written as that needs; all of it is read.
+A document has tables, two levels deep, of numbers, texts, booleans and lists of numbers. The writer supports
+only these parts of TOML. The reader supports all of TOML.
 
 Source: https://toml.io/en/v1.0.0
 """
@@ -34,11 +34,11 @@ Document = dict[str, dict[str, Any]]
 
 
 def write(path: str | os.PathLike[str], document: Mapping[str, Mapping[str, Any]], comment: str = "") -> None:
-    """Write a document; the name's ending, ``.toml`` or ``.json``, says as what.
+    """Write a document as TOML or JSON, by the name's ending, ``.toml`` or ``.json``.
 
-    A file that is there already is replaced as a whole, or else stays as it was.
+    An existing file is replaced as a whole, or stays as it was.
 
-    UsageError: another ending. OSError: as the file system says, with the file's name.
+    UsageError: the name has another ending. OSError: the file system's error, with the file's name.
     """
     target = Path(path)
     text = to_json(document) if is_json(target) else to_toml(document, comment)
@@ -46,7 +46,7 @@ def write(path: str | os.PathLike[str], document: Mapping[str, Mapping[str, Any]
 
 
 def read(path: str | os.PathLike[str]) -> Document:
-    """Read a document. UsageError: it is none; OSError: as the file system says."""
+    """Read a document. UsageError: the file is not a document; OSError: the file system's error."""
     source = Path(path)
     as_json = is_json(source)
     try:
@@ -64,7 +64,7 @@ def read(path: str | os.PathLike[str]) -> Document:
 
 
 def _text_of(source: Path) -> str:
-    # A pipe that no program writes to would hold up open() for ever.
+    # open() of a pipe that no program writes to would never return.
     with open(source, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         told = os.fstat(file.fileno())
         if not stat.S_ISREG(told.st_mode):
@@ -88,20 +88,20 @@ def _kind(as_json: bool) -> str:
 
 
 def is_json(path: Path) -> bool:
-    """Whether the name of a file says JSON; else it says TOML. UsageError: neither."""
+    """Tell whether a file's name means JSON rather than TOML. UsageError: it means neither."""
     if path.suffix.lower() not in (".toml", ".json"):
         raise UsageError(f"{path}: settings are TOML or JSON", hint="give a name that ends in .toml or .json")
     return path.suffix.lower() == ".json"
 
 
 def to_json(document: Mapping[str, Mapping[str, Any]]) -> str:
-    """A document as JSON, in which only what is not printable is an escape."""
+    """Return a document as JSON, with escapes for characters that are not printable only."""
     text = json.dumps(document, indent=1, ensure_ascii=False)
     return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text) + "\n"
 
 
 def to_toml(document: Mapping[str, Mapping[str, Any]], comment: str = "") -> str:
-    """A document as TOML, with lines of comment before it."""
+    """Return a document as TOML, with lines of comment before it."""
     lines = [f"# {printable(line)}" for line in comment.splitlines()]
     for name, table in document.items():
         lines += [""] if lines else []
@@ -134,6 +134,6 @@ def _escaped(char: str) -> str:
     if char.isprintable():
         return char
     code = ord(char)
-    if 0xD800 <= code <= 0xDFFF:  # half of a character, for which TOML has no way
+    if 0xD800 <= code <= 0xDFFF:  # a lone surrogate, which TOML cannot express
         return "\ufffd"
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"

@@ -1,4 +1,4 @@
-"""Layer 4: any value in a message: on one line, and short whatever it is. Pure."""
+"""Layer 4: short texts of values of any type, for messages. Pure functions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _short.maxtuple = _short.maxlist = 8
 
 def brief(value: object) -> str:
     """``repr`` of a value, cut where it is long."""
-    if isinstance(value, int) and value.bit_length() > 64:  # str() of some refuses, or takes for ever
+    if isinstance(value, int) and value.bit_length() > 64:  # str() of some fails or takes minutes
         return f"a number of {value.bit_length()} bits"
     try:
         text = _short.repr(value)

@@ -1,4 +1,4 @@
-"""Layer 4: one control of a node, as people touch it.
+"""Layer 4: one control of a node, as a program uses it.
 
 Source: https://docs.kernel.org/userspace-api/media/v4l/extended-controls.html
 """
@@ -26,7 +26,7 @@ from vb2user.uapi.kernel import Fd
 
 
 class NodeOwner(Protocol):
-    """What a control needs of its device: the node, which may be another one after a reconnect."""
+    """The part of a device that a control needs: its node, which changes at a reconnect."""
 
     @property
     def node(self) -> Fd:
@@ -42,7 +42,7 @@ class ControlTable(Protocol):
 
     @property
     def broken(self) -> Mapping[str, KernelError]:
-        """The controls that the driver fails to tell, and why."""
+        """The controls that the driver fails to describe, with its errors."""
 
     def __getitem__(self, which: int | str, /) -> Control: ...
 
@@ -52,9 +52,10 @@ class ControlTable(Protocol):
 
 
 class Control:
-    """A control of a device. Only its name, id, type and menu are remembered: all else is asked for.
+    """A control of a device. It keeps name, id, type and menu; each other attribute asks the driver.
 
-    Made by :class:`~vb2user.device.controls.set.Controls`; two of the same device and id are equal.
+    :class:`~vb2user.device.controls.set.Controls` makes the controls. Two controls with the same device and
+    id are equal.
 
     Attributes:
         id: ``V4L2_CID_*``.
@@ -87,23 +88,23 @@ class Control:
 
     @property
     def info(self) -> ControlInfo:
-        """``VIDIOC_QUERY_EXT_CTRL``: what the driver says of it now; ranges and flags may change."""
+        """The driver's present description (``VIDIOC_QUERY_EXT_CTRL``). Ranges and flags may change."""
         self._known = query_control(self._node(), self.id)
         return self._known
 
     @property
     def minimum(self) -> int:
-        """Lowest value; of a string its shortest length in bytes."""
+        """The lowest value; of a string, the shortest length in bytes."""
         return self.info.minimum
 
     @property
     def maximum(self) -> int:
-        """Highest value; of a string its longest length in bytes; of a bit mask the bits there are."""
+        """The highest value; of a string, the longest length in bytes; of a bit mask, all valid bits."""
         return self.info.maximum
 
     @property
     def step(self) -> int:
-        """Between values, or lengths. A value between two steps is rounded by the driver."""
+        """The step between two values, or two lengths. The driver rounds a value between two steps."""
         return self.info.step
 
     @property
@@ -113,7 +114,7 @@ class Control:
 
     @property
     def items(self) -> tuple[MenuItem, ...]:
-        """``VIDIOC_QUERYMENU``: what a menu offers; empty for other controls."""
+        """The choices of a menu (``VIDIOC_QUERYMENU``); empty for other controls."""
         if self.id in self._menus:
             return self._menus[self.id]
         found = tuple(querymenu(self._node(), self._known))
@@ -123,7 +124,7 @@ class Control:
 
     @property
     def choices(self) -> dict[int, str]:
-        """A menu's texts by their indexes, those that the driver fails to tell left out; else empty."""
+        """A menu's texts by their indexes, without unreadable ones; empty for other controls."""
         return {item.index: item.name for item in self.items if item.error is None}
 
     # -- its value ----------------------------------------------------------------------------------
@@ -132,13 +133,13 @@ class Control:
     def value(self) -> Value:
         """The value now (``VIDIOC_G_EXT_CTRLS``).
 
-        bool for BOOLEAN, int for numbers, bit masks and a menu's index, str, a tuple of ints for arrays (of
-        several dimensions: of rows), bytes for compound controls. Set it (``VIDIOC_S_EXT_CTRLS``) by the
-        same, a menu also by its text, an array by any sequence or numpy array, a compound control by its
-        struct, see :attr:`struct`.
+        The types are bool for BOOLEAN, str for strings, bytes for compound controls, and int for numbers, bit
+        masks and a menu's index. An array is a tuple of ints, or a tuple of rows if it has several
+        dimensions. Assign a value of the same type to set the control (``VIDIOC_S_EXT_CTRLS``). A menu also
+        takes its text, an array any sequence or numpy array, and a compound control its :attr:`struct`.
 
-        UsageError: no value for this control, out of range included. KernelError: EACCES: write-only or
-        read-only; EBUSY: it cannot change now.
+        UsageError: the control does not take this value, or it is out of range. KernelError: EACCES:
+        write-only or read-only; EBUSY: the control cannot change now.
         """
         info = self.info
         return to_python(info, g_ext_ctrls(self._node(), [info])[0])
@@ -148,7 +149,7 @@ class Control:
         self.set(value)
 
     def set(self, value: Any) -> Value:
-        """Set :attr:`value`; returns what the driver took, which its steps may have changed."""
+        """Set :attr:`value` and return the value that the driver took, rounded to its steps."""
         info = self.info
         taken = s_ext_ctrls(self._node(), [(info, to_kernel(info, self.items, value))])[0]
         return to_python(info, taken)
@@ -159,14 +160,14 @@ class Control:
 
         An array of them is a ctypes array. Change its fields, and set :attr:`value` to it.
 
-        UsageError: no compound control, or one whose struct this library does not know.
+        UsageError: this is not a compound control, or this library does not know its struct.
         """
         value = self.value
         return as_struct(self._known, value if isinstance(value, bytes) else b"")
 
     @property
     def text(self) -> str:
-        """A menu's text now; for other controls the value as text."""
+        """The present text of a menu; for other controls the value as text."""
         value = self.value
         found = choice(self.items, value)
         return found or str(value)
@@ -178,13 +179,13 @@ class Control:
         return to_python(info, default_of(self._node(), info))
 
     def press(self) -> None:
-        """Do what the button does. UsageError: it is none."""
+        """Press the button. UsageError: the control is not a button."""
         if self.type != CtrlType.BUTTON:
             raise UsageError(f"control {self.title!r} is no button", hint="set its value instead")
         s_ext_ctrls(self._node(), [(self.info, 1)])
 
     def reset(self) -> Value:
-        """Set the default; returns what the driver took. UsageError: a button has none."""
+        """Set the default value and return what the driver took. UsageError: a button has no default."""
         if self.type == CtrlType.BUTTON:
             raise UsageError(f"control {self.title!r} is a button, which has no default")
         info = self.info
@@ -199,7 +200,10 @@ class Control:
     # -- to look at ---------------------------------------------------------------------------------
 
     def look(self) -> ControlState:
-        """All of it at once, for tables; where the driver fails to tell something, ``error`` says why."""
+        """Read everything at once, for tables.
+
+        If the driver fails to tell something, ``error`` is its error.
+        """
         try:
             info = self.info
             items = self.items
@@ -227,7 +231,7 @@ class Control:
 
 
 def default_of(node: Fd, info: ControlInfo) -> ControlValue:
-    """A control's default: told by the query, or where a payload holds it by ``V4L2_CTRL_WHICH_DEF_VAL``."""
+    """Return a control's default from its query, or by ``V4L2_CTRL_WHICH_DEF_VAL`` if it is a payload."""
     if not info.has_payload:
         return info.default_value & 0xFFFFFFFF if info.type == CtrlType.BITMASK else info.default_value
     return g_ext_ctrls(node, [info], CtrlWhich.DEF_VAL)[0]

@@ -1,8 +1,8 @@
-"""Layer 4: what people write for a control's value, to and from what the kernel takes. Pure.
+"""Layer 4: conversion of a control's value between Python and the kernel. Pure functions.
 
-A value as people have it (:data:`Value`) is a bool for BOOLEAN, an int for INTEGER, INTEGER64, BITMASK and
-the index of a menu, a str for STRING, a tuple of ints for arrays of numbers, a tuple of rows for those of
-several dimensions, bytes for compound controls.
+A Python value (:data:`Value`) is a bool for BOOLEAN, a str for STRING, and bytes for compound controls. It is
+an int for INTEGER, INTEGER64, BITMASK and the index of a menu. An array of numbers is a tuple of ints, or a
+tuple of rows if it has several dimensions.
 """
 
 from __future__ import annotations
@@ -26,21 +26,22 @@ _NUMBERS = (CtrlType.U8, CtrlType.U16, CtrlType.U32)
 
 
 def is_array(info: ControlInfo) -> bool:
-    """Whether its value is a tuple of numbers."""
+    """Tell whether the control's value is a tuple of numbers."""
     return info.has_payload and info.type != CtrlType.STRING and not is_compound(info)
 
 
 def is_compound(info: ControlInfo) -> bool:
-    """Whether its value is the bytes of a struct (or an array of them)."""
+    """Tell whether the control's value is the bytes of a struct, or of an array of structs."""
     return info.has_payload and info.type > CtrlType.U8 and info.type not in _NUMBERS
 
 
 def to_kernel(info: ControlInfo, items: Sequence[MenuItem], value: Any) -> ControlValue:
-    """A value as a program writes it, for :func:`~vb2user.uapi.calls.controls.s_ext_ctrls`.
+    """Convert a program's value for :func:`~vb2user.uapi.calls.controls.s_ext_ctrls`.
 
     Menus take an index or a text, booleans also 0 and 1, buttons True; numbers of numpy are numbers. An array
     takes its numbers in one sequence or in rows, as numpy or nested; a compound control its struct or bytes.
-    What is out of the control's range is refused here: drivers mostly take the nearest value without a word.
+    A value out of the control's range raises an error here, because most drivers silently take the nearest
+    value.
 
     UsageError: the control does not take this value; the message says what it takes.
     """
@@ -113,7 +114,7 @@ def _payload(info: ControlInfo, value: Any) -> ControlValue:
 
 
 def _numbers(info: ControlInfo, value: Any) -> Iterator[int]:
-    """The numbers of an array, row by row: from a flat sequence, or one that has the control's dimensions."""
+    """Return the numbers of an array, row by row. ``value`` is flat or has the control's dimensions."""
     shape = getattr(value, "shape", None)
     if shape is not None and hasattr(value, "ravel"):  # numpy and its like
         if len(shape) > 1 and tuple(shape) != info.dims:
@@ -152,7 +153,7 @@ def _by(dims: Sequence[int]) -> str:
 
 
 def _shaped(values: tuple[int, ...], dims: Sequence[int]) -> tuple[Any, ...]:
-    """A flat tuple as rows of rows."""
+    """Convert a flat tuple to rows of rows."""
     if len(dims) < 2:
         return values
     size = len(values) // dims[0]
@@ -172,7 +173,7 @@ def _by_text(info: ControlInfo, items: Sequence[MenuItem], text: str) -> int:
 
 
 def to_python(info: ControlInfo, value: ControlValue) -> Value:
-    """A value as the kernel gives it, as people have it."""
+    """Convert the kernel's value to a Python value."""
     if info.type == CtrlType.BOOLEAN and isinstance(value, int):
         return bool(value)
     if isinstance(value, tuple) and info.dims and len(value) == math.prod(info.dims) > 0:
@@ -181,14 +182,14 @@ def to_python(info: ControlInfo, value: ControlValue) -> Value:
 
 
 def to_json(value: Value | None) -> Any:
-    """A value as JSON has it: compound controls in hexadecimal, tuples as lists."""
+    """Convert a value for JSON: compound controls to hexadecimal text, tuples to lists."""
     if isinstance(value, bytes):
         return value.hex()
     return [to_json(one) for one in value] if isinstance(value, tuple) else value
 
 
 def parse(info: ControlInfo, items: Sequence[MenuItem], text: str) -> ControlValue:
-    """A value as it is typed into a command line.
+    """Convert a text of the command line to a value.
 
     Numbers in any base that Python knows; ``on``, ``off`` and the like; a menu's index, or else its text;
     arrays with commas, compound controls in hexadecimal. UsageError: as :func:`to_kernel`.
@@ -214,12 +215,12 @@ def parse(info: ControlInfo, items: Sequence[MenuItem], text: str) -> ControlVal
 
 
 def choice(items: Sequence[MenuItem], value: object) -> str | None:
-    """The text of a menu's value; None where the menu has no such index."""
+    """Return the text of a menu's value; None if the menu has no such index."""
     return next((item.name for item in items if item.index == value), None)
 
 
 def takes(info: ControlInfo, items: Sequence[MenuItem]) -> str:
-    """In a whole sentence, for an error: what the control takes."""
+    """Return a clause for an error message that says which values the control takes."""
     if info.is_menu and not info.has_payload:
         there = ", ".join(f"{item.index} ({item.name or 'the driver cannot tell it'})" for item in items)
         return f"it takes {there}" if there else "its menu has no choice: the driver tells none"

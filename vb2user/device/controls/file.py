@@ -1,4 +1,4 @@
-"""Layer 4: the controls of a device as a table of a file, and back.
+"""Layer 4: save a device's controls to a table of a file, and restore them.
 
 A document has the tables ``device`` (for people; not compared) and ``controls``, by name: menus by their
 text, compound controls in hexadecimal.
@@ -24,7 +24,7 @@ COMMENT = "Settings of a V4L2 device, written by vb2user."
 
 
 def save(controls: ControlTable, path: str | os.PathLike[str], *, driver: str, card: str) -> dict[str, str]:
-    """Write the controls to a file. Returns what was left out since the driver fails to tell it, and why."""
+    """Write the controls to a file. Return the controls that the driver fails to tell, with the reasons."""
     table, left_out = controls_table(controls)
     settings_file.write(path, {"device": {"driver": driver, "card": card}, "controls": table}, COMMENT)
     return left_out
@@ -38,7 +38,7 @@ def restore(controls: ControlTable, path: str | os.PathLike[str]) -> Restored:
 
 
 def controls_table(controls: ControlTable) -> tuple[dict[str, Any], dict[str, str]]:
-    """The table ``controls``: every control whose value is a setting; and what could not be told, and why."""
+    """Return the table ``controls`` with every setting, and the controls that the driver fails to tell."""
     table: dict[str, Any] = {}
     left_out = {name: str(error) for name, error in controls.broken.items()}
     for control in controls:
@@ -72,7 +72,7 @@ def _from_file(control: Control, raw: Any) -> ControlValue:
 
 
 def restore_controls(controls: ControlTable, table: dict[str, Any], report: Restored) -> None:
-    """Bring the controls to what a table says; what cannot be is in the report."""
+    """Set the controls to the values of a table. The report has what could not be set."""
     wanted: dict[Control, ControlValue] = {}
     for name, raw in table.items():
         try:
@@ -92,7 +92,7 @@ def restore_controls(controls: ControlTable, table: dict[str, Any], report: Rest
 
 
 def _is_so(control: Control, raw: Any) -> bool:
-    """Whether this is what would be saved of the control now."""
+    """Tell whether the control already has this saved value."""
     try:
         return json.dumps(_to_file(control, control.value)) == json.dumps(raw)
     except DeviceRemovedError:
@@ -102,7 +102,7 @@ def _is_so(control: Control, raw: Any) -> bool:
 
 
 def changes_layout(controls: ControlTable, name: str) -> bool:
-    """Whether setting this control changes the format (``MODIFY_LAYOUT``)."""
+    """Tell whether setting this control changes the format (``MODIFY_LAYOUT``)."""
     try:
         return name in controls and bool(controls[name].flags & CtrlFlag.MODIFY_LAYOUT)
     except DeviceRemovedError:

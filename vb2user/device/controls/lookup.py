@@ -1,6 +1,6 @@
 """Layer 4: a node's controls by name, number or attribute-like name.
 
-Here are the names and single calls; what people touch is :class:`~vb2user.device.controls.set.Controls`.
+This module has the names and single calls. Programs use :class:`~vb2user.device.controls.set.Controls`.
 
 Source: https://docs.kernel.org/userspace-api/media/v4l/extended-controls.html
 """
@@ -32,7 +32,10 @@ _PART = 4  #: letters at least of a part of a word that says something: "auto" o
 
 
 class NoSuchControlError(UsageError, AttributeError, KeyError):
-    """The node has no control of this name or number: by attribute, by item, or by any other way."""
+    """The node has no control of this name or number.
+
+    Attribute access and item access both raise this error.
+    """
 
 
 def slug(name: str) -> str:
@@ -41,7 +44,7 @@ def slug(name: str) -> str:
 
 
 def slugs(found: Sequence[ControlInfo]) -> list[str]:
-    """What each of a node's controls is called, each otherwise: its :func:`slug`, or else its id.
+    """Return a unique name for each of a node's controls: its :func:`slug`, or else its id.
 
     The id is the name of those that share a slug, and of those whose slug could be an id.
     """
@@ -64,7 +67,7 @@ def pick(found: Sequence[ControlInfo], which: int | str) -> ControlInfo | None:
 
 
 def pick_id(which: int | str) -> int | None:
-    """The id that a number means, or a text of it, or a name in the kernel's headers; None: it is none."""
+    """Return the id for a number, its text, or a name in the kernel's headers; None if it is not an id."""
     if isinstance(which, int):
         return which
     if _ID.fullmatch(which):
@@ -74,19 +77,19 @@ def pick_id(which: int | str) -> int | None:
 
 
 def broken_name(id: int) -> str:
-    """What a control is called that the driver cannot tell: as the kernel's headers do, or else its id."""
+    """Return a name for a control that the driver cannot tell: the kernel headers' name, or else its id."""
     name = header_name(id).lower()
     return f"{id:#010x}" if name.startswith("unknown_") else name
 
 
 def failure(failed: Mapping[int, KernelError], which: int | str) -> KernelError | None:
-    """Why a control could not be told, by its id or a name; ``failed`` has those by their ids."""
+    """Return the error for a control's id or name that the driver could not tell; ``failed`` is by id."""
     id = next((id for id in failed if broken_name(id) == which), pick_id(which))
     return None if id is None else failed.get(id)
 
 
 def missing(device: str, which: int | str, names: Sequence[str]) -> NoSuchControlError:
-    """The error for a control that is not there, which names near matches and says how to list all."""
+    """Return the error for an unknown control. It names near matches, and the command that lists all."""
     is_id = isinstance(which, int) and 0 <= which < 1 << 32
     wanted = f"{which:#x}" if is_id else brief(which)
     near = near_matches(which, names) if isinstance(which, str) else []
@@ -101,7 +104,7 @@ def missing(device: str, which: int | str, names: Sequence[str]) -> NoSuchContro
 
 
 def near_matches(wanted: str, names: Sequence[str]) -> list[str]:
-    """Which of ``names`` may have been meant: those that share words with it, then misspelt ones."""
+    """Return the likely names for ``wanted``: first those that share words with it, then misspelt ones."""
     plain = slug(wanted)[:_LONGEST]
     words = [word for word in plain.split("_") if word]
     shared = {name: _shared(words, name.split("_")) for name in names}
@@ -111,7 +114,7 @@ def near_matches(wanted: str, names: Sequence[str]) -> list[str]:
 
 
 def _shared(words: Sequence[str], others: Sequence[str]) -> int:
-    """How many letters two names share in words that are the same, or of which one contains the other."""
+    """Count the letters that two names share in words that are equal, or of which one contains the other."""
     return sum(
         max(
             (
@@ -127,7 +130,7 @@ def _shared(words: Sequence[str], others: Sequence[str]) -> int:
 
 @dataclass(frozen=True)
 class Index:
-    """Which controls a node has: what is remembered of them, by the device.
+    """The controls of a node, as the device object remembers them.
 
     Attributes:
         node: whose.
@@ -157,7 +160,7 @@ class Index:
 def find_control(node: Fd, which: int | str) -> ControlInfo:
     """A control by its id, its name, or its name as :func:`slug` writes it.
 
-    NoSuchControlError: there is none; the message names near matches, or what there is.
+    NoSuchControlError: the node has no such control. The message names near matches, or how to list all.
     """
     failed: dict[int, KernelError] = {}
     found = list(list_controls(node, failed=failed))

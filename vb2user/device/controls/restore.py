@@ -1,11 +1,12 @@
-"""Layer 4: bring many controls to given values, whatever depends on what.
+"""Layer 4: set many controls to given values, even if they depend on each other.
 
 A control may be inactive until another one is set (gain, until automatic gain is off), and a control that is
-set may change others. So it goes in rounds: what can be set now and differs is set, in one request, so that
-the driver takes clusters together; first those that change no others, then those that do (``UPDATE``); and
-again, until all is as it shall be or nothing moves any more. What stays inactive is tried last of all.
+set may change others. So this module works in rounds. A round sets every control that differs and can be set
+now, in one request, so that the driver takes clusters together. Controls that change no others come first,
+then those that do (``UPDATE``). The rounds end when every control has its value, or when a round changed
+nothing. Inactive controls come last.
 
-A control that the driver fails to tell costs nothing but itself: it is in the report, and the others go on.
+If the driver fails to tell a control, the report names it, and the others are still set.
 
 Source: https://docs.kernel.org/userspace-api/media/v4l/control.html and extended-controls.html
 """
@@ -34,14 +35,14 @@ from vb2user.uapi.kernel import Fd
 
 #: A chain of controls, each of which makes the next one active, is hardly longer.
 _ROUNDS = 6
-#: Set so often and still different: then it is the driver's own idea.
+#: After so many attempts a control that still differs is left to the driver.
 _TRIES = 3
 _NOT_NOW = CtrlFlag.INACTIVE | CtrlFlag.GRABBED
 
 
 @dataclass
 class Restored:
-    """What became of the values that were to be restored, by the controls' names.
+    """The result for each value that was to be restored, by the controls' names.
 
     Attributes:
         set: were set, with the values that they have now.
@@ -68,20 +69,20 @@ class Restored:
 
 
 def is_setting(info: ControlInfo) -> bool:
-    """Whether its value is something to keep: neither a button nor read-only, nor the device's own doing."""
+    """Tell whether a control is a setting: not a button, not read-only, and not set by the device itself."""
     never = CtrlFlag.READ_ONLY | CtrlFlag.WRITE_ONLY | CtrlFlag.VOLATILE
     return info.type not in (CtrlType.BUTTON, CtrlType.CTRL_CLASS) and not info.flags & never
 
 
 def bring_to(node: Fd, wanted: Mapping[Control, ControlValue], report: Restored | None = None) -> Restored:
-    """Set controls so that in the end all have these values.
+    """Set controls until all have these values.
 
     Args:
         node: whose.
         wanted: the values, as the kernel takes them.
         report: to add to.
 
-    DeviceRemovedError: the device went meanwhile. All other refusals are in the report.
+    DeviceRemovedError: the device was unplugged meanwhile. All other errors are in the report.
     """
     work = _Work(node, wanted)
     for _ in range(_ROUNDS):
@@ -101,7 +102,7 @@ class _Work:
         self.errors: dict[int, str] = {}
 
     def round(self) -> bool:
-        """Set what can be set now and differs; whether anything was."""
+        """Set the controls that differ and can be set now; tell whether any was set."""
         sent = False
         for loud in (False, True):
             ready = [
@@ -113,11 +114,11 @@ class _Work:
         return sent
 
     def last_try(self) -> None:
-        """Most drivers keep the value of an inactive control for later."""
+        """Set the inactive controls: most drivers keep such a value for later."""
         self._send([info for info in self._different() if info.flags & _NOT_NOW])
 
     def _different(self) -> list[ControlInfo]:
-        """Those that may be tried once more and have another value than they shall."""
+        """Return the controls that differ from their wanted value and have attempts left."""
         found = []
         for id in self.wanted:
             info = self._info(id)
@@ -155,7 +156,7 @@ class _Work:
         return to_python(info, now) == to_python(info, self.wanted[info.id])
 
     def _send(self, infos: list[ControlInfo]) -> bool:
-        """Set them together, without those that the driver refuses; whether any was taken."""
+        """Set controls together, without those that the driver refuses; tell whether it took any."""
         left = []
         for info in infos:
             self.tries[info.id] += 1
@@ -172,7 +173,7 @@ class _Work:
                 raise
             except KernelError as e:
                 if len(left) > 1 and not isinstance(e, ControlError):
-                    # It does not say which one: then each by itself.
+                    # The driver does not say which one, so each is set by itself.
                     taken = [self._send_one(info) for info in left]
                     return any(taken)
                 culprit = e.control if isinstance(e, ControlError) else left[0].id

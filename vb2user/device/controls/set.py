@@ -65,7 +65,7 @@ class Controls:
     _device: ControlDevice
 
     def __init__(self, device: ControlDevice) -> None:
-        # By this way, since an assignment sets a control.
+        # Into __dict__, since an assignment to an attribute sets a control.
         self.__dict__["_device"] = device
 
     # -- which there are ----------------------------------------------------------------------------
@@ -76,7 +76,7 @@ class Controls:
         return self._device.node
 
     def _index(self, *, anew: bool = False) -> Index:
-        """What there is: asked for once, and anew when the device came back on another node."""
+        """The device's controls. They are queried once, and again after a reconnect to another node."""
         found = self._device.control_index
         if anew or found is None or found.node is not self._device.node:
             self._device.control_index = found = Index.of(self._device.node)
@@ -110,7 +110,7 @@ class Controls:
         self[name].set(value)
 
     def names(self) -> list[str]:
-        """What the controls are called."""
+        """Return the names of the controls."""
         return list(self._index().names.values())
 
     def __iter__(self) -> Iterator[Control]:
@@ -131,7 +131,7 @@ class Controls:
 
     @property
     def broken(self) -> dict[str, KernelError]:
-        """The controls that the driver fails to tell, by the kernel's names for them, and why.
+        """The controls that the driver fails to describe, by the kernel's names for them, with the errors.
 
         They are not among the others, and to use one raises that error.
         """
@@ -150,7 +150,7 @@ class Controls:
     # -- values -------------------------------------------------------------------------------------
 
     def get(self, *which: int | str) -> dict[str, Value]:
-        """The values of these controls, or of all that can be read, by their names."""
+        """Return the values of these controls, or of all that can be read, by their names."""
         if which:
             chosen = [self[one] for one in which]
             return {control.name: control.value for control in chosen}
@@ -171,7 +171,8 @@ class Controls:
             What the driver took, by name.
 
         Raises:
-            UsageError: no such control, or no value for it: nothing was set.
+            UsageError: the device has no such control, or the control does not take the value. Nothing was
+                set.
             ControlError: the driver refuses one: ``control_name`` says which, and ``errno`` why.
         """
         wanted: dict[int, tuple[Control, ControlInfo, ControlValue]] = {}
@@ -190,7 +191,8 @@ class Controls:
     def reset(self, *which: int | str) -> Restored:
         """Set the defaults of these controls, or of all, in an order that works.
 
-        Read-only ones and buttons have none. Returns what became of it; refusals do not raise.
+        Read-only controls and buttons have no default. Return the report; refusals are in it and do not
+        raise.
         """
         report = Restored()
         if not which:
@@ -220,7 +222,7 @@ class Controls:
     def events(
         self, *which: int | str, initial: bool = False, timeout: float | None = None
     ) -> Events[ControlEvent]:
-        """Changes of these controls, or of all, by whomever: an iterator, also an asynchronous one.
+        """Iterate over changes of these controls, or of all, by any program. Works with ``async for``, too.
 
         Args:
             which: by name or id.
@@ -242,14 +244,15 @@ class Controls:
         Left out are buttons, read-only and write-only controls, and what the device changes by itself.
 
         Returns:
-            What else was left out, by name: controls that the driver fails to tell, and why.
+            The other controls that were left out, by name: those that the driver fails to tell, with the
+            reasons.
         """
         from vb2user.device.controls.file import save
 
         return save(self, path, driver=self._device.driver, card=self._device.card)
 
     def restore(self, path: str | os.PathLike[str]) -> Restored:
-        """Set what :meth:`save` has written, in an order that works whatever depends on what.
+        """Set the values that :meth:`save` has written, in an order that respects their dependencies.
 
         Returns:
             What was set, what was skipped or failed, and why. Refusals do not raise: look at ``ok``.

@@ -1,4 +1,4 @@
-"""Layer 4: controls for the eye: a line, a table, a table for notebooks. Pure."""
+"""Layer 4: controls as text: a line, a table, and a table for notebooks. Pure functions."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class ControlState:
 
 
 def word(error: KernelError) -> str:
-    """The name of its errno, for where there is no room for the whole sentence."""
+    """Return the name of an error's errno, where there is no room for the whole message."""
     return errno.errorcode.get(error.errno or 0, str(error.errno))
 
 
 def kind(info: ControlInfo) -> str:
-    """Its type in small letters, and its dimensions: ``u8[8][16]``."""
+    """Return a control's type in small letters, with its dimensions: ``u8[8][16]``."""
     names = {CtrlType.INTEGER64: "integer 64", CtrlType.INTEGER_MENU: "integer menu"}
     return names.get(info.type, str(info.type).lower()) + "".join(f"[{n}]" for n in info.dims)
 
@@ -77,7 +77,7 @@ def _flat(values: tuple[Any, ...]) -> Iterator[Any]:
 
 
 def takes(look: ControlState) -> str:
-    """What it takes: range and step, or the choices."""
+    """Return the values that a control takes: range and step, or the choices."""
     info = look.info
     if info.is_menu and not info.has_payload:
         return ", ".join(map(_choice, look.items)) or "no choice is told"
@@ -98,7 +98,7 @@ def _choice(item: MenuItem) -> str:
 
 
 def default(look: ControlState) -> str:
-    """Its default; empty where a payload holds it, or there is none."""
+    """Return a control's default; empty if a payload holds it, or if there is none."""
     if look.info.has_payload or look.info.type == CtrlType.BUTTON:
         return ""
     value = look.info.default_value
@@ -113,7 +113,7 @@ def flags(info: ControlInfo) -> str:
 
 
 def label(look: ControlState) -> str:
-    """Its name; where that is only its id, with the driver's words."""
+    """Return a control's name; if that is only its id, with the driver's title."""
     return f"{look.name} ({look.info.name})" if look.name.startswith("0x") else look.name
 
 
@@ -138,7 +138,7 @@ def row(look: ControlState) -> tuple[str, ...]:
 
 
 def as_document(look: ControlState) -> dict[str, Any]:
-    """The same for JSON; the default of a string or a compound control is null: a payload holds it."""
+    """Return a control's state for JSON. The default of a string or a compound control is null."""
     info = look.info
     told = not info.has_payload or is_array(info)
     default = info.default_value & 0xFFFFFFFF if info.type == CtrlType.BITMASK else info.default_value
@@ -161,7 +161,10 @@ def as_document(look: ControlState) -> dict[str, Any]:
 
 
 def html_table(looks: Iterable[ControlState], broken: Mapping[str, KernelError] | None = None) -> str:
-    """The same as a table for notebooks; ``broken``: names of those that cannot be queried, and why."""
+    """Return a table for notebooks.
+
+    ``broken`` has the names of controls that cannot be queried, and the errors.
+    """
     head = "".join(f"<th>{name}</th>" for name in COLUMNS)
     rows = [row(look) for look in looks] + [broken_row(*one) for one in (broken or {}).items()]
     body = "".join(
