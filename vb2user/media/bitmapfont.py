@@ -1,4 +1,4 @@
-"""Layer 6: letters for pictures, so that a caption needs no font file and no drawing library.
+"""Layer 6: a bitmap font for captions in pictures. It needs no font file and no drawing library.
 
 Drawn for this project: printable ASCII in cells of 5 x 9, the last two rows for descenders. Scaling
 up rounds the stairs off (Scale2x), and one halving at the end leaves grey edges.

@@ -1,8 +1,7 @@
-"""Layer 6: many pictures on one sheet.
+"""Layer 6: contact sheets: many pictures in one PNG.
 
-:func:`contact_sheet` lays pictures out in a grid with captions, as a PNG. It needs PyAV (FFmpeg), the
-extra ``media``; nothing else, and knows no devices. What makes pictures of frames is
-:mod:`vb2user.pixels.colour`.
+:func:`contact_sheet` lays pictures out in a grid with captions, as a PNG. It needs PyAV (FFmpeg), the extra
+``media``, and no device. :mod:`vb2user.pixels.colour` makes pictures of frames.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ class Shot:
     Attributes:
         picture: (height, width, 3) ``u1``, R'G'B' in full range.
         caption: one line below the picture; a letter that is not ASCII becomes "?".
-        alert: the picture is not as it should be: frame and caption are red.
+        alert: the picture is wrong, so its frame and caption are red.
     """
 
     picture: Array
@@ -106,7 +105,7 @@ def contact_sheet(
 
 
 def _drawable(text: str) -> str:
-    """Return text as the sheet's letters can write it."""
+    """Return text in characters that the sheet's font has."""
     return "".join(c if " " <= c <= "~" else "?" for c in printable(text))
 
 
@@ -123,7 +122,7 @@ def _scaled(picture: Array, width: int) -> Array:
 
 
 def _fitting(text: str, scale: int, width: int) -> int:
-    """The largest scale up to ``scale`` at which the text is no wider than ``width``."""
+    """Return the largest scale up to ``scale`` at which the text fits into ``width``."""
     while scale > 1 and text_size(text, scale)[0] > width:
         scale //= 2
     return scale

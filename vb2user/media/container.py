@@ -1,7 +1,7 @@
-"""Layer 6: kinds of video files, and what goes into them: codecs, pixel formats, tags of colour.
+"""Layer 6: kinds of video files, with their codecs, pixel formats and colour tags.
 
-Pure data and small choices; it opens no file and knows no frame. Numbers of colours are those of ITU-T
-H.273, which FFmpeg uses.
+This module has data and small choices. It opens no file and knows no frame. Numbers of colours are those of
+ITU-T H.273, which FFmpeg uses.
 
 Source: https://docs.kernel.org/userspace-api/media/v4l/colorspaces-details.html
 """
@@ -28,9 +28,9 @@ class Kind:
     Attributes:
         name: FFmpeg's name of it; empty: bytes as they are, written here.
         codec: what frames are encoded by if nothing else is asked for.
-        passes: pixel formats whose frames go into it as they are.
-        timed: it keeps each frame's time; else only a rate, or nothing.
-        options: of FFmpeg's: all of them so that a file that is cut off can be played.
+        passes: pixel formats whose frames go into the file without encoding.
+        timed: the file keeps each frame's time; other files keep a rate or nothing.
+        options: FFmpeg's options for the file. With these a file that is cut off can be played.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Kind:
 
 
 _COMPRESSED = ("MJPG", "JPEG", "H264", "HEVC")
-#: Pieces of a second, each written as soon as it is whole: so much is lost if the file has no end.
+#: Pieces of one second, each written as soon as it is complete. A file without its end lacks one piece.
 _CLUSTERS = {"cluster_time_limit": "1000", "flush_packets": "1"}
 _FRAGMENTS = {
     "movflags": "empty_moov+default_base_moof",
@@ -63,7 +63,7 @@ KINDS = {
 #: pixel format -> FFmpeg's name of what its frames are.
 CODECS = {"MJPG": "mjpeg", "JPEG": "mjpeg", "H264": "h264", "HEVC": "hevc"}
 
-#: What a codec is told if nothing else is: to keep up with a camera, and to hold no frames back.
+#: The default options of a codec: it keeps up with a camera, and holds no frames back.
 DEFAULTS = {
     "libx264": {"preset": "veryfast", "tune": "zerolatency", "crf": "20"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "crf": "30", "b": "0", "lag-in-frames": "0"},
@@ -73,7 +73,7 @@ DEFAULTS = {
 
 
 def kind_of(path: Path) -> Kind:
-    """By the end of its name. UsageError: no kind that is known."""
+    """Return the kind of a file by the end of its name. UsageError: the kind is unknown."""
     found = KINDS.get(path.suffix.lower())
     if found is None:
         raise UsageError(
@@ -94,7 +94,7 @@ _DEPTHS = (10, 12, 14, 16)
 def deep_pixel_format(
     codec: str, offered: Sequence[str], source: str, bits: int, size: tuple[int, int], *, asked: bool
 ) -> str | None:
-    """What the encoder shall get of samples of more than 8 bits so that it gets all of them; None: it cannot.
+    """Return the encoder's pixel format that keeps all bits of deep samples; None if it has none.
 
     Args:
         codec: FFmpeg's name of the encoder.
@@ -102,7 +102,8 @@ def deep_pixel_format(
         source: what the frames are in planes, e.g. ``yuv420p10le``.
         bits: of a sample.
         size: width and height.
-        asked: the codec was asked for. Else one that loses gets 8 bits, which everybody plays.
+        asked: the user asked for the codec. Any other codec that loses bits gets 8 bits, which every player
+            plays.
     """
     lossless = codec in _LOSSLESS
     if not (asked or lossless):
@@ -119,7 +120,7 @@ def deep_pixel_format(
 
 
 def pixel_format(codec: str, offered: Sequence[str], source: str, family: str, size: tuple[int, int]) -> str:
-    """What the encoder shall get: what the frames are if it loses nothing, else what everybody plays."""
+    """Return the encoder's pixel format: the frames' own if it keeps them, else one that all players play."""
     lossless = codec in _LOSSLESS
     if codec == "wrapped_avframe":  # Y4M
         return "yuv444p" if family == "rgb" else _planar(source)
@@ -134,7 +135,7 @@ def pixel_format(codec: str, offered: Sequence[str], source: str, family: str, s
 
 
 def _planar(source: str) -> str:
-    """The same Y'CbCr or luma in planes."""
+    """Return the planar pixel format with the same Y'CbCr or luma."""
     if source.startswith("gray"):
         return "gray"
     sampling = re.search(r"4[0-4][0-4]", source)
@@ -153,7 +154,7 @@ _TRANSFER = {1: 1, 2: 13, 3: 4, 4: 7, 5: 8, 6: 17, 7: 16}
 
 @dataclass(frozen=True)
 class Tags:
-    """What a file says of its colours: numbers of H.273, 2 where it is unknown."""
+    """The colour tags of a file: numbers of H.273, where 2 means unknown."""
 
     colorspace: int
     color_primaries: int
@@ -183,7 +184,7 @@ class Entry:
     _sets: dict[int, bytes] = field(default_factory=dict)
 
     def look(self, data: bytes) -> bytes | None:
-        """None: nothing can be decoded from here; else the frame, parameter sets in front of it."""
+        """Return the frame with its parameter sets in front; None if decoding cannot begin with it."""
         if self.codec == "mjpeg":
             return data
         sets, begins = ((7, 8), {5}) if self.codec == "h264" else ((32, 33, 34), set(range(16, 22)))
@@ -198,7 +199,7 @@ class Entry:
         return b"".join(b"\0\0\0\1" + self._sets[number] for number in sets) + data
 
     def is_key(self, data: bytes) -> bool:
-        """Whether decoding can begin with this frame."""
+        """Tell whether decoding can begin with this frame."""
         if self.codec == "mjpeg":
             return True
         if self.codec == "h264":

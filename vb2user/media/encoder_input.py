@@ -1,6 +1,6 @@
-"""Layer 6: frames as the pictures that a video encoder takes: its pixel format, and colours as they were.
+"""Layer 6: conversion of frames to pictures that a video encoder takes, with unchanged colours.
 
-Knows the samples of a format, FFmpeg and what its encoders offer; neither files nor devices.
+This module knows the samples of a format, FFmpeg and its encoders. It knows neither files nor devices.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Pictures:
         format: of the frames.
         codec: FFmpeg's name of the encoder.
         pix_fmt: FFmpeg's name of the pixel format to encode; None: chosen.
-        asked: the codec was asked for, so it has to take as many bits as the samples have.
+        asked: the user asked for the codec, so it has to take as many bits as the samples have.
 
     Attributes:
         pix_fmt: what is encoded; None until the first picture.
@@ -45,9 +45,9 @@ class Pictures:
         self._bits: int | None = None
 
     def make(self, components: tuple[Array, ...], field: int) -> Picture:
-        """A frame in the pixel format of the encoder, its colours as they are, and what they are.
+        """Convert a frame to the encoder's pixel format, and return it with the tags of its colours.
 
-        UsageError: the codec was asked for, and takes fewer bits than the samples have.
+        UsageError: the user asked for a codec that takes fewer bits than the samples have.
         """
         f = self.format
         code = str(f.pixelformat)
@@ -64,7 +64,7 @@ class Pictures:
         source = None if hsv else ffmpeg.wrap(arrays, f.pixelformat, **fields, depth=depth)
         before = colour.encoding_of(source.family if source else "rgb", **fields, jpeg=code in ffmpeg.JPEGS)
         if source is None or (source.family == "rgb" and not before.full):
-            # What FFmpeg doesn't know, it gets as R'G'B' in full range.
+            # FFmpeg gets formats that it does not know as R'G'B' in full range.
             rgb = colour.to_rgb(arrays, f.pixelformat, **fields, dtype="u1" if depth == 8 else "u2")
             source = ffmpeg.RawPicture(ffmpeg.frame_of(rgb), "rgb")
             before = Encoding(before.ycbcr_enc, full=True)
@@ -72,7 +72,7 @@ class Pictures:
         target = before
         if not is_rgb(wish):
             matrix, full = before.ycbcr_enc, before.full
-            if source.family == "rgb":  # as players take it where they are told nothing
+            if source.family == "rgb":  # the colours that players assume for a file without tags
                 matrix, full = (2 if f.height >= _HD else 1), False
             target = Encoding(matrix, full or wish.startswith("yuvj") or self.codec == "mjpeg")
         picture = source.frame
@@ -101,7 +101,7 @@ class Pictures:
         return stream
 
     def _deep(self, source: str, bits: int) -> str | None:
-        """What keeps all bits of a sample; None: nothing does, and the codec was not asked for."""
+        """Return the pixel format that keeps all bits of a sample; None if the default codec has none."""
         offered = self._offered()
         size = (self.format.width, self.format.height)
         found = container.deep_pixel_format(self.codec, offered, source, bits, size, asked=self._asked)
@@ -124,11 +124,11 @@ class Pictures:
 
 
 def depth_of(pix_fmt: str) -> int:
-    """Bits of a sample in a pixel format of FFmpeg's: 8, or as many as it has beyond that, up to 16."""
+    """Return the bits of a sample in a pixel format of FFmpeg's: 8 to 16."""
     bits = [int(component.bits) for component in ffmpeg.av().VideoFormat(pix_fmt).components]
     return min(max([8, *bits]), 16)
 
 
 def is_rgb(pix_fmt: str) -> bool:
-    """Whether a pixel format of FFmpeg's has R'G'B' rather than Y'CbCr or luma."""
+    """Tell whether a pixel format of FFmpeg's has R'G'B' rather than Y'CbCr or luma."""
     return any(name in pix_fmt for name in ("rgb", "bgr", "gbr"))

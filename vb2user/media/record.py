@@ -1,4 +1,4 @@
-"""Layer 6: a stream run into a video file."""
+"""Layer 6: record a stream into a video file."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def record(
     seconds: float | None = None,
     on_frame: Callable[[Frame], object] | None = None,
 ) -> Recording:
-    """Run a stream into a recorder; both are closed on every way out.
+    """Record a stream, and close the stream and the recorder on every way out.
 
     A frame that cannot be decoded is left out and counted (``corrupt``).
 
     Args:
         stream: not started; its ``count`` ends the recording as well.
         out: the file.
-        seconds: end before the first frame that is so long after the first one in the file, by
-            ``Frame.time_ns``; or, as long as the file has none, after the first one that came.
+        seconds: the length, by ``Frame.time_ns``: it ends before the first frame that is this long after the
+            file's first one. While the file has no frame, the first frame of the stream counts.
         on_frame: called with each frame that was written.
     """
     try:

@@ -1,8 +1,8 @@
-"""Layer 6: frames into a video file, each at its own time, and a file that can be played on every way out.
+"""Layer 6: write frames into a video file, each at its own time.
 
-The file's times are those at which frames were taken (``Frame.time_ns``), counted from the first: a frame
-that was lost leaves a gap, and nothing is put there. MJPG, H.264 and HEVC go into the file as they came; all
-else is encoded by PyAV, the extra ``media``. Knows frames and files, no devices.
+The file's times are the frames' own (``Frame.time_ns``), counted from the first, so a lost frame leaves a
+gap. MJPG, H.264 and HEVC go into the file as they came. PyAV, the extra ``media``, encodes all other frames.
+The file can be played on every way out. This module knows frames and files, but no devices.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ _LEFT_OUT = "it is not in the file: go on with the next frame"
 
 
 class _Telling:
-    """Raises what the system's error means, in its place.
+    """Replaces the system's error by an error of this library.
 
-    No generator of contextlib's: in CPython 3.12.1 and 3.13.0 one that replaces an error keeps it, and with
-    it what its callers' frames refer to.
+    This is not a contextlib generator. In CPython 3.12.1 and 3.13.0 such a generator keeps an error that it
+    replaces, and with it the objects of the callers' frames.
     """
 
     def __init__(self, meant: Callable[[OSError | ValueError], Vb2Error]) -> None:
@@ -67,19 +67,20 @@ class Recorder:
             for frame in stream:
                 out.write(frame)
 
-    What kind of file its name says: ``.mkv``, ``.mp4``, ``.mov``, ``.webm``, ``.y4m``, ``.mjpg``,
-    ``.h264`` or ``.raw``; the last four keep no times. Two fields that lie one after the other are woven, as
-    in :meth:`Frame.to_rgb`; a single field (``V4L2_FIELD_ALTERNATE``) is a frame of half the height.
+    The end of its name chooses the kind of file: ``.mkv``, ``.mp4``, ``.mov``, ``.webm``, ``.y4m``,
+    ``.mjpg``, ``.h264`` or ``.raw``. The last four keep no times. Two fields that lie one after the other are
+    woven, as in :meth:`Frame.to_rgb`. A single field (``V4L2_FIELD_ALTERNATE``) is a frame of half the
+    height.
 
     Args:
-        path: the file. One that is there stays until the first frame is in the new one, and a recording
-            without frames changes nothing. A FIFO or a device node is written to.
+        path: the file. An old file stays until the first frame is in the new one, so a recording without
+            frames changes nothing. A FIFO or a device node is written to.
         format: of every frame, ``stream.format``.
-        fps: frames per second, a hint for players and encoder; None: as the first two frames lie apart.
-            Where each frame is a single field, twice as many come.
-        codec: FFmpeg's name of an encoder, e.g. ``ffv1``, which keeps every sample. One that takes fewer bits
-            than the samples have is refused. None: frames that are compressed stay as they are, and others
-            get what suits the kind of file, in 8 bits.
+        fps: frames per second, a hint for players and encoder. None: the first two frames give the rate. If
+            each frame is a single field, twice as many come.
+        codec: FFmpeg's name of an encoder, e.g. ``ffv1``, which keeps every sample. An encoder that takes
+            fewer bits than the samples have raises UsageError. None: compressed frames stay as they are, and
+            others get the file's default codec, in 8 bits.
         options: of the encoder, as ffmpeg(1) takes them, e.g. ``{"crf": "18"}``.
         pix_fmt: FFmpeg's name of the pixel format to encode, also one of fewer bits; None: chosen.
 
@@ -87,8 +88,9 @@ class Recorder:
         frames, skipped, retimed, corrupt, duration: see :class:`Recording`.
 
     Raises:
-        UsageError: a kind of file, codec or combination that there is not. MissingPrerequisiteError: no PyAV.
-        KernelError: the file cannot be written; errno is told, EBUSY if another recording writes to it.
+        UsageError: the kind of file, the codec or their combination does not exist. MissingPrerequisiteError:
+            no PyAV.
+        KernelError: the file cannot be written, e.g. ENOSPC; EBUSY: another recording writes to it.
     """
 
     def __init__(
@@ -110,7 +112,7 @@ class Recorder:
         rate = None if fps is None else checks.rate(fps, f"{self.path}: fps", most=1_000_000)
         self._fps = rate_of(rate, format.field)
         self._options = container.DEFAULTS.get(self.codec, {}) | (options or {})
-        # A signal handler may close while its own thread writes: the same thread gets in again.
+        # A re-entrant lock: a signal handler may call close() while its own thread is in write().
         self._lock = threading.RLock()
         self._busy = self._close_asked = False
         self._planes = self.kind.name == y4m.NAME
@@ -141,13 +143,13 @@ class Recorder:
         planes = [(p.bytesperline, p.sizeimage) for p in f.planes]
         layout = Layout.of(f.pixelformat, f.width, f.height, planes)
         if self._fps is None or self.passed_through or not layout.components:
-            return  # what it is to be like, the first frames have to tell
+            return  # the encoder's settings depend on the first frames
         sizes = [max(p.sizeimage, layout.min_bytes(i)) for i, p in enumerate(f.planes)]
         blank = layout.arrays([np.zeros(size, np.uint8) for size in sizes], sizes)
         try:
             with self._telling("open"):
                 self._begin(self._pictures.make(blank, f.field))
-        except BaseException:  # a Ctrl-C just after the encoder was opened, too
+        except BaseException:  # also after a Ctrl-C that came just when the encoder was open
             self._finish(quietly=True)
             raise
 
@@ -197,13 +199,13 @@ class Recorder:
         """Encode and write one frame; it can be released afterwards.
 
         Raises:
-            KernelError: it cannot be written, e.g. ENOSPC. The recorder is closed then, and the file can be
-                played up to there.
-            UsageError: a frame of another format.
-            CorruptFrameError: it cannot be decoded: short, or no JPEG image. It is not in the file, and
-                counted in ``corrupt``; the next frame can be written.
-            ClosedError: the recorder is closed. StateError: a signal handler's call, while the same thread
-                writes a frame.
+            KernelError: the frame cannot be written, e.g. ENOSPC. The recorder closes itself, and the file
+                can be played up to this frame.
+            UsageError: the frame has another format.
+            CorruptFrameError: the frame cannot be decoded: it is short, or not a JPEG image. It is not in the
+                file, and ``corrupt`` counts it. The next frame can be written.
+            ClosedError: the recorder is closed. StateError: a signal handler called this while the same
+                thread writes a frame.
         """
         with self._lock:
             if self._busy:
@@ -236,7 +238,7 @@ class Recorder:
         try:
             with self._telling("write"):
                 self._write(frame)
-                if self.frames:  # the first one: from here on it is there, to be watched and kept
+                if self.frames:  # the first frame: from here on the file has its name
                     self._target.commit()
         except CorruptFrameError:
             self.corrupt += 1
@@ -260,7 +262,7 @@ class Recorder:
         stamp = frame.time_ns
         if self._fps is None:
             if self._pending is None:
-                self._pending = (item, stamp)  # until the next one says how far apart they are
+                self._pending = (item, stamp)  # until the next frame gives the rate
                 return
             distance = stamp - self._pending[1]
             self._fps = Fraction(10**9, distance).limit_denominator(1000) if distance > 0 else Fraction(25)
@@ -268,7 +270,7 @@ class Recorder:
         self._put(item, stamp)
 
     def _write_own(self, file: IO[bytes], frame: Frame) -> bool:
-        """Write what lies in the driver's buffer, right from there; False: it is not what the file has."""
+        """Write a frame directly from the driver's buffer; False if the file has another pixel format."""
         if not self._planes:
             for plane in frame.planes:
                 file.write(plane.data)
@@ -285,7 +287,7 @@ class Recorder:
             self._put(*pending)
 
     def _item(self, frame: Frame) -> Any:
-        """What goes into the file: bytes, or a picture of FFmpeg's; nothing of it is the driver's."""
+        """Return bytes or a picture of FFmpeg's for the file. It is a copy, so the frame can be released."""
         if self.passed_through:
             return self._as_it_is(frame)
         item = self._pictures.make(frame.components, frame.field)
@@ -313,7 +315,7 @@ class Recorder:
         return item
 
     def _probed(self, item: bytes) -> str | None:
-        """Why a file cannot begin with this frame: FFmpeg finds no picture in it."""
+        """Return why a file cannot begin with this frame: FFmpeg finds no picture in it."""
         pyav = ffmpeg.av()
         try:
             with pyav.open(io.BytesIO(item), format=self.codec) as probe:
@@ -368,11 +370,12 @@ class Recorder:
                 item[0], lambda out: self._pictures.encoder(out, item, rate, self._tick, self._options)
             )
             self._target.file.write(first)
-            # Last: what goes into a file without its first line cannot be played.
+            # Last: a file without its first line cannot be played.
             self._file = self._target.file
             return
-        # FFmpeg opens it by itself: no Python runs while it writes, so that no signal gets between. With a
-        # protocol in front no name is taken for one ("a:b.mkv"). A FIFO is open already, and is opened once.
+        # FFmpeg opens the file by itself: no Python runs while it writes, so no signal handler interrupts it.
+        # The prefix "file:" keeps FFmpeg from reading a protocol in a name like "a:b.mkv". A FIFO is open
+        # already, and must not be opened twice.
         target = self._target
         name = f"pipe:{target.file.fileno()}" if target.direct else f"file:{target.path}"
         out = pyav.open(name, "w", format=self.kind.name, options=self.kind.options)
@@ -392,15 +395,16 @@ class Recorder:
         self._out = out
 
     def close(self) -> None:
-        """Finish the file. Idempotent. Without a frame there is none, and what was there stays.
+        """Finish the file. Idempotent. Without a frame no file is made, and an old file stays.
 
-        Any thread; it waits for a frame that another thread writes. In a signal handler that interrupts
-        :meth:`write` it returns at once, and that call finishes the file before it returns.
+        Any thread may call this; it waits for a frame that another thread writes. In a signal handler that
+        interrupts :meth:`write` it returns at once. The interrupted call then finishes the file before it
+        returns.
 
         Raises:
-            KernelError: its end could not be written; it can be played up to there.
+            KernelError: the end of the file could not be written. The file can be played up to there.
         """
-        # Before the lock is taken: what is interrupted looks at it last.
+        # Before the lock is taken: an interrupted write() checks this last.
         self._close_asked = True
         with self._lock:
             if not self._busy:
@@ -410,14 +414,14 @@ class Recorder:
         if self._closed:
             return
         try:
-            self._closed = True  # first: a signal handler that closes leaves the rest to this call
+            self._closed = True  # first: a signal handler's close() then leaves the rest to this call
             with contextlib.suppress(Exception) if quietly else self._telling("write"):
                 try:
                     self._write_end()
                 finally:
-                    self._target.close()  # this writes, too
+                    self._target.close()  # close() of the container writes, too
         finally:
-            self._target.close()  # where an interrupt came before
+            self._target.close()  # also if an interrupt came before
 
     def _write_end(self) -> None:
         try:
@@ -432,7 +436,7 @@ class Recorder:
                 self._target.commit()
 
     def _telling(self, what: str) -> _Telling:
-        """What the system says of the file becomes one line that names it."""
+        """Return the system's error as an error of this library that names the file."""
         return _Telling(functools.partial(self._meant, what))
 
     def _meant(self, what: str, error: OSError | ValueError) -> Vb2Error:
@@ -446,14 +450,14 @@ class Recorder:
                 f"{self.path}: {self.codec} into {self.path.suffix} does not go: {text}",
                 hint="choose another codec or kind of file, or other options",
             )
-        # Some may not have left FFmpeg's hands: it writes in pieces of a second.
+        # FFmpeg writes in pieces of a second, and may still have some frames in memory.
         done = f"it can be played up to about frame {self.frames}" if self.frames else None
         if number == errno.EBUSY:
             done = text  # two recordings with one name
         return KernelError(number, what, str(self.path), explanation=done, hint=hint_for(self.path))
 
     def result(self, stats: StreamStats) -> Recording:
-        """What it has become, with what the stream saw."""
+        """Return the recording's result, with the stream's counters."""
         with contextlib.suppress(OSError):
             return self._result(stats, self.path.stat().st_size)
         return self._result(stats, 0)

@@ -1,4 +1,4 @@
-"""Layer 6: what became of a video file."""
+"""Layer 6: the result of a recording."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Recording:
-    """What a recording has become.
+    """The result of a recording.
 
     Attributes:
         path: the file.
-        codec: what is in it, by FFmpeg's name: ``mjpeg``, ``libx264``, …; empty for ``.raw``.
-        passed_through: the frames' own bytes are in it, nothing was encoded.
+        codec: FFmpeg's name of the codec: ``mjpeg``, ``libx264``, …; empty for ``.raw``.
+        passed_through: the file has the frames' own bytes, and nothing was encoded.
         frames: how many frames are in it.
-        duration: seconds, the last frame's own included.
+        duration: seconds from the first frame to the end of the last.
         size: bytes of the file.
-        skipped: frames that are not in it: before the first from which H.264 or HEVC can be decoded.
-        retimed: frames whose timestamp was not after the one before, and which stand just after that.
-        stats: what the stream saw: what was lost, flagged, short, discarded.
-        corrupt: frames that the stream handed out, that cannot be decoded, and that are not in the file.
+        skipped: frames that are not in the file, because decoding of H.264 or HEVC cannot begin with them.
+        retimed: frames whose timestamp was not after the one before. The file has them just after that one.
+        stats: the stream's counters: lost, flagged, short and discarded frames.
+        corrupt: frames of the stream that cannot be decoded and are not in the file.
         lost_bits: how many bits of each sample the encoder did not get: 8 where samples of 16 bits were
             encoded in 8.
     """

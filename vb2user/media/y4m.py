@@ -1,7 +1,7 @@
 """Layer 6: YUV4MPEG2, the video files whose frames are the planes of pictures, one after the other.
 
-What such a file says of its pictures is FFmpeg's word. The pictures are written here: a camera's own planes
-out of the driver's buffer, without a copy, or taken apart first where they lie between each other.
+FFmpeg writes the file's header. This module writes the pictures: a camera's planes directly from the driver's
+buffer, without a copy. Components that are interleaved in memory are separated first.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def header(picture: Any, encoder: Callable[[Any], Any]) -> bytes:
 
 
 def planes_of(fourcc: int, components: Sequence[Array], pix_fmt: str) -> list[Array] | None:
-    """A frame's own samples as the planes of ``pix_fmt``; None: they are others, and have to be made.
+    """Return a frame's own samples as the planes of ``pix_fmt``; None if they must be converted.
 
     Args:
         fourcc: the pixel format.
@@ -69,5 +69,5 @@ def planes_of(fourcc: int, components: Sequence[Array], pix_fmt: str) -> list[Ar
 
 
 def write(file: IO[bytes], planes: Sequence[Array]) -> None:
-    """One frame, in one step of the interpreter: a signal finds it whole, or not begun."""
+    """Write one frame in one step of the interpreter, so that no signal handler runs within the frame."""
     file.writelines((b"FRAME\n", *(np.ascontiguousarray(plane).data for plane in planes)))

@@ -1,1 +1,1 @@
-"""Layer 2: ``struct vb2_mem_ops`` as user space drives it: one file per memory type."""
+"""Layer 2: the user actions that drive ``struct vb2_mem_ops``, with one file per memory type."""

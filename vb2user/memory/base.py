@@ -1,15 +1,15 @@
-"""Layer 2: what every memory type has in common. Knows buffers' memory, not their states.
+"""Layer 2: the common part of every memory type. It knows the memory of buffers, not their states.
 
 A *strategy* (:class:`BufferBackend`'s subclasses, one per ``enum v4l2_memory``) says how the buffers of one
-queue get their memory. For each buffer it makes a :class:`BufferMemory`, which owns that memory as
-the program sees it: mappings, pinned pages, dma-buf fds. Who may look at the memory when is decided
-one layer up, by the buffer's state; here it only exists, and is given back once.
+queue get their memory. For each buffer it makes a :class:`BufferMemory`, which owns that memory as the
+program sees it: mappings, pinned pages, dma-buf fds. The layer above decides by the buffer's state who may
+use the memory at which time. This layer only allocates the memory and frees it once.
 
-Methods named after an op of ``struct vb2_mem_ops`` do the user action that makes the kernel call that op
-on that buffer (see :mod:`vb2user.memory.ops`), and no more than the kernel's interface forces: where one
-ioctl drives several ops, or only the whole queue can be addressed, their docstrings say so. A method
-drives the op; whether the kernel called it is seen by :mod:`vb2user.trace` alone. They know no buffer
-states: a :class:`~vb2user.queue.queue.Queue` uses them and keeps the states.
+A method named after an op of ``struct vb2_mem_ops`` does the user action that makes the kernel call that op
+on that buffer (see :mod:`vb2user.memory.ops`). It does no more than the kernel's interface needs. If one
+ioctl drives several ops, or addresses the whole queue, the method's docstring says so. The method drives the
+op; only :mod:`vb2user.trace` shows whether the kernel called it. These methods know no buffer states: a
+:class:`~vb2user.queue.queue.Queue` uses them and keeps the states.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ PAGESIZE = _mmap.PAGESIZE
 
 
 def page_align(length: int) -> int:
-    """``length`` rounded up to whole pages, as ``PAGE_ALIGN`` does in the kernel."""
+    """Round ``length`` up to whole pages, as the kernel's ``PAGE_ALIGN`` does."""
     return (length + PAGESIZE - 1) & ~(PAGESIZE - 1)
 
 
 def unmap(views: Iterable[memoryview], maps: Iterable[_mmap.mmap]) -> None:
-    """Let go of mappings: now or, where the program still looks at one, with its last view. Idempotent."""
+    """Unmap mappings: now, or with the last view if the program still has one. Idempotent."""
     for view in views:
         with contextlib.suppress(BufferError):
             view.release()
@@ -48,11 +48,11 @@ def unmap(views: Iterable[memoryview], maps: Iterable[_mmap.mmap]) -> None:
 
 @dataclass(frozen=True)
 class BufferUsers:
-    """What user space can see of ``num_users`` without privileges.
+    """The result of the op ``num_users`` as far as user space sees it without privileges.
 
     Attributes:
-        shared: ``V4L2_BUF_FLAG_MAPPED``: the op said more than one, so somebody beside the queue (a
-            mapping, an export) holds the memory.
+        shared: ``V4L2_BUF_FLAG_MAPPED``: the op returned more than one, so a mapping or an export holds the
+            memory beside the queue.
         exports: for each dma-buf exported here and still open, its references (``count`` of its fdinfo).
     """
 
@@ -98,7 +98,7 @@ class BufferMemory(ABC):
             hints: ``V4L2_BUF_FLAG_NO_CACHE_CLEAN`` and ``_NO_CACHE_INVALIDATE``: which of ``prepare`` and
                 ``finish`` need not touch the caches.
         """
-        # What the kernel wrote last time (flags, a timestamp) must not be read as a wish.
+        # The kernel must not take the flags and the timestamp of its last answer as arguments.
         arg = self.arg
         arg.raw.flags = hints
         if arg.multiplanar:
@@ -121,7 +121,8 @@ class BufferMemory(ABC):
         Returns:
             The buffer's flags as the kernel left them: ``PREPARED``, and the hints that it took.
 
-        EBUSY: queued already; EINVAL: prepared already; EFAULT: the memory cannot be used by this device.
+        EBUSY: the buffer is queued already; EINVAL: it is prepared already; EFAULT: this device cannot use
+        the memory.
         """
         calls.prepare_buf(self.node, self.fill(hints))
         return self.arg.flags
@@ -139,8 +140,8 @@ class BufferMemory(ABC):
     def vaddr(self, hints: BufFlag = BufFlag(0)) -> BufFlag:
         """Mem op ``vaddr``: ``VIDIOC_QBUF``, to a driver that touches frames by the CPU; returns the flags.
 
-        Kernel: ``vb2_{vmalloc,dc,dma_sg}_vaddr``. When it asks for the address
-        is the driver's affair: vivid does for each frame that it fills, a driver for DMA never.
+        Kernel: ``vb2_{vmalloc,dc,dma_sg}_vaddr``. The driver chooses when it asks for the address: vivid asks
+        for each frame that it fills, a driver for DMA never.
         """
         calls.qbuf(self.node, self.fill(hints))
         return self.arg.flags
@@ -156,8 +157,8 @@ class BufferMemory(ABC):
     def num_users(self) -> BufferUsers:
         """Mem op ``num_users``: ``VIDIOC_QUERYBUF``; what its answer shows.
 
-        Kernel: ``vb2_{vmalloc,dc,dma_sg}_num_users``, called for each plane
-        that has memory until one has more than one user. EINVAL: no such buffer (any more).
+        Kernel: ``vb2_{vmalloc,dc,dma_sg}_num_users``, called for each plane that has memory until one has
+        more than one user. EINVAL: the buffer does not exist (any more).
         """
         return BufferUsers(bool(self._query().flags & BufFlag.MAPPED))
 
@@ -179,14 +180,14 @@ class BufferMemory(ABC):
     def close(self) -> None:
         """Give the memory back. Idempotent: after a Ctrl-C the next call does the rest.
 
-        A view that the program still holds keeps its own mapping alive: it never turns into a
-        dangling pointer, and the mapping goes when the last view does.
+        A view that the program still holds keeps its mapping alive, so it never becomes a dangling pointer.
+        The mapping goes with the last view.
         """
         self._planes = None
 
 
 class BufferBackend(ABC):
-    """How the buffers of one queue get their memory.
+    """A strategy by which the buffers of one queue get their memory.
 
     Attributes:
         kind: the ``enum v4l2_memory`` value of the queue.
@@ -201,15 +202,15 @@ class BufferBackend(ABC):
     def request(self, node: Fd, type: BufType, count: int) -> calls.BuffersGranted:
         """``VIDIOC_REQBUFS``: ``count`` buffers of this memory type, or none with 0.
 
-        EINVAL: the queue does not take this memory type; EBUSY: the queue is another file handle's; ENOMEM.
+        EINVAL: the queue does not take this memory type; EBUSY: another file handle owns the queue; ENOMEM.
         """
         return calls.reqbufs(node, type, self.kind, count, self.flags if count else MemoryFlag(0))
 
     def release(self, node: Fd, type: BufType, index: int | None = None, count: int = 1) -> None:
         """``VIDIOC_REMOVE_BUFS`` of ``count`` buffers from ``index`` on; None: ``VIDIOC_REQBUFS``(0), of all.
 
-        NotSupportedError (ENOTTY): REMOVE_BUFS is of Linux 6.10, and the driver's choice; EBUSY: one is
-        queued.
+        NotSupportedError (ENOTTY): the kernel is older than Linux 6.10, or the driver has no REMOVE_BUFS;
+        EBUSY: a buffer is queued.
         """
         if index is None:
             self.request(node, type, 0)
@@ -218,7 +219,7 @@ class BufferBackend(ABC):
 
     @abstractmethod
     def attach(self, node: Fd, type: BufType, index: int, lengths: Sequence[int]) -> BufferMemory:
-        """The memory of buffer ``index``, which the queue of ``node`` just allocated.
+        """Return the memory of buffer ``index``, which the queue of ``node`` just allocated.
 
         Args:
             node: the video node.
@@ -228,13 +229,15 @@ class BufferBackend(ABC):
         """
 
     def provide(self, count: int, lengths: Sequence[int]) -> None:
-        """Called once, with the number of buffers that the driver granted, before the first :meth:`attach`.
+        """Prepare memory for all buffers.
 
-        What cannot work for all of them (too few given, a heap that is not there) fails here.
+        Called once, with the granted number, before the first :meth:`attach`.
+
+        Errors that concern all buffers are raised here: too few were given, or the heap does not exist.
         """
 
     def close(self) -> None:
-        """Give back what the strategy itself holds (a heap, an exporting device). Idempotent."""
+        """Release what the strategy itself holds (a heap, an exporting device). Idempotent."""
 
     def __enter__(self) -> BufferBackend:
         return self

@@ -1,4 +1,4 @@
-"""Layer 2: DMABUF: the queue imports memory that somebody else allocated.
+"""Layer 2: DMABUF: the queue imports memory that another device or allocator allocated.
 
 Mem ops: ``attach_dmabuf`` and ``map_dmabuf`` (QBUF or PREPARE_BUF with an fd not seen before; the
 mapping is kept while the same dma-buf comes again), ``unmap_dmabuf`` and ``detach_dmabuf`` (another
@@ -51,11 +51,11 @@ class DmaBuf:
             self.size = self._fd.size()
         except KernelError as e:
             if e.errno == errno.EBADF:
-                self._fd.forget()  # the number is not ours to close
+                self._fd.forget()  # the caller's number must not be closed here
                 raise UsageError(f"{name}: file descriptor {fd} is not open", hint=_KEEP_OPEN) from None
             self.close()
             raise self._no_dmabuf(name) from None
-        # Every exporter's fdinfo names itself (Linux 5.3); a plain file can be sought, too.
+        # The fdinfo of a dma-buf names its exporter (Linux 5.3). lseek() alone also works on a plain file.
         info = self._fd.fdinfo()
         if info and "exp_name" not in info:
             self.close()
@@ -70,7 +70,7 @@ class DmaBuf:
 
     @classmethod
     def duplicate(cls, fd: int, name: str = "dma-buf") -> DmaBuf:
-        """A DmaBuf over a duplicate (CLOEXEC) of the user's ``fd``, which stays the user's."""
+        """Return a DmaBuf with a duplicate (CLOEXEC) of ``fd``, which stays the user's."""
         number = checks.fd(fd, f"{name}: file descriptor")
         try:
             return cls(duplicate(number, name), name)
@@ -81,7 +81,7 @@ class DmaBuf:
 
     @property
     def name(self) -> str:
-        """What this dma-buf is, for error messages."""
+        """The dma-buf's name for error messages."""
         return self._fd.name
 
     def fileno(self) -> int:
@@ -89,7 +89,7 @@ class DmaBuf:
         return self._fd.fileno()
 
     def map(self) -> memoryview:
-        """The whole buffer mapped for the CPU, writable; made once. Bracket each look by :meth:`access`."""
+        """Map the whole buffer for the CPU, writable, once. Read and write it within :meth:`access`."""
         if self._view is None:
             self._map = self._fd.mmap(self.size)
             self._view = memoryview(self._map)
@@ -101,22 +101,22 @@ class DmaBuf:
 
     @contextlib.contextmanager
     def access(self, *, write: bool = False) -> Iterator[memoryview]:
-        """CPU access: SYNC_START, the mapping, SYNC_END on every way out."""
+        """Bracket CPU access: SYNC_START, then the mapping, then SYNC_END on every way out."""
         view = self.map()
         direction = DmaBufSync.RW if write else DmaBufSync.READ
         self.sync(DmaBufSync.START | direction)
         try:
             yield view
         except BaseException:
-            with contextlib.suppress(KernelError, ClosedError):  # the body's error comes first
+            with contextlib.suppress(KernelError, ClosedError):  # the block's error matters more
                 self.sync(DmaBufSync.END | direction)
             raise
         self.sync(DmaBufSync.END | direction)
 
     def export_sync_file(self, *, write: bool = False) -> Fd:
-        """A sync_file of the fences that a reader (or, with ``write``, a writer) must wait for.
+        """Return a sync_file of the fences that a reader (or, with ``write``, a writer) must wait for.
 
-        It becomes readable (poll) when they are signalled. ENOTTY before Linux 6.0.
+        The sync_file becomes readable (poll) when the fences are signalled. ENOTTY before Linux 6.0.
         """
         flags = DmaBufSync.RW if write else DmaBufSync.READ
         return calls.dma_buf_export_sync_file(self._fd, flags)
@@ -136,7 +136,7 @@ class DmaBuf:
 
     @property
     def exporter(self) -> str | None:
-        """``exp_name``: who made it, e.g. ``system``, ``udmabuf``, ``videobuf2_vmalloc``."""
+        """``exp_name``: the exporter, e.g. ``system``, ``udmabuf``, ``videobuf2_vmalloc``."""
         return self.fdinfo().get("exp_name")
 
     @property
@@ -164,27 +164,30 @@ class DmaBuf:
 
 
 class DmaBufAllocator(ABC):
-    """Where dma-bufs come from."""
+    """A source of dma-bufs."""
 
     #: For tables and messages: ``heap system``, ``udmabuf``, ``export of /dev/video2``.
     name: str
-    #: For how many buffers there is memory; None: there is always more.
+    #: The number of buffers that get memory; None: no limit.
     limit: int | None = None
 
     @abstractmethod
     def open(self, count: int, lengths: Sequence[int]) -> None:
-        """Make ready for ``count`` buffers with planes of ``lengths`` bytes; what is missing fails here."""
+        """Prepare for ``count`` buffers with planes of ``lengths`` bytes.
+
+        Missing prerequisites raise errors here.
+        """
 
     @abstractmethod
     def allocate(self, index: int, plane: int, length: int) -> DmaBuf:
         """A dma-buf of at least ``length`` bytes for plane ``plane`` of buffer ``index``."""
 
     def take_back(self, buf: DmaBuf) -> None:
-        """A dma-buf that was allocated and came to no use: nobody has looked at it, no queue has it."""
+        """Take back an allocated dma-buf that was never used: no program has read it, and no queue has it."""
         buf.close()
 
     def close(self) -> None:
-        """Give back what :meth:`open` took; dma-bufs already allocated live on. Idempotent."""
+        """Release what :meth:`open` took. Allocated dma-bufs stay valid. Idempotent."""
 
 
 class ImportedFds(DmaBufAllocator):
@@ -201,7 +204,7 @@ class ImportedFds(DmaBufAllocator):
         self._closed = False
         self.limit = len(fds)
         try:
-            # At once: later, a number that was closed may stand for something else that was opened.
+            # At once: later, the number of a closed fd may belong to another file.
             for index, given in enumerate(fds):
                 self._bufs.append([])
                 for plane, fd in enumerate(given if isinstance(given, (list, tuple)) else [given]):
@@ -213,7 +216,10 @@ class ImportedFds(DmaBufAllocator):
             raise
 
     def open(self, count: int, lengths: Sequence[int]) -> None:
-        """Check that there are enough. ClosedError after :meth:`close`: one queue only has them."""
+        """Check that there are enough dma-bufs.
+
+        ClosedError after :meth:`close`: they serve one queue only.
+        """
         if self._closed:
             raise ClosedError(
                 "DMABUF: the given dma-bufs were closed with the queue that had them",
@@ -249,7 +255,7 @@ class ImportedFds(DmaBufAllocator):
 
 
 class SharedFds(DmaBufAllocator):
-    """Given fds for one queue: closed, they are there for the next queue."""
+    """Given fds for one queue. After :meth:`close` the next queue can use them."""
 
     def __init__(self, fds: ImportedFds) -> None:
         self._fds = fds
@@ -317,7 +323,7 @@ class DmaBufBuffer(BufferMemory):
         calls.remove_bufs(self.node, self.arg.type, self.index, 1)
 
     def exporter(self) -> str | None:
-        """Who made it: a heap's name, ``udmabuf``, ``videobuf2_vmalloc``, …"""
+        """Return the exporter: a heap's name, ``udmabuf``, ``videobuf2_vmalloc``, …"""
         return self.bufs[0].exporter
 
     def begin_access(self, *, write: bool = False) -> None:
@@ -327,7 +333,7 @@ class DmaBufBuffer(BufferMemory):
             buf.sync(DmaBufSync.START | direction)
 
     def end_access(self, *, write: bool = False) -> None:
-        """``DMA_BUF_SYNC_END`` on each plane, even where the queue is gone meanwhile."""
+        """``DMA_BUF_SYNC_END`` on each plane, even if the queue is gone meanwhile."""
         direction = DmaBufSync.RW if write else DmaBufSync.READ
         for buf in self.bufs:
             with contextlib.suppress(ClosedError):
@@ -366,7 +372,7 @@ class DmaBufMemory(BufferBackend):
         self.source.open(count, lengths)
 
     def attach(self, node: Fd, type: BufType, index: int, lengths: Sequence[int]) -> DmaBufBuffer:
-        """A dma-buf from the source for each plane, mapped for the CPU."""
+        """Return a buffer with a dma-buf from the source for each plane, mapped for the CPU."""
         bufs: list[DmaBuf] = []
         try:
             for plane, length in enumerate(lengths):

@@ -1,4 +1,4 @@
-"""Layer 2: read(2) and write(2): videobuf2 keeps MMAP buffers of its own and copies by the CPU.
+"""Layer 2: read(2) and write(2). videobuf2 has MMAP buffers of its own, and the CPU copies the frames.
 
 Mem ops: ``alloc`` (the first read, write or poll), ``vaddr`` (the address that is copied from or to),
 ``put`` (close of the node).
@@ -23,7 +23,7 @@ class FileIO:
 
     Args:
         node: the video node, opened ``O_NONBLOCK``; it stays the caller's.
-        wake: an eventfd by which another thread ends a wait; None: nobody does.
+        wake: an eventfd by which another thread ends a wait; None: no thread does.
     """
 
     def __init__(self, node: Fd, wake: Fd | None = None) -> None:
@@ -33,8 +33,8 @@ class FileIO:
     def read_into(self, buffer: memoryview, timeout: float | None = None) -> int:
         """read(2) one frame into ``buffer``; returns its bytes.
 
-        The driver starts streaming at the first read. A buffer smaller than the frame would get the
-        rest of it by the next read: pass ``sizeimage`` bytes.
+        The driver starts streaming at the first read. Pass ``sizeimage`` bytes: with a smaller buffer, the
+        next read returns the rest of the frame.
 
         Args:
             buffer: writable bytes.
@@ -43,12 +43,12 @@ class FileIO:
         Raises:
             StreamTimeoutError: no frame came in time.
             StateError: another thread ended the wait.
-            KernelError: EINVAL: no file I/O on this node; EBUSY: its queue streams; EIO.
+            KernelError: EINVAL: the node has no file I/O; EBUSY: its queue streams; EIO.
         """
         if buffer.readonly:
             raise UsageError("read: the buffer is read-only", hint="pass a bytearray or a writable array")
         timeout = checks.seconds(timeout, "read: timeout")
-        # The attempt comes first: it is what makes the driver start.
+        # read(2) comes before the wait, because it makes the driver start.
         return self._move(lambda: self._node.read_into(buffer), "read", POLLIN, timeout)
 
     def write(self, buffer: memoryview, timeout: float | None = None) -> int:
@@ -61,9 +61,9 @@ class FileIO:
     def alloc(self, events: int = POLLIN) -> None:
         """Mem op ``alloc``: poll(2): a queue without buffers gets videobuf2's own, and starts.
 
-        Kernel: ``vb2_{vmalloc,dc,dma_sg}_alloc``, with ``vaddr`` at once: videobuf2
-        looks up the addresses that it will copy from or to. Nothing is waited for. The first read(2) or
-        write(2) does the same. Output nodes: pass POLLOUT.
+        Kernel: ``vb2_{vmalloc,dc,dma_sg}_alloc``, with ``vaddr`` at once: videobuf2 looks up the addresses
+        that it will copy from or to. This does not wait. The first read(2) or write(2) does the same. Output
+        nodes: pass POLLOUT.
         """
         self._node.poll(events, 0.0)
 
@@ -92,7 +92,7 @@ class FileIO:
             if count is not None:
                 return count
             if failed:
-                # poll(2) says error and the call itself knows of none: to go on would spin.
+                # poll(2) reports an error, but the call succeeds: another turn would loop without waiting.
                 raise self._node.error_of(errno.EIO, request)
             failed = self._wait(events, deadline)
 
@@ -114,4 +114,4 @@ class FileIO:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
-        """Nothing is owned here: closing the node ends file I/O and frees its buffers."""
+        """Do nothing: closing the node ends file I/O and frees its buffers."""

@@ -1,4 +1,4 @@
-"""Layer 2: where DMA-BUFs come from: dma-heaps, udmabuf, and another V4L2 device's EXPBUF.
+"""Layer 2: sources of DMA-BUFs: dma-heaps, udmabuf, and another V4L2 device's EXPBUF.
 
 Source: https://docs.kernel.org/userspace-api/dma-buf-heaps.html
 """
@@ -26,7 +26,7 @@ UDMABUF = Path("/dev/udmabuf")
 
 
 def heaps() -> list[str]:
-    """Names of the dma-heaps of this machine; empty where the kernel has none."""
+    """List the names of this machine's dma-heaps; empty if the kernel has none."""
     try:
         return sorted(p.name for p in DMA_HEAP_DIR.iterdir())
     except OSError:
@@ -47,7 +47,7 @@ class Heap(DmaBufAllocator):
         self._fd: Fd | None = None
 
     def open(self, count: int, lengths: Sequence[int]) -> None:
-        """Open ``/dev/dma_heap/<heap>``. MissingPrerequisiteError where it is not there."""
+        """Open ``/dev/dma_heap/<heap>``. MissingPrerequisiteError: the heap does not exist."""
         if self._fd is not None:
             return
         try:
@@ -63,7 +63,7 @@ class Heap(DmaBufAllocator):
             ) from None
 
     def allocate(self, index: int, plane: int, length: int) -> DmaBuf:
-        """``DMA_HEAP_IOCTL_ALLOC``, page-rounded, CLOEXEC and read-write."""
+        """Allocate a dma-buf by ``DMA_HEAP_IOCTL_ALLOC``: whole pages, CLOEXEC and read-write."""
         if self._fd is None:
             self.open(1, [length])
         assert self._fd is not None
@@ -78,7 +78,10 @@ class Heap(DmaBufAllocator):
 
 
 class UDmaBuf(DmaBufAllocator):
-    """udmabuf: the pages of a sealed memfd as a dma-buf; ordinary memory, no driver involved."""
+    """udmabuf: the pages of a sealed memfd as a dma-buf.
+
+    They are ordinary memory, without a device driver.
+    """
 
     name = "udmabuf"
 
@@ -86,7 +89,7 @@ class UDmaBuf(DmaBufAllocator):
         self._fd: Fd | None = None
 
     def open(self, count: int, lengths: Sequence[int]) -> None:
-        """Open ``/dev/udmabuf``. MissingPrerequisiteError where it is not there."""
+        """Open ``/dev/udmabuf``. MissingPrerequisiteError: the kernel has no udmabuf."""
         if self._fd is not None:
             return
         try:
@@ -98,12 +101,12 @@ class UDmaBuf(DmaBufAllocator):
             ) from None
 
     def allocate(self, index: int, plane: int, length: int) -> DmaBuf:
-        """A memfd sealed against shrinking, and ``UDMABUF_CREATE`` over all of it."""
+        """Allocate a memfd, seal it against shrinking, and make a dma-buf of it by ``UDMABUF_CREATE``."""
         if self._fd is None:
             self.open(1, [length])
         assert self._fd is not None
         size = page_align(checks.count(length, f"{self.name}: length", least=1, most=checks.BYTES))
-        # The dma-buf holds the pages: the memfd itself is not needed any more afterwards.
+        # The dma-buf holds the pages, so the memfd is not needed afterwards.
         with sealed_memfd(size) as memfd:
             return DmaBuf(calls.udmabuf_create(self._fd, memfd.fileno(), 0, size), "dma-buf from udmabuf")
 
@@ -123,10 +126,10 @@ _EXPORTING = (
 
 
 class Export(DmaBufAllocator):
-    """Another V4L2 device's buffers, exported by EXPBUF: the way to contiguous memory without a heap.
+    """Buffers of another V4L2 device, exported by EXPBUF. They may be contiguous without a heap.
 
-    The exporting node's format is left as it is: CREATE_BUFS allocates buffers of the size that the
-    importer needs. Its queue is ours until :meth:`close`.
+    The exporting node keeps its format: CREATE_BUFS allocates buffers of the size that the importer needs.
+    This object owns the node's queue until :meth:`close`.
 
     Args:
         path: the exporting node; not the importing queue itself.
@@ -141,7 +144,7 @@ class Export(DmaBufAllocator):
         self._exported: weakref.WeakKeyDictionary[DmaBuf, int] = weakref.WeakKeyDictionary()
 
     def open(self, count: int, lengths: Sequence[int]) -> None:
-        """Allocate the buffers on the exporting node. DeviceBusyError where its queue is another's."""
+        """Allocate the buffers on the exporting node. DeviceBusyError: another file handle owns its queue."""
         if self._fd is not None:
             return
         fd = open_node(self.path)
@@ -172,7 +175,9 @@ class Export(DmaBufAllocator):
 
     def _allocate(self, fd: Fd, count: int, length: int, *, more: bool = False) -> list[int]:
         current = calls.g_fmt(fd, self._type)
-        if more:  # a driver may refuse buffers that its own frames do not fit into; the first came otherwise
+        # A driver may refuse buffers that are smaller than its own frames. REQBUFS then allocates the first
+        # ones, and the later ones must be as large.
+        if more:
             length = max(length, current.planes[0].sizeimage)
         # Plane 0 of each exported buffer serves one plane of ours.
         planes = (dataclasses.replace(current.planes[0], sizeimage=length), *current.planes[1:])
@@ -200,25 +205,25 @@ class Export(DmaBufAllocator):
         index = self._buffers[0]
         made = DmaBuf(calls.expbuf(self._fd, self._type, index), f"dma-buf by {self.name}")
         self._exported[made] = index
-        del self._buffers[0]  # last: until then a Ctrl-C leaves it for the next one
+        del self._buffers[0]  # last: a Ctrl-C before this leaves the buffer for the next call
         return made
 
     def take_back(self, buf: DmaBuf) -> None:
-        """Its buffer is exported anew the next time: the driver's pool is small."""
+        """Take the buffer back, to export it again: the driver has few buffers."""
         super().take_back(buf)
         if self._fd is not None and (index := self._exported.pop(buf, None)) is not None:
             self._buffers.append(index)
 
     def close(self) -> None:
-        """Free the exporting queue and close its node; exported dma-bufs live on until their close."""
+        """Free the exporting queue and close its node. Exported dma-bufs stay valid until they are closed."""
         if self._fd is None:
             return
         self._exported.clear()
-        # Before Linux 5.0 REQBUFS(0) says EBUSY while exports live; close() frees them all the same.
+        # Before Linux 5.0 REQBUFS(0) fails with EBUSY while exports exist; close() frees the buffers anyway.
         with contextlib.suppress(KernelError, ClosedError):
             calls.reqbufs(self._fd, self._type, Memory.MMAP, 0)
         self._fd.close()
-        self._fd = None  # last: until then the next call does the rest
+        self._fd = None  # last: a Ctrl-C before this leaves the rest to the next call
 
 
 def likely(exporters: Sequence[str] = ()) -> list[str]:
@@ -232,11 +237,11 @@ def likely(exporters: Sequence[str] = ()) -> list[str]:
 
 
 def source(spec: str) -> DmaBufAllocator:
-    """The source that the command line names.
+    """Return the source of dma-bufs that a text of the command line names.
 
     Args:
-        spec: ``udmabuf``; the name of a heap (``system``); the path of either; or else the path of a video
-            node, stable names like ``/dev/v4l/by-id/…`` included (its EXPBUF).
+        spec: ``udmabuf``, the name of a heap (``system``), or the path of either. Any other path is a video
+            node for EXPBUF; it may be a stable name like ``/dev/v4l/by-id/…``.
     """
     if spec in ("udmabuf", str(UDMABUF)):
         return UDmaBuf()

@@ -29,9 +29,10 @@ EXPORT_FLAGS = os.O_CLOEXEC | os.O_RDWR
 
 
 def export(node: Fd, type: BufType, index: int, plane: int = 0, flags: int = EXPORT_FLAGS) -> DmaBuf:
-    """``VIDIOC_EXPBUF``: one plane of an MMAP buffer as a dma-buf of the caller's.
+    """Export one plane of an MMAP buffer as a dma-buf (``VIDIOC_EXPBUF``). The caller closes it.
 
-    EINVAL: no MMAP queue, or no such buffer or plane; ENOTTY: no export in this driver.
+    EINVAL: the queue's memory type is not MMAP, or it has no such buffer or plane; ENOTTY: the driver does
+    not export.
     """
     return DmaBuf(calls.expbuf(node, type, index, plane, flags))
 
@@ -43,7 +44,7 @@ class MmapBuffer(BufferMemory):
         super().__init__(node, arg, None)
         self._maps: tuple[_mmap.mmap, ...] = ()
         self._exports: list[weakref.ref[DmaBuf]] = []
-        # Of the multi-planar API only QUERYBUF knows.
+        # In the multi-planar API only QUERYBUF tells the number.
         self._num_planes = 0 if arg.multiplanar else 1
 
     @property
@@ -56,9 +57,9 @@ class MmapBuffer(BufferMemory):
     def mmap(self) -> tuple[memoryview, ...]:
         """Mem op ``mmap``: mmap(2) of each plane at the offset that QUERYBUF names; returns the bytes.
 
-        Kernel: ``vb2_{vmalloc,dc,dma_sg}_mmap``, once for each plane; each mapping
-        holds a reference until munmap(2). QUERYBUF itself runs ``num_users``. Idempotent while mapped.
-        EINVAL: the buffer is gone, or its memory type is no MMAP; ENOMEM.
+        Kernel: ``vb2_{vmalloc,dc,dma_sg}_mmap``, once for each plane; each mapping holds a reference until
+        munmap(2). QUERYBUF itself runs ``num_users``. Idempotent while mapped. EINVAL: the buffer is gone, or
+        its memory type is not MMAP; ENOMEM.
         """
         if self._planes is not None:
             return self._planes
@@ -66,7 +67,7 @@ class MmapBuffer(BufferMemory):
         try:
             planes = self._query().planes
             for plane in planes:
-                # One by one: the next mmap(2) may fail, and then those before it are closed.
+                # One by one: if an mmap(2) fails, the mappings before it are closed.
                 maps.append(self.node.mmap(plane.length, plane.mem_offset))  # noqa: PERF401
         except BaseException:
             unmap((), maps)
@@ -79,9 +80,9 @@ class MmapBuffer(BufferMemory):
     def get_dmabuf(self, plane: int = 0, flags: int = EXPORT_FLAGS) -> DmaBuf:
         """Mem op ``get_dmabuf``: ``VIDIOC_EXPBUF``; the dma-buf is the caller's to close.
 
-        Kernel: ``vb2_{vmalloc,dc,dma_sg}_get_dmabuf``. Each export is a dma-buf
-        of its own and holds a reference until its last fd, mapping and attachment are gone. Its ``exporter``
-        names the allocator. EINVAL: no such plane; ENOTTY: the driver does not export.
+        Kernel: ``vb2_{vmalloc,dc,dma_sg}_get_dmabuf``. Each export is a dma-buf of its own and holds a
+        reference until its last fd, mapping and attachment are gone. Its ``exporter`` names the allocator.
+        EINVAL: the plane does not exist; ENOTTY: the driver does not export.
         """
         exported = export(self.node, self.arg.type, self.index, plane, flags)
         self._exports = [known for known in self._exports if known() is not None]
@@ -113,10 +114,10 @@ class MmapBuffer(BufferMemory):
         self.close()
 
     def close(self) -> None:
-        """munmap(2) each plane, now or, where the program still holds a view, with its last view."""
+        """munmap(2) each plane: now, or with the last view if the program still holds one."""
         unmap(self._planes or (), self._maps)
         super().close()
-        self._maps = ()  # last: until then the next call unmaps the rest
+        self._maps = ()  # last: a Ctrl-C before this leaves the rest to the next call
 
 
 class Mmap(BufferBackend):
@@ -124,7 +125,7 @@ class Mmap(BufferBackend):
 
     Args:
         non_coherent: ask for ``V4L2_MEMORY_FLAG_NON_COHERENT``: cached memory that needs explicit
-            synchronisation; granted only where the queue's capabilities offer cache hints.
+            synchronisation; granted only if the queue's capabilities offer cache hints.
     """
 
     kind = MemoryType.MMAP
@@ -150,11 +151,11 @@ class Mmap(BufferBackend):
         self.release(node, type, index, count)
 
     def buffer(self, node: Fd, type: BufType, index: int) -> MmapBuffer:
-        """Buffer ``index``, which :meth:`alloc` made, not mapped yet."""
+        """Return buffer ``index``, which :meth:`alloc` allocated. It is not mapped yet."""
         return MmapBuffer(node, BufferArg(type, self.kind, index))
 
     def attach(self, node: Fd, type: BufType, index: int, lengths: Sequence[int]) -> MmapBuffer:
-        """The buffer, mapped."""
+        """Return buffer ``index``, mapped."""
         made = self.buffer(node, type, index)
         made.mmap()
         return made

@@ -1,8 +1,7 @@
-"""Layer 2: ``struct vb2_mem_ops`` as data: the fifteen ops, who implements them, who must, what calls them.
+"""Layer 2: ``struct vb2_mem_ops`` as data: the fifteen ops, their allocators, and the actions behind them.
 
-Pure but for :func:`symbols`, which reads ``/proc/kallsyms``. It drives nothing: the methods named after
-the ops are the memory classes', one file per memory type. It counts nothing either: that is
-:mod:`vb2user.trace`.
+Only :func:`symbols` reads a file, ``/proc/kallsyms``. This module drives no op: the memory classes have
+methods named after the ops. It counts no calls either: :mod:`vb2user.trace` does.
 
 Source: https://docs.kernel.org/driver-api/media/v4l2-videobuf2.html (``struct vb2_mem_ops``) for meanings and
 the four required lists; the user actions are what the function trace of a stock kernel shows.
@@ -44,7 +43,7 @@ class Op(str, Enum):
 
 
 class Use(str, Enum):
-    """How memory is used: the three memory types of a streaming queue, and read(2) and write(2)."""
+    """A use of memory: the three memory types of a streaming queue, and read(2) and write(2)."""
 
     MMAP = "mmap"
     USERPTR = "userptr"
@@ -61,14 +60,14 @@ class Use(str, Enum):
 
 @dataclass(frozen=True)
 class OpInfo:
-    """What an op is.
+    """The description of one op.
 
     Attributes:
         op: which.
-        explanation: what the kernel asks of the allocator by it.
-        at: in a few words, what makes the kernel call it; :data:`ACTIONS` has it all, use by use.
-        private: where its C prototype has the allocator's own buffer (``buf_priv``): the position of that
-            argument from 1, or 0 where the op *returns* it.
+        explanation: the allocator's task in this op.
+        at: in a few words, the user action behind it; :data:`ACTIONS` has the actions of each use.
+        private: the position of the allocator's own buffer (``buf_priv``) in the C prototype's arguments,
+            from 1. It is 0 if the op *returns* the buffer.
     """
 
     op: Op
@@ -123,7 +122,7 @@ _MEANINGS: tuple[tuple[Op, int, str, str], ...] = (
 #: The fifteen ops, in the struct's order.
 OPS: dict[Op, OpInfo] = {op: OpInfo(op, meaning, at, private) for op, private, at, meaning in _MEANINGS}
 
-#: The kernel-doc's four lists: which ops a use cannot do without.
+#: The kernel-doc's four lists of the ops that each use requires.
 REQUIRED: dict[Use, frozenset[Op]] = {
     Use.USERPTR: frozenset({Op.GET_USERPTR, Op.PUT_USERPTR}),
     Use.MMAP: frozenset({Op.ALLOC, Op.PUT, Op.NUM_USERS, Op.MMAP}),
@@ -139,8 +138,8 @@ _ADDRESS = "the driver asks for the DMA address, usually at QBUF"
 _FILL = "any ioctl that fills a v4l2_buffer: QUERYBUF, QBUF, PREPARE_BUF, DQBUF"
 _FREE = "REQBUFS(0), REMOVE_BUFS or close"
 
-#: The user action that makes the kernel call an op, use by use. An op that is not listed there is not
-#: called in that use; one that is listed is called where the allocator has it.
+#: The user action that makes the kernel call an op, for each use. An op that is not listed is not called in
+#: that use. A listed op is called if the allocator has it.
 ACTIONS: dict[Use, dict[Op, str]] = {
     Use.MMAP: {
         Op.ALLOC: "REQBUFS or CREATE_BUFS",
@@ -187,7 +186,7 @@ ACTIONS: dict[Use, dict[Op, str]] = {
 
 @dataclass(frozen=True)
 class Balance:
-    """One invariant of a buffer's references: at the end the calls of both sides are equal in number.
+    """One invariant of a buffer's references: at the end both sides have the same number of calls.
 
     Attributes:
         takes: the ops that take a reference, each call one.
@@ -219,7 +218,7 @@ class Allocator:
         prefix: what its functions' names begin with.
         module: the kernel module, as ``/proc/modules`` spells it.
         exporter: ``exp_name`` of what it exports, as ``/proc/self/fdinfo/<fd>`` spells it.
-        ops: the ops that it implements as far as is known; :func:`implemented` asks the running kernel.
+        ops: the ops that it implements in known kernels; :func:`implemented` asks the running kernel.
     """
 
     name: str
@@ -248,19 +247,20 @@ ALLOCATORS: dict[str, Allocator] = {
 
 
 def by_exporter(exp_name: str | None) -> Allocator | None:
-    """The allocator that a dma-buf's ``exp_name`` names; None for every other exporter."""
+    """Return the allocator that a dma-buf's ``exp_name`` names; None for other exporters."""
     return next((a for a in ALLOCATORS.values() if a.exporter == exp_name), None)
 
 
 def symbols(modules: Iterable[str] | None = None) -> dict[str, frozenset[str]]:
-    """Functions of the running kernel by module, from ``/proc/kallsyms`` (names are for everybody to read).
+    """Return functions of the running kernel by module, from ``/proc/kallsyms``. Every user may read it.
 
     Args:
         modules: those wanted; None: the three allocators'.
 
     Returns:
-        Only modules that are there; empty where the file cannot be read. A kernel with videobuf2 built in
-        shows its functions under the module name ``""``, those with an allocator's prefix alone.
+        The functions of the loaded modules; empty if the file cannot be read. If videobuf2 is built in, its
+        functions have the module name ``""``. Of these, only functions with an allocator's prefix are
+        returned.
     """
     wanted = set(modules) if modules is not None else {a.module for a in ALLOCATORS.values()}
     prefixes = tuple(a.prefix for a in ALLOCATORS.values())
@@ -278,9 +278,9 @@ def symbols(modules: Iterable[str] | None = None) -> dict[str, frozenset[str]]:
 
 
 def implemented(allocator: Allocator, known: Mapping[str, frozenset[str]] | None = None) -> frozenset[Op]:
-    """The ops that an allocator implements in this kernel.
+    """Return the ops that an allocator implements in this kernel.
 
-    Read from the kernel's symbols where they name its functions, else from the table.
+    The kernel's symbols tell them; if these do not name the allocator's functions, the table does.
 
     Args:
         allocator: which.

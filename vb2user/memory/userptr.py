@@ -1,4 +1,4 @@
-"""Layer 2: USERPTR: the program owns the pages, the kernel pins them.
+"""Layer 2: USERPTR: the program owns the pages, and the kernel pins them.
 
 Mem ops: ``get_userptr`` (QBUF or PREPARE_BUF with an address not seen before), ``put_userptr``
 (another address, REQBUFS(0), close).
@@ -25,25 +25,25 @@ from vb2user.uapi.enums import BufFlag, BufType
 from vb2user.uapi.enums import Memory as MemoryType
 from vb2user.uapi.kernel import Fd
 
-#: Bytes of a transparent huge page, where the kernel does not say: x86-64's.
+#: Bytes of a transparent huge page on x86-64, used if the kernel does not tell its size.
 _HUGE = 1 << 21
 _HUGE_SIZE = Path("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size")
 
-#: What is asked of the user's own memory unless they say otherwise: the largest pixel word. numpy
-#: arrays, bytearrays and shared memory have it. The vmalloc allocator takes any address; dma-contig
-#: and dma-sg want the cache line's size where the DMA is not coherent (most ARM systems).
+#: The default alignment of the user's own memory: the largest pixel word. numpy arrays, bytearrays and shared
+#: memory have it. The vmalloc allocator takes any address. dma-contig and dma-sg need the cache line's size
+#: if the DMA is not coherent (most ARM systems).
 ALIGNMENT = 8
 
 
 def address_of(view: memoryview) -> int:
-    """The address of a writable contiguous buffer's first byte."""
+    """Return the address of a writable contiguous buffer's first byte."""
     return ctypes.addressof(ctypes.c_char.from_buffer(view))
 
 
 def as_bytes(buffer: Any, what: str = "buffer", *, writable: bool = True) -> memoryview:
-    """A flat, byte-wise view of any object with the buffer protocol, writable unless asked otherwise.
+    """Return a flat view in bytes of any object with the buffer protocol, by default a writable one.
 
-    Raises UsageError for what is read-only, not contiguous, or no buffer.
+    UsageError: the object is read-only, not contiguous, or has no buffer.
     """
     try:
         view = memoryview(buffer)
@@ -68,7 +68,7 @@ def _in_pages(length: int, name: str) -> tuple[_mmap.mmap, memoryview]:
 
 
 def _in_huge_pages(length: int, name: str) -> tuple[_mmap.mmap, memoryview]:
-    """Memory that begins where a huge page can, and is there already: pinning alone would take small ones."""
+    """Return memory in huge pages, allocated at once. Pinning alone would allocate small pages."""
     try:
         size = int(_HUGE_SIZE.read_text())
     except (OSError, ValueError):
@@ -127,7 +127,7 @@ class UserPtrBuffer(BufferMemory):
         calls.remove_bufs(self.node, self.arg.type, self.index, 1)
 
     def close(self) -> None:
-        """Let go of the memory; what was allocated here is unmapped with its last view."""
+        """Release the memory. Memory that was allocated here is unmapped with its last view."""
         self._pins.clear()
         unmap(self._planes or (), self._owned)
         super().close()
@@ -140,11 +140,11 @@ class UserPtr(BufferBackend):
     Args:
         buffers: the program's own memory: for each buffer one object with the buffer protocol, or a
             sequence of them, one for each plane. None: page-aligned anonymous memory, made here.
-        alignment: bytes; what the first byte's address must be a multiple of. 64 or 128 for DMA on
-            systems without coherent DMA; a whole page is safe everywhere.
-        contiguous: memory made here lies in transparent huge pages, so that a plane is in one piece for
-            devices that cannot gather (dma-contig): as large as one such page, 2 MiB on x86-64. Where the
-            kernel has none to give, the pages are as scattered as ever, and QBUF says EFAULT.
+        alignment: bytes; the first byte's address must be a multiple of it. Systems without coherent DMA need
+            64 or 128. A whole page is safe everywhere.
+        contiguous: memory made here lies in transparent huge pages. So a plane up to one such page (2 MiB on
+            x86-64) is in one piece, for devices that cannot gather (dma-contig). If the kernel has no huge
+            page free, the pages are scattered, and QBUF fails with EFAULT.
     """
 
     kind = MemoryType.USERPTR
@@ -190,7 +190,7 @@ class UserPtr(BufferBackend):
                 )
 
     def attach(self, node: Fd, type: BufType, index: int, lengths: Sequence[int]) -> UserPtrBuffer:
-        """The program's own memory number ``index``, or new anonymous pages."""
+        """Return buffer ``index`` with the program's own memory, or with new anonymous pages."""
         arg = BufferArg(type, self.kind, index)
         if self._given is not None:
             return UserPtrBuffer(node, arg, self._views(index, lengths))
