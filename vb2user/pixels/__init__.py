@@ -1,1 +1,1 @@
-"""Layer 2: the bytes of a frame as arrays, channels, colours and encoded pictures. Knows no devices."""
+"""Layer 2: the bytes of a frame as arrays, channels, colours and encoded pictures. It knows no devices."""

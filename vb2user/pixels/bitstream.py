@@ -1,8 +1,8 @@
-"""Layer 2: what the syntax of a compressed format tells cheaply: whether a frame begins and ends as one.
+"""Layer 2: cheap checks of compressed frames: the begin and the end of their syntax.
 
-Nothing is decoded, and only what is certain is a flaw. Cameras leave out Huffman tables, pad after the end of
-an image, repeat that end, and put fill bytes or junk between segments: none of that is one. Formats whose
-buffers are arbitrary pieces of a stream (``MPEG``, a multiplex) are not checked.
+This module decodes nothing, and reports only certain flaws. Cameras leave out Huffman tables, pad after the
+end of an image or repeat that end. They put fill bytes or junk between segments. None of that is a flaw.
+Formats whose buffers are arbitrary pieces of a stream (``MPEG``, a multiplex) are not checked.
 
 Sources: ITU-T T.81, annex B (JPEG); ITU-T H.264 and H.265, annex B (start codes); ITU-T H.263, 5.1.1;
 RFC 6386, 9.1 (VP8); the VP9 bitstream specification, 6.2.
@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 from vb2user.uapi.fourcc import FourCC
 
-#: Says what is wrong with the bytes of a frame, or None.
+#: A function that returns the flaw of a frame's bytes, or None.
 Check = Callable[[memoryview], "str | None"]
 
-#: After so many frames without an end, and none that had it, the camera is taken not to send it.
+#: After so many frames without an end, and none with it, the checker assumes that the camera never sends it.
 PATIENCE = 32
 #: Zeros before a start code are legal; so many bytes are looked at.
 _LEADING = 64
@@ -30,7 +30,7 @@ _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 @dataclass(frozen=True)
 class _Syntax:
-    """Of one format: ``begin`` finds what cannot be decoded at all, ``end`` what is cut."""
+    """The checks of one format: ``begin`` finds what cannot be decoded, ``end`` what is cut."""
 
     begin: Check
     end: Check | None = None
@@ -40,9 +40,9 @@ class _Syntax:
 
 
 def jpeg_segments(data: memoryview) -> Iterator[tuple[int, int, int]]:
-    """The segments before the image data, that of SOS included: marker, where its payload begins, and ends.
+    """Yield the segments up to SOS: the marker, and where its payload begins and ends.
 
-    An end may lie beyond the data. What is no marker is passed over, as decoders do.
+    An end may lie beyond the data. Bytes that are not a marker are skipped, as decoders do.
     """
     at = 2
     while at + 4 <= len(data):
@@ -72,12 +72,12 @@ def _next_marker(data: memoryview, at: int) -> int:
 
 
 def has_huffman_tables(data: memoryview) -> bool:
-    """Whether a JPEG image brings its own: cameras may leave them out."""
+    """Tell whether a JPEG image has Huffman tables: cameras may leave them out."""
     return any(marker == _DHT for marker, _, _ in jpeg_segments(data))
 
 
 def scan_without_tables(data: memoryview) -> int | None:
-    """Where the scan of a JPEG image begins that lacks its Huffman tables; None: it has them, or no scan."""
+    """Return where the scan of a JPEG image without Huffman tables begins; None if it has tables."""
     at = None
     for marker, start, _ in jpeg_segments(data):
         if marker == _DHT:
@@ -95,7 +95,7 @@ def _jpeg_begin(data: memoryview) -> str | None:
 
 
 def _image_data(data: memoryview) -> int | None:
-    """Where the image data begins; None: nowhere, or what is to be decoded is not described."""
+    """Return where the image data begins; None if there is none, or no frame header describes it."""
     described = False
     for marker, _, end in jpeg_segments(data):
         described = described or marker in _FRAME_HEADERS
@@ -108,7 +108,7 @@ def _jpeg_end(data: memoryview) -> str | None:
     if bytes(data[-2:]) == b"\xff\xd9":
         return None
     begin = _image_data(data) or 0
-    # Within image data no ff d9 occurs: what follows it there is padding, of whatever bytes.
+    # Image data never contains ff d9. The bytes after it are padding.
     if b"\xff\xd9" in bytes(data[begin:]):
         return None
     return "a JPEG image that does not end: ff d9 is missing"
@@ -118,7 +118,7 @@ def _jpeg_end(data: memoryview) -> str | None:
 
 
 def _after_start_code(data: memoryview) -> int | None:
-    """Where the first byte after a start code lies that the data begins with; None: it does not."""
+    """Return the place after the start code at the begin of the data; None if there is no start code."""
     head = bytes(data[:_LEADING])
     zeros = len(head) - len(head.lstrip(b"\0"))
     return zeros + 1 if zeros >= 2 and head[zeros : zeros + 1] == b"\1" and len(data) > zeros + 1 else None
@@ -189,12 +189,12 @@ _SYNTAX = {
 
 
 def knows(fourcc: int) -> bool:
-    """Whether frames of this format are checked."""
+    """Tell whether frames of this format are checked."""
     return fourcc in _SYNTAX
 
 
 def beginning_flaw(fourcc: int, data: memoryview) -> str | None:
-    """Why a frame cannot be decoded, not even in part; None: nothing says so."""
+    """Return why a frame cannot be decoded, not even in part; None if no flaw was found."""
     syntax = _SYNTAX.get(FourCC(fourcc))
     return None if syntax is None else syntax.begin(data)
 
@@ -212,7 +212,7 @@ class Checker:
         self._endless = 0
 
     def flaw(self, data: memoryview) -> str | None:
-        """What is wrong with a frame; None: nothing that its syntax tells."""
+        """Return the flaw of a frame; None if its syntax shows none."""
         if self._syntax is None:
             return None
         begin, end = self._syntax.begin(data), self._syntax.end
@@ -222,7 +222,7 @@ class Checker:
         if found is None:
             self._endless = -1
         elif self._endless >= PATIENCE:
-            return None  # the camera never ends its images: leaving all of them out would help nobody
+            return None  # the camera never ends its images, so a missing end is not a flaw
         elif self._endless >= 0:
             self._endless += 1
         return found

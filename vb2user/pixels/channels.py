@@ -1,8 +1,8 @@
-"""Layer 2: the channels of a picture (Y, U, V or R, G, B), whatever format it is stored in.
+"""Layer 2: the channels of a picture (Y, U, V or R, G, B), for every pixel format that has them.
 
-It takes the component views of :meth:`vb2user.pixels.layout.Layout.arrays` apart into one 2-D array
-per channel, and knows which colour encoding the four colour fields of ``struct v4l2_pix_format`` mean.
-It makes no picture of them: that is :mod:`vb2user.pixels.colour`. It knows neither devices nor FFmpeg.
+This module splits the component views of :meth:`vb2user.pixels.layout.Layout.arrays` into one 2-D array per
+channel. It knows which colour encoding the four colour fields of ``struct v4l2_pix_format`` mean.
+:mod:`vb2user.pixels.colour` makes pictures of the channels. This module knows neither devices nor FFmpeg.
 
 Sources: https://docs.kernel.org/userspace-api/media/v4l/pixfmt.html and, for the defaults of the
 colour fields, https://docs.kernel.org/userspace-api/media/v4l/colorspaces-details.html.
@@ -47,7 +47,7 @@ _HIGH_BITS = {"P010": 10, "Y210": 10} | dict.fromkeys(
 
 @dataclass(frozen=True)
 class Encoding:
-    """How colours become numbers.
+    """The encoding of colours as numbers.
 
     Attributes:
         ycbcr_enc: ``enum v4l2_ycbcr_encoding``, never the default.
@@ -73,7 +73,7 @@ class Encoding:
 
     @property
     def weights(self) -> tuple[float, float]:
-        """What red and blue weigh in luma (green: the rest)."""
+        """The weights of red and blue in luma; green has the rest."""
         if self.ycbcr_enc not in _WEIGHTS:
             raise UsageError(f"colour encoding {self.ycbcr_enc} is no linear matrix of R'G'B'")
         return _WEIGHTS[self.ycbcr_enc]
@@ -97,15 +97,16 @@ class Channel:
         return (self.samples >> self.shift).astype(np.int32) & ((1 << self.bits) - 1)
 
     def to_8_bits(self) -> npt.NDArray[np.int32]:
-        """The samples on the scale of 0 to 255; with fewer than 8 bits, the low ones are 0."""
+        """Return the samples on the scale of 0 to 255. Samples with fewer than 8 bits are shifted up."""
         value = self.values()
         return value >> (self.bits - 8) if self.bits >= 8 else value << (8 - self.bits)
 
     def levels(self, *, chroma: bool = False, full: bool = True, depth: int = 8) -> npt.NDArray[Any]:
-        """The samples in ``depth`` bits, rounded: ``u1`` for 8, else ``u2``.
+        """Return the samples in ``depth`` bits, rounded, as ``u1`` for 8 bits, else as ``u2``.
 
-        Of full range the greatest sample becomes the greatest number. Of limited range, whose limits are
-        those of 8 bits times a power of two, a sample is multiplied by one. Chroma's middle stays the middle.
+        In full range the greatest sample becomes the greatest number. In limited range each sample is
+        multiplied by a power of two, because its limits are those of 8 bits times a power of two. The middle
+        of chroma stays the middle.
         """
         top, most = (1 << self.bits) - 1, (1 << depth) - 1
         scale = top / most if full else 2.0 ** (self.bits - depth)
@@ -120,7 +121,7 @@ class Channel:
 
 
 def format_of(fourcc: int) -> FormatInfo:
-    """The table's row for ``fourcc``, or a UsageError."""
+    """Return the table's row for ``fourcc``. UsageError: the format is not in the table."""
     found = FORMATS.get(int(fourcc))
     if found is None:
         raise UsageError(f"'{FourCC(fourcc)}' has no samples to look at: compressed, tiled or unknown")
@@ -128,7 +129,7 @@ def format_of(fourcc: int) -> FormatInfo:
 
 
 def bits_of(fourcc: int, arrays: Sequence[Array]) -> int:
-    """Significant bits of a frame's samples: of the channel that has most; 8 where there are no channels."""
+    """Return the significant bits of a frame's samples, of its deepest channel; 8 if it has no channels."""
     try:
         return max(channel.bits for channel in channels(fourcc, arrays).values())
     except UsageError:
@@ -136,14 +137,14 @@ def bits_of(fourcc: int, arrays: Sequence[Array]) -> int:
 
 
 def channels(fourcc: int, arrays: Sequence[Array]) -> dict[str, Channel]:
-    """Take a frame apart: ``{"Y": …, "U": …, "V": …}``, ``{"R": …, "G": …, "B": …}`` or ``{"Y": …}``.
+    """Split a frame: ``{"Y": …, "U": …, "V": …}``, ``{"R": …, "G": …, "B": …}`` or ``{"Y": …}``.
 
     Args:
         fourcc: the pixel format.
         arrays: the views of :meth:`Layout.arrays`.
 
     Raises:
-        UsageError: a format without such channels (HSV, palettes, depth) or with bit-packed samples.
+        UsageError: the format has no such channels (HSV, palettes, depth), or its samples are bit-packed.
     """
     fmt = format_of(fourcc)
     found: dict[str, Channel] = {}
@@ -161,7 +162,7 @@ def channels(fourcc: int, arrays: Sequence[Array]) -> dict[str, Channel]:
 
 def _split(fmt: FormatInfo, name: str, array: Array) -> Iterator[tuple[str, Channel]]:
     bits, shift = _depth(fmt, array)
-    if fmt.name in ("Y41P", "YYUV"):  # several pixels in one group: their number is not that of the samples
+    if fmt.name in ("Y41P", "YYUV"):  # a group has several pixels, and another number of samples
         return
     if name in ("YUYV", "UYVY", "YVYU", "VYUY"):
         luma = name.index("Y")
@@ -184,7 +185,7 @@ def _split(fmt: FormatInfo, name: str, array: Array) -> Iterator[tuple[str, Chan
 
 
 def _depth(fmt: FormatInfo, array: Array) -> tuple[int, int]:
-    """Significant bits of a sample, and how far they are shifted up."""
+    """Return the significant bits of a sample, and how far they are shifted up."""
     if array.dtype.itemsize == 1:
         return 8, 0
     if low := re.fullmatch(r"(?:Y|S[BGR]{4})(10|12|14)", fmt.name):
@@ -196,10 +197,10 @@ def _depth(fmt: FormatInfo, array: Array) -> tuple[int, int]:
 
 
 def whole_pairs(array: Array) -> Array:
-    """A picture of packed 4:2:2, its last pair of pixels whole where the width is odd.
+    """Return a picture of packed 4:2:2 with a complete last pair of pixels, if its width is odd.
 
-    The second pixel of that pair has one of the chroma samples. It lies in memory where the driver's lines
-    are whole pairs. Where they are not, the pair before gives it, or there is none: neutral grey.
+    The second pixel of that pair has one of the chroma samples. If the driver's lines are whole pairs, the
+    sample is in memory. If not, it comes from the pair before. Without a pair before, it is neutral grey.
     """
     width = array.shape[1]
     if width % 2 == 0:
@@ -212,7 +213,7 @@ def whole_pairs(array: Array) -> Array:
 
 
 def with_next_column(array: Array) -> Array | None:
-    """The same view and one column more, which lies in the padding of its lines; None: they have none."""
+    """Return the view with one more column, from the padding of its lines; None if they have no padding."""
     height, width = array.shape[:2]
     if array.strides[0] < (width + 1) * array.strides[1]:
         return None
@@ -221,7 +222,7 @@ def with_next_column(array: Array) -> Array | None:
         root = root.base
     try:
         memory = root if root.base is None else np.frombuffer(root.base, np.uint8)
-    except (TypeError, ValueError, BufferError):  # it does not say how much memory it has
+    except (TypeError, ValueError, BufferError):  # the array does not tell the size of its memory
         return None
     room = memory.__array_interface__["data"][0] + memory.nbytes - array.__array_interface__["data"][0]
     if (height - 1) * array.strides[0] + (width + 1) * array.strides[1] > room:
@@ -231,7 +232,7 @@ def with_next_column(array: Array) -> Array | None:
 
 
 def _fields(name: str, array: Array) -> Iterator[tuple[str, Channel]]:
-    """The bit fields of a pixel that is one number, from names like RGB565 and ARGB2101010."""
+    """Return the bit fields of a pixel that is one number, from names like RGB565 and ARGB2101010."""
     match = re.fullmatch(r"([ARGBXYUV]{3,4})(2101010|1010102|\d{3})X?", name)
     if not match:
         return

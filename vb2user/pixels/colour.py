@@ -1,9 +1,9 @@
 """Layer 2: the colours of a picture: R'G'B' and luma, as the colour fields of its format say.
 
 The fields are those of ``struct v4l2_pix_format``: ``colorspace`` gives the defaults of the others,
-``ycbcr_enc`` the matrix between R'G'B' and Y'CbCr, ``quantization`` the range. What comes out is R'G'B' of
-the picture's own primaries and transfer function, in full range: a matrix and a range are undone, and no
-colour is moved to another gamut. It knows component views; neither devices nor files.
+``ycbcr_enc`` the matrix between R'G'B' and Y'CbCr, ``quantization`` the range. The result is R'G'B' with the
+picture's own primaries and transfer function, in full range. The conversion undoes the matrix and the range,
+and moves no colour to another gamut. This module knows component views, but neither devices nor files.
 
 Sources: https://docs.kernel.org/userspace-api/media/v4l/colorspaces-defs.html (the fields),
 https://docs.kernel.org/userspace-api/media/v4l/colorspaces-details.html (matrices and defaults),
@@ -45,7 +45,7 @@ def to_rgb(
     width: int | None = None,
     dtype: Any = np.uint8,
 ) -> Array:
-    """A frame as R'G'B'.
+    """Convert a frame to R'G'B'.
 
     Args:
         arrays: the views of :meth:`vb2user.pixels.layout.Layout.arrays`; for MJPEG one 1-D array.
@@ -59,8 +59,8 @@ def to_rgb(
         (height, width, 3) of that type, full range; a new array.
 
     Raises:
-        UsageError: a format without colours to show. MissingPrerequisiteError: PyAV isn't installed.
-        CorruptFrameError: not a JPEG image.
+        UsageError: the format has no colours to show. MissingPrerequisiteError: PyAV is not installed.
+        CorruptFrameError: the data are not a JPEG image.
     """
     width = checks.limit(width, "width")
     code = FourCC(fourcc)
@@ -90,14 +90,15 @@ def to_rgb(
     ).to_ndarray()
     if not wild:
         return array
-    # Where limited range is left that far, blue may be more than twice white: swscale makes 0 of it.
+    # If samples lie that far outside of limited range, blue may exceed twice white, and swscale makes 0 of
+    # it.
     y, u, _ = reformat(source.frame, "yuv444p").to_ndarray()
     array[..., 2][(u > 230) & (y > 200)] = 255
     return _scaled(array, width)
 
 
 def _matrix(encoding: Encoding) -> int:
-    """``SWS_CS_*`` of a matrix. UsageError: this PyAV does not have it."""
+    """Return ``SWS_CS_*`` of a matrix. UsageError: this PyAV does not have it."""
     found = MATRICES[encoding.ycbcr_enc]
     if found == MATRICES[6] and "BT2020" not in av().video.reformatter.Colorspace.__members__:
         raise UsageError(f"PyAV {av().__version__} has no BT.2020", hint="pip install 'av>=18'")
@@ -107,7 +108,7 @@ def _matrix(encoding: Encoding) -> int:
 def _deep_rgb(
     arrays: Sequence[Array], code: FourCC, *, colorspace: int, ycbcr_enc: int, quantization: int
 ) -> Array:
-    """R'G'B' in 16 bits, computed here: swscale is off by as much as 255 of 65535."""
+    """Convert to R'G'B' in 16 bits without swscale, whose error is up to 255 of 65535."""
     fields = {"colorspace": colorspace, "ycbcr_enc": ycbcr_enc, "quantization": quantization}
     if str(code) in ("HSV3", "HSV4"):
         return _of_hsv(arrays[0], format_of(code).parts[0].name, ycbcr_enc, 16)
@@ -146,7 +147,7 @@ def to_gray(
     field: int = 0,
     dtype: Any = np.uint8,
 ) -> Array:
-    """A frame as luma: Y' itself where there is one, else R', G' and B' as the colour fields weigh them.
+    """Convert a frame to luma: Y' itself, or R', G' and B' with the weights of the colour fields.
 
     Arguments and errors as for :func:`to_rgb`; PyAV is needed for JPEG, Bayer mosaics and nothing else.
 
@@ -181,7 +182,7 @@ def to_gray(
 
 
 def depth_of(dtype: Any) -> int:
-    """Bits of a sample of a picture of that type. UsageError: neither ``u1`` nor ``u2``."""
+    """Return the bits of a sample of that type. UsageError: the type is neither ``u1`` nor ``u2``."""
     try:
         return {np.dtype(np.uint8): 8, np.dtype(np.uint16): 16}[np.dtype(dtype)]
     except (KeyError, TypeError):
@@ -193,8 +194,8 @@ def depth_of(dtype: Any) -> int:
 def encoding_of(
     family: str, colorspace: int, ycbcr_enc: int, quantization: int, *, jpeg: bool = False
 ) -> Encoding:
-    """The :class:`Encoding` of samples that are ``rgb``, ``yuv`` or ``grey``; JPEG's range is full."""
-    # Of luma alone the kernel's pages give no range. Sensors use all of it, and vivid does.
+    """Return the :class:`Encoding` of samples that are ``rgb``, ``yuv`` or ``grey``; JPEG's range is full."""
+    # The kernel's pages give no range for luma alone. Sensors and vivid use the full range.
     return Encoding.of(family != "yuv", colorspace, ycbcr_enc, quantization or int(jpeg))
 
 
@@ -214,14 +215,14 @@ def _scaled(picture: Array, width: int | None) -> Array:
 
 
 def _expanded(levels: Array, *, power: bool = False) -> Array:
-    """16 to 235 of 255 become the least and the greatest number; what lies beyond is cut."""
+    """Expand 16 to 235 of 255 to the full range, and clip the samples outside."""
     table = _expansion(8 * levels.dtype.itemsize, power=power) + 0.5
     array: Array = table.astype(levels.dtype)[levels]
     return array
 
 
 def _expansion(depth: int = 8, *, power: bool = False) -> Array:
-    """The same as a table; ``power``: the limits are those of 8 bits times a power of two."""
+    """Return that expansion as a table; ``power``: the limits are those of 8 bits times a power of two."""
     most = (1 << depth) - 1
     level = np.arange(most + 1) / (2.0 ** (depth - 8) if power else most / 255)
     table: Array = np.clip((level - 16) * (most / 219), 0, most).astype(np.float32)
@@ -233,7 +234,7 @@ def _range_of(levels: Array, full: bool, *, power: bool = False) -> Array:
 
 
 def _numbers(colours: Floats, depth: int) -> Array:
-    """From 0 to 1 as numbers of so many bits."""
+    """Convert values from 0 to 1 to integers of so many bits."""
     most = (1 << depth) - 1
     found: Array = np.clip(colours * most + 0.5, 0, most).astype(np.uint8 if depth == 8 else np.uint16)
     return found
@@ -248,7 +249,7 @@ def _luma(rgb: Array, colorspace: int, ycbcr_enc: int, depth: int) -> Array:
 
 
 def _normal(planes: Sequence[Array], bits: int, full: bool) -> tuple[Floats, Floats, Floats]:
-    """Y'CbCr as luma from 0 to 1, and chroma from -0.5 to 0.5."""
+    """Convert Y'CbCr to luma from 0 to 1, and chroma from -0.5 to 0.5."""
     y, u, v = (plane.astype(np.float32) for plane in planes)
     middle, step = np.float32(1 << (bits - 1)), np.float32(2.0 ** (bits - 8))
     top = np.float32((1 << bits) - 1)
@@ -263,7 +264,7 @@ def _of_matrix(luma: Floats, cb: Floats, cr: Floats, encoding: Encoding) -> Floa
 
 
 def _of_constant_luminance(luma: Floats, cb: Floats, cr: Floats) -> Floats:
-    """Y'c, Cbc and Crc of BT.2020: luma is that of linear light, and chroma has two slopes."""
+    """Convert Y'c, Cbc and Crc of BT.2020: luma is that of linear light, and chroma has two slopes."""
     blue = luma + cb * np.where(cb <= 0, np.float32(1.9404), np.float32(1.5816))
     red = luma + cr * np.where(cr <= 0, np.float32(1.7184), np.float32(0.9936))
     linear = _linear(luma) - 0.2627 * _linear(red) - 0.0593 * _linear(blue)
@@ -272,7 +273,7 @@ def _of_constant_luminance(luma: Floats, cb: Floats, cr: Floats) -> Floats:
 
 
 def _linear(level: Floats) -> Floats:
-    """The inverse of BT.2020's transfer function, which is that of Rec. 709."""
+    """Apply the inverse of BT.2020's transfer function, which is that of Rec. 709."""
     above = np.maximum(level, np.float32(0.081))
     return np.where(level < 0.081, level / 4.5, ((above + 0.099) / 1.099) ** np.float32(1 / 0.45))
 
@@ -283,12 +284,12 @@ def _bent(light: Floats) -> Floats:
 
 
 def _of_hsv(array: Array, letters: str, hsv_enc: int, depth: int = 8) -> Array:
-    """Hue, saturation and value; hue goes round in 180, or in 256 by ``V4L2_HSV_ENC_256``."""
+    """Convert hue, saturation and value. A full circle of hue is 180, or 256 by ``V4L2_HSV_ENC_256``."""
     hue, saturation, value = (
         Channel(array[..., letters.index(letter)], 8).samples.astype(np.float32) for letter in "HSV"
     )
     sixth = hue / (256 if hsv_enc == _HSV_256 else 180) * 6
-    # Each colour is full for two sixths of the circle, and falls over one sixth to either side.
+    # Each colour is full over two sixths of the circle, and falls to 0 over one sixth on either side.
     far = np.stack([np.abs((sixth - centre + 3) % 6 - 3) for centre in (0, 2, 4)], axis=-1)
     share = 1 - saturation[..., None] / 255 * np.clip(far - 1, 0, 1)
     return _numbers(value[..., None] / 255 * share, depth)

@@ -1,7 +1,7 @@
-"""Layer 2: the samples of a frame as FFmpeg's, by PyAV, the extra ``media``, imported when it is needed.
+"""Layer 2: conversion of a frame's samples to FFmpeg's frames by PyAV, the extra ``media``.
 
-Knows component views, pixel formats, and what FFmpeg calls them; what the numbers mean as colours is
-:mod:`vb2user.pixels.colour`'s. It knows neither devices nor files.
+PyAV is imported at its first use. This module knows component views, pixel formats, and FFmpeg's names for
+them. It knows neither devices nor files. :mod:`vb2user.pixels.colour` knows the colours behind the numbers.
 
 Source: https://docs.kernel.org/userspace-api/media/v4l/pixfmt.html and
 https://docs.kernel.org/userspace-api/media/v4l/field-order.html (where the fields lie in memory).
@@ -34,8 +34,9 @@ from vb2user.uapi.fourcc import FourCC
 Array = npt.NDArray[Any]
 Family = Literal["rgb", "yuv", "grey"]
 
-#: FFmpeg's names for the formats it takes as they are, which is fast; all others are taken apart first.
-#: An M (planes in memories of their own) is no difference to it, and YVU is YUV in another order.
+#: FFmpeg's names for the formats that it takes directly, which is fast. All others are split into channels
+#: first. For FFmpeg, a name with M (planes in separate memories) is the same format, and YVU is YUV in
+#: another order.
 _NAMES = {
     "YUYV": "yuyv422",
     "UYVY": "uyvy422",
@@ -66,7 +67,7 @@ _NAMES = {
     "RGB565": "rgb565le",
 }
 JPEGS = ("MJPG", "JPEG")
-#: Lines and columns of luma for each of chroma -> how FFmpeg calls that.
+#: Lines and columns of luma for each of chroma -> FFmpeg's name of the subsampling.
 _SAMPLINGS = {(1, 1): "444", (1, 2): "422", (2, 2): "420", (2, 1): "440", (1, 4): "411", (4, 4): "410"}
 #: Bilinear, and exact: every chroma sample is computed, and rounded rather than cut.
 _FLAGS = 2 | 0x2000 | 0x40000
@@ -75,11 +76,11 @@ _AREA = 0x20 | 0x2000 | 0x40000
 
 @dataclass(frozen=True)
 class RawPicture:
-    """A picture in FFmpeg's hands.
+    """A picture as FFmpeg's frame.
 
     Attributes:
         frame: ``av.VideoFrame``.
-        family: whether its samples are R'G'B' (a mosaic, too), Y'CbCr or luma alone.
+        family: the kind of samples: R'G'B' (also a mosaic), Y'CbCr or luma alone.
     """
 
     frame: Any
@@ -87,7 +88,7 @@ class RawPicture:
 
 
 def av() -> Any:
-    """PyAV. MissingPrerequisiteError: it is not installed."""
+    """Import PyAV. MissingPrerequisiteError: it is not installed."""
     try:
         return importlib.import_module("av")
     except ImportError as error:
@@ -97,20 +98,20 @@ def av() -> Any:
 
 
 def woven(arrays: Sequence[Array], field: int) -> Sequence[Array]:
-    """The lines of a picture in their order, where its two fields lie one after the other in memory.
+    """Weave the lines of a picture whose two fields lie one after the other in memory.
 
-    ``V4L2_FIELD_SEQ_TB`` and ``SEQ_BT`` have them so, in every component. Of all others nothing changes: two
-    fields that the driver has woven are a picture, and a single field is one of half the height.
+    ``V4L2_FIELD_SEQ_TB`` and ``SEQ_BT`` have such fields, in every component. All other pictures stay as they
+    are: the driver has woven the fields, or a single field is a picture of half the height.
     """
     if field not in (Field.SEQ_TB, Field.SEQ_BT):
         return arrays
     found = []
     for given in arrays:
-        # What follows an odd line of packed 4:2:2 comes along: see whole_pairs().
+        # The view includes the sample after an odd line of packed 4:2:2: see whole_pairs().
         wider = with_next_column(given) if given.ndim == 3 else None
         array = given if wider is None else wider
         whole = np.empty_like(array, order="C")
-        # The field of the upper lines has the odd line, if there is one.
+        # If the height is odd, the upper field has one line more.
         middle = (len(array) + 1) // 2 if field == Field.SEQ_TB else len(array) // 2
         first, second = array[:middle], array[middle:]
         whole[0::2], whole[1::2] = (first, second) if field == Field.SEQ_TB else (second, first)
@@ -127,7 +128,7 @@ def wrap(
     quantization: int = 0,
     depth: int = 8,
 ) -> RawPicture:
-    """The samples as FFmpeg's frame.
+    """Wrap the samples in FFmpeg's frame.
 
     Args:
         arrays: the views of :meth:`Layout.arrays`.
@@ -137,8 +138,8 @@ def wrap(
             as it is. With more it stays as it is, and samples with as many bits are the same numbers.
 
     Raises:
-        UsageError: a format without Y, U, V or R, G, B. MissingPrerequisiteError. CorruptFrameError: no JPEG
-            image.
+        UsageError: the format has neither Y, U, V nor R, G, B. MissingPrerequisiteError: PyAV is not
+            installed. CorruptFrameError: the data are not a JPEG image.
     """
     code = FourCC(fourcc)
     if str(code) in JPEGS:
@@ -163,7 +164,7 @@ def wrap(
 
 
 def planar_name(found: dict[str, Channel], depth: int) -> str:
-    """FFmpeg's name of planes of such channels, as they are subsampled."""
+    """Return FFmpeg's name of planes of such channels with this subsampling."""
     bits = "" if depth == 8 else f"{depth}le"
     if "R" in found:
         return f"gbrp{bits}"
@@ -175,7 +176,7 @@ def planar_name(found: dict[str, Channel], depth: int) -> str:
 
 
 def _assemble_deep(arrays: Sequence[Array], code: FourCC, full: bool, depth: int) -> RawPicture:
-    """The channels in planes of more than 8 bits, chroma as it is; a mosaic's lacking pixels are computed."""
+    """Put channels into planes of more than 8 bits. Chroma keeps its size, and mosaics are interpolated."""
     found = channels(code, arrays)
     name = planar_name(found, depth)
     order = "GBR" if "R" in found else "YUV" if "U" in found else "Y"
@@ -196,7 +197,7 @@ def _assemble_deep(arrays: Sequence[Array], code: FourCC, full: bool, depth: int
 
 
 def _assemble(arrays: Sequence[Array], code: FourCC, full: bool) -> RawPicture:
-    """The same for any format that has channels, chroma widened by repeating."""
+    """Put the channels of any format into planes of 8 bits. Chroma samples are repeated to the full size."""
     found = channels(code, arrays)
     height = max(c.samples.shape[0] for c in found.values())
     width = max(c.samples.shape[1] for c in found.values())
@@ -213,7 +214,7 @@ def _assemble(arrays: Sequence[Array], code: FourCC, full: bool) -> RawPicture:
 
 
 def _mosaic(array: Array, code: FourCC) -> RawPicture:
-    """A Bayer mosaic: FFmpeg computes what the pixels lack from their neighbours'."""
+    """Wrap a Bayer mosaic. FFmpeg interpolates the missing colours from the neighbours."""
     bits = next(iter(channels(code, [array]).values())).bits
     if array.dtype.itemsize > 1:
         array = (Channel(array, bits).values() << (16 - bits)).astype("<u2")
@@ -225,7 +226,7 @@ def _mosaic(array: Array, code: FourCC) -> RawPicture:
 
 
 def _fill(plane: Any, array: Array) -> None:
-    """In one pass over the data; what is beside and below the picture becomes 0."""
+    """Copy a picture into a plane in one pass, and set the bytes beside and below it to 0."""
     lines = plane.buffer_size // plane.line_size
     rows = np.frombuffer(plane, np.uint8, lines * plane.line_size).reshape(lines, plane.line_size)
     height, width = array.shape[0], array.itemsize * math.prod(array.shape[1:])
@@ -234,7 +235,10 @@ def _fill(plane: Any, array: Array) -> None:
 
 
 def planes_of(frame: Any) -> list[Array]:
-    """The planes of ``av.VideoFrame`` as its samples, ``u1`` or ``<u2``; of no packed formats."""
+    """Return the planes of ``av.VideoFrame`` as arrays of ``u1`` or ``<u2``.
+
+    Packed formats are not supported.
+    """
     dtype = np.dtype("<u2" if frame.format.components[0].bits > 8 else "u1")
     rows = [np.frombuffer(p, np.uint8).reshape(-1, p.line_size)[: p.height] for p in frame.planes]
     sizes = [p.width * dtype.itemsize for p in frame.planes]
@@ -242,7 +246,7 @@ def planes_of(frame: Any) -> list[Array]:
 
 
 def decode_jpeg(data: Array) -> Any:
-    """One JPEG image as ``av.VideoFrame``. CorruptFrameError: it is none."""
+    """Decode one JPEG image to ``av.VideoFrame``. CorruptFrameError: the data are not a JPEG image."""
     pyav = av()
     try:
         decoder = pyav.CodecContext.create("mjpeg", "r")
@@ -262,19 +266,19 @@ def reformat(
     matrix: int = 5,
     full: tuple[bool, bool] = (True, True),
 ) -> Any:
-    """``av.VideoFrame`` in another pixel format, by swscale at its most exact.
+    """Convert ``av.VideoFrame`` to another pixel format, by swscale with its most exact settings.
 
     Args:
         frame: ``av.VideoFrame``.
         format: FFmpeg's name of a pixel format.
         size: width and height; None: as it is.
         matrix: ``SWS_CS_*``, of both sides.
-        full: whether range is full before, and after.
+        full: whether the range is full before and after the conversion.
     """
     width, height = size or (frame.width, frame.height)
     plain = format == "rgb24" and (width, height) == (frame.width, frame.height)
     if frame.format.name.startswith("bayer_") and not plain:
-        frame = reformat(frame, "rgb24")  # of a mosaic it makes nothing else rightly
+        frame = reformat(frame, "rgb24")  # swscale converts mosaics correctly only to this format
     ranges = [2 if is_full else 1 for is_full in full]
     return (
         av()
@@ -296,12 +300,12 @@ def reformat(
 def encode_still(
     picture: Array, codec: str, pix_fmt: str, options: dict[str, str] | None = None, **values: int
 ) -> bytes:
-    """One picture, (h, w, 3) or (h, w), as the bytes of a file (``png``, ``mjpeg``).
+    """Encode one picture, (h, w, 3) or (h, w), to the bytes of a file (``png``, ``mjpeg``).
 
     Args:
         picture: ``u1`` or ``u2``, in full range.
         codec: FFmpeg's name of the encoder.
-        pix_fmt: what it gets.
+        pix_fmt: FFmpeg's name of the encoder's pixel format.
         options, values: of the encoder.
     """
     from fractions import Fraction
@@ -320,7 +324,7 @@ def encode_still(
 
 
 def frame_of(picture: Array) -> Any:
-    """A picture of one's own as ``av.VideoFrame``: ``rgb24``, ``gray``, ``rgb48be`` or ``gray16be``."""
+    """Convert an array to ``av.VideoFrame``: ``rgb24``, ``gray``, ``rgb48be`` or ``gray16be``."""
     deep = picture.dtype.itemsize > 1
     name = ("rgb48be" if deep else "rgb24") if picture.ndim == 3 else ("gray16be" if deep else "gray")
     frame = av().VideoFrame(picture.shape[1], picture.shape[0], name)

@@ -1,4 +1,4 @@
-"""Layer 2: what formats are called, here and elsewhere, and which one a name may have meant."""
+"""Layer 2: names of pixel formats in other libraries, and suggestions for unknown names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ELSEWHERE = {
 
 
 def hint(text: str, offers: list[FourCC]) -> str | None:
-    """What to ask for instead of a format that is not offered: near matches, and all that is."""
+    """Return a hint for a format that is not offered: near matches, and all offered formats."""
     guess = " or ".join(map(_described, alike(text, offers)))
     listed = f"use one of {', '.join(map(str, offers))}" if offers else ""
     if not guess:
@@ -33,14 +33,14 @@ def hint(text: str, offers: list[FourCC]) -> str | None:
 
 
 def alike(text: str, offers: list[FourCC]) -> list[FourCC]:
-    """Formats that may have been meant: of those that the node offers, else of all; the best first."""
+    """Return similar formats: of those that the node offers, else of all; the best first."""
     from difflib import get_close_matches
 
     word = text.upper()
     for codes in (offers, known()):
         words = {name: code for code in codes for name in (*_short_names(code), str(code).upper())}
         if word in words:
-            return []  # known, and not what this node does: nothing better is known
+            return []  # the name is a known format that this node does not offer
         found = [name for name in (_ELSEWHERE.get(word),) if name in words]
         found = found or sorted(name for name in words if name.startswith(word))
         found = found or get_close_matches(word, words, 1)

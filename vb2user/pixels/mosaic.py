@@ -1,6 +1,6 @@
-"""Layer 2: Bayer mosaics of more than 8 bits: what a pixel lacks is computed from its neighbours.
+"""Layer 2: Bayer mosaics of more than 8 bits: interpolation of the missing colours.
 
-FFmpeg does it in 8 bits. Knows arrays and patterns alone.
+FFmpeg interpolates in 8 bits only. This module knows arrays and patterns only.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from vb2user.pixels.pixfmt import FORMATS
 Array = npt.NDArray[Any]
 
 PATTERNS = ("BGGR", "GBRG", "GRBG", "RGGB")
-#: How much a neighbour counts, by its distance in lines and in columns.
+#: The weight of a neighbour, by its distance in lines and in columns.
 _WEIGHTS = {0: 2, 1: 1}
 
 
 def is_mosaic(fourcc: int) -> bool:
-    """Whether a pixel format is a mosaic with a sample for each pixel."""
+    """Tell whether a pixel format is a mosaic with a sample for each pixel."""
     known = FORMATS.get(int(fourcc))
     return known is not None and known.parts[0].name in PATTERNS and not known.parts[0].flat
 
 
 def demosaic(samples: Array, pattern: str) -> Array:
-    """(height, width) with one colour in each pixel as (height, width, 3), by the mean of the nearest.
+    """Interpolate a mosaic (height, width) to (height, width, 3), by the mean of the nearest samples.
 
     Args:
         samples: unsigned numbers.
@@ -50,7 +50,7 @@ def demosaic(samples: Array, pattern: str) -> Array:
 
 
 def _around(values: Array) -> Array:
-    """For each pixel the weighted sum of itself and its eight neighbours."""
+    """Return for each pixel the weighted sum of itself and its eight neighbours."""
     height, width = values.shape
     padded = np.pad(values, 1)
     total = np.zeros_like(values)

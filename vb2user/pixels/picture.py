@@ -1,6 +1,7 @@
-"""Layer 2: a frame as a file, and as what a notebook shows.
+"""Layer 2: a frame as a file, and as a picture in a notebook.
 
-Knows frames (what they say of themselves, and their views) and files; not streams, nor who owns buffers.
+This module knows frames (their attributes and views) and files. It knows neither streams nor the owners of
+buffers.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 Piece = bytes | memoryview  #: of a file
 
-#: What a notebook gets at most, in pixels: the page carries every picture it shows.
+#: The largest picture for a notebook, in pixels. The notebook's file contains every picture.
 _NOTEBOOK_WIDTH = 640
 
 
@@ -59,7 +60,7 @@ class FrameLike(Protocol):
 
 
 def fields_of(frame: FrameLike) -> dict[str, int]:
-    """What a frame says of its colours: arguments of :func:`vb2user.pixels.colour.to_rgb`."""
+    """Return a frame's colour fields as arguments of :func:`vb2user.pixels.colour.to_rgb`."""
     f = frame.format
     return {
         "colorspace": int(f.colorspace),
@@ -93,7 +94,7 @@ def save(frame: FrameLike, path: str | os.PathLike[str], *, quality: int = 90) -
 
 
 def hint_for(path: Path) -> str:
-    """What helps where a file cannot be written."""
+    """Return a hint for a file that cannot be written."""
     if not path.parent.exists():
         return f"make the folder first: mkdir -p {path.parent}"
     if not os.access(path.parent, os.W_OK):
@@ -102,7 +103,7 @@ def hint_for(path: Path) -> str:
 
 
 def check_name(path: str | os.PathLike[str]) -> None:
-    """What can be known before there is a frame. UsageError: no kind of file that is known here."""
+    """Check a file's name before there is a frame. UsageError: the kind of file is unknown."""
     target = Path(path)
     if target.suffix.lower() not in _WRITERS:
         raise UsageError(
@@ -112,7 +113,7 @@ def check_name(path: str | os.PathLike[str]) -> None:
 
 
 def write_whole(path: Path, pieces: Iterable[Piece]) -> Path:
-    """Write a file: it is there as a whole, or as it was. KernelError: it cannot be written."""
+    """Write a file as a whole, or leave the old one. KernelError: the file cannot be written."""
     try:
         files.write_whole(path, pieces)
     except OSError as e:
@@ -128,14 +129,14 @@ def write_png(picture: Array, path: str | Path) -> Path:
 
 
 def png(picture: Array) -> bytes:
-    """(height, width, 3) or (height, width), ``u1`` or ``u2``, as the bytes of a PNG file."""
+    """Encode (height, width, 3) or (height, width), ``u1`` or ``u2``, to the bytes of a PNG file."""
     eight = picture.dtype.itemsize == 1
     pix_fmt = ("rgb24" if eight else "rgb48be") if picture.ndim == 3 else ("gray" if eight else "gray16be")
     return encode_still(picture, "png", pix_fmt)
 
 
 def jpeg(picture: Array, quality: int = 90) -> bytes:
-    """(height, width, 3) ``u1`` as the bytes of a JPEG file (4:2:2), ``quality`` from 1 to 100."""
+    """Encode (height, width, 3) ``u1`` to the bytes of a JPEG file (4:2:2), ``quality`` from 1 to 100."""
     quality = checks.count(quality, "quality", least=1, most=100)
     scale = round(31 - quality * 29 / 100)  # FFmpeg's runs from 2, the best, to 31
     return encode_still(picture, "mjpeg", "yuvj422p", qmin=scale, qmax=scale)
@@ -154,7 +155,7 @@ def _jpeg(frame: FrameLike, quality: int) -> Iterable[Piece]:
 
 
 def with_tables(data: bytes) -> bytes:
-    """A JPEG image as a file: cameras may leave out the Huffman tables, which a viewer wants."""
+    """Return a JPEG image with Huffman tables: cameras may leave them out, but viewers need them."""
     if has_huffman_tables(memoryview(data)):
         return data
     pyav = av()
@@ -167,7 +168,7 @@ def with_tables(data: bytes) -> bytes:
 
 
 def _npy(frame: FrameLike, quality: int) -> Iterable[Piece]:
-    """Out of the mapping, as are raw bytes: numpy's own writer copies a picture whose lines are padded."""
+    """Yield an .npy file's bytes directly from the mapping. numpy's writer would copy a padded picture."""
     array, header = frame.array, io.BytesIO()
     told = np.lib.format.header_data_from_array_1_0(array)
     np.lib.format.write_array_header_1_0(header, told | {"fortran_order": False})
@@ -191,7 +192,7 @@ _WRITERS: dict[str, Callable[[FrameLike, int], Iterable[Piece]]] = {
 
 
 def repr_png(frame: FrameLike) -> bytes | None:
-    """A small picture for a notebook; None where there is nothing to show, for which it shows the text."""
+    """Return a small picture for a notebook; None if there is none, and the notebook shows the text."""
     try:
         return png(to_rgb(frame, _NOTEBOOK_WIDTH))
     except Vb2Error:
@@ -199,7 +200,10 @@ def repr_png(frame: FrameLike) -> bytes | None:
 
 
 def repr_html(frame: FrameLike) -> str:
-    """The picture and what is known of it; where there is no picture, why not. It never raises."""
+    """Return the picture and its data for a notebook, or the reason why there is no picture.
+
+    It never raises.
+    """
     caption = html.escape(repr(frame))
     try:
         shown = png(to_rgb(frame, _NOTEBOOK_WIDTH))

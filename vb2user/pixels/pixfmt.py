@@ -1,11 +1,11 @@
 """Layer 2: the table of pixel formats whose samples numpy can address.
 
-Pure data, made from the kernel's pixel format pages: which components a format has, how many samples
-of which type each stores, how it is subsampled and whether every component has a memory plane of its
-own. It knows neither sizes nor buffers; :mod:`vb2user.pixels.layout` puts those in.
+The data come from the kernel's pixel format pages. They tell which components a format has, and how many
+samples of which type each component stores. They also tell the subsampling, and whether every component has a
+memory plane of its own. This table knows neither sizes nor buffers; :mod:`vb2user.pixels.layout` adds these.
 
-What is **not** here is treated as a run of bytes: compressed and tiled formats, and the layouts that
-one vendor's bridge chip uses and no page of the kernel describes.
+A format that is **not** here is treated as a run of bytes: compressed and tiled formats, and vendors' layouts
+that no page of the kernel describes.
 
 Source: https://docs.kernel.org/userspace-api/media/v4l/pixfmt.html and ``linux/videodev2.h`` (7.3).
 """
@@ -23,14 +23,14 @@ class Part:
     """One component of a format, in units of a *group*: the smallest run of pixels with whole samples.
 
     Attributes:
-        name: what is stored, in memory order: ``Y``, ``UV``, ``BGRX``; ``RGB565`` for a bit field.
+        name: the channels in memory order: ``Y``, ``UV``, ``BGRX``; ``RGB565`` for a bit field.
         dtype: numpy's name of a sample's type, ``u1``, ``<u2`` (little endian), ``>u2``, …
         samples: samples in one group.
         across: pixels that a group spans horizontally (the horizontal subsampling).
         down: picture lines that one line of this component stands for (the vertical subsampling).
         lines: lines stored for every ``down`` picture lines; 1 but for M420, which alternates.
-        flat: a line is one run of samples, its pixels don't begin at a sample of their own
-            (bit-packed formats); else the samples of a group are the last axis.
+        flat: a line is one run of samples, as in bit-packed formats, where a pixel may begin inside a sample.
+            Else the samples of a group are the last axis.
     """
 
     name: str
@@ -154,7 +154,7 @@ _PLANAR = {
 
 
 def _part(name: str, samples: int, across: int, down: int = 1) -> Part:
-    """A bit-packed part: ``samples`` bytes for every ``across`` pixels."""
+    """Return a bit-packed part: ``samples`` bytes for every ``across`` pixels."""
     return Part(name, "u1", samples, across, down, flat=True)
 
 
@@ -188,7 +188,7 @@ def _cells(table: str) -> Iterator[list[str]]:
 
 
 def _rows() -> Iterator[tuple[str, str, tuple[Part, ...], bool]]:
-    """Every row of the tables above as (name, fourcc text, parts, split)."""
+    """Yield every row of the tables above as (name, fourcc text, parts, split)."""
     for table, dtype in ((_BYTES, "u1"), (_WORDS, "<u2")):
         for name, text, channels in _cells(table):
             yield name, text, (Part(channels, dtype, samples=len(channels)),), False
@@ -217,7 +217,7 @@ _ORDERS = ("BGGR", "GBRG", "GRBG", "RGGB")
 
 
 def _code(text: str) -> FourCC:
-    """``v4l2_fourcc()``, or ``v4l2_fourcc_be()``; spelt out here, so that importing parses no header."""
+    """Return ``v4l2_fourcc()`` or ``v4l2_fourcc_be()`` of a text, without loading the header's module."""
     code = int.from_bytes(text.removesuffix("-BE").ljust(4)[:4].encode("ascii"), "little")
     return FourCC(code | 1 << 31 if text.endswith("-BE") else code)
 
