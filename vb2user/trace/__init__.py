@@ -1,4 +1,4 @@
-"""Beside the layers: what the kernel itself says of the mem ops it calls, and what follows for references.
+"""Beside the layers: traces of the kernel's mem op calls, and the ledger of buffer references.
 
     with Tracer() as tracer:
         with tracer.phase("allocate"):
@@ -7,7 +7,7 @@
     ledger.calls(Op.ALLOC, phase="allocate")  # 4
     print(ledger.verdict())                   # leaked: 4 buffers never freed
 
-Names are fetched from their modules when they are first used, as the whole package's are.
+Each name is loaded from its module at its first use, as in the whole package.
 """
 
 from __future__ import annotations

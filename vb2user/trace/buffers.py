@@ -1,7 +1,7 @@
-"""Beside the layers: one buffer's life as the trace shows it, and the references to it.
+"""Beside the layers: one buffer in the trace, with the references to it.
 
-Pure. A buffer is known by the allocator's pointer (``buf_priv``) *and* its life, from the op that returns the
-pointer to the one that ends it: the kernel uses addresses again.
+A buffer is identified by the allocator's pointer (``buf_priv``) *and* its life. The life lasts from the op
+that returns the pointer to the op that frees it, because the kernel reuses addresses.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from vb2user.uapi.enums import BufType, Memory
 
 
 class RefKind(Enum):
-    """A kind of reference: which op takes it, which gives it back, and what an outstanding one means."""
+    """A kind of reference: the op that takes it, the op that gives it back, and the leak that it means."""
 
     QUEUE = (Op.ALLOC, Op.PUT, "buffer never freed", "buffers never freed")
     MAPPING = (Op.MMAP, Op.PUT, "mapping still there", "mappings still there")
@@ -37,13 +37,13 @@ class RefKind(Enum):
         self._many = many
 
     def words(self, count: int) -> str:
-        """What ``count`` outstanding references of this kind mean."""
+        """Return the meaning of ``count`` outstanding references of this kind, in words."""
         return f"{count} {self._one if count == 1 else self._many}"
 
 
 #: The references that ``put`` drops.
 PUT_HOLDS = (RefKind.QUEUE, RefKind.MAPPING, RefKind.EXPORT)
-#: What holds an imported or pinned buffer as a whole.
+#: The references that hold an imported or pinned buffer as a whole.
 _LIFE = (RefKind.QUEUE, RefKind.MAPPING, RefKind.EXPORT, RefKind.PIN, RefKind.ATTACHMENT)
 
 
@@ -55,15 +55,16 @@ class Buffer:
         number: in order of appearance, from 1.
         private: the allocator's pointer.
         allocator: its name.
-        origin: the op that brought it to life; None: it lived before the trace began.
-        queue: the ``struct vb2_queue`` it belongs to; None where that is not known (yet).
+        origin: the op that returned its pointer; None: the buffer existed before the trace began.
+        queue: its ``struct vb2_queue``; None if that is not known (yet).
         vb: its ``struct vb2_buffer``.
-        index, plane, type, memory: what the kernel says; None where it is not known.
+        index, plane, type, memory: as the kernel reports them; None if not known.
         size: bytes.
         device: the name of the device that it was allocated for.
-        maker: the process that brought it to life.
-        born_ns, ended_ns: CLOCK_MONOTONIC; ended_ns None: it lives.
-        holds: references by kind; of a buffer of unknown origin: those taken less those given in the trace.
+        maker: the process that allocated or imported it.
+        born_ns, ended_ns: begin and end of its life (CLOCK_MONOTONIC); ended_ns is None while it exists.
+        holds: references by kind. For a buffer of unknown origin they are those taken less those given back
+            in the trace.
         calls: ops called on it.
     """
 
@@ -87,29 +88,29 @@ class Buffer:
 
     @property
     def known(self) -> bool:
-        """Whether the trace saw it come to life."""
+        """Whether the trace has the op that returned its pointer."""
         return self.origin is not None
 
     @property
     def outstanding(self) -> dict[RefKind, int]:
-        """References that were not given back; of a buffer of unknown origin nothing can be said."""
+        """The references that were not given back; empty for a buffer of unknown origin."""
         return {hold: n for hold, n in self.holds.items() if n > 0} if self.known else {}
 
     @property
     def held(self) -> bool:
-        """Whether anything keeps it alive."""
+        """Whether any reference holds the buffer."""
         return any(self.holds[hold] > 0 for hold in _LIFE)
 
     @property
     def name(self) -> str:
-        """As people know it."""
+        """The buffer's name in messages."""
         index = "?" if self.index is None else str(self.index)
         plane = f" plane {self.plane}" if self.plane else ""
         memory = f"{self.memory.name} " if self.memory is not None else ""
         return f"{memory}buffer {index}{plane}"
 
     def to_json(self) -> dict[str, Any]:
-        """As a JSON document."""
+        """Return it as a JSON document."""
         return {
             "number": self.number,
             "private": hex(self.private),
@@ -132,12 +133,12 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Scope:
-    """Which buffers are meant.
+    """A selection of buffers.
 
     Attributes:
         queues: only those of these queues; None: of all.
         allocator: only those of this allocator; None: of all.
-        makers: only those that these processes brought to life; None: whoever did.
+        makers: only those that these processes allocated or imported; None: of all processes.
     """
 
     queues: frozenset[int] | None = None
@@ -145,7 +146,10 @@ class Scope:
     makers: frozenset[int] | None = None
 
     def has(self, queue: int | None, allocator: str, maker: int | None) -> bool:
-        """Whether such a buffer is meant; where its queue or maker matters, it has to be known."""
+        """Tell whether a buffer with these properties is selected.
+
+        A selection by queue (or maker) never has a buffer whose queue (or maker) is unknown.
+        """
         return (
             (self.queues is None or queue in self.queues)
             and (self.allocator is None or allocator == self.allocator)

@@ -1,6 +1,6 @@
-"""Beside the layers: what a trace consists of, and how a line of ``trace_pipe`` becomes it.
+"""Beside the layers: the events of a trace, and the parser of ``trace_pipe``'s lines.
 
-Pure: text in, events out. It knows how the kernel prints, not where it prints to.
+This module converts text to events. It knows the kernel's format, but opens no file.
 
 Source: https://docs.kernel.org/trace/ftrace.html ("Output format"), https://docs.kernel.org/trace/kprobetrace.html.
 """
@@ -35,7 +35,7 @@ class EventKind(str, Enum):
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened in the kernel, or to the trace itself.
+    """One event in the kernel, or one about the trace itself.
 
     ==========  ==============================================================================
     what        means
@@ -56,13 +56,13 @@ class Event:
 
     Attributes:
         what: see above.
-        time_ns: of the clock ``CLOCK_MONOTONIC`` (:func:`time.monotonic_ns`), to the microsecond.
+        time_ns: the time on ``CLOCK_MONOTONIC`` (:func:`time.monotonic_ns`), to the microsecond.
         tid: the thread that was running.
-        tgid: its process; None where the kernel did not note it.
+        tgid: its process; None if the kernel did not note it.
         comm: the thread's name.
-        cpu: where.
+        cpu: the CPU's number.
         function: of ENTER, RETURN and FUNCTION.
-        values: what was fetched.
+        values: the values that the probe fetched.
         text: see above.
         functions, probed: of WATCH.
     """
@@ -81,12 +81,12 @@ class Event:
 
     @property
     def process(self) -> int:
-        """The process, or the thread where the kernel did not note whose it is."""
+        """The process, or the thread if the kernel did not note its process."""
         return self.tid if self.tgid is None else self.tgid
 
 
-# A thread's name may hold anything but NUL, this pattern too: the greedy group leaves it the first match, and
-# what follows an event's time is of our own making.
+# A thread's name may hold any character but NUL, so it may also look like this pattern. The greedy group
+# takes the last match, and this library chooses the text after an event's time.
 _LINE = re.compile(
     r"\s*(?P<comm>.*)-(?P<tid>\d+)\s+(?:\(\s*(?P<tgid>\d+|-+)\)\s+)?\[(?P<cpu>\d+)\]\s+(?:\S{4,6}\s+)?"
     r"(?P<s>\d+)\.(?P<us>\d{6}): (?P<event>.*)",
@@ -96,7 +96,7 @@ _FUNCTION = re.compile(r"([\w.]+) <-(\S+)")
 _PROBE = re.compile(r"(\w+): \([^)]*\)(.*)", re.DOTALL)
 _VALUE = re.compile(r' (\w+)=("(?:[^"]*)"|\S+)')
 _TASK = re.compile(r"task_newtask: pid=(\d+) comm=(.*) clone_flags=([0-9a-f]+) oom_score_adj=.*", re.DOTALL)
-# From Linux 6.15 the number is not printed: it is the thread's that runs.
+# From Linux 6.15 the number is not printed: it is that of the running thread.
 _NAME = re.compile(r"task_rename: (?:pid=(\d+) )?oldcomm=.* newcomm=(.*) oom_score_adj=.*", re.DOTALL)
 _FREE = re.compile(r"sched_process_free: comm=.* pid=(\d+) prio=.*", re.DOTALL)
 #: <linux/sched.h>: the new task is a thread of the same process.
@@ -109,19 +109,19 @@ ENTRY, EXIT = "__in", "__out"
 
 
 def marker(what: EventKind, text: str) -> bytes:
-    """What is written to ``trace_marker``: quoted, so that no text can look like an event."""
+    """Return the text for ``trace_marker``, quoted, so that no text can look like an event."""
     return f"vb2user {what} {quote(text, safe='')[:900]}".encode()
 
 
 def parse(line: str, names: Mapping[str, tuple[EventKind, str]]) -> Event | None:
-    """One line of ``trace_pipe``.
+    """Parse one line of ``trace_pipe``.
 
     Args:
         line: without its newline.
         names: what the probes' events are called: the event's name to ENTER or RETURN and the function.
 
     Returns:
-        None for what is no event of ours.
+        The event; None if the line is not an event of this library.
     """
     match = _LINE.fullmatch(line)
     if match is None:
@@ -174,7 +174,7 @@ def _task(text: str) -> tuple[EventKind, str, Mapping[str, int | str], str] | No
 
 
 def number(text: str) -> int | str:
-    """A fetched value: a number where it is one; ``(fault)`` and strings as they are, without quotes."""
+    """Convert a fetched value to a number if it is one; else return the text, without quotes."""
     try:
         return int(text, 0)
     except ValueError:

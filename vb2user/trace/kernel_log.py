@@ -1,7 +1,8 @@
 """Beside the layers: the kernel's log, and the reports of trouble in it: warnings, oopses, lockdep, KASAN.
 
 :class:`KernelLog` reads ``/dev/kmsg``; :func:`reports` finds the reports in what it read, or in the file that
-:func:`parse` reads. Only what the kernel itself says counts: a program may write to the log, too.
+:func:`parse` reads. Only lines with the kernel's own facility count, because a program may write to the log,
+too.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ _LINE = re.compile(r"(\w+) *:(\w+) *: \[ *(\d+\.\d+)\] (.*)")
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the log. As text it is what ``dmesg --decode`` prints.
+    """One line of the log. Its text is the same as in ``dmesg --decode``.
 
     Attributes:
         facility: ``kern`` for the kernel itself.
         level: ``emerg`` to ``debug``.
         time: seconds since the boot.
-        text: what it says.
+        text: the message.
     """
 
     facility: str
@@ -49,7 +50,7 @@ class Line:
 
 
 def lines_of(record: bytes) -> Iterator[Line]:
-    """The lines of one record of ``/dev/kmsg``.
+    """Return the lines of one record of ``/dev/kmsg``.
 
     Source: https://docs.kernel.org/admin-guide/abi-testing-files.html (dev-kmsg).
     """
@@ -57,13 +58,14 @@ def lines_of(record: bytes) -> Iterator[Line]:
     priority, _, microseconds, *_ = (*head.split(","), "0", "0", "0")
     facility, level = divmod(int(priority), 8)
     name = _FACILITIES[facility] if facility < len(_FACILITIES) else str(facility)
-    # Lines after the first are the record's properties. What is not printable is escaped, line ends within.
+    # Lines after the first are the record's properties. The kernel escapes characters that are not printable,
+    # also line ends.
     for text in body.partition("\n")[0].split("\\x0a"):
         yield Line(name, _LEVELS[level], int(microseconds) / 1e6, text)
 
 
 def parse(text: str) -> list[Line]:
-    """The lines of a file that holds the log as :class:`Line` writes it; others are left out."""
+    """Return the lines of a file that holds the log as :class:`Line` writes it; other lines are left out."""
     found = (_LINE.fullmatch(line) for line in text.splitlines())
     return [Line(m[1], m[2], float(m[3]), m[4]) for m in found if m]
 
@@ -73,13 +75,13 @@ class KernelLog:
 
     Args:
         path: where it is; None: :data:`KMSG`.
-        from_start: also what was said before; else what is said from now on.
+        from_start: also read the old records; else only the records from now on.
 
     Attributes:
         lost: how often the kernel dropped records before they were read.
 
     Raises:
-        MissingPrerequisiteError: it cannot be read; the hint says who can.
+        MissingPrerequisiteError: this user may not read the log; the hint says who may.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None, *, from_start: bool = False) -> None:
@@ -98,11 +100,11 @@ class KernelLog:
             ) from None
 
     def fileno(self) -> int:
-        """Ready for reading when there is more."""
+        """Return the file descriptor, which is readable when there are more records."""
         return self._fd
 
     def read(self, most: int = 100_000) -> list[Line]:
-        """What has come since it was read last: at most so many records. Does not wait."""
+        """Return the records since the last read, at most so many. It does not wait."""
         found: list[Line] = []
         for _ in range(most):
             try:
@@ -120,7 +122,7 @@ class KernelLog:
         return found
 
     def close(self) -> None:
-        """May be called again."""
+        """Close the log. Idempotent."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -140,7 +142,8 @@ _CUT = re.compile(r"-+\[ cut here \]-+")
 _END = re.compile(r"---\[ end trace")
 _FENCE = re.compile(r"={20,}")
 _TRACE = re.compile(r"call trace:", re.IGNORECASE)
-#: How a report begins. "WARNING:" only in front: "Spectre V2 : WARNING: …" at boot speaks of a setting.
+#: How a report begins. "WARNING:" counts only at the begin: "Spectre V2 : WARNING: …" at boot is about a
+#: setting.
 _HEAD = re.compile(
     r"WARNING: "  # WARN(), lockdep, RCU
     r"|(?:[\w ]+: )?BUG: "  # bad accesses, KASAN, KCSAN, KFENCE, soft lockups
@@ -155,12 +158,12 @@ _HEAD = re.compile(
     r"|kmemleak: \d+ new suspected memory leak"
     r"|[Cc]all [Tt]race:"
 )
-#: Registers, code and the like, which say little at a glance.
+#: Lines with registers, code and the like, which a summary leaves out.
 _NOISE = re.compile(
     r"Modules linked in|CPU: |Hardware name|Code: |[A-Z]S: |<|Tainted|\[last unloaded"
     r"|(?!RIP|BUG)[A-Z0-9_]{2,8}: ?[0-9a-f]{4,}"  # registers
 )
-#: Lines of a report that has no end of its own: such as follow each other within this time, and so many.
+#: The lines of a report without an end mark: they follow each other within this time, up to this number.
 _PAUSE = 1.0
 _MOST_LINES = 200
 
@@ -170,18 +173,18 @@ class KernelReport:
     """One report of trouble.
 
     Attributes:
-        lines: what the kernel said, in full.
+        lines: all lines of the report.
     """
 
     lines: list[str] = field(default_factory=list)
 
     @property
     def title(self) -> str:
-        """What it is about, in one line."""
+        """The report's subject, in one line."""
         return self.first_lines(1)[0]
 
     def first_lines(self, most: int = 8) -> list[str]:
-        """What says most, without registers and the like."""
+        """The first lines, without registers and the like."""
         telling = [t for t in self.lines if t.strip() and not (_CUT.match(t) or _FENCE.match(t))]
         plain = [text for text in telling if not _NOISE.match(text.strip())]
         return (plain or telling or self.lines)[:most]
@@ -191,7 +194,7 @@ class KernelReport:
 
 
 def reports(lines: Iterable[Line]) -> list[KernelReport]:
-    """The reports of trouble among the lines of the log, in their order."""
+    """Find the reports of trouble among the lines of the log, in their order."""
     found = _Finder()
     for line in lines:
         if line.facility == "kern":  # a program cannot write as the kernel
@@ -199,7 +202,7 @@ def reports(lines: Iterable[Line]) -> list[KernelReport]:
     return found.reports
 
 
-#: Driver -> text of a report -> why it comes: faults of stock drivers that touch no buffer (docs/kernels.md).
+#: Driver -> text of a report -> its cause. These faults of stock drivers concern no buffer (docs/kernels.md).
 KNOWN: dict[str, dict[str, str]] = {
     "sur40": {"__dma_map_sg_attrs": "the stock driver's device has had no dma_mask since Linux 5.10"},
     "vivid": {"vivid_thread_vid_": "a thread of vivid that is late asks the scheduler for a negative time"},
@@ -208,11 +211,11 @@ KNOWN: dict[str, dict[str, str]] = {
 
 @dataclass
 class Trouble:
-    """What the kernel reported while something ran; complete when the block of :func:`watched` has ended.
+    """The kernel's reports during the block of :func:`watched`; complete when the block has ended.
 
     Attributes:
         reports: the reports, whatever device they are of.
-        unread: why its log was not read, or not all of it; None: it was.
+        unread: why the log was not read completely; None if it was.
         driver: the driver of the device in use: its :data:`KNOWN` reports are remarks, not faults.
     """
 
@@ -231,7 +234,7 @@ class Trouble:
 
     @property
     def remarks(self) -> list[str]:
-        """What is no fault: known reports, a line for each kind, and why the log was not read."""
+        """The known reports, a line for each kind, and why the log was not read. These are not faults."""
         known = dict.fromkeys(filter(None, map(self._known, self.reports)))
         lines = [f"the kernel reported {text} meanwhile: {KNOWN[self.driver][text]}" for text in known]
         return lines if self.unread is None else [*lines, self.unread]
@@ -240,7 +243,7 @@ class Trouble:
         return next((text for text in KNOWN.get(self.driver, {}) if text in str(report)), None)
 
     def to_json(self) -> dict[str, Any]:
-        """As a JSON document."""
+        """Return it as a JSON document."""
         return {
             "reports": [str(report) for report in self.reports],
             "faults": self.faults,
@@ -250,7 +253,7 @@ class Trouble:
 
 @contextlib.contextmanager
 def watched() -> Iterator[Trouble]:
-    """Notes what the kernel reports from now on until the block ends. Needs root; what is missing is told."""
+    """Collect the kernel's reports until the block ends. This needs root; else ``unread`` has the reason."""
     trouble = Trouble()
     try:
         log = KernelLog()
@@ -268,7 +271,7 @@ def watched() -> Iterator[Trouble]:
 
 
 class _Finder:
-    """Puts the lines of reports together."""
+    """Combines the lines of a log into reports."""
 
     def __init__(self) -> None:
         self.reports: list[KernelReport] = []
@@ -304,7 +307,7 @@ class _Finder:
         return self.reports[-1].lines
 
     def _is_new(self, text: str, fence: str | None) -> bool:
-        """An oops has several lines that might begin a report; behind its call trace another one begins."""
+        """Tell whether a line begins a new report. An oops has several such lines before its call trace."""
         return not self._open or fence is not None or (self._traced and not _TRACE.match(text))
 
     def _begin(self, lines: list[str]) -> None:
@@ -313,7 +316,7 @@ class _Finder:
 
 
 def read_file(path: str | os.PathLike[str]) -> list[Line]:
-    """The lines of a file of the log; none where there is no such file."""
+    """Return the lines of a log file; empty if the file does not exist."""
     with contextlib.suppress(FileNotFoundError):
         return parse(Path(path).read_text(encoding="utf-8", errors="replace"))
     return []

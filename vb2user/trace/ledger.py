@@ -1,4 +1,4 @@
-"""Beside the layers: the ledger of references, with what can be said of it."""
+"""Beside the layers: the ledger of references, with its verdict."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Ledger(References):
     """
 
     def verdict(self, scope: Scope = ALL_BUFFERS) -> Verdict:
-        """What can be said of the references of a scope, by now."""
+        """Return the present verdict on the references of a scope."""
         return verdicts.verdict(self, scope)
 
     def to_json(self, scope: Scope = ALL_BUFFERS) -> dict[str, Any]:
-        """All of it as a JSON document."""
+        """Return the whole ledger as a JSON document."""
         return verdicts.to_json(self, scope)

@@ -1,10 +1,9 @@
-"""Beside the layers: which kernel functions are watched, and what is fetched of each.
+"""Beside the layers: the kernel functions that are watched, and the values that probes fetch from them.
 
-Pure data. The allocators' ops come from :mod:`vb2user.memory.ops`; beside them three more functions are
-watched, which tell *whose* reference a ``put`` drops: a mapping's is dropped by ``vb2_common_vm_close``, an
-export's by ``vb2_*_dmabuf_ops_release`` (into which the compiler may have put ``put``, so that it is not
-seen itself), and ``vb2_common_vm_open`` takes one whenever a mapping is made, by fork(2) and mremap(2)
-too, where no op is called.
+The allocators' ops come from :mod:`vb2user.memory.ops`. Three more functions tell *whose* reference a ``put``
+drops. ``vb2_common_vm_close`` drops a mapping's reference. ``vb2_*_dmabuf_ops_release`` drops an export's;
+the compiler may have inlined ``put`` there, and then no probe sees the ``put``. ``vb2_common_vm_open`` takes
+a reference for each new mapping, also at fork(2) and mremap(2), where the kernel calls no op.
 
 Source: https://docs.kernel.org/driver-api/media/v4l2-videobuf2.html for the ops' arguments,
 https://docs.kernel.org/trace/kprobetrace.html for how they are fetched.
@@ -23,7 +22,7 @@ VM_OPEN = "vb2_common_vm_open"
 VM_CLOSE = "vb2_common_vm_close"
 _RELEASE = "_dmabuf_ops_release"
 
-#: Where struct vb2_buffer keeps what it is: its first members, the same from Linux 6.1 to 7.3.
+#: The first members of struct vb2_buffer, which are the same from Linux 6.1 to 7.3.
 _BUFFER = "vb=$arg1:x64 queue=+0($arg1):x64 index=+8($arg1):u32 type=+12($arg1):u32 memory=+16($arg1):u32"
 _BUFFER_ARGUMENT = frozenset({Op.ALLOC, Op.GET_USERPTR, Op.ATTACH_DMABUF, Op.GET_DMABUF, Op.VADDR, Op.COOKIE})
 #: struct device begins with its kobject, and that with its name.
@@ -36,7 +35,7 @@ _MORE = {
     Op.ATTACH_DMABUF: f"{_DEVICE} dmabuf=$arg3:x64 size=$arg4:u64",
     Op.MMAP: "vma=$arg2:x64 " + _RANGE.format("$arg2"),
 }
-#: What the ops return that return something worth knowing: the buffer, a dma-buf, or an error.
+#: The return types of the ops whose result is recorded: the buffer, a dma-buf, or an error.
 _RETURNS = {
     Op.ALLOC: "x64",
     Op.GET_USERPTR: "x64",
@@ -54,9 +53,9 @@ class Probe:
 
     Attributes:
         function: its name.
-        arguments: what is fetched when it is entered, as ``kprobe_events`` takes it.
-        returns: the type of what it returns; empty where only that it returns is of interest, None where not
-            even that is.
+        arguments: the values to fetch at its entry, in the syntax of ``kprobe_events``.
+        returns: the type of its return value; empty if only the return itself is recorded; None if no return
+            is recorded.
     """
 
     function: str
@@ -65,7 +64,7 @@ class Probe:
 
 
 def release(allocator: Allocator) -> str:
-    """The function that ends a dma-buf which this allocator exported."""
+    """Return the name of the function that frees a dma-buf of this allocator."""
     return f"{allocator.prefix}{_RELEASE}"
 
 
@@ -73,12 +72,12 @@ def release(allocator: Allocator) -> str:
 FUNCTIONS: dict[str, tuple[Allocator, Op]] = {
     a.function(op): (a, op) for a in ALLOCATORS.values() for op in Op
 }
-#: Function to the allocator whose dma-buf ends.
+#: Function to the allocator whose dma-buf it frees.
 RELEASES: dict[str, Allocator] = {release(a): a for a in ALLOCATORS.values()}
 
 
 def probe(allocator: Allocator, op: Op) -> Probe:
-    """How an op is watched."""
+    """Return the probe of an op."""
     wanted = [_BUFFER] if op in _BUFFER_ARGUMENT else []
     if OPS[op].private:
         wanted.append(f"priv=$arg{OPS[op].private}:x64")
@@ -88,7 +87,7 @@ def probe(allocator: Allocator, op: Op) -> Probe:
 
 
 def probes(allocators: Iterable[Allocator], private_data: int | None) -> Iterator[Probe]:
-    """Everything that is watched.
+    """Return all probes.
 
     Args:
         allocators: whose ops.
@@ -105,9 +104,9 @@ def probes(allocators: Iterable[Allocator], private_data: int | None) -> Iterato
 
 
 def failed(op: Op, value: int) -> bool:
-    """Whether an op's return value says that it took no reference.
+    """Tell whether an op's return value means that it took no reference.
 
-    NULL and ERR_PTR where it returns a pointer, anything but 0 where it returns an int.
+    These values are NULL and ERR_PTR for a pointer, and every value but 0 for an int.
     """
     if _RETURNS[op] == "s32":
         return value != 0
@@ -115,7 +114,7 @@ def failed(op: Op, value: int) -> bool:
 
 
 def errno_of(value: int) -> int | None:
-    """The errno in a failed op's return value; None for NULL."""
+    """Return the errno in a failed op's return value; None for NULL."""
     for bits in (64, 32):
         if (1 << bits) - _ERRNOS <= value < 1 << bits:
             return (1 << bits) - value
@@ -129,9 +128,9 @@ _BTF_MAGIC = 0xEB9F
 
 
 def private_data_offset(path: Path = BTF) -> int | None:
-    """Where struct vm_area_struct has its ``vm_private_data`` in this kernel, in bytes.
+    """Return the offset of ``vm_private_data`` in this kernel's struct vm_area_struct, in bytes.
 
-    Read from the kernel's type information; None where there is none, or where it is not clear.
+    It comes from the kernel's type information (BTF); None if there is none, or if it is ambiguous.
     """
     try:
         data = path.read_bytes()
@@ -149,7 +148,8 @@ def private_data_offset(path: Path = BTF) -> int | None:
     wanted = name.to_bytes(4, "little" if data[0] == _BTF_MAGIC & 0xFF else "big")
     at = types.find(wanted)
     while at >= 0:
-        # A member is {name, type, offset in bits}; what only looks like the name keeps other company.
+        # A member is {name, type, offset in bits}. The type and the offset exclude bytes that only look like
+        # the name.
         if at % 4 == 0 and at + _BTF_MEMBER.size <= len(types):
             _, kind, bits = _BTF_MEMBER.unpack_from(types, at)
             if 0 < kind < types_size // 12 and 0 < bits < 8 * 1024 and bits % 32 == 0:

@@ -1,8 +1,9 @@
-"""Beside the layers: which of the kernel's queues are a device's, and when a trace has come to rest.
+"""Beside the layers: find a device's queues in the kernel, and wait for late references.
 
-Devices may hang together (all of vivid's do), so the device that an allocator is told says too little. The
-pointer of ``struct vb2_queue`` says it: the device is opened, each of its queues allocates one MMAP buffer
-under the tracer, and the ``alloc`` events name the queues. All is given back before anything else happens.
+Several nodes may share one ``struct device`` (all of vivid's do), so an allocator's ``dev`` argument does not
+identify the node. The pointer of ``struct vb2_queue`` does. :func:`calibrate` opens the device and allocates
+one MMAP buffer in each of its queues under the tracer. The ``alloc`` events then name the queues. It frees
+all buffers before it returns.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from vb2user.trace.tracer import Tracer
 from vb2user.uapi import calls
 from vb2user.uapi.enums import BufType, Cap, Memory
 
-#: Seconds in which references are given back after a process has ended.
+#: Seconds within which the kernel drops the references of an ended process.
 SETTLE = 5.0
-#: Queues that are neither of video nor of metadata. Raw and sliced VBI may be one queue.
+#: The queues of other kinds than video and metadata. Raw and sliced VBI may be one queue.
 _OTHERS = (
     (Cap.VBI_CAPTURE, BufType.VBI_CAPTURE),
     (Cap.SLICED_VBI_CAPTURE, BufType.SLICED_VBI_CAPTURE),
@@ -40,14 +41,14 @@ _PHASE = "which queues are this device's?"
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a device's queues are.
+    """The queues of a device in the kernel.
 
     Attributes:
-        queues: their addresses; empty where they cannot be told.
-        allocator: their allocator's name; None where not even that is known.
-        why: why the queues cannot be told from others; None where they can.
-        foreign: whether its driver uses none of the watched allocators, so that nothing can be told of it.
-        in_use: whether every queue was somebody else's, so that the driver's allocator is not known either.
+        queues: their addresses; empty if they are not known.
+        allocator: their allocator's name; None if it is not known.
+        why: why the queues are not known; None if they are.
+        foreign: whether its driver uses none of the watched allocators, so the trace shows nothing of it.
+        in_use: whether other file handles owned every queue, so the driver's allocator is not known either.
     """
 
     queues: frozenset[int]
@@ -57,9 +58,9 @@ class Calibration:
     in_use: bool = False
 
     def blind(self, ledger: Ledger) -> str | None:
-        """Why a ledger says nothing of a device that was in use; None: it does say something.
+        """Return why a ledger has no calls of a device that was in use; None if it has calls.
 
-        Its driver may be one that videobuf2 knows nothing of.
+        The device's driver may not use videobuf2.
         """
         if not self.in_use or any(True for _ in ledger.keys(self.scope)):
             return None
@@ -67,12 +68,12 @@ class Calibration:
 
     @property
     def scope(self) -> Scope:
-        """The device's buffers; where its queues cannot be told, all of its allocator's."""
+        """The device's buffers, or all buffers of its allocator if the queues are not known."""
         return Scope(self.queues or None, self.allocator)
 
 
 def calibrate(tracer: Tracer, path: str | os.PathLike[str]) -> Calibration:
-    """Find a device's queues. What the tracer saw meanwhile is discarded.
+    """Find a device's queues. The tracer's events up to then are discarded.
 
     Raises:
         NoSuchDeviceError, PermissionDeniedError, DeviceRemovedError: the device cannot be opened.
@@ -95,7 +96,8 @@ def calibrate(tracer: Tracer, path: str | os.PathLike[str]) -> Calibration:
             names = ", ".join(type_.name for type_ in asked.busy)
             return Calibration(frozenset(), allocator, f"its queue {names} is in use")
         queues = _queues(asked.allocations)
-        # A driver with queues for each open file (memory-to-memory) shows others the second time.
+        # A driver with separate queues for each open file (memory-to-memory) shows other queues the second
+        # time.
         with contextlib.suppress(DeviceBusyError), Device(path) as again:
             second = _ask(tracer, again)
             if not second.busy and _queues(second.allocations) != queues:
@@ -104,19 +106,19 @@ def calibrate(tracer: Tracer, path: str | os.PathLike[str]) -> Calibration:
 
 
 def queue_types(device: Device) -> list[BufType]:
-    """Every queue of buffers that a node may have. None: a radio, or a node for controls alone."""
+    """Return every queue type that a node may have; none for a radio or a node with controls only."""
     found = [type_ for type_ in (device.capture_type, device.output_type) if type_ is not None]
     return found + [type_ for cap, type_ in _OTHERS if device.caps & cap]
 
 
 @dataclass
 class _Asked:
-    """What came of asking each queue for one buffer.
+    """The result of allocating one buffer in each queue.
 
     Attributes:
-        granted: the queues that gave one.
-        allocations: the calls of ``alloc`` meanwhile.
-        errors: the queues that gave none, with the reason.
+        granted: the queues that granted a buffer.
+        allocations: the calls of ``alloc`` during that.
+        errors: the queues that granted none, with the reason.
     """
 
     granted: list[BufType] = field(default_factory=list)
@@ -125,12 +127,12 @@ class _Asked:
 
     @property
     def busy(self) -> list[BufType]:
-        """The queues that are somebody else's now."""
+        """The queues that other file handles own now."""
         return [type_ for type_, error in self.errors.items() if isinstance(error, DeviceBusyError)]
 
     @property
     def foreign(self) -> str | None:
-        """Why nothing can be told of this driver at all, or None."""
+        """Why the trace shows nothing of this driver, or None."""
         if not self.granted and not self.errors:
             return "it has no queue of buffers: it is a radio, or a node for controls alone"
         if self.granted and not self.allocations:
@@ -139,7 +141,7 @@ class _Asked:
 
     @property
     def refusal(self) -> str:
-        """Why no queue gave a buffer."""
+        """Why no queue granted a buffer."""
         return "it is in use" if self.busy else str(next(iter(self.errors.values())))
 
 
@@ -158,7 +160,7 @@ def _ask(tracer: Tracer, device: Device) -> _Asked:
                 with contextlib.suppress(KernelError):
                     calls.reqbufs(device.node, type_, Memory.MMAP, 0)
     events = tracer.collect()
-    # The number of this thread as the trace has it: in a container it is not what gettid(2) says.
+    # The number of this thread in the trace. In a container, gettid(2) returns another number.
     own = {e.tid for e in events if e.what is EventKind.BEGIN and e.text == _PHASE}
     asked.allocations = [
         e
@@ -171,7 +173,7 @@ def _ask(tracer: Tracer, device: Device) -> _Asked:
 
 
 def is_free(device: Device) -> bool:
-    """Whether each queue of a device is nobody's, so that it can be taken; nothing is allocated for that."""
+    """Tell whether all queues of a device are free. This allocates nothing."""
     for type_ in queue_types(device):
         try:
             calls.reqbufs(device.node, type_, Memory.MMAP, 0)
@@ -179,7 +181,7 @@ def is_free(device: Device) -> bool:
             return False
         except DeviceRemovedError:
             raise
-        except KernelError:  # not MMAP's, or not with this input: then it is nobody's
+        except KernelError:  # the queue has no MMAP, or not with this input: then no file handle owns it
             continue
     return True
 
@@ -189,12 +191,12 @@ def _queues(events: Iterable[Event]) -> frozenset[int]:
 
 
 def settle(tracer: Tracer, ledger: Ledger, scope: Scope = ALL_BUFFERS, timeout: float = SETTLE) -> bool:
-    """Take in events until nothing is outstanding, or for ``timeout`` seconds at most.
+    """Feed events to the ledger until no reference is outstanding, or for ``timeout`` seconds at most.
 
-    The kernel drops the references of a process that has ended a moment later, in whatever thread it likes.
+    After a process has ended, the kernel drops its references a moment later, in any thread.
 
     Returns:
-        Whether nothing is outstanding.
+        Whether no reference is outstanding.
     """
     deadline = time.monotonic() + timeout
     while True:

@@ -1,10 +1,10 @@
-"""Beside the layers: the ledger of references: who took one, who gave it back, what is outstanding.
+"""Beside the layers: the references to buffers: taken, given back, outstanding.
 
-Pure: it is fed events (:mod:`.events`) and asks nobody. The rules are those of
-:data:`vb2user.memory.ops.BALANCES`; beyond them it says *whose* reference each ``put`` drops: a mapping's
-where ``vb2_common_vm_close`` ran just before in the same thread, an export's inside of
-``vb2_*_dmabuf_ops_release``, else the queue's. A mapping's reference is counted where
-``vb2_common_vm_open`` takes it, which every ``mmap`` calls, and fork(2) and mremap(2) as well.
+This module counts from events (:mod:`.events`) only; it reads no file and calls no kernel function. The rules
+are those of :data:`vb2user.memory.ops.BALANCES`. It also finds *whose* reference each ``put`` drops. The
+reference is a mapping's if ``vb2_common_vm_close`` ran just before in the same thread. It is an export's
+inside of ``vb2_*_dmabuf_ops_release``, and else the queue's. A mapping's reference counts where
+``vb2_common_vm_open`` takes it: at every ``mmap``, fork(2) and mremap(2).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from vb2user.trace.probes import FUNCTIONS, RELEASES, VM_CLOSE, VM_OPEN, failed
 from vb2user.trace.registry import ORIGINS, Fault, Registry, describe, integer
 from vb2user.uapi.enums import Memory
 
-#: Buffers that have ended and are remembered one by one; of others only their calls are.
+#: The number of freed buffers that are remembered one by one. Of older ones only the calls are counted.
 KEEP = 10_000
-#: What the trace calls a thread whose name the kernel did not note.
+#: The trace's name for a thread whose name the kernel did not note.
 NO_NAME = "<...>"
 
 #: Ops whose effect is known when they return.
@@ -37,7 +37,7 @@ _GIVING = {
 
 
 class Key(NamedTuple):
-    """What calls are counted by."""
+    """The properties by which calls are counted."""
 
     op: Op
     allocator: str
@@ -48,14 +48,14 @@ class Key(NamedTuple):
     maker: int | None
 
     def adopted(self, tid: int, process: int) -> Key:
-        """The same, when the thread turns out to be of this process."""
+        """Return the key with this process in place of the thread."""
         return self._replace(
             process=process if self.process == tid else self.process,
             maker=process if self.maker == tid else self.maker,
         )
 
     def within(self, scope: Scope) -> bool:
-        """Whether the call was on a buffer of this scope."""
+        """Tell whether the call was on a buffer of this scope."""
         return scope.has(self.queue, self.allocator, self.maker)
 
 
@@ -64,8 +64,8 @@ class _Call:
     """A call that has not returned yet.
 
     Attributes:
-        release: it is the end of an exported dma-buf, and no op.
-        done: what is expected inside has been seen: mmap's reference was taken, a release's ``put`` called.
+        release: the call frees an exported dma-buf, and is not an op.
+        done: the expected inner call was seen: mmap's ``vm_open`` or a release's ``put``.
     """
 
     event: Event
@@ -77,7 +77,7 @@ class _Call:
 
 @dataclass
 class _Thread:
-    """What a thread is in the middle of: its calls, and the mapping whose end it began."""
+    """The unfinished work of a thread: its calls, and the mapping that it began to unmap."""
 
     calls: list[_Call] = field(default_factory=list)
     unmaps: Event | None = None
@@ -85,34 +85,34 @@ class _Thread:
 
 @dataclass
 class _Task:
-    """A thread that began in the trace: its process, and its name."""
+    """The process and the name of a thread that was created during the trace."""
 
     process: int
     comm: str
 
     def told(self, event: Event) -> Event:
-        """An event of this thread, with what the kernel need not have noted beside it."""
+        """Return an event of this thread with its process and name, which the kernel may not have noted."""
         if (event.tgid, event.comm) == (self.process, self.comm):
             return event
         return replace(event, tgid=self.process, comm=self.comm)
 
 
 class References:
-    """References to buffers, and calls of ops, from the events of a trace.
+    """The references to buffers, and the calls of ops, from the events of a trace.
 
     Args:
         events: what to begin with; :meth:`feed` takes more.
         keep: how many ended buffers to remember one by one.
 
     Attributes:
-        functions, probes: calls by function, as each of the two witnesses counted them.
-        watched, probed: which functions they watch.
+        functions, probes: calls by function, as the function tracer and the probes counted them.
+        watched, probed: the functions that each of the two watches.
         lost, missed: events and probe hits that were lost.
-        inlined: calls of ``put`` that the compiler had put into the end of an export: they are counted,
-            though neither witness can see them.
-        unreturned: calls whose return was never told, so that nobody knows what came of them.
+        inlined: calls of ``put`` that the compiler inlined into the release of an export. They are counted,
+            although neither tracer nor probes can see them.
+        unreturned: calls without a return event, so their result is not known.
         comms: names of processes.
-        children: who forked whom.
+        children: the children of each process.
     """
 
     def __init__(self, events: Iterable[Event] = (), *, keep: int = KEEP) -> None:
@@ -183,18 +183,19 @@ class References:
         child = int(event.values["child"])
         self.children.setdefault(event.process, set()).add(child)
         self._tasks[child] = _Task(event.process if event.values["thread"] else child, event.text)
-        # The number is another thread's now.
+        # The kernel has given the number to another thread.
         self._orphans.discard(child)
 
     def _count_function(self, event: Event) -> None:
-        """Where the function tracer is the only witness."""
+        """Count a call of a function that only the function tracer watches."""
         before = self._releasing.pop(event.tid, None)
         if event.function in RELEASES:
             self.inlined += 1  # until its put is seen
             self._releasing[event.tid] = event
         elif event.function in FUNCTIONS:
             allocator, op = FUNCTIONS[event.function]
-            # By a call, or by a jump that leaves the caller as it was; a probe of its return hides it.
+            # The release calls put, or jumps to it, which leaves the caller as it was. A return probe hides
+            # the caller.
             callers = (before.function, before.text) if before else ()
             if op is Op.PUT and before and (event.text in callers or "kretprobe" in event.text):
                 self.inlined -= 1
@@ -207,16 +208,16 @@ class References:
         self._meet(event)
 
     def _meet(self, event: Event) -> None:
-        """Note whose a thread is, and its name.
+        """Note the process and the name of a thread.
 
-        Of a thread that was there before the trace, the kernel knows neither until it has rested once.
+        For a thread older than the trace, the kernel has noted neither until the thread has slept once.
         """
         if event.tgid is None:
             self._orphans.add(event.tid)
         elif event.tid in self._orphans:
             self._orphans.discard(event.tid)
             self._adopt(event.tid, event.tgid)
-        # The thread that bears the process's number bears its name, too.
+        # The thread with the process's number has the process's name.
         first = self._tasks.get(event.process)
         if first is not None:
             self.comms[event.process] = first.comm
@@ -224,7 +225,7 @@ class References:
             self.comms[event.process] = event.comm
 
     def _adopt(self, tid: int, process: int) -> None:
-        """What was put down to a thread was its process's."""
+        """Move the counts of a thread to its process."""
         if tid == process:
             return
         for counter in (self._calls, self._failed):
@@ -253,7 +254,7 @@ class References:
             self._threads.pop(tid, None)
 
     def _key(self, op: Op, allocator: str, buffer: Buffer | None, event: Event) -> Key:
-        # What an op works on is told by its buffer, or by its arguments where there is no buffer yet.
+        # The op's buffer tells the queue and memory type; if there is no buffer yet, the op's arguments do.
         of = buffer or describe(Buffer(0, 0, allocator), event.values)
         maker = event.process if op in ORIGINS else of.maker
         return Key(op, allocator, of.memory, of.queue, self._phase, event.process, maker)
@@ -286,11 +287,11 @@ class References:
         unmaps, thread.unmaps = thread.unmaps, None
         if unmaps is not None and hold is RefKind.QUEUE:
             private = integer(unmaps.values, "priv") if self._trust_private else None
-            # Else what was unmapped before was of an allocator that is not watched.
+            # Else the mapping that was unmapped before belongs to an allocator that is not watched.
             if private is None or buffer is None or private == buffer.private:
                 hold = RefKind.MAPPING
                 if not self._registry.unmap(integer(unmaps.values, "vma")):
-                    return  # nobody knew whose it is when it was taken, so it was not counted
+                    return  # its buffer was not known when the reference was taken, so it was not counted
         if buffer is not None:
             self._registry.give(buffer, hold, Op.PUT, event.time_ns)
 
@@ -307,12 +308,12 @@ class References:
         call = thread.calls[-1] if thread.calls else None
         if call is not None and call.key.op is Op.MMAP and call.buffer is not None:
             call.done = True
-            # The offset of vm_private_data comes from the kernel's description: here it can be checked.
+            # The offset of vm_private_data comes from the kernel's BTF, and is checked here.
             self._trust_private = self._trust_private and private in (None, call.buffer.private)
             self._registry.map(call.buffer, event.values)
         elif private is not None and self._trust_private:
             buffer = self._registry.alive(private)
-            if buffer is not None:  # else it lived before, or its allocator is not watched
+            if buffer is not None:  # else the buffer existed before, or its allocator is not watched
                 self._registry.map(buffer, event.values)
         else:
             self._registry.map_unknown(event.values)
@@ -322,14 +323,14 @@ class References:
         functions = [c.event.function for c in thread.calls] if thread else []
         if thread is None or event.function not in functions:
             return  # it was entered before the trace began
-        # Those above it have lost their returns.
+        # The calls above it on the stack have lost their return events.
         at = len(functions) - 1 - functions[::-1].index(event.function)
         call = thread.calls[at]
         self.unreturned += len(thread.calls) - at - 1
         del thread.calls[at:]
         if call.release:
             if not call.done:
-                # The compiler has put into it: it ran, and no probe and no tracer could see it.
+                # The compiler has inlined put: it ran, and no probe and no tracer could see it.
                 self.inlined += 1
                 self._count(call.key, call.buffer, event)
         else:
@@ -354,42 +355,42 @@ class References:
         elif op is Op.MAP_DMABUF:
             self._registry.take(call.buffer, RefKind.DMA_MAPPING)
         elif not call.done:
-            # vb2_common_vm_open is not watched: mmap itself has to do.
+            # vb2_common_vm_open is not watched, so the mmap op itself counts.
             self._registry.map(call.buffer, entered.values)
 
     # -- questions ----------------------------------------------------------------------------------
 
     @property
     def buffers(self) -> list[Buffer]:
-        """The buffers that the trace saw come to life, in order."""
+        """The buffers whose allocation or import is in the trace, in order."""
         return self._registry.buffers
 
     def pending(self, scope: Scope = ALL_BUFFERS) -> int:
-        """Calls for a scope's buffers that have not returned yet."""
+        """Count the calls for a scope's buffers that have not returned yet."""
         return sum(call.key.within(scope) for thread in self._threads.values() for call in thread.calls)
 
     @property
     def strangers(self) -> list[Buffer]:
-        """Those that lived before the trace began: nothing is said of their references."""
+        """The buffers that existed before the trace began. Their references are not judged."""
         return self._registry.strangers
 
     @property
     def omitted(self) -> int:
-        """Buffers that have ended and are not in :attr:`buffers` any more."""
+        """The number of freed buffers that are not in :attr:`buffers` any more."""
         return self._registry.omitted
 
     @property
     def faults(self) -> list[Fault]:
-        """What no caller of the ops may do."""
+        """The violations of the ops' rules by their callers."""
         return self._registry.faults
 
     @property
     def floating(self) -> int:
-        """Mappings of which nobody knows the buffer."""
+        """The number of mappings whose buffer is not known."""
         return len(self._registry.floating)
 
     def keys(self, scope: Scope = ALL_BUFFERS) -> Iterator[tuple[Key, int, int]]:
-        """What was counted: by what, calls, and how many of them failed."""
+        """Yield each key with its number of calls, and the number that failed."""
         for key, count in self._calls.items():
             if key.within(scope):
                 yield key, count, self._failed[key]
@@ -405,14 +406,14 @@ class References:
         scope: Scope = ALL_BUFFERS,
         failed: bool = False,
     ) -> int:
-        """How often the kernel called an op.
+        """Count the kernel's calls of an op.
 
         Args:
             op: which; None: any.
             memory: on buffers of this memory type alone.
-            phase: during this phase alone, or in one that is nested in it.
+            phase: only during this phase, or a phase nested in it.
             queue: on buffers of this ``struct vb2_queue`` alone.
-            process: in the name of this process alone.
+            process: only in the context of this process.
             scope: on these buffers alone.
             failed: only the calls that failed.
         """
@@ -434,15 +435,15 @@ class References:
         return {op: n for op, n in counts.items() if n}
 
     def of(self, scope: Scope = ALL_BUFFERS) -> list[Buffer]:
-        """The buffers of a scope that the trace saw come to life."""
+        """Return the buffers of a scope whose allocation or import is in the trace."""
         return [b for b in self.buffers if scope.has(b.queue, b.allocator, b.maker)]
 
     def held(self, scope: Scope = ALL_BUFFERS) -> list[Buffer]:
-        """Those of a scope with references outstanding."""
+        """Return the buffers of a scope with outstanding references."""
         return [b for b in self.of(scope) if b.outstanding]
 
     def descendants(self, process: int) -> frozenset[int]:
-        """A process, and all that it and its children made."""
+        """Return a process and all its descendants."""
         found, new = {process}, {process}
         while new:
             new = {child for parent in new for child in self.children.get(parent, ())} - found
@@ -451,5 +452,5 @@ class References:
 
     @property
     def counts_only(self) -> bool:
-        """Whether only the function tracer testified, so that nothing is known of arguments."""
+        """Whether only the function tracer counted calls, so no arguments are known."""
         return not self.probed

@@ -1,6 +1,6 @@
-"""Beside the layers: the registry of buffers: which pointer is which buffer by now, and who holds it.
+"""Beside the layers: the registry of buffers: the buffer behind each pointer, and its references.
 
-Pure, and without a notion of events: :mod:`.ledger` tells it what happened.
+It knows no events: :mod:`.references` calls it for each op.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from vb2user.memory.ops import Op
 from vb2user.trace.buffers import Buffer, RefKind
 from vb2user.uapi.enums import BufType, Memory
 
-#: The ops that bring a buffer to life, and the reference that each takes.
+#: The ops that return a new buffer, and the reference that each takes.
 ORIGINS = {Op.ALLOC: RefKind.QUEUE, Op.GET_USERPTR: RefKind.PIN, Op.ATTACH_DMABUF: RefKind.ATTACHMENT}
-#: After these a buffer is gone whatever was known of it.
+#: After these ops a buffer is gone, even one of unknown origin.
 _LAST = frozenset({Op.PUT_USERPTR, Op.DETACH_DMABUF})
 _TYPES = frozenset(BufType)
 _MEMORIES = frozenset(Memory)
@@ -24,24 +24,24 @@ Values = Mapping[str, "int | str"]
 
 @dataclass(frozen=True)
 class Fault:
-    """What no caller of the ops may do, and to which buffer it was done."""
+    """A violation of the ops' rules by their caller, with the buffer."""
 
     text: str
     buffer: Buffer
 
 
 class Registry:
-    """All buffers.
+    """All buffers of a trace.
 
     Args:
         keep: how many buffers that have ended to remember one by one.
 
     Attributes:
-        buffers: those that came to life before our eyes, in order.
-        strangers: those that lived before: nothing is said of their references.
-        omitted: how many ended ones are not in ``buffers`` any more.
-        faults: what no caller may do.
-        floating: mappings of which nobody knows the buffer, by the address of their ``vm_area_struct``.
+        buffers: those whose allocation or import is in the trace, in order.
+        strangers: those that existed before the trace. Their references are not judged.
+        omitted: how many freed buffers are not in ``buffers`` any more.
+        faults: the violations of the ops' rules.
+        floating: mappings whose buffer is not known, by the address of their ``vm_area_struct``.
     """
 
     def __init__(self, keep: int) -> None:
@@ -61,13 +61,14 @@ class Registry:
     # -- which buffer it is -------------------------------------------------------------------------
 
     def alive(self, private: int) -> Buffer | None:
-        """The buffer that this pointer is now, if it is known."""
+        """Return the present buffer of a pointer, or None."""
         return self._live.get(private)
 
     def find(self, private: int, allocator: str, op: Op, vma: int | None) -> Buffer | None:
-        """The buffer that an op was called with: one that lives, or one that lived before the trace began.
+        """Return the buffer that an op was called with, also one that existed before the trace began.
 
-        None, and a fault, where it has ended already; ``vma`` is the mapping whose end led here.
+        Note a fault and return None if the buffer was freed already. ``vma`` is the mapping that was
+        unmapped.
         """
         found = self._live.get(private)
         if found is not None:
@@ -91,7 +92,7 @@ class Registry:
     # -- from its beginning to its end --------------------------------------------------------------
 
     def born(self, private: int, allocator: str, origin: Op, values: Values, time_ns: int) -> Buffer:
-        """A buffer comes to life, by one of :data:`ORIGINS`."""
+        """Add a buffer that one of :data:`ORIGINS` returned."""
         before = self._live.pop(private, None)
         if before is not None:
             before.ended_ns = time_ns
@@ -111,14 +112,14 @@ class Registry:
         return made
 
     def take(self, buffer: Buffer, hold: RefKind) -> None:
-        """One more reference."""
+        """Add one reference."""
         if hold is RefKind.DMA_MAPPING and buffer.known and buffer.holds[hold] > 0:
             self._fault(buffer, f"map_dmabuf of {buffer.name}, which is mapped")
         else:
             buffer.holds[hold] += 1
 
     def give(self, buffer: Buffer, hold: RefKind, op: Op, time_ns: int) -> None:
-        """One reference less, by an op; without any it ends."""
+        """Drop one reference by an op. The last one ends the buffer."""
         if op is Op.DETACH_DMABUF and buffer.known and buffer.holds[RefKind.DMA_MAPPING] > 0:
             self._fault(buffer, f"detach_dmabuf of {buffer.name}, which is mapped")
             buffer.holds[RefKind.DMA_MAPPING] = 0
@@ -127,7 +128,7 @@ class Registry:
         else:
             buffer.holds[hold] -= 1
         if hold in ORIGINS.values():
-            # Its place in the v4l2_buffer is free, though others may hold the memory.
+            # Its index in the queue is free, although a mapping or an export may hold the memory.
             planes = self._planes.get(buffer.vb or 0, set())
             planes.discard(-1 if buffer.plane is None else buffer.plane)
             if not planes:
@@ -143,7 +144,7 @@ class Registry:
         self._gone[buffer.private] = buffer
         self._ended += 1
         if self._ended > 2 * self._keep:
-            # Now and then: the oldest are forgotten, but for what is counted of them.
+            # From time to time the oldest buffers are dropped; their counts stay.
             ended = [b for b in self.buffers if b.ended_ns is not None]
             dropped = {b.number for b in ended[: len(ended) - self._keep]}
             self.buffers = [b for b in self.buffers if b.number not in dropped]
@@ -154,16 +155,17 @@ class Registry:
     # -- mappings -----------------------------------------------------------------------------------
 
     def map(self, buffer: Buffer, values: Values) -> None:
-        """A mapping of a buffer."""
+        """Add a mapping of a buffer."""
         buffer.holds[RefKind.MAPPING] += 1
         vma = integer(values, "vma")
         if vma is not None:
             self._vmas[vma] = (buffer, integer(values, "start") or 0, integer(values, "end") or 0)
 
     def map_unknown(self, values: Values) -> None:
-        """A mapping of nobody knows which buffer, that fork(2), mremap(2) or a hole in the middle made.
+        """Add a mapping of an unknown buffer, which fork(2), mremap(2) or a partial munmap(2) made.
 
-        A copy or a part lies where the first one does; what was moved is known when it ends.
+        A copy or a part has an address within the first mapping. The buffer of a moved mapping is known at
+        its end.
         """
         start, end = integer(values, "start"), integer(values, "end")
         if start is not None and end is not None:
@@ -176,7 +178,7 @@ class Registry:
             self.floating.add(vma)
 
     def unmap(self, vma: int | None) -> bool:
-        """The end of a mapping; says whether its reference was counted."""
+        """Remove a mapping; tell whether its reference was counted."""
         if vma is None:
             return True
         self._vmas.pop(vma, None)
@@ -187,13 +189,13 @@ class Registry:
 
 
 def integer(values: Values, name: str) -> int | None:
-    """A fetched number; None where it was not fetched, or could not be."""
+    """Return a fetched number; None if it was not fetched, or could not be read."""
     value = values.get(name)
     return value if isinstance(value, int) else None
 
 
 def describe(buffer: Buffer, values: Values) -> Buffer:
-    """Note what an op's arguments say of a buffer."""
+    """Note the properties of a buffer from an op's arguments."""
     queue, index = integer(values, "queue"), integer(values, "index")
     buffer.queue = buffer.queue if queue is None else queue
     buffer.index = buffer.index if index is None else index

@@ -1,6 +1,6 @@
-"""Beside the layers: runs a program under the tracer and keeps the ledger of one device meanwhile.
+"""Beside the layers: run a program under the tracer, with the ledger of one device.
 
-Signals reach the program; whatever ends this process leaves nothing behind in tracefs.
+Signals are passed on to the program. When this process ends, it removes its files from tracefs.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 @dataclass(frozen=True)
 class TraceOptions:
-    """What shall be run, and how it is watched.
+    """The program to run, and how it is traced.
 
     Attributes:
         path: the device.
         argv: the program and its arguments.
-        only_command: count only buffers that the program, or what it starts, brings to life.
+        only_command: count only buffers that the program and its children allocate or import.
         to_stderr: the program's standard output goes to standard error.
-        raw: gets the trace as the kernel prints it.
+        raw: a file that gets the trace as the kernel prints it.
         buffer_kb: the kernel's buffer for events, for each CPU.
     """
 
@@ -59,20 +59,20 @@ class TraceOptions:
 
 @dataclass
 class TraceReport:
-    """What came of it.
+    """The result of a traced run.
 
     Attributes:
         path, driver, card: the device.
         argv: the program; status: its exit status, 128 and the signal's number if one ended it.
-        allocator: of the device's queues; None where nobody can tell.
-        memory_types: what its queue takes.
-        free: whether the device's queues were nobody's afterwards: what user space can see of it all; None:
-            the device is gone, or has no queue.
-        unobserved: why the kernel's calls were not seen; None: they were.
+        allocator: the allocator of the device's queues; None if it is not known.
+        memory_types: the memory types that its queue takes.
+        free: whether the device's queues were free afterwards, as user space sees it. None: the device is
+            gone, or has no queue.
+        unobserved: why the kernel's calls were not traced; None if they were.
         calibration: the device's queues.
-        scope: whose buffers are told of.
-        ledger: what the kernel did.
-        kernel: what trouble the kernel's log reported meanwhile.
+        scope: the buffers of this report.
+        ledger: the kernel's calls and references.
+        kernel: the trouble that the kernel's log reported meanwhile.
     """
 
     path: str
@@ -91,12 +91,12 @@ class TraceReport:
 
     @property
     def verdict(self) -> Verdict | None:
-        """What can be said of the references; None where nothing was seen."""
+        """The verdict on the references; None if nothing was traced."""
         return None if self.unobserved is not None else self.ledger.verdict(self.scope)
 
     @property
     def exit_status(self) -> int:
-        """0 balanced, 1 it is not, the kernel reported trouble or the program failed, 3 it cannot be told."""
+        """0: balanced. 1: not balanced, kernel trouble, or the program failed. 3: not known."""
         if self.kernel.faults:
             return 1
         verdict = self.verdict
@@ -105,7 +105,7 @@ class TraceReport:
         return 0 if verdict.balanced and self.status == 0 else 1
 
     def to_json(self) -> dict[str, Any]:
-        """As a JSON document."""
+        """Return it as a JSON document."""
         calibration = self.calibration
         return {
             "kernel": platform.release(),
@@ -128,7 +128,7 @@ class TraceReport:
 
 
 def run(wish: TraceOptions) -> TraceReport:
-    """Run a program under the tracer; without root or tracefs, run it all the same.
+    """Run a program under the tracer. Without root or tracefs the program still runs, without a trace.
 
     Raises:
         NoSuchDeviceError, PermissionDeniedError: the device cannot be opened.
@@ -174,7 +174,7 @@ def _watched(wish: TraceOptions, report: TraceReport, tracer: Tracer, signals: _
     with _started(wish, signals) as process:
         _follow(process, tracer, ledger)
     report.status = _status(process)
-    # All that is in the trace by now, so that the family is complete before anybody's leaks are judged.
+    # All events so far, so that all child processes are known before leaks are judged.
     ledger.extend(tracer.collect())
     if wish.only_command:
         report.scope = replace(report.scope, makers=ledger.descendants(process.pid))
@@ -183,7 +183,7 @@ def _watched(wish: TraceOptions, report: TraceReport, tracer: Tracer, signals: _
     if off is not None:
         report.unobserved = str(off)
     elif report.calibration.foreign:
-        # Whatever was counted is another device's.
+        # All counted calls belong to other devices.
         report.unobserved = report.calibration.why
     else:
         report.unobserved = report.calibration.blind(ledger)
@@ -200,7 +200,7 @@ def _know_numbers(tracer: Tracer) -> None:
 
 
 def _follow(process: subprocess.Popen[bytes], tracer: Tracer, ledger: Ledger) -> None:
-    """Take in events as they come, until the process has ended."""
+    """Feed events to the ledger as they come, until the process has ended."""
     ended = os.pidfd_open(process.pid)
     try:
         both, one = select.poll(), select.poll()
@@ -209,7 +209,7 @@ def _follow(process: subprocess.Popen[bytes], tracer: Tracer, ledger: Ledger) ->
             poller.register(ended, select.POLLIN)
         while ended not in dict(both.poll()):
             ledger.extend(tracer.collect())
-            # One event would wake us for each next one: let some gather.
+            # Without a pause, each single event would wake this loop. Let some gather.
             if one.poll(_GATHER):
                 break
         process.wait()
@@ -223,7 +223,7 @@ def _status(process: subprocess.Popen[bytes]) -> int:
 
 
 def _is_free(path: str) -> bool | None:
-    # The device may be gone by now, or be another's: what it says is an answer, not an error.
+    # The device may be gone, or in use by another program. Either is a result here, not an error.
     try:
         with Device(path) as device:
             return is_free(device) if queue_types(device) else None
@@ -238,7 +238,7 @@ def _is_free(path: str) -> bool | None:
 
 @contextlib.contextmanager
 def _started(wish: TraceOptions, signals: _Signals) -> Iterator[subprocess.Popen[bytes]]:
-    """The program, running; it has ended when the block has, whatever happened in it."""
+    """Start the program. It has ended at the end of the block, also after an error."""
     try:
         process = subprocess.Popen(list(wish.argv), stdout=2 if wish.to_stderr else None)
     except OSError as error:
@@ -260,9 +260,9 @@ def _started(wish: TraceOptions, signals: _Signals) -> Iterator[subprocess.Popen
 
 
 class _Signals:
-    """What signals do: before the program runs they end us, then they are the program's.
+    """The handlers of signals: before the program runs they end this process, then they go to the program.
 
-    When it has ended they are ignored: there is only the trace to be taken down, and the report to be made.
+    After the program's end they are ignored, until the trace is removed and the report is made.
     """
 
     def __init__(self) -> None:
@@ -279,11 +279,11 @@ class _Signals:
             signal.signal(number, handler)
 
     def forward_to(self, process: subprocess.Popen[bytes]) -> None:
-        """From here on signals are the program's."""
+        """Pass signals on to the program from now on."""
         self._process = process
 
     def done(self) -> None:
-        """The program has ended."""
+        """Note that the program has ended, and ignore signals."""
         self._done = True
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
@@ -293,7 +293,7 @@ class _Signals:
             if number == signal.SIGINT:
                 raise KeyboardInterrupt
             raise SystemExit(128 + number)
-        # What is typed at a terminal goes to all of its foreground, the program included.
+        # A terminal sends Ctrl-C to its whole foreground group, which includes the program.
         if number not in (signal.SIGINT, signal.SIGQUIT) or not _in_foreground():
             self._process.send_signal(number)
 

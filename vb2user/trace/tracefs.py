@@ -1,8 +1,7 @@
-"""Beside the layers: tracefs as files: where it is, whether it can be used, and an instance of one's own.
+"""Beside the layers: find tracefs, check that it is usable, and make an instance of it.
 
-It knows nothing of videobuf2. Everything global that it makes (instances and probes) bears the name
-``vb2user-<pid>-<n>`` (``vb2user_<pid>_<n>`` for groups of probes), so that what a killed process left behind
-can be told and removed by the next one.
+This module knows nothing of videobuf2. Its instances have the name ``vb2user-<pid>-<n>``, and its groups of
+probes ``vb2user_<pid>_<n>``. So the next process recognises and removes what a killed process left behind.
 
 Source: https://docs.kernel.org/trace/ftrace.html ("Instances"), https://docs.kernel.org/trace/kprobetrace.html.
 """
@@ -20,7 +19,7 @@ from pathlib import Path
 
 from vb2user.errors import MissingPrerequisiteError
 
-#: Where it may be mounted; the second is where older distributions have it.
+#: Places where tracefs may be mounted; older distributions have the second one.
 PLACES = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 _SWITCH = Path("/proc/sys/kernel/ftrace_enabled")
 _FILESYSTEMS = Path("/proc/filesystems")
@@ -29,7 +28,7 @@ _numbers = itertools.count()
 
 
 def write(path: Path, text: str, *, append: bool = False) -> None:
-    """Write to a control file. Some take one word at a time, so a short write(2) is no error."""
+    """Write to a control file. Some take one word at a time, so a short write(2) is allowed."""
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | (os.O_APPEND if append else os.O_TRUNC))
     try:
         left = text.encode()
@@ -40,11 +39,11 @@ def write(path: Path, text: str, *, append: bool = False) -> None:
 
 
 def find() -> Path:
-    """Where tracefs is, usable.
+    """Return the path of a usable tracefs.
 
     Raises:
-        MissingPrerequisiteError: there is none, it is not mounted, not for us to write, has no function
-            tracer, or this is switched off.
+        MissingPrerequisiteError: the kernel has no tracefs or no function tracer, it is not mounted, this
+            user may not write to it, or tracing is switched off.
     """
     mounted = next((p for p in PLACES if _exists(p / "trace_pipe")), None)
     if mounted is None:
@@ -70,9 +69,9 @@ def find() -> Path:
 
 
 def switched_off() -> MissingPrerequisiteError | None:
-    """Why no function is traced now, or None: a sysctl switches it off for all, at any time.
+    """Return why no function is traced now, or None. A sysctl can switch function tracing off at any time.
 
-    Probes at the beginning of a function go the same way, so that nothing at all is seen then.
+    Probes at the beginning of a function use the same mechanism, so no call at all is seen then.
     """
     try:
         off = _SWITCH.read_text().strip() == "0"
@@ -90,7 +89,7 @@ def _exists(path: Path) -> bool:
     try:
         return path.exists()
     except PermissionError:
-        return True  # there is something, and it is not for us
+        return True  # tracefs is mounted, but this user may not read it
 
 
 def _explain_absence() -> None:
@@ -122,7 +121,9 @@ def _denied(where: Path, error: OSError) -> MissingPrerequisiteError:
 
 @dataclass(frozen=True)
 class TraceInstance:
-    """An instance of tracefs of one's own: buffers, tracer, filters and events that disturb nobody.
+    """An instance of tracefs with buffers, tracer, filters and events of its own.
+
+    It disturbs no other tracer.
 
     Attributes:
         root: where tracefs is.
@@ -136,19 +137,19 @@ class TraceInstance:
 
     @classmethod
     def new(cls, root: Path) -> TraceInstance:
-        """One that nobody has; :meth:`create` makes it."""
+        """Return an instance with an unused name; :meth:`create` makes it in the kernel."""
         name = f"{os.getpid()}-{next(_numbers)}"
         return cls(root, root / "instances" / f"vb2user-{name}", f"vb2user_{name.replace('-', '_')}")
 
     def create(self) -> None:
-        """Have the kernel make it.
+        """Make the instance in the kernel.
 
         Raises:
             MissingPrerequisiteError: the kernel forbids it (lockdown, a container).
         """
         try:
             with contextlib.suppress(FileNotFoundError):
-                self.path.rmdir()  # of a dead process that had our number
+                self.path.rmdir()  # left by a dead process that had this process's number
             self.path.mkdir()
         except OSError as error:
             raise _denied(self.root, error) from None
@@ -158,7 +159,7 @@ class TraceInstance:
         write(self.path / name, str(value), append=append)
 
     def option(self, name: str, value: str | int) -> bool:
-        """Write to a control file that not every kernel has; says whether it is there and took it."""
+        """Write to a control file that not every kernel has; tell whether the kernel accepted the value."""
         try:
             self.set(name, value)
         except OSError:
@@ -170,16 +171,17 @@ class TraceInstance:
         return (self.path / name).read_text(errors="replace")
 
     def traceable(self, wanted: Set[str]) -> dict[str, int]:
-        """Those of the wanted functions that the function tracer can trace, with their places in its list."""
+        """Return the wanted functions that the function tracer can trace, with their places in its list."""
         with (self.root / "available_filter_functions").open(encoding="ascii", errors="replace") as file:
             lines = enumerate(file, 1)
             return {name: at for at, line in lines if (name := line.split(None, 1)[0]) in wanted}
 
     def filter(self, functions: Mapping[str, int]) -> None:
-        """Have the function tracer trace these alone, as :meth:`traceable` gave them.
+        """Restrict the function tracer to these functions, as :meth:`traceable` returned them.
 
-        By their places: by name the kernel compares with all it has, which takes half a second each on a slow
-        machine. A module that was loaded meanwhile may have moved them, so they are read back.
+        They are set by their places in the list. A name takes half a second on a slow machine, because the
+        kernel compares it with all its functions. A module that was loaded meanwhile may have moved the
+        places, so the filter is read back.
         """
         with contextlib.suppress(OSError):
             self.set("set_ftrace_filter", " ".join(map(str, sorted(functions.values()))))
@@ -188,7 +190,7 @@ class TraceInstance:
             self.set("set_ftrace_filter", " ".join(sorted(functions)))
 
     def add_probe(self, definition: str) -> bool:
-        """Add an event to ``kprobe_events``; False where the kernel does not take it."""
+        """Add an event to ``kprobe_events``; False if the kernel refuses it."""
         try:
             write(self.root / "kprobe_events", f"{definition}\n", append=True)
         except OSError:
@@ -196,7 +198,7 @@ class TraceInstance:
         return True
 
     def losses(self) -> int:
-        """Events that this instance lost so far: overwritten unread, or dropped."""
+        """Count the events that this instance lost so far: overwritten unread, or dropped."""
         lost = 0
         for cpu in (self.path / "per_cpu").iterdir():
             for line in (cpu / "stats").read_text().splitlines():
@@ -206,7 +208,7 @@ class TraceInstance:
         return lost
 
     def missed(self) -> int:
-        """Hits of this instance's probes that the kernel could not serve."""
+        """Count the hits of this instance's probes that the kernel missed."""
         tag = self.group.removeprefix("vb2user")
         missed = 0
         with contextlib.suppress(OSError):
@@ -217,7 +219,7 @@ class TraceInstance:
         return missed
 
     def remove(self) -> None:
-        """Remove the instance and its probes; whatever is gone already is gone.
+        """Remove the instance and its probes. Idempotent.
 
         Raises OSError (EBUSY): a file of the instance is open.
         """
@@ -239,14 +241,14 @@ class TraceInstance:
 
 
 def _probes(root: Path) -> Iterator[str]:
-    """group/event of every probe there is."""
+    """List every probe of the machine as group/event."""
     with contextlib.suppress(OSError):
         for line in (root / "kprobe_events").read_text().splitlines():
             yield line.partition(" ")[0].partition(":")[2]
 
 
 def left_behind(root: Path) -> list[TraceInstance]:
-    """What processes that are no more have left in tracefs."""
+    """List the instances and probes that dead processes have left in tracefs."""
     names = {path.name for path in (root / "instances").glob("vb2user-*-*")}
     names |= {f"vb2user-{g[1]}-{g[2]}" for p in _probes(root) if (g := re.match(r"vb2user_(\d+)_(\d+)/", p))}
     found = []
@@ -258,16 +260,15 @@ def left_behind(root: Path) -> list[TraceInstance]:
 
 
 def sweep(root: Path) -> int:
-    """Remove what killed processes left behind; says how many instances.
+    """Remove the instances and probes of dead processes. Return the number of instances.
 
-    An instance whose trace is being read is in use, by a process that we cannot see: the kernel says EBUSY,
-    and it stays.
+    If the kernel says EBUSY, a process in another container reads the instance, and it stays.
     """
     swept = 0
     for instance in left_behind(root):
         with contextlib.suppress(OSError):
             if instance.path.exists():
-                # First of all: fails, and changes nothing, if it is in use.
+                # First of all: rmdir fails and changes nothing if the instance is in use.
                 instance.path.rmdir()
             instance.remove()
             swept += 1

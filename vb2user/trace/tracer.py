@@ -1,8 +1,8 @@
-"""Beside the layers: a tracer that has the kernel tell which mem ops it calls, by two independent witnesses.
+"""Beside the layers: a tracer of the kernel's mem op calls, with two independent witnesses.
 
-The function tracer notes that an op was called; probes note with what arguments, and what it returned.
-Both live in an instance of tracefs of our own (:mod:`.tracefs`), which disturbs nobody and is removed on
-every way out. What the events mean for references is :mod:`.ledger`'s affair.
+The function tracer notes each call of an op. The probes note its arguments and its return value. Both use a
+separate instance of tracefs (:mod:`.tracefs`), which disturbs no other tracer and is removed on every way
+out. :mod:`.ledger` derives the references from the events.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from vb2user.trace.tracefs import TraceInstance
 _CHUNK = 1 << 16
 #: Kilobytes of the kernel's buffer for events, for each CPU.
 BUFFER_KB = 4096
-#: How many calls of one function may be in flight before the return of one is missed.
+#: The number of concurrent calls of one function whose returns the kernel can note.
 _MAXACTIVE = 64
-#: These tell which process a thread belongs to, and its name. What the kernel notes beside each event
-#: (record-tgid) lacks both for a thread that never rested while it was traced.
+#: Events that tell a thread's process and its name. The kernel's own notes (record-tgid) lack both for a
+#: thread that never slept while it was traced.
 _TASK_EVENTS = ("task/task_newtask", "task/task_rename", "sched/sched_process_free")
 
 
 def available() -> str | None:
-    """Why the kernel's calls cannot be traced here, and what mends it; None: they can."""
+    """Return why the kernel's calls cannot be traced here, with a hint; None if they can."""
     try:
         tracefs.find()
     except MissingPrerequisiteError as error:
@@ -45,7 +45,7 @@ def available() -> str | None:
 
 
 class Tracer:
-    """Watches the mem ops of the whole machine, from ``with`` to its end.
+    """Traces the mem ops of the whole machine during a ``with`` block.
 
         with Tracer() as tracer:
             with tracer.phase("allocate"):
@@ -55,15 +55,15 @@ class Tracer:
 
     Args:
         allocators: names of those to watch; None: all whose modules are loaded.
-        pids: watch these threads, and what they fork, alone. Mind that ``put``, ``finish`` and ``vaddr`` also
-            run in kernel threads, and in whoever closes the last fd.
+        pids: trace only these threads and their children. ``put``, ``finish`` and ``vaddr`` also run in
+            kernel threads, and in the process that closes the last fd.
         buffer_kb: of the kernel's buffer, for each CPU.
-        use_probes: False: counts by the function tracer alone, as where the kernel has no probes.
+        use_probes: False: only the function tracer counts, as on a kernel without probes.
         raw: a text file that gets every line of the trace as it is.
 
     Attributes:
-        functions: what the function tracer watches.
-        probed: what the probes watch; empty where the kernel has none.
+        functions: the functions that the function tracer watches.
+        probed: the functions that the probes watch; empty if the kernel has no probes.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Tracer:
         unknown = ", ".join(n for n in names if n not in ALLOCATORS)
         if unknown or not names:
             raise UsageError(f"no such allocator: {unknown or '(none)'}; there are {', '.join(ALLOCATORS)}")
-        # Without it nobody knows whose an unmapped buffer was, so none may be left out.
+        # Without the offset, the owner of an unmapped buffer is not known, so no allocator may be left out.
         self._private_data = private_data_offset()
         self._allocators = [ALLOCATORS[n] for n in (ALLOCATORS if self._private_data is None else names)]
         self._pids = sorted(set(pids))
@@ -98,7 +98,7 @@ class Tracer:
     # -- life ---------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Begin to watch.
+        """Begin to trace.
 
         Raises:
             MissingPrerequisiteError: :func:`available` says why, or no allocator's module is loaded.
@@ -106,7 +106,7 @@ class Tracer:
         root = tracefs.find()
         tracefs.sweep(root)
         try:
-            # Ours before it is there: an interrupt in between leaves nothing behind.
+            # Assigned before it is made: an interrupt in between leaves nothing behind.
             self._instance = TraceInstance.new(root)
             self._instance.create()
             self._set_up(self._instance)
@@ -133,8 +133,8 @@ class Tracer:
         ):
             instance.option(option, on)
         self._watch_functions(instance)
-        # Open for as long as the instance lives: this is what shows it to be in use. (Once it is open, the
-        # kernel changes the tracer no more.)
+        # Open as long as the instance exists: the open file marks the instance as in use. (While it is open,
+        # the kernel does not change the tracer.)
         self._pipe = os.open(instance.path / "trace_pipe", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         self._marker = os.open(instance.path / "trace_marker", os.O_WRONLY | os.O_CLOEXEC)
         if self._use_probes:
@@ -150,7 +150,7 @@ class Tracer:
                 ("set_event_pid", pids),
             ):
                 instance.set(name, value)
-        # What is told begins at one moment for both witnesses.
+        # Both witnesses begin at the same moment.
         instance.set("tracing_on", 1)
 
     def _wanted(self) -> list[Probe]:
@@ -175,7 +175,7 @@ class Tracer:
             if probe.function in self.functions and self._add(instance, probe, tag):
                 probed.add(probe.function)
         if probed != self.functions:
-            # Half a witness is none: references would be counted that nobody saw being given back.
+            # Some probes without the others are useless: they would see references taken, but not given back.
             return
         try:
             instance.set(f"events/{instance.group}/enable", 1)
@@ -184,7 +184,7 @@ class Tracer:
         self.probed = frozenset(probed)
 
     def _add(self, instance: TraceInstance, probe: Probe, tag: str) -> bool:
-        # The names are the whole machine's in kprobe_profile, so they bear our tag as well.
+        # kprobe_profile lists the names of the whole machine, so they have this instance's tag as well.
         entry, exit_ = f"{probe.function}{ENTRY}{tag}", f"{probe.function}{EXIT}{tag}"
         if not instance.add_probe(f"p:{instance.group}/{entry} {probe.function} {probe.arguments}"):
             return False
@@ -198,8 +198,8 @@ class Tracer:
         return True
 
     def close(self) -> None:
-        """Stop, and leave nothing behind in tracefs. Idempotent; what was not collected is gone."""
-        # It takes a while, for the kernel waits for what is in its probes: Ctrl-C would leave half of it.
+        """Stop, and remove everything from tracefs. Idempotent; events that were not collected are lost."""
+        # The kernel waits for running probes, which takes a while. A Ctrl-C would leave half of them.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
         try:
             for fd in (self._pipe, self._marker):
@@ -234,13 +234,14 @@ class Tracer:
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """The kernel's calls inside belong to the phase ``name``; phases may be nested."""
+        """Assign the kernel's calls inside the block to the phase ``name``; phases may be nested."""
         self._write(EventKind.BEGIN, name)
         try:
             yield
         finally:
             self._write(EventKind.END, name)
-            # Now and then, so that the kernel's buffer need not hold everything until it is collected.
+            # From time to time, so that the kernel's buffer need not hold all events until they are
+            # collected.
             self._drain()
 
     def _write(self, what: EventKind, text: str) -> None:
@@ -250,7 +251,7 @@ class Tracer:
     # -- what was seen ------------------------------------------------------------------------------
 
     def fileno(self) -> int:
-        """What poll(2) finds readable when there are events."""
+        """Return a file descriptor that is readable when there are events."""
         self._opened()
         return self._pipe
 
@@ -264,9 +265,9 @@ class Tracer:
         return bool(poller.poll(min(int(timeout * 1000 + 0.999), checks.S32)))
 
     def collect(self) -> list[Event]:
-        """Every event since the last time, in order.
+        """Return every event since the last call, in order.
 
-        The first one is a WATCH, which says what was watched; losses are at the end.
+        The first event is a WATCH with the watched functions; LOST and MISSED are at the end.
         """
         instance = self._opened()
         self._drain()

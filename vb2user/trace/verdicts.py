@@ -1,6 +1,6 @@
-"""Beside the layers: what the references in a ledger mean: balanced, leaked, or why nobody can tell.
+"""Beside the layers: the verdict on a ledger: balanced, leaked, faulty or unobservable.
 
-Pure: it reads a ledger and changes nothing in it.
+This module reads a ledger and changes nothing in it.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Leak:
     Attributes:
         op: the op that took them.
         count: how many.
-        text: what that means.
-        buffers: whose they are; empty where only totals are known.
+        text: their meaning, in words.
+        buffers: the buffers with these references; empty if only totals are known.
     """
 
     op: Op
@@ -50,7 +50,7 @@ class Leak:
         return self.text
 
     def to_json(self) -> dict[str, Any]:
-        """As a JSON document."""
+        """Return it as a JSON document."""
         return {
             "op": self.op,
             "count": self.count,
@@ -61,15 +61,15 @@ class Leak:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What can be said of the references.
+    """The verdict on the references.
 
     Attributes:
-        status: LEAKED: something was not given back; FAULTY: something was given back that nobody had, or the
-            like; UNOBSERVABLE: nobody can tell, and ``remarks`` say why.
-        leaks: what was not given back (where UNOBSERVABLE: as far as it was seen).
-        faults: what no caller of the ops may do, in words.
-        remarks: what lessens the evidence: lost events, counts only, witnesses that disagree.
-        by_totals: judged by the ops' totals alone, for no arguments were seen.
+        status: LEAKED: a reference was not given back. FAULTY: a caller gave back a reference that did not
+            exist, or the like. UNOBSERVABLE: the trace does not tell, and ``remarks`` say why.
+        leaks: the references that were not given back; if UNOBSERVABLE, those that the trace shows.
+        faults: violations of the ops' rules by their callers, in words.
+        remarks: limits of the evidence: lost events, counts only, witnesses that disagree.
+        by_totals: the verdict is by the ops' totals only, because no arguments were seen.
     """
 
     status: Status
@@ -80,7 +80,7 @@ class Verdict:
 
     @property
     def balanced(self) -> bool | None:
-        """True, False, or None where nobody can tell."""
+        """True if balanced, False if not, None if the trace does not tell."""
         return None if self.status is Status.UNOBSERVABLE else self.status is Status.BALANCED
 
     def __str__(self) -> str:
@@ -90,7 +90,7 @@ class Verdict:
         return f"{self.status}: {found}" if found else str(self.status)
 
     def to_json(self) -> dict[str, Any]:
-        """As a JSON document."""
+        """Return it as a JSON document."""
         return {
             "status": self.status,
             "leaks": [leak.to_json() for leak in self.leaks],
@@ -101,7 +101,7 @@ class Verdict:
 
 
 def verdict(ledger: References, scope: Scope) -> Verdict:
-    """What can be said of the references of a scope."""
+    """Return the verdict on the references of a scope."""
     blind = doubts(ledger, scope)
     if ledger.counts_only:
         leaks, faults = _by_totals(ledger)
@@ -124,7 +124,7 @@ def verdict(ledger: References, scope: Scope) -> Verdict:
 
 
 def doubts(ledger: References, scope: Scope) -> list[str]:
-    """Why nobody can tell; empty where the trace is good."""
+    """Return why the trace does not tell; empty if it is complete."""
     found = []
     if not ledger.watched:
         found.append("nothing was watched")
@@ -142,7 +142,7 @@ def doubts(ledger: References, scope: Scope) -> list[str]:
 
 
 def disagreements(ledger: References) -> list[str]:
-    """Where the two witnesses, function tracer and probes, tell different numbers of calls."""
+    """Return the functions for which function tracer and probes counted different numbers of calls."""
     if ledger.counts_only:
         return []
     return [
@@ -181,7 +181,7 @@ def _remarks(ledger: References, scope: Scope) -> list[str]:
 def _by_totals(ledger: References) -> tuple[list[Leak], list[str]]:
     count = {op: ledger.calls(op) for op in Op}
     if VM_OPEN in ledger.watched:
-        # mmap takes its reference there, and so do fork and mremap.
+        # mmap, fork and mremap take their reference there.
         count[Op.MMAP] = ledger.functions[VM_OPEN]
     count[Op.PUT] += ledger.inlined
     leaks, faults = [], []
@@ -196,7 +196,7 @@ def _by_totals(ledger: References) -> tuple[list[Leak], list[str]]:
 
 
 def to_json(ledger: References, scope: Scope) -> dict[str, Any]:
-    """A ledger as a JSON document."""
+    """Return a ledger as a JSON document."""
     ops: Counter[tuple[Op, str, str | None]] = Counter()
     bad: Counter[tuple[Op, str, str | None]] = Counter()
     phases: dict[str, Counter[Op]] = {}
