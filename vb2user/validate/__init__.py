@@ -1,1 +1,1 @@
-"""Beside the layers: exercises a device by each memory type, and judges what came of it."""
+"""Beside the layers: exercise a device by each memory type, and judge the results."""

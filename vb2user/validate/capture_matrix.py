@@ -1,13 +1,13 @@
-"""Beside the layers: one cell of the demonstration: 60 frames by one path on one allocator, looked at.
+"""Beside the layers: one cell of the demonstration: 60 frames by one path on one allocator, checked.
 
-A path is a memory type with its source. Every frame's content is compared, not only its length: the
-colour bars of vivid are checked against first principles, every later frame by its fingerprint, and
-what was looked at is overwritten before the driver gets the buffer back, so that a frame which nobody
-wrote cannot pass as the one before it.
+A path is a memory type with its source. The content of every frame is compared, not only its length. The
+first frame's colour bars are compared with computed ones, and every later frame by its fingerprint. Then the
+buffer is overwritten before the driver gets it back. So a frame that the driver did not write cannot pass as
+the one before it.
 
-What this allocator or kernel cannot do is a cell with a reason, and only these are: the queue does not
-offer the memory type; the kernel has no such heap, or not for this user; there is no second device to
-export from; a dma-contig device was handed scattered pages.
+A path that this allocator or kernel does not support is a cell with a reason. There are four reasons. The
+queue does not offer the memory type. The kernel has no such heap, or not for this user. There is no second
+device to export from. A dma-contig device got scattered pages.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ PATHS: dict[str, tuple[str, str | None]] = {
     for source in t.sources
 }
 _POISON = 0xA5
-#: A still picture is one; a few more are kept to tell what is wrong with them.
+#: A still picture gives one fingerprint. A few more are kept, to show what is wrong with them.
 _MOST_PICTURES = 8
 
 
 @dataclass
 class Cell:
-    """What came of one path on one allocator.
+    """The result of one path on one allocator.
 
     Attributes:
         path: a key of :data:`PATHS`.
         allocator: ``vmalloc``, ``dma-contig`` or ``dma-sg``.
         frames, rate, drops, errors: as the stream counted; frames per second by timestamps.
-        content_ok: every frame holds the picture; None where the cell did not run.
-        exporter: ``exp_name`` of the dma-buf behind the buffers, where there is one.
-        reason: why this path cannot be had here; None where the cell ran.
-        fault: what went wrong in a cell that ran; None where all is well.
+        content_ok: whether every frame holds the picture; None if the cell did not run.
+        exporter: ``exp_name`` of the dma-buf behind the buffers, or None.
+        reason: why this path is not supported here; None if the cell ran.
+        fault: the fault of a cell that ran; None if it had none.
         prints: each different picture by its fingerprint, with a copy of its components.
         shots: pictures kept for the contact sheet, as copies of their components, with their captions.
     """
@@ -66,11 +66,11 @@ class Cell:
 
     @property
     def good(self) -> bool:
-        """Whether it ran as it should, or cannot run here for a reason that is no fault."""
+        """Whether the cell ran without a fault, or has a reason not to run here."""
         return self.fault is None and (self.reason is not None or bool(self.content_ok))
 
     def to_json(self) -> dict[str, Any]:
-        """As the report holds it."""
+        """Return it as the report holds it."""
         keys = ("path", "allocator", "frames", "rate", "drops", "errors", "content_ok", "exporter", "reason")
         document: dict[str, Any] = {key: getattr(self, key) for key in keys}
         return document | ({"fault": self.fault} if self.fault else {})
@@ -87,7 +87,7 @@ def run_cell(
         allocator: the device's, for the table.
         exporter: the node whose buffers ``dmabuf:export`` imports; None: there is no other device.
         count: frames.
-        bars: the picture is vivid's, without text overlay; else only that there is a picture is checked.
+        bars: the picture is vivid's, without text overlay. Else the only check is that there is a picture.
         shots: how many pictures to keep for the contact sheet.
     """
     cell = Cell(path, allocator)
@@ -102,7 +102,7 @@ def run_cell(
             if cell.reason is None:
                 _capture(cam, cell, memory, source, count, bars, shots)
     except (MissingPrerequisiteError, PermissionDeniedError) as e:
-        # A heap that is not here, or not for this user: capturing itself was open to them.
+        # The heap does not exist, or not for this user. The capture device itself could be opened.
         cell.reason = str(e)
     except KernelError as e:
         # What vivid's other dma-contig device exports is in one piece; of another device's nobody knows.
@@ -175,7 +175,7 @@ def _capture(
     elif empty:
         cell.fault = f"{empty} frames hold nothing"
     else:
-        # After the stream: looking at every sample takes longer than a frame lasts.
+        # After the stream: the check of every sample takes longer than a frame lasts.
         cell.fault = _wrong_picture(cell.prints, stream.format)
     cell.content_ok = cell.fault is None
 
@@ -191,7 +191,7 @@ def _is_empty(frame: Frame) -> bool:
 
 
 def _wrong_picture(prints: dict[str, list[Any]], f: Format) -> str | None:
-    """Why one of the pictures is not vivid's colour bars, or None."""
+    """Return why one of the pictures is not vivid's colour bars, or None."""
     for components in prints.values():
         verdict = check_colour_bars(
             components,
@@ -207,7 +207,7 @@ def _wrong_picture(prints: dict[str, list[Any]], f: Format) -> str | None:
 
 
 def compare(cells: list[Cell]) -> None:
-    """The same picture by every path: a cell whose fingerprint differs from the others' is at fault."""
+    """Compare the pictures of all paths. A cell whose fingerprint differs from the others' is at fault."""
     ran = [c for c in cells if c.content_ok and c.prints]
     common = set.intersection(*(set(c.prints) for c in ran)) if ran else set()
     for cell in ran:
@@ -217,7 +217,7 @@ def compare(cells: list[Cell]) -> None:
 
 
 def cells_of(allocators: dict[str, tuple[str, str | None]]) -> Iterator[tuple[str, str, str, str | None]]:
-    """(device, path, allocator, exporting node) of every cell, for devices by allocator."""
+    """Yield (device, path, allocator, exporting node) of every cell, for devices by allocator."""
     for allocator, (device, exporter) in allocators.items():
         for path in PATHS:
             yield device, path, allocator, exporter

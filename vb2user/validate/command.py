@@ -43,7 +43,7 @@ def memops(device: str, heap: str | None, frames: int, as_json: bool) -> None:
     from vb2user.validate.memops import check_covered, examine
     from vb2user.validate.observer import observing
 
-    # Until the device is closed: what a driver does wrong, it often does then.
+    # Until the device is closed: many faults of drivers show at the close.
     with watched() as trouble, open_camera(device) as opened:
         trouble.driver = opened.driver
         check_covered(opened)
@@ -67,7 +67,7 @@ def memops(device: str, heap: str | None, frames: int, as_json: bool) -> None:
 
 
 def plan_for(device: Device, heap: str | None, frames: int) -> Plan:
-    """How a device is examined where nobody said more."""
+    """Return the default plan for examining a device."""
     from vb2user.device.discovery import find
     from vb2user.validate.content import known_devices as contents
     from vb2user.validate.memops import Plan

@@ -1,11 +1,11 @@
 """Beside the layers: the whole life of a queue's buffers in one memory type, mem op by mem op.
 
-Each step is one call of a method named after the op that it drives (see :mod:`vb2user.memory.base`), run
-inside a *phase*, so that a trace can lay the kernel's calls beside the Python call that made them. It
-knows nothing of tracing itself: without a trace the steps say what user space alone can see.
+Each step is one call of a method named after the op that it drives (see :mod:`vb2user.memory.base`). It runs
+inside a *phase*, so that a trace can assign the kernel's calls to the Python call. This module knows nothing
+of tracing: without a trace the steps show what user space sees.
 
-A life begins with a queue that is nobody's, and at its end, whatever happened, the queue is nobody's
-again and every buffer, mapping, export and fd is given back.
+A life begins with a free queue. At its end, also after an error, the queue is free again, and every buffer,
+mapping, export and fd is released.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _T = TypeVar("_T")
 
 
 class _Living:
-    """One life being lived: its record, and what is to be given back at its end."""
+    """A running life: its record, and the resources to release at its end."""
 
     def __init__(self, setting: Setting, life: Life, stack: ExitStack) -> None:
         self.setting = setting
@@ -45,7 +45,7 @@ class _Living:
         self.filled = 0
 
     def step(self, op: Op, call: str, action: str, do: Callable[[], _T]) -> _T:
-        """Do one action in a phase of its own and note what came of it."""
+        """Do one action in a phase of its own and note its result."""
         with self.setting.phase(Step(op, call, action).phase):
             try:
                 result = do()
@@ -63,11 +63,11 @@ class _Living:
             steps.append(step)
 
     def optional(self, op: Op, call: str, action: str, do: Callable[[], object]) -> bool:
-        """A step that this kernel or driver may lack; says whether it had it."""
+        """Do a step that this kernel or driver may lack; tell whether it was possible."""
         try:
             self.step(op, call, action, do)
         except NotSupportedError as e:
-            self.life.steps.pop()  # a failed one is never merged
+            self.life.steps.pop()  # a failed step is never merged with others
             self.life.notes.append(f"{call}: {e.request} is not in this kernel or driver")
             return False
         return True
@@ -75,7 +75,7 @@ class _Living:
     # -- frames -------------------------------------------------------------------------------------
 
     def stream(self, buffers: Sequence[BufferMemory]) -> None:
-        """Queue every buffer, move frames, stop: the driver's part of the ops runs here."""
+        """Queue every buffer, move frames, and stop. The ops that the driver causes run here."""
         s = self.setting
         try:
             for buffer in buffers:
@@ -104,7 +104,7 @@ class _Living:
             for plane, length in enumerate(s.lengths):
                 arg.set_payload(plane, length)
         elif s.check is not None and not (s.shared and isinstance(buffer, MmapBuffer)):
-            # A frame that nobody writes must not pass as the one before it.
+            # A frame that the driver does not write must not pass as the one before it.
             _access(buffer, True, lambda: _poison(buffer.planes))
         buffer.vaddr()
 
@@ -156,14 +156,14 @@ def _poison(planes: Sequence[memoryview]) -> None:
 
 
 def _told(error: KernelError) -> str:
-    """A refusal without the device's name: the same words for the same thing."""
+    """Return an error's text without the device's name, so that equal errors have equal texts."""
     number = errno.errorcode.get(error.errno or 0, str(error.errno))
     meaning = f": {error.explanation}" if error.explanation else ""
     return f"{error.request.removeprefix('VIDIOC_')} says {number}{meaning}"
 
 
 def _seen(result: object) -> str | None:
-    """What an action returned, in words."""
+    """Return an action's result in words."""
     if isinstance(result, BufFlag):
         names = [f.name for f in BufFlag if f & result and f.name and "TIMESTAMP" not in f.name]
         return " ".join(n for n in names if n != "TSTAMP_SRC_SOE") or "no flags"
@@ -180,7 +180,7 @@ def _seen(result: object) -> str | None:
 def live(
     setting: Setting, column: str, memory: BufferBackend | None = None, source: str | None = None
 ) -> Life:
-    """Live one memory type through.
+    """Take one memory type through its whole life.
 
     Args:
         setting: the node and how to judge frames.
@@ -189,8 +189,8 @@ def live(
         source: where its memory comes from, in words.
 
     Returns:
-        What came of it. An error of the kernel is in there, not raised: a refusal at the first step is
-        the life's ``reason``, any later one its ``fault``.
+        The result. Errors of the kernel are in it, and are not raised. An error of the first step is the
+        life's ``reason``, an error of a later step its ``fault``.
     """
     life = Life(column, source=source, no_frames=setting.no_frames)
     entry = MEMORY_TYPES.get(column)  # None: write(2)
@@ -208,7 +208,7 @@ def live(
                 _mmap(living)
     except Vb2Error as e:
         if isinstance(e, KernelError) and e.errno == errno.EFAULT and not life.frames:
-            # Said at PREPARE_BUF, or at the first QBUF where the driver has none.
+            # PREPARE_BUF fails, or the first QBUF if the driver has no PREPARE_BUF.
             life.reason, life.other_memory = _told(e), True
         if life.reason is None:
             life.fault = life.fault or str(e)
@@ -222,7 +222,10 @@ def live(
 
 
 def _ask(living: _Living, memory: BufferBackend, ask: Callable[[], calls.BuffersGranted]) -> int:
-    """REQBUFS: how many buffers there are. Freed at the end, also where Ctrl-C hid the kernel's answer."""
+    """Allocate by REQBUFS, and return the number.
+
+    The end frees the buffers, also after a Ctrl-C in between.
+    """
     living.stack.callback(_give_back, living.setting, memory)
     try:
         return ask().count
@@ -232,8 +235,8 @@ def _ask(living: _Living, memory: BufferBackend, ask: Callable[[], calls.Buffers
 
 
 def _give_back(setting: Setting, memory: BufferBackend) -> None:
-    # On the way out of an error, what is gone already is no second error. STREAMOFF comes first: a queue
-    # that still streams does not give up its buffers.
+    # After an error, a buffer that is gone already is not a second error. STREAMOFF comes first: a streaming
+    # queue does not free its buffers.
     with contextlib.suppress(KernelError, ClosedError):
         calls.streamoff(setting.node, setting.type)
     with contextlib.suppress(KernelError, ClosedError):
@@ -281,7 +284,7 @@ def _mapped(buffer: MmapBuffer) -> str:
 
 
 def _prepare_and_finish(living: _Living, buffer: BufferMemory) -> None:
-    """Without PREPARE_BUF, which is the driver's choice, both run on the way of a frame alone."""
+    """Drive prepare and finish. Without PREPARE_BUF, which drivers may lack, they run only with a frame."""
     name = type(buffer).__name__
     if living.optional(Op.PREPARE, f"{name}.prepare()", "PREPARE_BUF", buffer.prepare):
         living.step(Op.FINISH, f"{name}.finish()", "STREAMOFF", buffer.finish)
@@ -305,7 +308,7 @@ def _stream(living: _Living, buffers: Sequence[BufferMemory]) -> None:
 
 def _imported(living: _Living, memory: BufferBackend) -> list[BufferMemory]:
     s = living.setting
-    # Of an imported memory type REQBUFS drives no op.
+    # For an imported memory type REQBUFS drives no op.
     count = _ask(living, memory, lambda: memory.request(s.node, s.type, s.count))
     try:
         memory.provide(count, s.lengths)
@@ -337,7 +340,7 @@ def _import(living: _Living, memory: BufferBackend, take: Op, give: Op, give_all
 def _file_io(living: _Living) -> None:
     s, life = living.setting, living.life
     writing = is_output(s.type)
-    # File I/O ends with its file handle alone, so it gets one of its own.
+    # Only close(2) of the file handle ends file I/O, so it gets a handle of its own.
     node = s.node.reopen()
     living.stack.callback(node.close)
     io = FileIO(node)
@@ -362,14 +365,14 @@ def _file_io(living: _Living) -> None:
 
 
 def _not_offered(error: KernelError, writing: bool, planes: int) -> str | None:
-    """Why the first read or write failed, where that is no fault."""
-    if error.errno == errno.EBUSY and planes > 1:  # the queue is nobody's: it is the planes that are refused
+    """Return why the first read or write failed, if that is not a fault."""
+    if error.errno == errno.EBUSY and planes > 1:  # the queue is free, so EBUSY is about the number of planes
         return f"not offered: videobuf2 reads and writes queues of one memory plane, this has {planes}"
     return _told(error) if error.errno == errno.EINVAL and writing else None
 
 
 def _judge_read(living: _Living, buffer: memoryview, used: int, number: int) -> None:
-    """read(2) has no ERROR flag: a frame that nobody wrote comes as if it were good.
+    """Judge a frame of read(2). It has no ERROR flag, so a frame that the driver did not write looks good.
 
     videobuf2 leaves out what lies before the payload.
     """

@@ -1,7 +1,8 @@
-"""Beside the layers: one device through every memory type, with the kernel's own word for what it called.
+"""Beside the layers: take one device through every memory type, with the kernel's calls from the trace.
 
-It lives each memory type through (:mod:`vb2user.validate.steps`) under a tracer, and hands what came of it to
-:mod:`vb2user.validate.results`. Without a tracer it does the same and says what it could not observe.
+It takes each memory type through its life (:mod:`vb2user.validate.steps`) under a tracer, and passes the
+results to :mod:`vb2user.validate.results`. Without a tracer it does the same and reports what it could not
+observe.
 """
 
 from __future__ import annotations
@@ -26,14 +27,15 @@ _FED = "a memory-to-memory node gives frames only while its OUTPUT queue is fed,
 
 @dataclass(frozen=True)
 class Observed:
-    """What the kernel did during one life.
+    """The kernel's calls during one life.
 
     Attributes:
         calls: of the device's own queue, by op.
-        balanced: whether every reference was given back; None where nobody could tell.
-        outstanding: what was not given back, or given back twice, in words; only where balanced is False.
-        blind: why nobody could tell, where balanced is None: lost events, for example.
-        remarks: what lessens the evidence without taking it away.
+        balanced: whether every reference was given back; None if the trace does not tell.
+        outstanding: the references that were not given back, or given back twice, in words; only if balanced
+            is False.
+        blind: why the trace does not tell, if balanced is None: lost events, for example.
+        remarks: limits of the evidence that do not invalidate it.
         phases: the calls of the device's own queue during each phase.
     """
 
@@ -46,24 +48,24 @@ class Observed:
 
 
 class Observer(Protocol):
-    """Who watches the kernel."""
+    """An observer of the kernel's calls."""
 
     @property
     def phase(self) -> Phase:
-        """Marks a span, by name."""
+        """Return a context for a named span of time."""
 
     def take(self) -> Observed:
-        """What was seen since it was asked last."""
+        """Return the calls since the last take()."""
 
 
 @dataclass
 class Plan:
-    """How a device is examined.
+    """The plan for examining a device.
 
     Attributes:
         check, fill, content, known_errors: see :class:`~vb2user.validate.steps.Setting`; content in words.
-        heap: DMABUF from this source alone (as :func:`~vb2user.memory.heaps.source` takes it); None: from the
-            heaps there are, then from the exporters, then from udmabuf, until one is taken.
+        heap: the only source for DMABUF (as :func:`~vb2user.memory.heaps.source` takes it). None: the heaps,
+            the exporters and udmabuf are tried in this order, until the queue takes one.
         exporters: video nodes whose buffers may be exported; DMABUF into dma-contig needs one, or a CMA heap.
         frames: frames to move in each memory type.
     """
@@ -91,17 +93,17 @@ def examine(
     observer: Observer | None = None,
     known: Mapping[str, frozenset[str]] | None = None,
 ) -> DeviceReport:
-    """Live every memory type of a device's queue through.
+    """Take every memory type of a device's queue through its life.
 
     Args:
-        device: opened; its queue is nobody's before and after.
-        plan: how.
-        observer: who watches the kernel; None: nobody.
+        device: opened; its queue must be free, and is free afterwards.
+        plan: how to examine the device.
+        observer: counts the kernel's calls; None: the calls are not observed.
         known: what :func:`~vb2user.memory.ops.symbols` gave; None asks now, which takes a moment.
 
     Raises:
-        UsageError: it has no queue of video, touch or metadata.
-        DeviceBusyError: its queue is another's.
+        UsageError: the device has no queue of video, touch or metadata.
+        DeviceBusyError: another file handle owns its queue.
     """
     check_covered(device)
     plan = plan or Plan()
@@ -129,7 +131,7 @@ def examine(
     )
     report.remarks += _limits(setting)
     if observer is not None:
-        observer.take()  # what finding the allocator made the kernel do
+        observer.take()  # drop the calls that finding the allocator caused
         report.calls = {}
     for column in columns(device):
         for life in _lives(setting, column, plan):
@@ -141,7 +143,7 @@ def check_covered(device: Device) -> None:
     """Refuse a node whose queues are not examined here, before anything is touched.
 
     Raises:
-        UsageError: it says what can be done instead.
+        UsageError: the node has no such queue; the hint names an alternative.
     """
     if device.capture_type is not None or device.output_type is not None:
         return
@@ -153,7 +155,7 @@ def check_covered(device: Device) -> None:
 
 
 def _limits(setting: Setting) -> list[str]:
-    """What is not judged on this node, in words."""
+    """Return the limits of the examination on this node, in words."""
     found = []
     if setting.no_frames is not None:
         found.append(f"no frame was moved, and the OUTPUT queue was not examined: {setting.no_frames}")
@@ -165,7 +167,7 @@ def _limits(setting: Setting) -> list[str]:
 
 
 def _allocator(device: Device) -> str | None:
-    """Its name; None where nobody can tell: no MMAP, no export, or an exporter that is none of the three."""
+    """Return the allocator's name; None if the node has no MMAP or no export, or an unknown exporter."""
     try:
         return device.allocator()
     except (DeviceBusyError, DeviceRemovedError):
@@ -193,7 +195,7 @@ def _add(report: DeviceReport, life: Life, observed: Observed | None) -> None:
         report.refused.append(f"{life.column} with memory from {life.source}: {life.reason}")
     before = report.lives.get(life.column)
     if before is not None and before.steps and not life.steps:
-        return  # what came furthest says most
+        return  # the life with the most steps is the most useful
     report.lives[life.column] = life
     if observed is not None and report.calls is not None:
         report.calls[life.column] = observed.calls
@@ -201,9 +203,9 @@ def _add(report: DeviceReport, life: Life, observed: Observed | None) -> None:
 
 
 def _weigh(report: DeviceReport, life: Life, observed: Observed) -> None:
-    """What one life says of the whole device's references: one leak, or one blind spot, is enough."""
+    """Add one life's references to the device's result. One leak, or one gap in the trace, decides."""
     report.outstanding += [f"{life.column}: {text}" for text in observed.outstanding]
-    if life.steps:  # else REQBUFS refused it, and there is nothing to be remarked
+    if life.steps:  # else REQBUFS refused the memory type, and there is nothing to remark
         report.remarks += [text for text in observed.remarks if text not in report.remarks]
     if observed.blind is not None:
         report.unobserved = report.unobserved or f"{life.column}: {observed.blind}"

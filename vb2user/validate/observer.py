@@ -1,7 +1,7 @@
-"""Beside the layers: one device watched while its memory types are lived through.
+"""Beside the layers: trace one device while its memory types are examined.
 
-It brings the tracer, the queues and the ledger of :mod:`vb2user.trace` together behind the small face that
-:mod:`.memops` wants: phases, and after each life what the kernel did in it.
+It combines the tracer, the queues and the ledger of :mod:`vb2user.trace` for :mod:`.memops`. Its interface
+has phases, and the kernel's calls after each life.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Watch:
 
     Args:
         tracer: opened; it may watch several devices, one after the other.
-        device: whose queues are meant; nobody may stream from it yet.
-        others: nodes whose references are judged as well, for they lend their memory: exporters.
+        device: the device whose queues are traced; no program may stream from it yet.
+        others: exporting nodes, whose references are judged as well.
     """
 
     def __init__(self, tracer: Tracer, device: Device, others: Sequence[str] = ()) -> None:
@@ -37,22 +37,25 @@ class Watch:
         for path in others if queues else ():
             with suppress(KernelError):
                 queues |= calibrate(tracer, path).queues
-        # Of one allocator or of several: the addresses alone say whose they are.
+        # The scope may have one allocator or several: the addresses alone identify the queues.
         self._judged = Scope(queues) if queues else self.calibration.scope
 
     @property
     def hopeless(self) -> str | None:
-        """Why nothing can be told of this device at all."""
+        """Return why the trace shows nothing of this device, or None."""
         return self.calibration.why if self.calibration.foreign else None
 
     def phase(self, name: str) -> AbstractContextManager[None]:
-        """The kernel's calls inside belong to ``name``."""
+        """Assign the kernel's calls inside the block to the phase ``name``."""
         if name not in self._phases:
             self._phases.append(name)
         return self._tracer.phase(name)
 
     def take(self) -> Observed:
-        """What the kernel did since it was asked last; waits a moment for what is given back late."""
+        """Return the kernel's calls since the last time.
+
+        First wait shortly for references that are dropped late.
+        """
         ledger = Ledger()
         scope = self.calibration.scope
         settle(self._tracer, ledger, self._judged)
@@ -79,7 +82,7 @@ class Watch:
 def observing(
     device: Device, tracer: Tracer | None = None, others: Sequence[str] = ()
 ) -> Iterator[tuple[Watch | None, str | None]]:
-    """Watch a device for as long as the block lasts.
+    """Trace a device during the block.
 
     Args:
         device: opened; its driver's allocator is loaded then.
@@ -87,7 +90,7 @@ def observing(
         others: see :class:`Watch`.
 
     Yields:
-        The watch and None, or None and why nothing can be watched here.
+        The watch and None, or None and why nothing can be traced here.
     """
     with ExitStack() as stack:
         try:
@@ -100,7 +103,7 @@ def observing(
 
 
 def _watched(device: Device) -> list[str] | None:
-    """The allocator to be watched: each takes its time to set up. None: all, where nobody can tell."""
+    """Return the allocator to trace, since each takes time to set up; None (all) if it is not known."""
     try:
         name = device.allocator()
     except KernelError:

@@ -1,6 +1,6 @@
-"""Beside the layers: what came of each mem op in each memory type: the table of ``vb2user memops``.
+"""Beside the layers: the result of each mem op in each memory type: the table of ``vb2user memops``.
 
-Pure: it looks at the lives that were lived and at the calls that were counted, and at nothing else.
+This module judges from the steps of the lives and from the counted calls only.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from vb2user.validate.steps import Life
 
 
 class Mark(str, Enum):
-    """What came of an op. The order is that of precedence where several columns are summed up."""
+    """The result of an op. In a sum over columns an earlier mark takes precedence."""
 
     FAULT = "required and NOT seen"
     REQUIRED = "required and seen"
@@ -30,7 +30,7 @@ class Mark(str, Enum):
 
     @property
     def symbol(self) -> str:
-        """One character for tables."""
+        """Return one character for tables."""
         return _SYMBOLS[self]
 
 
@@ -44,7 +44,7 @@ _SYMBOLS = {
     Mark.UNUSED: "",
 }
 
-#: Why an op that is called at the driver's pleasure, or the kernel's, may stay away.
+#: Reasons why the driver or the kernel may leave out an optional op.
 _NOT_ASKED = {
     Op.VADDR: "the driver did not ask for it",
     Op.COOKIE: "the driver did not ask for it",
@@ -52,11 +52,11 @@ _NOT_ASKED = {
     Op.FINISH: "the kernel left it out",
 }
 
-#: Called for frames that move, if at all.
+#: Ops that the kernel calls only for frames that move.
 _FRAMES_OPS = frozenset({Op.VADDR, Op.COOKIE})
 
-#: What the kernel-doc wants of an allocator, and videobuf2 itself never calls: file I/O keeps its
-#: v4l2_buffers to itself, and asks who else has its memory only for a message of its debugging.
+#: Ops that the kernel-doc requires of an allocator for a use, but videobuf2 never calls there. File I/O has
+#: its own v4l2_buffers, and calls num_users only for a debug message.
 NEVER_CALLED: Mapping[Use, frozenset[Op]] = {Use.READ_WRITE: frozenset({Op.NUM_USERS})}
 
 
@@ -65,9 +65,9 @@ class Cell:
     """One op in one memory type.
 
     Attributes:
-        mark: what came of it.
-        calls: how often the kernel called it; None where nobody could count.
-        why: what stands behind a mark that is no "seen".
+        mark: the result.
+        calls: how often the kernel called it; None if calls were not counted.
+        why: the reason of a mark other than "seen".
     """
 
     mark: Mark
@@ -86,10 +86,10 @@ def cell(
 
     Args:
         op: which.
-        life: what was done.
-        calls: kernel calls by op in that life; None: nobody could count.
+        life: the steps.
+        calls: kernel calls by op in that life; None: calls were not counted.
         implemented: the ops that the allocator has.
-        unobserved: why nobody could count.
+        unobserved: why calls were not counted.
     """
     if op not in implemented:
         return Cell(Mark.ABSENT)
@@ -121,23 +121,23 @@ def _why_not(op: Op, life: Life) -> str:
 
 @dataclass
 class DeviceReport:
-    """What one device did.
+    """The result for one device.
 
     Attributes:
         path, driver, card: the device.
         queue: the name of its queue's type.
-        allocator: its name, or None where the driver does not export, so that nobody can tell.
+        allocator: its name; None if the driver does not export, so that it is not known.
         implemented: the ops that the allocator has in this kernel.
-        lives: what was done, by column.
-        calls: kernel calls by column and op; None where nobody could count.
-        phases: kernel calls by column, phase and op: which Python call made the kernel do what.
-        balanced: whether every reference was given back; None where nobody could tell.
-        outstanding: what was not, and what else the ledger found wrong, in words.
-        unobserved: why nobody could count, or not all of it; None where all was seen.
-        remarks: what lessens the evidence without taking it away.
-        content: what a good frame holds, in words.
+        lives: the steps, by column.
+        calls: kernel calls by column and op; None if calls were not counted.
+        phases: kernel calls by column, phase and op. Each phase is one Python call.
+        balanced: whether every reference was given back; None if the trace does not tell.
+        outstanding: references that were not given back, and other faults of the ledger, in words.
+        unobserved: why calls were not counted completely; None if they were.
+        remarks: limits of the evidence that do not invalidate it.
+        content: the content of a good frame, in words.
         refused: memory that was tried for DMABUF or USERPTR and refused, with the kernel's reason.
-        kernel: what trouble the kernel's log reported meanwhile.
+        kernel: the trouble that the kernel's log reported meanwhile.
     """
 
     path: str
@@ -168,12 +168,12 @@ class DeviceReport:
         return next((m for m in Mark if m in marks), Mark.UNREACHABLE)
 
     def seen(self, op: Op) -> bool:
-        """Whether the kernel called it at all."""
+        """Tell whether the kernel called the op at all."""
         return any(self.cell(op, column).calls for column in self.lives)
 
     @property
     def faults(self) -> list[str]:
-        """What is wrong with this device, in words; empty where all is as it should be."""
+        """The faults of this device, in words; empty if there are none."""
         found = [
             f"{op} in {column}: {self.cell(op, column).why}"
             for op in Op
@@ -185,7 +185,7 @@ class DeviceReport:
 
     @property
     def exit_status(self) -> int:
-        """1: something is wrong; 3: nobody can tell, for something is missing; 0: all was seen to be well."""
+        """0: everything was observed and is right. 1: there are faults. 3: the observation is incomplete."""
         return 1 if self.faults or self.balanced is False else 0 if self.balanced else 3
 
     def to_json(self) -> dict[str, Any]:
@@ -245,7 +245,7 @@ def _life_json(life: Life, phases: Mapping[str, Mapping[Op, int]] | None) -> dic
 
 
 def coverage(reports: Sequence[DeviceReport]) -> dict[str, tuple[frozenset[Op], frozenset[Op]]]:
-    """By allocator: the ops that it implements, and those that were seen on any of its devices."""
+    """Return by allocator: the ops that it implements, and those seen on any of its devices."""
     found: dict[str, tuple[frozenset[Op], frozenset[Op]]] = {}
     for report in reports:
         if report.allocator is None:

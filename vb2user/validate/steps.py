@@ -1,6 +1,6 @@
-"""Beside the layers: what a life is: the user actions of one memory type, and what came of them.
+"""Beside the layers: the data of a life: the user actions of one memory type, and their results.
 
-Data, and the setting in which it is lived; the lives themselves are :mod:`.lifecycle`'s.
+This module has the data and the setting of a life. :mod:`.lifecycle` runs the lives.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from vb2user.uapi.kernel import Fd
 COLUMNS = (*MEMORY_TYPES, "write")
 BUFFERS = 4
 FRAMES = 8
-#: What a buffer is filled with before the driver gets it: a frame that nobody writes shows.
+#: The content of a buffer before the driver gets it, which shows a frame that the driver did not write.
 POISON = 0xA5
 
 #: A span of time in which the kernel's calls belong to one Python call.
@@ -40,7 +40,7 @@ class Step:
         op: the mem op that it drives.
         call: the Python call.
         action: the ioctl or system call behind it.
-        seen: what it returned, as far as that says something; None where it says nothing.
+        seen: its result in words, or None.
         error: why it failed, or None.
         times: how often it was done in a row.
     """
@@ -60,18 +60,18 @@ class Step:
 
 @dataclass
 class Life:
-    """What came of one memory type.
+    """The result of one memory type.
 
     Attributes:
         column: one of :data:`COLUMNS`.
         steps: the user actions, in order.
         frames: how many went through; errors: how many of them were flagged ERROR.
         fault: what was wrong with a frame or a step, or None.
-        reason: why this memory type cannot be had here, or None.
-        other_memory: whether the reason speaks of the memory that was offered, so that other memory may do.
-        source: where the memory came from, for DMABUF and USERPTR.
-        notes: what else is worth a word: a source that was refused, an ioctl that the kernel lacks.
-        no_frames: why no frame was to be moved, or None.
+        reason: why this memory type is not available here, or None.
+        other_memory: whether the reason is the offered memory, so that other memory may work.
+        source: the source of the memory, for DMABUF and USERPTR.
+        notes: further remarks: a source that was refused, an ioctl that the kernel lacks.
+        no_frames: why no frame was moved, or None.
     """
 
     column: str
@@ -87,32 +87,32 @@ class Life:
 
     @property
     def use(self) -> Use:
-        """Which of the kernel-doc's four lists holds for it."""
+        """The kernel-doc list of required ops that applies to it."""
         return Use.READ_WRITE if self.column in ("read", "write") else Use(self.column)
 
 
 @contextlib.contextmanager
 def no_phase(name: str) -> Iterator[None]:
-    """Where nothing is traced."""
+    """A phase context for runs without a trace."""
     yield
 
 
 @dataclass
 class Setting:
-    """On what, and how, lives are lived.
+    """The node and the options of a life.
 
     Attributes:
-        node: the video node, opened ``O_NONBLOCK``; its queue must be nobody's.
+        node: the video node, opened ``O_NONBLOCK``; its queue must be free.
         format: the format that is set on it.
         check: judges each captured frame, or None: only the ERROR flag counts.
         fill: fills each output frame, or None: zeros.
         phase: marks a span in the trace.
         count: buffers to ask for.
         frames: frames to move in each life.
-        known_errors: why this device flags every frame ERROR, if that is known: then it is no fault, only
-            a note, and there is no content to judge.
-        no_frames: why no frames can be moved, so that buffers are queued and taken back alone; or None.
-        shared: whether the driver's MMAP memory may be another program's, too, so that it is not overwritten.
+        known_errors: the known reason why this device flags every frame ERROR, or None. With it the flag is a
+            note and not a fault, and the content is not judged.
+        no_frames: why no frames can be moved, or None. With it buffers are only queued and taken back.
+        shared: whether another program may use the driver's MMAP memory, so it is not overwritten.
     """
 
     node: Fd
@@ -145,9 +145,9 @@ class Setting:
         return [layout.min_bytes(plane) for plane in range(len(f.planes))]
 
     def too_short(self, sizes: Sequence[int], number: int) -> str | None:
-        """What is wrong with a frame that has so many bytes of payload in each plane; None: they are enough.
+        """Return the fault of a frame with so many bytes of payload in each plane; None if they are enough.
 
-        Of a format without samples to address, a compressed one, any byte is enough.
+        For compressed formats and others without addressable samples, one byte is enough.
         """
         for plane, (size, least) in enumerate(zip(sizes, self._least, strict=True)):
             if size < least:

@@ -28,7 +28,7 @@ class _Notes:
 
 
 def show(title: str, reports: Sequence[DeviceReport]) -> None:
-    """One table for devices of one allocator, a column for each memory type of each."""
+    """Print a table for devices of one allocator, with a column for each memory type of each device."""
     notes = _Notes()
     several = len({r.driver for r in reports}) < len(reports)
     columns = [(r, name) for r in reports for name in r.lives]
@@ -68,7 +68,7 @@ def _frames(report: DeviceReport, name: str, notes: _Notes) -> str:
 
 
 def verdict(reports: Sequence[DeviceReport]) -> list[str]:
-    """What is to be said of each device in a line, and of each allocator."""
+    """Return the lines of verdicts and remarks on each device and each allocator."""
     lines: list[str] = []
     told: set[str] = set()
     for report in reports:
@@ -94,7 +94,7 @@ def verdict(reports: Sequence[DeviceReport]) -> list[str]:
 
 
 def markdown(reports: Sequence[DeviceReport], own: str = "vb2probe") -> str:
-    """One table for all allocators: which memory types made the kernel call an op, and how often.
+    """Return one table for all allocators: the memory types in which the kernel called an op, and how often.
 
     Args:
         reports: devices in order of preference: of those that reach a cell the first one's count stands.

@@ -1,1 +1,1 @@
-"""Beside the layers: what frames of known devices hold."""
+"""Beside the layers: the content of known devices' frames."""

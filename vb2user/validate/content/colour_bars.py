@@ -1,11 +1,11 @@
-"""Stands beside: is this really vivid's test picture?
+"""Beside the layers: check that a picture is vivid's test picture.
 
-A driver, a memory type or an import can deliver a buffer of the right length with the wrong content:
-never written, half written, another frame's, shifted by a stride. vivid draws "75% Colorbar" (test
-pattern 0) unless told otherwise: eight vertical bars whose colours follow from the colour encoding
+A driver, a memory type or an import can deliver a buffer of the right length with the wrong content. The
+buffer may be unwritten, half written, of another frame, or shifted by a stride. vivid draws "75% Colorbar"
+(test pattern 0) unless told otherwise: eight vertical bars whose colours follow from the colour encoding
 alone. This module computes them and looks at **every** sample outside the text overlay.
 
-Knows vivid's picture and :mod:`vb2user.pixels.channels`; nothing of devices.
+This module knows vivid's picture and :mod:`vb2user.pixels.channels`, but no devices.
 
 Source: https://docs.kernel.org/admin-guide/media/vivid.html
 """
@@ -41,18 +41,18 @@ BARS: tuple[tuple[str, tuple[int, int, int]], ...] = (
 #: Width and height in pixels, from the top left corner, of what vivid's text overlay may cover: it
 #: begins at (16, 16) and has lines of 16 pixels; by default 8 lines of up to 53 characters of 8 pixels.
 OSD_AREA = (496, 160)
-#: Columns next to a bar's edge that aren't looked at where the edge falls inside a sample.
+#: Columns next to a bar's edge that are not checked if the edge falls inside a sample.
 _EDGE = 2
 _LEVEL = 0.75
 
 
 @dataclass(frozen=True)
 class PictureVerdict:
-    """What the content of a frame says.
+    """The verdict on the content of a frame.
 
     Attributes:
-        ok: this is the expected picture.
-        why: what was found, for people; also when all is well.
+        ok: whether this is the expected picture.
+        why: the finding in words, also if the picture is right.
         checked: how many samples were compared.
     """
 
@@ -74,7 +74,7 @@ def check_colour_bars(
     osd: bool = True,
     tolerance: int = 3,
 ) -> PictureVerdict:
-    """Whether a frame holds vivid's 75 % colour bars, sample by sample.
+    """Check sample by sample whether a frame holds vivid's 75 % colour bars.
 
     Args:
         arrays: the views of :meth:`vb2user.pixels.layout.Layout.arrays`, one per component.
@@ -86,7 +86,7 @@ def check_colour_bars(
             down. Formats with fewer than 8 bits per channel get what their step takes on top.
 
     Raises:
-        UsageError: a format that has no Y, U, V or R, G, B to compare (compressed, bit-packed, HSV).
+        UsageError: the format has no Y, U, V or R, G, B to compare (compressed, bit-packed, HSV).
     """
     found = channels(fourcc, arrays)
     title = f"'{FourCC(fourcc)}'"
@@ -108,7 +108,7 @@ def check_colour_bars(
 
 
 def can_check(fourcc: int) -> bool:
-    """Whether :func:`check_colour_bars` knows the channels of this format."""
+    """Tell whether :func:`check_colour_bars` knows the channels of this format."""
     try:
         fmt = format_of(fourcc)
         channels(fourcc, [np.zeros((2, 2) + (p.samples,) * (p.samples > 1), p.dtype) for p in fmt.parts])
@@ -118,10 +118,10 @@ def can_check(fourcc: int) -> bool:
 
 
 def fingerprint(arrays: Sequence[Array]) -> str:
-    """A hash of the picture: the same for the same samples, whatever lies in the padding.
+    """Return a hash of the picture's samples, without the padding.
 
-    With the text overlay turned off vivid's picture doesn't change from frame to frame, so one
-    fingerprint must come out of every memory type, allocator and import.
+    With the text overlay turned off, vivid's picture does not change from frame to frame. So every memory
+    type, allocator and import must give the same fingerprint.
     """
     digest = hashlib.blake2b(digest_size=16)
     for array in arrays:
@@ -131,7 +131,7 @@ def fingerprint(arrays: Sequence[Array]) -> str:
 
 
 def _constant(arrays: Sequence[Array]) -> int | None:
-    """The one byte that the whole frame consists of, or None."""
+    """Return the one byte that the whole frame consists of, or None."""
     first: int | None = None
     for array in arrays:
         raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
@@ -143,20 +143,20 @@ def _constant(arrays: Sequence[Array]) -> int | None:
 
 
 def _size(found: dict[str, Channel]) -> tuple[int, int]:
-    """Width and height of the picture: those of its largest channel (a mosaic's are half of that)."""
+    """Return width and height of the picture's largest channel (a mosaic's channels have half)."""
     height = max(c.samples.shape[0] for c in found.values())
     width = max(c.samples.shape[1] for c in found.values())
     return width, height
 
 
 def _expected(name: str, found: dict[str, Channel], encoding: Encoding) -> Floats:
-    """The eight levels of one channel, on the scale of 0 to 255, from first principles."""
+    """Compute the eight levels of one channel, on the scale of 0 to 255."""
     rgb = np.array([colour for _, colour in BARS], float) * _LEVEL
     if name in "RGB":
         level: Floats = rgb[:, "RGB".index(name)]
         return level * 255 if encoding.full else 16 + level * 219
     if "U" not in found:
-        # Formats of luma alone hold Rec. 709 luma in full range, whatever the colour fields say.
+        # Formats with luma only hold Rec. 709 luma in full range, independent of the colour fields.
         grey: Floats = rgb @ np.array([0.2126, 0.7152, 0.0722]) * 255
         return grey
     red, blue = encoding.weights
@@ -206,14 +206,14 @@ def _compare(
 
 
 def _bars(width: int, full_width: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
-    """For each column of a channel, its bar and whether it lies clear of the bar's edges."""
+    """Return the bar of each column of a channel, and whether the column is away from the bar's edges."""
     step = max(1, round(full_width / width))
     columns = np.arange(width)
     left, right = columns * step, columns * step + step - 1
     bar = np.minimum(left * len(BARS) // full_width, len(BARS) - 1)
     start, end = bar * full_width / len(BARS), (bar + 1) * full_width / len(BARS)
-    # vivid doesn't blend: bars that are whole samples wide are right up to the edge, so that even a
-    # shift by one sample shows. The picture's own edges are no transitions.
+    # vivid does not blend: bars that are whole samples wide are exact up to the edge, so even a shift by one
+    # sample shows. The picture's own edges are not transitions.
     edge = _EDGE if full_width % (len(BARS) * step) else 0
     inside = ((left >= start + edge) | (bar == 0)) & ((right < end - edge) | (bar == len(BARS) - 1))
     return bar, inside

@@ -1,4 +1,4 @@
-"""Beside the layers: what a frame of a known driver must hold, for whoever drives its queue by hand.
+"""Beside the layers: the expected content of known drivers' frames.
 
 A driver or an emulated device with a known picture says so in its entry in ``harness``, or has one in
 :data:`KNOWN`; of any other, a frame is only judged by its ERROR flag and by having been written at all.
@@ -31,7 +31,7 @@ def of(device: Device) -> Contents:
 
 
 def written(format: Format, planes: Sequence[memoryview], sequence: int | None) -> str | None:
-    """The one thing that can be said of any picture: that somebody wrote it."""
+    """Return a check for any device: that the driver wrote to the frame."""
     if all(bytes([POISON]) * plane.nbytes == plane for plane in planes):
         return f"frame {sequence} was handed out as nobody had written it"
     return None
@@ -68,7 +68,7 @@ def _vivid(device: Device) -> Contents:
 
 
 def _colour_bars(device: Device) -> bool:
-    """Whether vivid draws its plain colour bars: the test pattern is a control that a user may have set."""
+    """Tell whether vivid draws its plain colour bars. The user may have set another test pattern."""
     try:
         return device.get_control("test_pattern") == 0
     except (KernelError, UsageError):

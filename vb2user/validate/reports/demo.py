@@ -1,8 +1,8 @@
-"""Beside the layers: the demonstration: every memory type, on every allocator there is, by one command.
+"""Beside the layers: the demonstration: every memory type on every allocator, by one command.
 
-Where vivid can be loaded it runs here on four instances of it; else, where there is a capture device,
-on that; else it boots a stock kernel and runs itself inside. The table goes to standard output,
-``report.json`` and one contact sheet per path to the output folder.
+If vivid can be loaded, it runs here on four instances of it. Else it runs on the capture device, if there is
+one. Else it boots a stock kernel and runs itself inside. The table goes to standard output, ``report.json``
+and one contact sheet per path to the output folder.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from vb2user.validate.capture_matrix import Cell, cells_of, compare, run_cell
 
 Devices = dict[str, tuple[str, "str | None"]]
 
-#: Of each allocator one instance that captures and one that exports to it.
+#: For each allocator, one instance that captures and one that exports to it.
 CONFIG = Config(
     tuple(InstanceConfig(("video-cap",), name) for name in ("vmalloc", "vmalloc", "dma-contig", "dma-contig"))
 )
@@ -56,7 +56,7 @@ def demo(out: Path, count: int, kernel: str | None, here: bool) -> None:
 
 
 def _vivid(stack: contextlib.ExitStack) -> Devices | None:
-    """vivid's devices by allocator, loaded for the stack's life; None where it cannot be loaded."""
+    """Return vivid's devices by allocator, loaded until the stack closes; None if vivid cannot be loaded."""
     if module_state("vivid") is None or os.geteuid() != 0:
         return None
     try:
@@ -103,8 +103,8 @@ def _run(devices: Devices, out: Path, count: int) -> int:
         talk(f"{allocator} {path}: {cell.fault or cell.reason or f'{cell.frames} frames'}")
         sheet = out / f"{cell.allocator}-{cell.path.replace(':', '-')}.png"
         if not _sheet(cell, formats[device], sheet):
-            sheet.unlink(missing_ok=True)  # an earlier run's, which shows what this one did not see
-    compare(cells)  # those of vivid; of others there are no prints
+            sheet.unlink(missing_ok=True)  # the sheet of an earlier run, which would show other frames
+    compare(cells)  # pictures of vivid; other devices have no prints
     report = {"kernel": platform.release(), "cells": [c.to_json() for c in cells]}
     write_whole(out / "report.json", [json.dumps(report, indent=1).encode() + b"\n"])
     _table(cells)
@@ -114,7 +114,7 @@ def _run(devices: Devices, out: Path, count: int) -> int:
 
 
 def _prepare(cam: Camera) -> Format:
-    """vivid's webcam input, a still picture (no text overlay), at 30 frames per second."""
+    """Set vivid to its webcam input, a still picture (no text overlay), at 30 frames per second."""
     cam.set_input(0)
     granted = cam.set_format("YUYV", 640, 360)
     cam.set_fps(30)
@@ -123,7 +123,7 @@ def _prepare(cam: Camera) -> Format:
 
 
 def _sheet(cell: Cell, format: Format, path: Path) -> bool:
-    """Lay out what a cell saw; False: nothing."""
+    """Write the contact sheet of a cell; False if it has no pictures."""
     if not cell.shots:
         return False
     from vb2user.media.contact_sheet import Shot, contact_sheet
@@ -134,7 +134,7 @@ def _sheet(cell: Cell, format: Format, path: Path) -> bool:
             Shot(to_rgb(components, format.pixelformat, colorspace=format.colorspace), caption)
             for components, caption in cell.shots
         ]
-    except (UsageError, CorruptFrameError) as e:  # a camera may send what has no pixels to show, e.g. H264
+    except (UsageError, CorruptFrameError) as e:  # a camera's format may have no pixels to show, e.g. H264
         talk(f"no contact sheet of {cell.path} on {cell.allocator}: {e}")
         return False
     contact_sheet(
@@ -151,7 +151,7 @@ def _table(cells: list[Cell]) -> None:
     notes: list[str] = []
     for c in cells:
         ran = c.reason is None
-        # read(2) tells no numbers, so nobody can see what was dropped.
+        # read(2) returns no frame numbers, so drops are not known.
         drops = "?" if c.path == "read" else str(c.drops)
         numbers = [str(c.frames), f"{c.rate:.1f}", drops, str(c.errors)] if ran else ["-"] * 4
         content = "same" if c.content_ok else "WRONG" if ran else "-"

@@ -1,12 +1,13 @@
 """Beside the layers: the fifteen mem ops on all three allocators, by one command, in a stock kernel.
 
-vivid brings vmalloc and dma-contig, the in-tree driver sur40 (on an emulated USB device) brings dma-sg,
-and vb2probe what no stock driver reaches: USERPTR on dma-contig and dma-sg, ``cookie``, a dma-sg capture that
-works. Each device is examined by :func:`vb2user.validate.memops.examine`; three tables go to standard output,
-``report.json`` and ``table.md`` (all in one) to the output folder.
+vivid has queues on vmalloc and dma-contig. The in-tree driver sur40 (on an emulated USB device) has one on
+dma-sg. vb2probe has what no stock driver offers: USERPTR on dma-contig and dma-sg, ``cookie``, and a working
+dma-sg capture. Each device is examined by :func:`vb2user.validate.memops.examine`; three tables go to
+standard output, ``report.json`` and ``table.md`` (all in one) to the output folder.
 
-The process that is the emulated USB device outlives the one that streams from it (see
-:mod:`vb2user.harness.usb.sur40`), so this module runs itself: in a machine, there around sur40, there inside.
+The process that emulates the USB device must outlive the one that streams from it (see
+:mod:`vb2user.harness.usb.sur40`). So this module starts itself twice: in the virtual machine, and there again
+as the child of the process that emulates the SUR40.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from vb2user.validate.memops import Plan, examine
 from vb2user.validate.observer import Watch
 from vb2user.validate.results import DeviceReport, coverage
 
-#: Pixels: small, so that a frame of dma-contig USERPTR fits into one huge page, and all is quick.
+#: Pixels: small, so that a frame of dma-contig USERPTR fits into one huge page, and the run is short.
 SIZE = (320, 180)
 
 #: Of each allocator one instance that captures and one that exports to it.
@@ -54,12 +55,12 @@ CONFIG = Config(
 
 @dataclass(frozen=True)
 class Target:
-    """A device to be examined.
+    """A device to examine.
 
     Attributes:
         path: its node.
         exporters: nodes that export memory of the same allocator.
-        shown: whether it has columns in the table of its allocator, or a line below it.
+        shown: whether it has columns in its allocator's table, or a line below the table.
     """
 
     path: str
@@ -92,7 +93,7 @@ def memops(out: Path, frames: int, kernel: str, here: bool, inside: bool) -> Non
 
 
 def _targets(stack: ExitStack) -> Iterator[Target]:
-    """Every device, with the drivers loaded for the stack's life."""
+    """Return every device, with the drivers loaded until the stack closes."""
     one, two, three, four = stack.enter_context(Vivid(CONFIG))
     yield Target(one.capture, (two.capture,))
     yield Target(three.capture, (four.capture,))
@@ -147,13 +148,13 @@ def _prepare(device: Device) -> None:
     if device.driver == "vivid":
         device.set_input(0)
         device.set_control("OSD Text Mode", 2)
-    if device.driver != "sur40":  # it has one format alone
+    if device.driver != "sur40":  # the device has one format only
         device.set_format(None, *SIZE)
         device.set_fps(60)
 
 
 def _show(reports: list[tuple[DeviceReport, bool]], known: Mapping[str, frozenset[str]]) -> int:
-    """Three tables, what is to be said of each device, and the sum; returns the exit status."""
+    """Print three tables, remarks on each device, and the sum; return the exit status."""
     everything = [r for r, _ in reports]
     for name in ALLOCATORS:
         tables.show(
