@@ -1,8 +1,8 @@
 """Beside the layers: where the programs that the harness drives are found, and where it may write.
 
-Knows no V4L2. A program counts as found beside the running Python first (a virtual environment that
-nobody activated), then on ``PATH``, then in the administrators' folders, which a user's ``PATH``
-often lacks although ``depmod`` and ``modprobe`` live there.
+A program is searched first beside the running Python, also if its virtual environment is not activated. Then
+it is searched on ``PATH``, and then in the administrators' folders. These have ``depmod`` and ``modprobe``,
+but a user's ``PATH`` often lacks them. This module knows no V4L2.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Beside the layers: fixtures for any project's tests that want a V4L2 device. Only this module knows pytest.
 
-It is loaded into every pytest run of an environment that has vb2user, so it does nothing until one of
-its fixtures is asked for, and importing it imports nothing heavy.
+Every pytest run of an environment with vb2user loads it. So it does nothing until a test asks for one of its
+fixtures, and its import is cheap.
 
 ==================  =======  =====================================================================
 fixture             scope    what it is
@@ -18,12 +18,12 @@ load_driver         session  loads any of the drivers, by its name
 plug_in             test     plugs in any of the emulated USB devices, by its name
 ==================  =======  =====================================================================
 
-The module vivid is one per kernel, so one load serves all of them (``vb2user harness up --preset
-tests``). It is loaded when first needed and unloaded at the end, unless somebody else had loaded it.
-vb2probe is treated likewise; it must have been built for the kernel (``vb2user vm run --probe`` does that).
+The module vivid is one per kernel, so one load serves all of them (``vb2user harness up --preset tests``).
+The plugin loads it at the first use and unloads it at the end, unless it was loaded before. The same holds
+for vb2probe, which must have been built for the kernel (``vb2user vm run --probe`` does that).
 
-A missing prerequisite skips the test with the reason; with ``VB2USER_HW=1`` in the environment it is an
-error, so that a run which was meant to touch the kernel cannot pass by skipping.
+A missing prerequisite skips the test with the reason. With ``VB2USER_HW=1`` in the environment it is an
+error, so that a run on real hardware cannot pass by skipping.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ PlugIn = Callable[..., Any]
 class VividDevice:
     """A vivid instance of the preset ``tests``.
 
-    Paths are looked up when they are asked for: a test with ``vivid_factory`` may have reloaded the
-    module meanwhile, and node numbers are nobody's promise.
+    Each access looks the path up, because a test with ``vivid_factory`` may have reloaded the module, and
+    node numbers may change then.
 
     Attributes:
         allocator: ``vmalloc`` or ``dma-contig``.
@@ -92,7 +92,7 @@ class VividDevice:
 
     @property
     def mplane(self) -> VividDevice:
-        """Its sibling with the same allocator and the multi-planar API."""
+        """The sibling device with the same allocator and the multi-planar API."""
         return self if self.multiplanar else VividDevice(self.allocator, self.index + 2, True)
 
     @property
@@ -107,12 +107,12 @@ class VividDevice:
 
 
 class _Loader:
-    """What vivid is loaded with during the session, and whether it is ours to unload."""
+    """vivid's configuration during the session, and whether the plugin must unload it."""
 
     def __init__(self) -> None:
         self._owned = False
         self.session_in_use = False
-        # In a virtual machine of ours, vivid was loaded for whatever command came: it may go.
+        # In a guest of ``vb2user vm run``, vivid was loaded for the command, so it may be unloaded.
         self._may_take_over = os.environ.get("VB2USER_VM") == "1"
 
     def use(self, config: Config) -> list[VividInstance]:
@@ -127,7 +127,7 @@ class _Loader:
         return found
 
     def close(self) -> None:
-        """Unload it if it is ours."""
+        """Unload vivid if the plugin loaded it."""
         from vb2user.harness.drivers.vivid import Vivid
 
         if self._owned:
@@ -187,7 +187,7 @@ def vivid(request: pytest.FixtureRequest, _vivid_session: None) -> VividDevice:
 def vivid_factory(_vivid_loader: _Loader) -> Iterator[VividFactory]:
     """Loads vivid with a :class:`vb2user.harness.drivers.vivid.Config` of the test's own.
 
-    Afterwards the preset is loaded again, if fixtures of the session stand on it.
+    Afterwards the preset is loaded again, if fixtures of the session use it.
     """
     from vb2user.harness.drivers.vivid import PRESETS
 
@@ -267,7 +267,7 @@ def plug_in() -> Iterator[PlugIn]:
 def webcam_factory(plug_in: PlugIn) -> WebcamFactory:
     """Plugs in webcams as :class:`~vb2user.harness.usb.uvc.webcam.VirtualWebcam` is told.
 
-    They go when the test ends.
+    The end of the test unplugs them.
     """
     return functools.partial(plug_in, "webcam")
 

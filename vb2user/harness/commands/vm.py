@@ -38,7 +38,7 @@ def vm() -> None:
 
 
 def _kernels(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """For TAB: the kernels that are cached, and what is fetched by default."""
+    """Return completions for a shell: the cached kernels, and the default one."""
     from vb2user.harness.kernels import cache as kernels
 
     names = dict.fromkeys(("host", kernels.DEFAULT, *(k.release for k in kernels.cached())))
@@ -124,13 +124,13 @@ def vm_run(
 ) -> None:
     """Run COMMAND as root in a stock kernel; ends with COMMAND's exit status.
 
-    The guest sees this machine's files as they are when it starts (don't change what it uses
-    meanwhile: it keeps them cached); what it writes is dropped, but for the results folder. To
-    keep a file: vb2user vm run -- sh -c 'vb2user capture /dev/video0 -o $VB2USER_RESULTS/x.raw'.
+    The guest sees this machine's files as they are when it starts. Don't change files that it uses meanwhile:
+    it keeps them cached. The guest's writes are dropped, except in the results folder. To keep a file:
+    vb2user vm run -- sh -c 'vb2user capture /dev/video0 -o $VB2USER_RESULTS/x.raw'.
 
     The results folder also gets kernel.log, the guest's dmesg with levels and times, and console.log.
 
-    Exit status 3 and a word on standard error mean that the machine was lost or could not be made, 2 that
+    Exit status 3 with a message on standard error: the machine was lost, or could not be made. Exit status 2:
     there is no such kernel.
     """
     from vb2user.harness import host_tools
@@ -161,7 +161,7 @@ def vm_run(
 
 
 def _kernel_reports(results: Path) -> int:
-    """How often the guest's kernel reported trouble; says what it was."""
+    """Print the trouble that the guest's kernel reported, and return how often it did."""
     from vb2user.harness.vm.machine import KERNEL_LOG
     from vb2user.trace import kernel_log
 
@@ -177,10 +177,10 @@ def _kernel_reports(results: Path) -> int:
 
 
 def _verdict_of_kernel(results: Path, reported: int) -> int:
-    """The exit status for what the guest's kernel reported.
+    """Return the exit status for the guest's kernel log.
 
     Raises:
-        MissingPrerequisiteError: its log did not come back.
+        MissingPrerequisiteError: the guest's kernel log did not come back.
     """
     from vb2user.errors import MissingPrerequisiteError
     from vb2user.harness.vm.machine import KERNEL_LOG
@@ -192,12 +192,12 @@ def _verdict_of_kernel(results: Path, reported: int) -> int:
 
 
 def _tell_what_came_back(results: Path, since_ns: int) -> None:
-    """Which files the command has written in the one folder that stays."""
+    """Print the files that the command has written to the results folder."""
     from vb2user.harness.vm.machine import CONSOLE_LOG, KERNEL_LOG
 
     own, names = (CONSOLE_LOG, KERNEL_LOG), []
     for path in sorted(results.rglob("*")):
-        with contextlib.suppress(OSError):  # somebody else may be at work there
+        with contextlib.suppress(OSError):  # another program may write there
             status = path.stat()
             if stat.S_ISREG(status.st_mode) and status.st_mtime_ns >= since_ns and path.name not in own:
                 names.append(str(path.relative_to(results)))
@@ -244,7 +244,7 @@ class _Stopped(BaseException):
 
 @contextlib.contextmanager
 def _terminated() -> Iterator[None]:
-    """Signals unwind the stack, so that no machine is left running."""
+    """Raise :class:`_Stopped` at signals during the block, so that no machine is left running."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
         raise _Stopped(number)

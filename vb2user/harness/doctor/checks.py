@@ -1,10 +1,10 @@
-"""Beside the layers: what this machine has for capturing, what it lacks, and the command that mends it.
+"""Beside the layers: checks of what this machine has for capturing, with commands for what is missing.
 
 There are two ways to capture: with a device *here*, or from vivid in a *virtual machine*. Something that
 both ways need is in the section ``common``. The machine is healthy if everything needed in ``common``
 is found and at least one of the two ways is complete.
 
-Looks only: it opens no queue, loads no module and fetches nothing.
+The checks only read: they open no queue, load no module and fetch nothing.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _ELSEWHERE = "use: vb2user vm run -- COMMAND"
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at.
+    """The result of one check.
 
     Attributes:
         section: ``common``, ``extras``, ``here`` or ``vm``.
         name: what it is.
-        found: is it there and usable?
-        needed: does its section fail without it?
+        found: whether it exists and is usable.
+        needed: whether its section fails without it.
         detail: what was seen.
         hint: the command that mends it, or None.
     """
@@ -60,12 +60,12 @@ class DoctorReport:
     checks: tuple[Check, ...]
 
     def complete(self, section: str) -> bool:
-        """Is everything needed in ``section`` found?"""
+        """Tell whether everything needed in ``section`` was found."""
         return all(c.found for c in self.checks if c.section == section and c.needed)
 
     @property
     def healthy(self) -> bool:
-        """Does at least one way of capturing work?"""
+        """Whether at least one way of capturing works."""
         return self.complete("common") and (self.complete("here") or self.complete("vm"))
 
     def to_json(self) -> dict[str, Any]:
@@ -80,10 +80,10 @@ class DoctorReport:
 
 
 def examine(*, probe_kvm: bool = False) -> DoctorReport:
-    """Look at everything.
+    """Run all checks.
 
     Args:
-        probe_kvm: boot a cached kernel under KVM if nobody knows yet whether that works.
+        probe_kvm: boot a cached kernel under KVM if that was never tried.
     """
     return DoctorReport((*_common(), *_extras(), *_here(), *_machines(probe_kvm)))
 

@@ -1,8 +1,8 @@
 """Beside the layers: the rules of udev that the package brings: whether they are here and hold, and putting
 them here.
 
-The rules themselves are ``udev/60-vb2user.rules``; what they say of owner and mode is known here, too, so
-that a node that is otherwise can be named.
+The rules are in ``udev/60-vb2user.rules``. This module knows their owner and mode, too, so that it can name a
+node with other permissions.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def rules() -> bytes:
 
 
 def installed() -> Installed:
-    """What udev would read; looks only."""
+    """Return the rules that udev would read. It changes nothing."""
     for folder in FOLDERS:
         path = folder / NAME
         if path.is_symlink() or path.exists():
@@ -115,7 +115,7 @@ def wrong() -> Iterator[str]:
 
 
 def open_to_all() -> list[str]:
-    """The nodes that everybody on the machine may write, or read."""
+    """Return the nodes that every user of the machine may write or read."""
     return [str(path) for path, status in _statuses() if status.st_mode & 0o006]
 
 
@@ -128,7 +128,7 @@ def _statuses() -> Iterator[tuple[Path, os.stat_result]]:
 
 
 def command(arguments: str) -> str:
-    """A command line that works under sudo, whose PATH knows no virtual environment."""
+    """Return a command line that works under sudo, whose PATH has no virtual environment."""
     program = host_tools.find("vb2user")
     own = shlex.quote(program) if program else f"{shlex.quote(sys.executable)} -m vb2user"
     return f"sudo {own} {arguments}"
@@ -157,7 +157,7 @@ def install() -> Outcome:
 
 
 def require_group() -> None:
-    """MissingPrerequisiteError where the machine has no group ``video``: udev would pass over the rules."""
+    """Raise MissingPrerequisiteError if there is no group ``video``, without which udev ignores the rules."""
     import grp
 
     try:

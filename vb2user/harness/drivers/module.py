@@ -1,8 +1,7 @@
-"""Beside the layers: what every kernel module needs that the harness loads: vivid and vb2probe.
+"""Beside the layers: the common part of loading kernel modules: vivid and vb2probe.
 
-Works by sysfs, procfs and udev alone; no V4L2 ioctl is made. A node counts as there once udev has
-finished with it: the monitor listens before the module is loaded, so nothing is missed and nothing is
-slept for.
+Works by sysfs, procfs and udev alone; no V4L2 ioctl is made. A node is ready when udev has finished with it.
+The monitor listens before the module is loaded, so it misses no event and needs no sleep.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class ModuleError(Vb2Error):
 
 
 def module_state(name: str) -> str | None:
-    """How the running kernel has a module: ``loaded``, ``built in``, ``loadable``, or None: not at all."""
+    """Return a module's state: ``loaded``, ``built in``, ``loadable``, or None if the kernel lacks it."""
     folder = Path("/lib/modules") / platform.release()
     if Path("/sys/module", name.replace("-", "_")).exists():
         live = Path("/sys/module", name.replace("-", "_"), "initstate")
@@ -68,7 +67,7 @@ def video_nodes(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def holding(paths: Iterable[str]) -> dict[int, tuple[str, list[str]]]:
-    """Processes that have one of the device nodes open or mapped: pid to name and paths."""
+    """Return the processes that have one of the device nodes open or mapped: pid to name and paths."""
     wanted = set(paths)
     found = {}
     for process in Path("/proc").glob("[0-9]*"):
@@ -86,7 +85,7 @@ def holding(paths: Iterable[str]) -> dict[int, tuple[str, list[str]]]:
 
 
 def holders(paths: Iterable[str]) -> list[str]:
-    """The same for people: ``name (pid 42, /dev/video0)``."""
+    """Return these processes in words: ``name (pid 42, /dev/video0)``."""
     return sorted(f"{name} (pid {pid}, {', '.join(at)})" for pid, (name, at) in holding(paths).items())
 
 
@@ -101,7 +100,7 @@ class Loaded(ABC, Generic[_Instance]):
 
     @abstractmethod
     def down(self) -> None:
-        """Unload it, whoever loaded it."""
+        """Unload the module, even if another program loaded it."""
 
     def __enter__(self) -> list[_Instance]:
         return self.up()
@@ -117,7 +116,7 @@ class Loaded(ABC, Generic[_Instance]):
         try:
             self.down()
         except Vb2Error:
-            if error is None:  # else the first error is the one to hear about
+            if error is None:  # after another error, that error is raised
                 raise
 
 
@@ -127,8 +126,8 @@ def unload(module: str, command: Sequence[str], nodes: Iterable[str], busy: type
     Args:
         module: its name, for messages.
         command: the program that does it, and its arguments.
-        nodes: its device nodes: whoever holds one keeps the module.
-        busy: raised where it stays; the message names the holders.
+        nodes: its device nodes: a process that has one open keeps the module.
+        busy: the error if the module is in use; its message names the processes.
     """
     require_root("unload", module)
     paths = list(nodes)  # while they are there
@@ -142,7 +141,7 @@ def unload(module: str, command: Sequence[str], nodes: Iterable[str], busy: type
 
 
 def require_root(verb: str, module: str) -> None:
-    """MissingPrerequisiteError for everybody but root."""
+    """Raise MissingPrerequisiteError unless the user is root."""
     if os.geteuid() != 0:
         raise MissingPrerequisiteError(
             f"only root may {verb} the module {module}",
@@ -151,7 +150,7 @@ def require_root(verb: str, module: str) -> None:
 
 
 def require_udev() -> None:
-    """MissingPrerequisiteError where no udev runs."""
+    """Raise MissingPrerequisiteError if udev does not run."""
     if not Path("/run/udev/control").exists():
         raise MissingPrerequisiteError(
             "udev is not running, so nobody would tell when the nodes are ready",
@@ -160,7 +159,7 @@ def require_udev() -> None:
 
 
 def last_line(text: str) -> str:
-    """What a program said last."""
+    """Return the last line of a program's output."""
     lines = text.strip().splitlines()
     return lines[-1] if lines else "no reason given"
 
@@ -174,7 +173,7 @@ def nodes_ready(module: str, nodes: Callable[[], Iterable[str]]) -> Iterator[Cal
     """
     import pyudev
 
-    # What udev still knows of nodes that had the same numbers a moment ago says nothing of the new ones.
+    # udev may still know older nodes with the same numbers, so its database is ignored here.
     began = time.monotonic_ns() // 1000
     context = pyudev.Context()
     monitor = pyudev.Monitor.from_netlink(context, source="udev")

@@ -5,8 +5,8 @@ were built lie in the cache, one for each kernel and each state of the source::
 
     modules/<release>/vb2probe-<hash>.ko
 
-so a guest, which has no network, loads what was built outside (``vb2user vm run --probe``). Loading works by
-sysfs and udev alone (:mod:`.module`); numpy is imported when the pattern is asked for.
+A guest has no network, so it loads a module that the host built (``vb2user vm run --probe``). Loading works
+by sysfs and udev alone (:mod:`.module`); numpy is imported when the pattern is asked for.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class ProbeInstance:
         return {role: path for role, path in asdict(self).items() if role != "allocator"}
 
     def to_json(self) -> dict[str, Any]:
-        """As a JSON document."""
+        """Return it as a JSON document."""
         return {"allocator": self.allocator, "nodes": self.nodes}
 
     def rows(self) -> list[tuple[str, str, str, str, str]]:
@@ -122,13 +122,13 @@ def _module_file(release: str) -> Path:
 
 
 def built(release: str) -> Path | None:
-    """The module for a kernel if it was built already from the source as it is now."""
+    """Return the module for a kernel if it was built from the present source."""
     file = _module_file(release)
     return file if file.exists() else None
 
 
 def build(kernel: kernels.Kernel | str | None = None, *, say: Say = lambda _: None) -> Path:
-    """The module for a kernel, built if that was not done yet.
+    """Return the module for a kernel, and build it if necessary.
 
     Args:
         kernel: from :func:`.kernels.get`, or a release; None: the running one.
@@ -164,7 +164,7 @@ def build(kernel: kernels.Kernel | str | None = None, *, say: Say = lambda _: No
 
 
 def loaded() -> bool:
-    """Is the module vb2probe in the kernel?"""
+    """Tell whether the module vb2probe is loaded."""
     return (_MODULE / "initstate").exists() or (_MODULE / "parameters").exists()
 
 
@@ -203,7 +203,7 @@ def described(given: Mapping[str, Any], say: Say) -> dict[str, Any]:
 
 
 def instances() -> list[ProbeInstance]:
-    """What the loaded module has, from sysfs, in the order of :data:`ALLOCATORS`."""
+    """List the nodes of the loaded module, from sysfs, in the order of :data:`ALLOCATORS`."""
     found: dict[str, dict[str, str]] = {}
     for name, folder in modules.video_nodes(_CLASS):
         match = re.fullmatch(r"vb2probe-(vmalloc|dma-contig|dma-sg)-(\S+)", name)
@@ -279,7 +279,7 @@ class Probe(Loaded[ProbeInstance]):
                 raise
 
     def down(self) -> None:
-        """Unload vb2probe, whoever loaded it; does nothing where it is not loaded.
+        """Unload vb2probe, even if another program loaded it. Does nothing if it is not loaded.
 
         Raises:
             MissingPrerequisiteError: not root.
@@ -329,7 +329,7 @@ _SEQUENCE, _PLANE, _WORD = 0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D
 
 
 def pattern(sequence: int, plane: int, nbytes: int) -> Bytes:
-    """What memory plane ``plane`` of frame ``sequence`` holds, ``nbytes`` long, as numpy ``uint8``."""
+    """Return the content of memory plane ``plane`` of frame ``sequence``, ``nbytes`` numpy ``uint8``."""
     import numpy as np
 
     start = (sequence * _SEQUENCE + plane * _PLANE) & 0xFFFFFFFF
@@ -340,7 +340,7 @@ def pattern(sequence: int, plane: int, nbytes: int) -> Bytes:
 
 
 def sequence_of(data: Any, plane: int = 0) -> int:
-    """The frame number that a plane's first four bytes tell; for read(2), which tells none.
+    """Return the frame number in a plane's first four bytes, for read(2), which returns none.
 
     Args:
         data: anything with the buffer protocol.
@@ -351,7 +351,7 @@ def sequence_of(data: Any, plane: int = 0) -> int:
 
 
 def check(data: Any, sequence: int, plane: int = 0) -> str | None:
-    """What is wrong with a plane's content, in words; None if every byte is as it should be.
+    """Return the fault of a plane's content in words; None if every byte is right.
 
     Args:
         data: anything with the buffer protocol, C-contiguous.

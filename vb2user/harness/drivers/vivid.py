@@ -55,7 +55,7 @@ class VividBusyError(VividError):
 
 @dataclass(frozen=True)
 class InstanceConfig:
-    """What one vivid instance shall be.
+    """The configuration of one vivid instance.
 
     Attributes:
         nodes: keys of :data:`NODE_TYPES`.
@@ -86,7 +86,7 @@ class InstanceConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """What vivid shall be loaded with: its instances, and further module parameters as they are."""
+    """The configuration of vivid: its instances, and further module parameters."""
 
     instances: tuple[InstanceConfig, ...] = (InstanceConfig(),)
     params: Mapping[str, str] = field(default_factory=dict)
@@ -111,7 +111,7 @@ class Config:
         return values if own else values | dict(self.params)
 
     def to_json(self) -> dict[str, Any]:
-        """As a JSON document."""
+        """Return it as a JSON document."""
         return asdict(self)
 
     @classmethod
@@ -134,13 +134,13 @@ PRESETS = {"capture": Config((InstanceConfig(("video-cap",)),)), "tests": _tests
 
 @dataclass(frozen=True)
 class VividInstance:
-    """One vivid instance as it is.
+    """One loaded vivid instance.
 
     Attributes:
         index: its number among vivid's instances.
         nodes: role (``video-cap``, ``video-out``, ``vbi-cap``, …) to device path.
         allocator: ``vmalloc`` or ``dma-contig``.
-        multiplanar: does it speak the multi-planar API?
+        multiplanar: whether it has the multi-planar API.
         media: path of its media controller, or None.
     """
 
@@ -161,7 +161,7 @@ class VividInstance:
         return self._node("video-out")
 
     def to_json(self) -> dict[str, Any]:
-        """As a JSON document."""
+        """Return it as a JSON document."""
         return asdict(self)
 
     def rows(self) -> list[tuple[str, str, str, str, str]]:
@@ -178,7 +178,7 @@ class VividInstance:
 
 
 def loaded() -> bool:
-    """Is the module vivid in the kernel?"""
+    """Tell whether the module vivid is loaded."""
     return (_MODULE / "initstate").exists() or (_MODULE / "parameters").exists()
 
 
@@ -281,7 +281,7 @@ def _numbers(text: str, index: int) -> int:
 
 
 def differences(wanted: Config) -> list[str]:
-    """The parameters in which the loaded module is not what is wanted, in words."""
+    """Return the parameters in which the loaded module differs from the wanted ones, in words."""
     have = loaded_parameters()
     count = int(_plain(have.get("n_devs", "1")) or 1)
     if count != len(wanted.instances):
@@ -362,7 +362,7 @@ class Vivid(Loaded[VividInstance]):
                 raise
 
     def down(self) -> None:
-        """Unload vivid, whoever loaded it; does nothing where it is not loaded.
+        """Unload vivid, even if another program loaded it. Does nothing if it is not loaded.
 
         Raises:
             MissingPrerequisiteError: not root.

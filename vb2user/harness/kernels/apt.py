@@ -1,9 +1,9 @@
 """Beside the layers: a private apt, so that kernels of any suite can be had without being root.
 
-The machine's own lists, cache and status are neither read nor written: every group of suites has
-lists of its own below the cache folder. What is taken from the machine is where its archive is and
-which keys vouch for it (``sources.list``, ``*.sources``), and its apt settings such as proxies. No
-host name stands in this project. apt checks the signatures and sums; nothing here can switch that off.
+The machine's own lists, cache and status are neither read nor written: every group of suites has lists of its
+own below the cache folder. This module reads three things from the machine: the address of its archive, the
+keys for it (``sources.list``, ``*.sources``), and its apt settings such as proxies. The project contains no
+host name. apt checks the signatures and sums, and this module never disables that.
 
 Formats: sources.list(5), apt_preferences(5), deb-version(7).
 """
@@ -155,10 +155,10 @@ def own_sources(sources: Sequence[PackageSource], codename: str) -> list[Package
 
 
 def debian_archive(sources: Sequence[PackageSource], release: dict[str, str]) -> PackageSource | None:
-    """The entry that leads to Debian's main archive, or None where this machine knows none.
+    """Return the entry of Debian's main archive, or None if this machine knows none.
 
-    ``VB2USER_DEBIAN_MIRROR`` names one on machines (Ubuntu, say) whose apt knows no Debian mirror; it
-    is verified with the keyring of the package ``debian-archive-keyring`` all the same.
+    ``VB2USER_DEBIAN_MIRROR`` names a mirror on machines whose apt knows none, such as Ubuntu. The mirror is
+    also verified with the keyring of the package ``debian-archive-keyring``.
     """
     keyring = str(_DEBIAN_KEYRING) if _DEBIAN_KEYRING.exists() else None
     if mirror := os.environ.get("VB2USER_DEBIAN_MIRROR"):

@@ -1,8 +1,8 @@
-"""Beside the layers: stock kernels, found, fetched once and kept for ever.
+"""Beside the layers: the cache of stock kernels, each fetched once.
 
-A kernel is named by *K*: ``host``; the path of a vmlinuz or of an unpacked tree; a version (``6.1``,
-``6.12``, ``7.2``, a whole release); or a suite (``bookworm``, ``sid``, ``trixie-backports``). Versions
-are looked for in the machine's own suites first, then in Debian's others.
+A kernel has one of these names: ``host``; the path of a vmlinuz or of an unpacked tree; a version (``6.1``,
+``6.12``, ``7.2``, a whole release). A suite is a name, too (``bookworm``, ``sid``, ``trixie-backports``).
+Versions are looked for in the machine's own suites first, then in Debian's others.
 
 In the cache every kernel lies the same way, however its packages split it::
 
@@ -35,7 +35,7 @@ from vb2user.harness import DEFAULT_KERNEL, host_tools
 from vb2user.harness.kernels import apt
 from vb2user.harness.kernels.unpacking import normalise, unpack
 
-#: What ``vm run`` boots when nobody says otherwise: the oldest series in reach that has DMA heaps.
+#: The default kernel of ``vm run``: the oldest available series that has DMA heaps.
 DEFAULT = DEFAULT_KERNEL
 
 #: Debian suites searched for a version that the machine's own suites lack. Aliases never age.
@@ -144,7 +144,7 @@ def names() -> dict[str, str]:
 
 
 def find(spec: str) -> Kernel | None:
-    """The kernel that ``spec`` means, if it is here; asks no network.
+    """Return the kernel that ``spec`` means, if it is here. It uses no network.
 
     Raises:
         UsageError: ``spec`` is a path that holds no kernel.
@@ -163,16 +163,16 @@ def find(spec: str) -> Kernel | None:
 
 
 def get(spec: str, *, say: Say = lambda _: None, renew: bool = False) -> Kernel:
-    """The kernel that ``spec`` means, fetched if it is not here.
+    """Return the kernel that ``spec`` means, and fetch it if it is not here.
 
     Args:
         spec: see this module's text.
-        say: told in a line what takes long.
+        say: gets a line before each step that takes long.
         renew: look for a newer one, even if one is cached.
 
     Raises:
-        UsageError: ``spec`` means nothing.
-        MissingPrerequisiteError: it cannot be had here.
+        UsageError: ``spec`` does not name a kernel.
+        MissingPrerequisiteError: the kernel is not available here.
         apt.AptError: apt could not fetch or verify it.
     """
     here = find(spec)
@@ -189,17 +189,17 @@ def get(spec: str, *, say: Say = lambda _: None, renew: bool = False) -> Kernel:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """One fetcher at a time in ``folder``; the lock goes with the process, however that ends."""
+    """Lock ``folder`` for one fetcher at a time. The lock ends with the process."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        for stale in folder.glob(".new-*"):  # the lock is held: nobody is at work there
+        for stale in folder.glob(".new-*"):  # the lock is held, so no other process uses the folder
             shutil.rmtree(stale, ignore_errors=True)
         yield
 
 
 def origin(release: str) -> tuple[str | None, str | None]:
-    """The suite that a cached kernel came from, and its packages' version; None where nobody knows."""
+    """Return a cached kernel's suite and its packages' version; None if they are not known."""
     try:
         facts = json.loads((kernels_dir() / release / "kernel.json").read_text())
         return str(facts["origin"]), str(facts["packages"][0]["version"])

@@ -7,9 +7,9 @@ like the kernel itself (:mod:`.cache`), from the suite that the cached kernel ca
     headers/<release>/usr/src/…       here: with this machine's compiler
     headers/<release>/                or as a build root: with that suite's compiler, C library and shell
 
-The second way is for suites whose kernel tools do not run here, or whose compiler this machine has not:
-all that the headers package depends on is unpacked, nothing of it is installed, and make runs in there by
-chroot(2), in a mount namespace of its own.
+The second way is for suites whose kernel tools do not run here, or whose compiler this machine lacks. All
+dependencies of the headers package are unpacked, but not installed. make runs in that tree by chroot(2), in a
+mount namespace of its own.
 
 Such a folder is made beside and renamed into place, so it is whole or absent, and it never changes.
 
@@ -36,7 +36,7 @@ from vb2user.harness.kernels.cache import Say
 from vb2user.harness.kernels.unpacking import unpack
 
 _MODULES = Path("/lib/modules")
-#: What a build needs beside what the headers depend on; a machine has these, an empty tree has not.
+#: Further programs that a build needs. A machine has these, an empty tree does not.
 _BUILD_ROOT = ("make", "binutils", "dash", "coreutils", "sed", "grep", "mawk", "findutils")
 _PART = re.compile(r"linux-(headers|kbuild|compiler|base)-.*\d")
 _FOREIGN = re.compile(r"version `GLIBC\w*_[\d.]+' not found|cannot open shared object file")

@@ -1,4 +1,4 @@
-"""Beside the layers: runs a command beside a device that this process emulates, and surely to its end.
+"""Beside the layers: run a command to its end while this process emulates a device.
 
 A process that is a device and its user at once cannot always be killed
 (:mod:`vb2user.harness.usb.fd_order` says why). So the two are kept apart, and the device outlives the user.
@@ -23,7 +23,7 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> int:
         The command's exit status; 128 and the signal's number if a signal ended it.
 
     Raises:
-        OSError: there is no such command.
+        OSError: the command does not exist.
     """
     child = subprocess.Popen(list(command), env={**os.environ, **environment})
     with passing_on(child):
@@ -49,7 +49,7 @@ def passing_on(child: subprocess.Popen[bytes]) -> Iterator[None]:
 
 
 def end(child: subprocess.Popen[bytes], patience: float = 10.0) -> None:
-    """Have the child ended, ever less politely: it must not outlive the device that it has open."""
+    """End the child by ever stronger signals: it must not outlive the device that it has open."""
     for politeness in range(3):
         if politeness:
             child.send_signal(signal.SIGTERM if politeness == 1 else signal.SIGKILL)

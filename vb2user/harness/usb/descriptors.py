@@ -1,4 +1,4 @@
-"""Beside the layers: the descriptors of a USB device as data. Pure: packs them, and knows nobody who asks.
+"""Beside the layers: the descriptors of a USB device as data, and as packed bytes.
 
 Field names are those of chapter 9 of the USB 2.0 specification, in Python's spelling.
 """

@@ -1,8 +1,8 @@
-"""Beside the layers: USB devices that are programs. Descriptors are data; requests and URBs come in as calls.
+"""Beside the layers: base class of emulated USB devices. Descriptors are data; requests and URBs are calls.
 
-An emulated device subclasses :class:`UsbDevice`, says what it is, and overrides what it does. How the
-URBs get here is not its business: any :class:`Link` will do (the one that leads into the kernel is in
-:mod:`vb2user.harness.usb.vhci`). Chapter 9 of the USB 2.0 specification is answered here.
+An emulated device subclasses :class:`UsbDevice`, says what it is, and overrides what it does. Any
+:class:`Link` can carry the URBs; the link into the kernel is in :mod:`vb2user.harness.usb.vhci`. Chapter 9 of
+the USB 2.0 specification is answered here.
 
 Every method of a device is called on the thread of its link, one call at a time.
 """
@@ -58,7 +58,7 @@ class Link(Protocol):
     """What carries a device's URBs."""
 
     def answer(self, urb: Urb, answer: RetSubmit) -> bool:
-        """Send the answer unless the URB is not wanted any more; from any thread."""
+        """Send the answer unless the host has taken the URB back; from any thread."""
 
     def call_at(self, when: float, function: Callable[[], None]) -> None:
         """Call ``function`` on the device's thread at ``when`` (``time.monotonic()``); from any thread."""
@@ -211,7 +211,7 @@ class UsbDevice:
             What goes to the host (IN; longer than asked for is cut), or nothing.
 
         Raises:
-            Stall: the device doesn't know it.
+            Stall: the device does not know the request.
         """
         raise Stall
 
@@ -232,10 +232,10 @@ class UsbDevice:
         """CLEAR_FEATURE(ENDPOINT_HALT) was asked; drivers of bulk streams do it to end one."""
 
     def plugged(self, link: Link) -> None:
-        """A host will ask from now on."""
+        """The device was plugged into a host."""
 
     def unplugged(self) -> None:
-        """Nobody asks any more; every URB that was kept is void."""
+        """The host is gone; every URB that was kept is void."""
 
     # -- what a link calls ------------------------------------------------------------------------
 

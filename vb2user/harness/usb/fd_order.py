@@ -1,12 +1,12 @@
-"""Beside the layers: which of a process's files the kernel closes first when the process dies.
+"""Beside the layers: the order in which the kernel closes the files of a dying process.
 
-A process may be a USB device and that device's user at once. Killed by SIGKILL, it ceases to answer; what
-it has open of its own device is then closed by the kernel, and the driver waits in there for a device that
-is silent, for ever: a process that not even a second SIGKILL ends. Unless the connection is closed before:
-then the device is unplugged, and nobody waits for it.
+A process may be a USB device and that device's user at once. If SIGKILL ends it, it no longer answers as the
+device. The kernel then closes its open device nodes, and the driver waits in close(2) for the silent device
+without end. Not even a second SIGKILL ends such a process. If the kernel closes the connection first, the
+device counts as unplugged, and the driver does not wait.
 
-The kernel lets go of a dying process's files in the order of their numbers backwards: they are put on a
-list that is worked off from its end (``task_work_run``). So the connection needs a number above all others.
+The kernel closes the files of a dying process from the highest number down. It puts them on a list, and
+processes that list from its end (``task_work_run``). So the connection needs a number above all others.
 """
 
 from __future__ import annotations

@@ -1,19 +1,20 @@
-"""Beside the layers: a Samsung SUR40 touch table that is a program, for a dma-sg queue on a stock kernel.
+"""Beside the layers: an emulated Samsung SUR40 touch table, for a dma-sg queue on a stock kernel.
 
-The kernel's driver ``sur40`` is its only V4L2 driver on ``vb2_dma_sg_memops`` that needs no hardware but
-a USB device, and :mod:`vb2user.harness.usb.vhci` can be one. What is emulated is what that driver asks for:
-a vendor interface whose fifth endpoint is 0x86 (contacts), frames of 960x540 at 0x82, and some requests
-of the vendor's own.
+The kernel's driver ``sur40`` is its only V4L2 driver on ``vb2_dma_sg_memops`` that needs no hardware but a
+USB device, and :mod:`vb2user.harness.usb.vhci` can be one. The emulation has the parts that this driver uses.
+They are a vendor interface whose fifth endpoint is 0x86 (contacts), frames of 960x540 at 0x82, and some
+vendor requests.
 
-**Order matters to the driver.** Frames are taken by the polling of its input node alone: no frame comes
-while nobody has that node open, and a STREAMOFF then waits in the kernel, deaf to SIGKILL, until somebody
-opens it again. And the driver frees its data when the device goes, whoever still has the video node open:
-the next ioctl of that file is an oops. So the input node is held open here from before the first frame
-until after the last, and :meth:`VirtualSur40.unplug` refuses while any process has the video node open.
+**Order matters to the driver.** Only the polling of its input node takes frames. If no process has that node
+open, no frame comes, and STREAMOFF waits in the kernel until a process opens it again. SIGKILL does not end
+that wait. When the device goes, the driver frees its data, even if a process has the video node open. The
+next ioctl of that process is an oops. So this module holds the input node open from before the first frame
+until after the last. :meth:`VirtualSur40.unplug` refuses while any process has the video node open.
 
-**Its frames come flagged ERROR** on kernels of today. The driver names the USB interface as the device that
-does the DMA, which has no DMA mask since Linux 5.10: mapping yields no entries and counts as success,
-``usb_sg_init`` says EINVAL, and the frame is given up. Where the interface has a mask, the frames are right.
+**Its frames come flagged ERROR** on present kernels. The driver passes the USB interface as the device that
+does the DMA. Since Linux 5.10 that interface has no DMA mask. The mapping then has no entries but counts as
+success, ``usb_sg_init`` fails with EINVAL, and the driver drops the frame. If the interface has a mask, the
+frames are right.
 """
 
 from __future__ import annotations
@@ -122,11 +123,11 @@ class Sur40(UsbDevice):
         self._rest = memoryview(b"")
 
     def plugged(self, link: Link) -> None:
-        """Forget the half frame of a former host."""
+        """Drop the unfinished frame of a former host."""
         self._rest = memoryview(b"")
 
     def control(self, setup: Setup, data: bytes) -> bytes:
-        """Answer the requests of the vendor: versions and capabilities (nobody reads them), registers."""
+        """Answer vendor requests: versions and capabilities (the driver ignores them), and registers."""
         if setup.kind != 2:
             raise Stall
         if setup.is_in and setup.request in _ANSWERS:
@@ -179,9 +180,9 @@ class Sur40(UsbDevice):
 class VirtualSur40(Pluggable):
     """The table plugged in, its nodes ready and its input node held open, for a ``with`` block.
 
-    The streams on the video node have to be closed before the block ends, wherever they are. A process
-    that is killed by SIGKILL while it is table and stream at once leaves a hanging close(2) in the
-    kernel; :func:`run_with_sur40` keeps the two apart.
+    The streams on the video node have to be closed before the block ends, wherever they are. If SIGKILL ends
+    a process that both emulates the table and streams from it, a close(2) hangs in the kernel.
+    :func:`run_with_sur40` uses two processes.
 
     Attributes:
         device: the emulated device, for what it counts.

@@ -1,8 +1,8 @@
-"""Beside the layers: the messages of USB/IP as bytes, and back. Pure: no socket, no thread, no device.
+"""Beside the layers: encode and decode the messages of USB/IP. No socket, thread or device is involved.
 
-Every message begins with a header of 48 bytes, big-endian. CMD_SUBMIT and RET_SUBMIT may be followed by
-data, and by one descriptor of 16 bytes per isochronous packet. Both directions are here, so that what
-one end says can be checked by the other.
+Every message begins with a header of 48 bytes, big-endian. CMD_SUBMIT and RET_SUBMIT may be followed by data,
+and by one descriptor of 16 bytes per isochronous packet. This module has both directions, so that tests can
+check each end with the other.
 
 Source: https://docs.kernel.org/usb/usbip_protocol.html.
 """
@@ -37,7 +37,7 @@ _NO_PACKETS = (0, -1)
 
 
 class ProtocolError(Vb2Error):
-    """The other end sent what no USB/IP message can be; the connection is of no further use."""
+    """The other end sent an invalid USB/IP message; the connection cannot continue."""
 
     exit_status = 3
 
@@ -177,7 +177,7 @@ class Decoder:
         """The commands that ``data`` completes.
 
         Raises:
-            ProtocolError: a header that cannot be meant.
+            ProtocolError: the header is invalid.
         """
         self._bytes += data
         while len(self._bytes) >= self._wanted:

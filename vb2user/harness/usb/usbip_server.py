@@ -1,6 +1,6 @@
-"""Beside the layers: serves an emulated USB device to a host over USB/IP, on a thread of its own.
+"""Beside the layers: serve an emulated USB device to a host over USB/IP, on a thread of its own.
 
-Knows sockets, and nothing of the kernel at the other end: a test can be the host as well.
+This module knows only sockets, so a test can be the host as well as the kernel.
 
 Source: https://docs.kernel.org/usb/usbip_protocol.html.
 """
@@ -28,9 +28,8 @@ _CHUNK = 1 << 16
 class Connection:
     """Serves one device to one host over one connected stream socket, on a thread of its own.
 
-    The connection ends when the host closes its end (unplugged there), when the host sends what no
-    message can be, when the device raises, or by :meth:`close`. The socket is closed then, which to the
-    host is an unplugged device.
+    The connection ends when the host closes its end (unplugs), when the host sends an invalid message, when
+    the device raises, or by :meth:`close`. The socket is closed then, and the host sees an unplugged device.
 
     Attributes:
         done_fd: an eventfd that is readable once the connection has ended.

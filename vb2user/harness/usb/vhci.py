@@ -2,8 +2,8 @@
 
 The kernel is the client and believes that the device is on a far machine; the server is a thread here
 (:mod:`vb2user.harness.usb.usbip_server`). What connects them is a socket pair, so nothing listens on a
-network. No kernel module of anybody's own is needed. :func:`plugged` is the way in; what a device is stands
-in :mod:`vb2user.harness.usb.device`.
+network. All kernel modules are stock ones. :func:`plugged` is the main function;
+:mod:`vb2user.harness.usb.device` has the base class of devices.
 
 Source: the attributes ``status``, ``attach`` and ``detach`` of ``/sys/devices/platform/vhci_hcd.0``.
 """
@@ -124,7 +124,7 @@ def _attach(sock: socket.socket, speed: Speed) -> int:
             (_VHCI / "attach").write_text(f"{port.number} {sock.fileno()} {port.number + 1} {int(speed)}")
         except OSError as error:
             if error.errno == errno.EBUSY:
-                continue  # somebody was faster
+                continue  # another process was faster
             raise UsbipError(f"vhci-hcd refused the device: {error.strerror}") from error
         return port.number
     raise UsbipError(f"vhci-hcd has no free port for {speed.name} speed", hint="unplug another device")
@@ -202,10 +202,10 @@ class Plug:
         return bool(root.is_initialized)
 
     def _keep_awake(self) -> None:
-        """Have the kernel never power it down while it rests (``power/control``).
+        """Forbid the kernel to power down the idle device (``power/control``).
 
-        vhci-hcd remembers one resume for all its ports together: of two devices that are opened at the same
-        time after a rest, one is taken for broken and thrown out.
+        vhci-hcd has one resume state for all its ports together. If two sleeping devices are opened at the
+        same time, the kernel takes one for broken and removes it.
         """
         if self.folder is not None:
             with contextlib.suppress(FileNotFoundError):  # a kernel without power management, or gone again
@@ -223,7 +223,7 @@ class Plug:
         """Take it out, and wait until the kernel has done so; does nothing the second time.
 
         Raises:
-            UsbipError: the driver didn't let go. Its thread in the kernel hangs then.
+            UsbipError: the driver did not release the device. Its thread in the kernel hangs then.
         """
         if self.connection.closed:
             return

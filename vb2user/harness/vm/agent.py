@@ -50,8 +50,8 @@ def open_port(name: str = PORT) -> int:
 class Agent:
     """One run of one command, told over ``port``.
 
-    While the command runs, nothing here blocks: what the host does not take yet is kept within bounds, and
-    beyond these the command's output is left unread; likewise its input and the kernel's log.
+    While the command runs, nothing here blocks. Bytes that the host does not take yet are kept up to a limit.
+    Beyond it the command's output is not read. The same holds for its input and the kernel's log.
 
     Args:
         port: the channel.
@@ -193,8 +193,8 @@ class Agent:
         done = False
         try:
             while True:
-                # After the end only what already lies in the pipes counts: a daemon left behind
-                # may hold them open for ever.
+                # After the command's end only the bytes in the pipes count: a daemon may keep them open
+                # without end.
                 room = len(self._sending) < _MAX_PENDING
                 log = () if self._log is None or not room else (self._log.fileno(),)
                 watched = [*(outputs if room else ()), *(() if done else (ended,)), *log]

@@ -1,12 +1,12 @@
 """Beside the layers: makes the files of the host fast to read in the guest.
 
-virtme-ng shares the host's root over 9p without any caching: each look at each file asks the host, and an
-emulated guest spends most of a Python program's start on that. The machine therefore has the same root once
-more, which is mounted here with a cache; the folders that virtme-ng overlaid are overlaid anew upon it,
-with what was written to them meanwhile, and what was mounted within them stays there.
+virtme-ng shares the host's root over 9p without a cache, so each access to a file asks the host. An emulated
+guest spends most of a Python program's start on that. The machine therefore has the same root a second time,
+which is mounted here with a cache. The folders that virtme-ng overlaid are overlaid again on it, with their
+written files. Mounts within these folders are kept.
 
-The cache never looks again: what the host changes while the guest runs need not show in it. The results
-folder is a mount of its own and is not cached.
+The cache is never refreshed: the guest may not see what the host changes while it runs. The results folder is
+a mount of its own and is not cached.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Beside the layers: the host's half of the conversation with the agent in the guest.
 
 One loop moves the bytes of every direction, and nothing in it blocks. What cannot be written yet is kept
-within bounds, and what would exceed them is left unread. So neither half waits for a half that waits itself,
-and the deadline holds while an output is not read, too.
+within bounds, and what would exceed them is left unread. So the two halves never wait for each other, and the
+deadline also holds while an output is not read.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Beside the layers: KVM where it really works.
+"""Beside the layers: find out whether KVM works.
 
-That ``/dev/kvm`` can be opened proves little: nested and filtered hypervisors offer it, and QEMU then
-aborts on an unknown MSR or spins for ever. So a stock kernel is booted once, under a short deadline,
-until it finds no root file system; the answer holds for this boot of this machine, this processor and
-this QEMU.
+A successful open of ``/dev/kvm`` proves little. Nested and filtered hypervisors offer it, and QEMU then
+aborts on an unknown MSR or loops without end. So a stock kernel is booted once under a short deadline, up to
+its panic without a root file system. The answer holds for this boot of this machine, this processor and this
+QEMU.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _REACHED = b"Unable to mount root fs"
 
 @dataclass(frozen=True)
 class Answer:
-    """Does KVM work?
+    """The answer to the question whether KVM works.
 
     Attributes:
-        works: None where nobody has tried yet.
-        why: how that is known, in words.
-        hint: what could be done about it, or None.
+        works: True or False; None if it was never tried.
+        why: the reason, in words.
+        hint: a remedy, or None.
     """
 
     works: bool | None
@@ -45,7 +45,7 @@ def _file() -> Path:
 
 
 def machine_key() -> str:
-    """What the answer depends on."""
+    """Return a key for all that the answer depends on."""
     with contextlib.suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         cpu = [s for s in Path("/proc/cpuinfo").read_text().splitlines() if s.startswith("model name")]
@@ -57,7 +57,7 @@ def machine_key() -> str:
 
 
 def known() -> Answer:
-    """What is known without trying."""
+    """Return the stored answer, without a trial."""
     if not DEVICE.exists():
         return Answer(False, f"there is no {DEVICE}", "run: sudo modprobe kvm_intel || sudo modprobe kvm_amd")
     if not os.access(DEVICE, os.R_OK | os.W_OK):

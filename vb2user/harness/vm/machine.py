@@ -1,10 +1,10 @@
 """Beside the layers: runs one command in a stock kernel, in a virtual machine made by virtme-ng.
 
-The guest's root is this machine's, shared copy-on-write, so the checkout and its virtual environment
-are there as they are; only the results folder is written through. Output, exit status, input and the kernel's
-log go over a channel of their own (:mod:`.protocol`), never over the console, which is kept for the case that
-the machine is lost. A lost machine (panic, QEMU gone, deadline) is an error of its own, never taken for
-a failed command.
+The guest's root is this machine's, shared copy-on-write, so it has the checkout and its virtual environment.
+Only writes to the results folder reach this machine. Output, exit status, input and the kernel's log use a
+separate channel (:mod:`.protocol`), and never the console. The console is recorded for the case that the
+machine is lost. A lost machine (panic, QEMU gone, deadline) is an error of its own, never taken for a failed
+command.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _BOOTS = 3
 
 
 class MachineLostError(Vb2Error):
-    """The virtual machine ended, hung or never came up: nothing is known about the command.
+    """The virtual machine ended, hung or never came up, so the command's result is not known.
 
     Attributes:
         booted: had the guest come up?
@@ -126,14 +126,14 @@ def run(
         stderr: likewise.
 
     Raises:
-        MachineLostError: nobody knows how the command ended.
+        MachineLostError: the machine ended before the command's exit status came.
         MissingPrerequisiteError: QEMU or virtme-ng is missing, or the guest could not be prepared.
         UsageError: the folders in play cannot be shared.
     """
     chosen = options or Options()
     if not command:
         raise UsageError("no command given to run in the virtual machine")
-    if not (chosen.boot_timeout > 0 and chosen.timeout > 0):  # nor is nan
+    if not (chosen.boot_timeout > 0 and chosen.timeout > 0):  # nan compares with nothing
         raise UsageError(
             f"boot_timeout {chosen.boot_timeout!r} and timeout {chosen.timeout!r} are no seconds to wait for"
         )
@@ -329,7 +329,7 @@ def _group(argv: list[str], work: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _until_closed(fd: int, deadline: float = 5.0) -> None:
-    """Read until nobody holds the other end: QEMU, which is not our child, is gone then as well."""
+    """Read until the other end is closed. Then QEMU, a grandchild, has ended as well."""
     end = time.monotonic() + deadline
     while (left := end - time.monotonic()) > 0:
         if not select.select([fd], [], [], left)[0] or not os.read(fd, _CHUNK):

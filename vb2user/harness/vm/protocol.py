@@ -1,8 +1,8 @@
-"""Beside the layers: the wire between the host and the agent in the guest. Pure: bytes in, frames out.
+"""Beside the layers: the protocol between the host and the agent in the guest.
 
-One virtio-serial port carries everything, so that standard output, standard error and the exit status
-arrive byte for byte, apart from each other, in the order written, and never mixed with the console.
-A frame is one kind byte, the payload's length (32 bit, little endian) and the payload.
+One virtio-serial port carries everything. So standard output, standard error and the exit status arrive byte
+for byte, separately, and in the order written. They never mix with the console. A frame is one kind byte, the
+payload's length (32 bit, little endian) and the payload.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def pack_json(kind: Kind, document: Any) -> bytes:
 
 
 class GarbledError(ValueError):
-    """The bytes on the wire are no frames."""
+    """The received bytes are not frames of the protocol."""
 
 
 class Unpacker:

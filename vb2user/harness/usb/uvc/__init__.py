@@ -1,1 +1,1 @@
-"""Beside the layers: a webcam that is a program."""
+"""Beside the layers: an emulated webcam."""

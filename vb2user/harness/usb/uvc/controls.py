@@ -1,7 +1,7 @@
-"""Beside the layers: the controls of a virtual webcam, as its host asks for them.
+"""Beside the layers: the controls of a virtual webcam, and its answers to the host.
 
-Pure. A control is data (:class:`Control`); :class:`WebcamControls` holds their values. It answers the
-requests of UVC to the control interface, also why the last one was refused (VC_REQUEST_ERROR_CODE_CONTROL).
+A control is data (:class:`Control`); :class:`WebcamControls` holds the values. It answers the requests of UVC
+to the control interface. One of them asks why the last request was refused (VC_REQUEST_ERROR_CODE_CONTROL).
 
 Source: USB Device Class Definition for Video Devices 1.0, 4.2.
 """
@@ -157,7 +157,7 @@ class WebcamControls:
             raise Stall from refused
 
     def _interface(self, setup: Setup, selector: int) -> bytes:
-        """The interface's own: why the last request was refused. Asking for it is no request that counts."""
+        """Answer why the last request was refused. This request itself does not change that answer."""
         if selector != _ERROR_CODE_SELECTOR or not setup.is_in or setup.request not in (0x81, 0x86):
             self._error = INVALID_CONTROL if selector != _ERROR_CODE_SELECTOR else INVALID_REQUEST
             raise Stall

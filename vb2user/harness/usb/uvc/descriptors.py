@@ -1,7 +1,6 @@
-"""Beside the layers: what a virtual webcam says of itself: formats, and the descriptors of UVC 1.0.
+"""Beside the layers: the formats of a virtual webcam, and its descriptors of UVC 1.0.
 
-Pure: packs descriptors, and knows nobody who asks. Field names are those of the specification, in Python's
-spelling.
+This module only packs descriptors. Field names are those of the specification, in Python's spelling.
 
 Source: USB Device Class Definition for Video Devices 1.0, with its payload specifications for uncompressed
 and for motion JPEG video.

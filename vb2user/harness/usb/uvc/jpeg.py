@@ -1,14 +1,14 @@
 """Beside the layers: the MJPG pictures of a virtual webcam: baseline JPEGs, put together of rows.
 
-Pure. Every block of 8x8 samples has one level, which is all that its DC coefficient says and nothing else is
-coded; the quantiser is such that a decoder gets every level back as it was. Each row of blocks is a restart
-interval and begins on a byte, so rows are made once and put together. Nobody's encoder is needed; to decode,
-:func:`decode` takes PyAV.
+Every block of 8x8 samples has one level, coded by its DC coefficient; no other coefficient is coded. The
+quantiser is chosen so that a decoder returns every level exactly. Each row of blocks is a restart interval
+and begins on a byte, so rows are encoded once and put together. This needs no encoder library; :func:`decode`
+uses PyAV.
 
 **The MJPG picture**: block (i, j) has luma ``8 * ((i + j + number) % 32)`` before the controls, then
-:func:`.pattern.tone` is applied. The first sixteen blocks of the first two rows are the number
-instead, the most significant bit first, white for 1 and black for 0, and the rest of these rows is grey; no
-control touches them. Chroma is that of the YUYV picture, one sample for two of luma (4:2:2).
+:func:`.pattern.tone` is applied. The first sixteen blocks of the first two rows have the bits of the number
+instead. The most significant bit comes first, white for 1 and black for 0. The rest of these rows is grey. No
+control changes these rows. Chroma is that of the YUYV picture, one sample for two of luma (4:2:2).
 
 Source: ITU-T T.81, baseline sequential.
 """
@@ -127,7 +127,7 @@ def decode(data: bytes | bytearray | memoryview) -> Luma:
 
     Raises:
         MissingPrerequisiteError: PyAV is not installed.
-        WrongPictureError: no decoder would call it a picture.
+        WrongPictureError: no decoder can read it.
     """
     import numpy as np
 

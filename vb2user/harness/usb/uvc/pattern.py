@@ -1,7 +1,7 @@
-"""Beside the layers: what a virtual webcam shows: pictures that are known, and carry their number.
+"""Beside the layers: the pictures of a virtual webcam, which are known and contain their number.
 
-Pure, and cheap, for all of it runs in emulated machines, too. YUYV is here; MJPG, whose luma follows the same
-:func:`tone`, is in :mod:`vb2user.harness.usb.uvc.jpeg`.
+The functions are cheap, because they also run in emulated machines. YUYV is here; MJPG, whose luma follows
+the same :func:`tone`, is in :mod:`vb2user.harness.usb.uvc.jpeg`.
 
 **The YUYV picture** is a diagonal ramp that moves by one sample per frame. Before the controls, luma at (x,
 y) is ``(x + y + number) % 256``; then ``tone`` is applied. Cb is 112 and Cr 144 everywhere. At last the
@@ -96,7 +96,7 @@ def check(
         brightness, contrast: the values of the controls when it was taken.
 
     Raises:
-        WrongPictureError: it differs, or has another length; says where first.
+        WrongPictureError: the frame differs, or has another length. The message names the first difference.
     """
     number = number_of(samples)
     expected = picture(number, width, height, brightness=brightness, contrast=contrast)

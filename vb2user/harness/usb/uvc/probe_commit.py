@@ -1,7 +1,7 @@
-"""Beside the layers: how a virtual webcam and its host agree on what is streamed: UVC's probe and commit.
+"""Beside the layers: UVC's probe and commit, by which a virtual webcam and its host agree on a format.
 
-Pure. The host says what it wishes, the camera answers with the nearest that it can do, and the host commits
-to that. What it may wish for is data in :mod:`vb2user.harness.usb.uvc.descriptors`.
+The host proposes a format, the camera answers with the nearest one that it supports, and the host commits to
+that. The supported formats are in :mod:`vb2user.harness.usb.uvc.descriptors`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Beside the layers: a UVC webcam that is a program, for the stock kernel's own driver ``uvcvideo``.
+"""Beside the layers: an emulated UVC webcam, for the stock kernel's own driver ``uvcvideo``.
 
-:class:`VirtualWebcam` plugs it in, takes it out while somebody streams, and spoils frames on demand. It
-streams YUYV and MJPG pictures that are known byte by byte and carry their number (:func:`picture`,
-:func:`check`; :func:`jpeg`, :func:`check_jpeg`), over bulk or isochronous transfers. The numbers begin with
+:class:`VirtualWebcam` plugs it in, unplugs it during a stream, and corrupts frames on demand. It streams YUYV
+and MJPG pictures over bulk or isochronous transfers. Every byte of a picture is known, and each picture
+contains its number (:func:`picture`, :func:`check`; :func:`jpeg`, :func:`check_jpeg`). The numbers begin with
 0 in each stream, so ``frame.sequence`` is the number until a frame is lost or left out.
 
 Sources: USB Device Class Definition for Video Devices 1.0; what it is made of is in ``descriptors``,
@@ -117,7 +117,7 @@ class Webcam(UsbDevice):
         self.stream.forget()
 
     def unplugged(self) -> None:
-        """There is nobody to stream to."""
+        """Stop streaming: the host is gone."""
         self.stream.forget()
 
     def control(self, setup: Setup, data: bytes) -> bytes:
@@ -198,13 +198,13 @@ class Webcam(UsbDevice):
 
 
 class VirtualWebcam(Pluggable):
-    """A webcam that is plugged in for a ``with`` block, and taken out and put back as wanted.
+    """A webcam that is plugged in during a ``with`` block, and can be unplugged and plugged in again.
 
-    It may be taken out while somebody streams; that is what it is for. Every method may be called from any
-    thread. Several webcams at once are fine (vhci-hcd has eight ports for them). A process that is killed
-    while it streams from its own webcam leaves nothing behind as long as it has fewer than about a thousand
-    files open (:mod:`vb2user.harness.usb.fd_order`); :func:`run_with_webcam`, which keeps the two apart,
-    does so in any case.
+    Its purpose is to be unplugged during a stream. Every method may be called from any thread. Several
+    webcams at once are possible (vhci-hcd has eight ports for them). A process may be killed while it streams
+    from its own webcam. It leaves nothing behind if it has fewer than about a thousand files open
+    (:mod:`vb2user.harness.usb.fd_order`). :func:`run_with_webcam` uses two processes, and never leaves
+    anything behind.
 
     Args:
         transport: ``bulk`` or ``isochronous``.
@@ -213,9 +213,8 @@ class VirtualWebcam(Pluggable):
         name: its product name, which V4L2 calls the card.
         serial: by which udev makes its stable name; by default one for each webcam of this process.
         payload_size: bulk only: bytes of a payload at most.
-        nodrop: uvcvideo's parameter of that name, set for the moment in which the driver binds: whether
-            frames that arrive damaged are delivered, flagged ERROR, rather than dropped. None: as it is
-            set.
+        nodrop: uvcvideo's parameter of that name, set while the driver binds. With True the driver delivers
+            damaged frames with the flag ERROR, and does not drop them. None: the parameter stays as it is.
         deadline: seconds for driver and udev.
 
     Attributes:
@@ -246,13 +245,16 @@ class VirtualWebcam(Pluggable):
 
     @property
     def plugged_in(self) -> bool:
-        """Is it plugged in? Not any more from the moment on at which it vanishes or is taken out."""
+        """Whether the webcam is plugged in.
+
+        It is False as soon as the webcam was unplugged or unplugged itself.
+        """
         plug = self._plug
         return plug is not None and not plug.detached and not plug.connection.ending
 
     @property
     def video(self) -> str:
-        """Path of the capture node; of the last one, when it has been unplugged."""
+        """Path of the capture node; after an unplug, of the last one."""
         return self._both()[0]
 
     @property
@@ -276,7 +278,7 @@ class VirtualWebcam(Pluggable):
     # -- plugging -----------------------------------------------------------------------------------
 
     def plug_in(self) -> None:
-        """Plug it in, for the first time or again, and wait for its nodes; does nothing if it is plugged in.
+        """Plug the webcam in and wait for its nodes. Does nothing if it is plugged in.
 
         Raises:
             MissingPrerequisiteError: not root; no vhci-hcd, no uvcvideo, no udev.
@@ -295,14 +297,14 @@ class VirtualWebcam(Pluggable):
             self._plug = plug
 
     def unplug(self, *, wait: bool = True) -> None:
-        """Take it out, whoever streams; does nothing if it isn't in.
+        """Unplug the webcam, even during a stream. Does nothing if it is not plugged in.
 
         Args:
-            wait: until the kernel has taken the nodes away and the device's thread has ended; else that is
-                made up for by the next :meth:`plug_in` or :meth:`unplug`.
+            wait: wait until the kernel has removed the nodes and the device's thread has ended. Else the next
+                :meth:`plug_in` or :meth:`unplug` waits.
 
         Raises:
-            UsbipError: the driver did not let go; or the device had failed by itself.
+            UsbipError: the driver did not release the device, or the device had failed before.
         """
         plug = self._plug
         if plug is not None:
@@ -318,33 +320,33 @@ class VirtualWebcam(Pluggable):
                 plug.raise_error()
 
     def unplug_after(self, frames: int) -> None:
-        """Have the webcam vanish by itself, once so many more frames were sent.
+        """Let the webcam unplug itself after so many more frames.
 
-        Of these the last few may never be seen: the kernel takes away what nobody has dequeued.
-        :meth:`unplug` waits for the nodes to be gone, and :meth:`plug_in` brings it back.
+        A program may not get the last few of them: the kernel drops frames that were not dequeued yet.
+        :meth:`unplug` waits until the nodes are gone, and :meth:`plug_in` plugs the webcam in again.
         """
         self.device.vanish_after(frames)
 
     # -- what it does -------------------------------------------------------------------------------
 
     def corrupt(self, kind: Corruption | str, frames: int | Iterable[int] = 1) -> None:
-        """Spoil frames that have not been begun yet, each of them once.
+        """Corrupt future frames, each of them once.
 
         Args:
-            kind: how: see :class:`Corruption`.
-            frames: the next so many, or those with these numbers, in this stream or a later one. What was
-                asked first comes first where two things are to be done to a frame; the other is done to a
-                later one, or to that number in a later stream.
+            kind: the kind of corruption: see :class:`Corruption`.
+            frames: a count of next frames, or the numbers of frames, in this stream or a later one. If two
+                calls hit the same frame, the first call wins. The second one hits a later frame, or that
+                number in a later stream.
 
         Raises:
-            UsageError: no such kind; STALL is for bulk.
+            UsageError: the kind does not exist, or it is STALL on an isochronous webcam.
         """
         if kind == Corruption.STALL and not self.device.bulk:
             raise UsageError("an isochronous endpoint never stalls", hint="use transport='bulk'")
         self.device.plan.add(kind, frames)
 
     def refuse(self, control: str, code: int, times: int = 1) -> None:
-        """Have the next attempts to set a control fail.
+        """Let the next attempts to set a control fail.
 
         Args:
             control: its name in :data:`.controls.CONTROLS`.
@@ -354,14 +356,14 @@ class VirtualWebcam(Pluggable):
         self.device.controls.refuse(control, code, times)
 
     def stall(self, control: str, requests: Iterable[str], code: int = INVALID_REQUEST) -> None:
-        """Have the camera refuse to tell something of a control, as broken firmware does, from now on.
+        """Let the camera refuse requests about a control from now on, as broken firmware does.
 
-        The driver asks for the limits once, and remembers them: say so before it does.
+        The driver asks for the limits once and remembers them, so call this before.
 
         Args:
             control: its name in :data:`.controls.CONTROLS`.
-            requests: what it does not tell: of ``cur``, ``min``, ``max``, ``res``, ``len``, ``info`` and
-                ``def``; an empty list: nothing, it answers again.
+            requests: the refused requests, of ``cur``, ``min``, ``max``, ``res``, ``len``, ``info`` and
+                ``def``. With an empty list the camera answers all of them again.
             code: the reason: bRequestErrorCode; uvcvideo makes EIO of the default.
         """
         self.device.controls.stall(control, requests, code)
@@ -402,7 +404,7 @@ def run_with_webcam(
         The command's exit status; 128 and the signal's number if a signal ended it.
 
     Raises:
-        OSError: there is no such command.
+        OSError: the command does not exist.
         MissingPrerequisiteError, UsbipError: as :meth:`VirtualWebcam.plug_in`.
     """
     with VirtualWebcam(transport, formats) as webcam:
