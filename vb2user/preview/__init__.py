@@ -1,1 +1,1 @@
-"""Stands beside: a page in the browser that shows a camera, and what the kernel does for it."""
+"""Beside the layers: a page in the browser that shows a camera, and the kernel's mem op calls for it."""

@@ -1,4 +1,4 @@
-"""Beside the layers: the page's address to the user's browser, and to no other user of the machine.
+"""Beside the layers: open the page in the user's browser, and hide its address from other users.
 
 Every user can read a program's arguments (``ps``), and the address has the token. So the browser gets a
 file that leads to the address. Only its owner can read the file, and the preview removes it at its end.
@@ -29,7 +29,7 @@ _PAGE = """<!doctype html>
 
 @contextmanager
 def opened(url: str, say: Callable[[str], object]) -> Iterator[None]:
-    """The browser is asked to open this address; the file that it is given exists as long as the block lasts.
+    """Ask the browser to open this address, by a file that exists during the block.
 
     Args:
         url: the whole address.

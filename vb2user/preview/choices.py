@@ -1,4 +1,4 @@
-"""Beside the layers: what a camera offers, for the page's menus. It asks the device, so it may block."""
+"""Beside the layers: a camera's choices for the page's menus. It asks the device, so it may block."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vb2user.uapi import calls
 from vb2user.uapi.enums import FrmIvalType, FrmSizeType, Memory
 from vb2user.uapi.fourcc import FourCC
 
-#: What is offered of a driver's range: sizes that people know.
+#: The sizes that the page offers for a driver that has a range of sizes.
 _SIZES = (
     (160, 120),
     (320, 180),
@@ -34,7 +34,7 @@ _RATES = (1.0, 5.0, 10.0, 15.0, 20.0, 24.0, 25.0, 30.0, 50.0, 60.0, 90.0, 120.0)
 
 
 def format_as_json(format: calls.Format) -> dict[str, Any]:
-    """A format that was granted."""
+    """Return a granted format for the page."""
     return {
         "pixelformat": str(format.pixelformat),
         "width": format.width,
@@ -46,7 +46,7 @@ def format_as_json(format: calls.Format) -> dict[str, Any]:
 
 
 def device(cam: Camera) -> dict[str, Any]:
-    """What it is, and its formats, inputs and memory types."""
+    """Return the device's names, and its formats, inputs and memory types."""
     return {
         "path": cam.path,
         "driver": printable(cam.driver),
@@ -80,7 +80,7 @@ def check_heap(name: str) -> None:
 
 
 def sizes(cam: Camera, pixelformat: str, width: int, height: int) -> dict[str, Any]:
-    """Sizes of a format, and the rates of one of them; empty where the driver does not say.
+    """Return the sizes of a format, and the rates of one size; empty if the driver does not tell them.
 
     Args:
         cam: opened.
@@ -112,7 +112,7 @@ def _within(size: calls.FrameSize, width: int, height: int) -> bool:
 
 
 def rates(cam: Camera, code: FourCC, width: int, height: int) -> list[float]:
-    """Frames per second that a size can do."""
+    """Return the frame rates of a size."""
     found: set[float] = set()
     for interval in cam.frame_intervals(code, width, height):
         if interval.type == FrmIvalType.DISCRETE:

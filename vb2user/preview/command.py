@@ -67,9 +67,9 @@ def preview(
     open_page: bool,
     as_json: bool,
 ) -> None:
-    """Look at the camera DEV in the browser: picture, controls, figures, and the kernel's mem ops.
+    """Show the camera DEV in the browser: picture, controls, figures, and the kernel's mem ops.
 
-    Prints the page's address, whose token lets in nobody but who has it, and serves until Ctrl-C.
+    Prints the page's address and serves until Ctrl-C. Only a browser with the address's token gets in.
     """
     _need_aiohttp()
     from vb2user.preview import session
@@ -84,7 +84,7 @@ def preview(
     )
     cam = open_camera(device)
     try:
-        cam.stream()  # an output captures nothing: that is said here, and not on the page
+        cam.stream()  # an output captures nothing: that error comes here, and not on the page
         if not is_loopback(bind):
             talk(
                 f"warning: whoever reaches {bind} and has the token sees and drives the camera, and nothing "
@@ -150,6 +150,6 @@ async def _main(
 
 
 def address(bind: str, port: int, token: str) -> str:
-    """What to open in a browser."""
+    """Return the address to open in a browser."""
     host = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(bind, bind)
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/?token={token}"

@@ -1,11 +1,11 @@
-"""Beside the layers: how many connections the page's server keeps, and how long one may say nothing.
+"""Beside the layers: limits on the number of connections of the page's server, and on their idle time.
 
 A connection costs a file number, and asyncio's loop cannot accept when there is none left. So there are no
 more than :data:`MOST`. When one more comes, the server closes the one that has been idle longest. One that
 has never shown the token goes first; one whose request is being handled never goes.
 
-The server also closes a connection that has been idle for :data:`PATIENCE` seconds: it has sent no whole
-request, or it does not read the answer.
+The server also closes a connection that has been idle for :data:`PATIENCE` seconds. Idle means that it has
+sent no complete request, or does not read the answer.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ PATIENCE = 15.0
 
 @dataclass
 class _Connection:
-    """What is known of one.
+    """The state of one connection.
 
     Attributes:
-        since: when it was last seen to do something, in the loop's seconds.
-        handled: requests of it that are being handled.
+        since: the time of its last activity, in the loop's seconds.
+        handled: the number of its requests that are being handled.
         trusted: it has shown the token.
         transport: None until the loop has made it.
         unsent: bytes for it that its kernel has not taken.
@@ -51,7 +51,7 @@ class _Connection:
         return self.transport is not None and self.transport.is_closing() and not self.unsent
 
     def look(self, now: float) -> None:
-        """See what it has done since the last look."""
+        """Check its activity since the last look."""
         if self.transport is not None:
             unsent = self.transport.get_write_buffer_size()
             if unsent != self.unsent:
@@ -72,7 +72,7 @@ class _Refused(asyncio.Protocol):
 
 
 class Connections:
-    """The connections of one server. Of the event loop alone.
+    """The connections of one server. Only the event loop may use it.
 
     Args:
         most: how many there may be; None: :data:`MOST`, or fewer where this process may open few files.
@@ -133,7 +133,7 @@ class Connections:
             self._known[protocol].transport = protocol.transport
 
     def _look(self) -> list[tuple[web.RequestHandler, _Connection]]:
-        """Those that are there."""
+        """Check all connections."""
         now = asyncio.get_running_loop().time()
         for protocol, found in list(self._known.items()):
             found.look(now)

@@ -1,6 +1,6 @@
-"""Beside the layers: a device's controls as the page has them: lists, numbers and texts of JSON.
+"""Beside the layers: a device's controls for the page: lists, numbers and texts of JSON.
 
-The one place of the preview that knows how controls are read and set.
+Only this module of the preview reads and sets controls.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from vb2user.text import printable
 from vb2user.uapi.calls.controls import ControlInfo, list_controls
 from vb2user.uapi.enums import CtrlFlag, CtrlType
 
-#: What the page can set; all else is only shown.
+#: The types that the page can set; it only shows the others.
 _KINDS = {
     CtrlType.INTEGER: "integer",
     CtrlType.BOOLEAN: "boolean",
@@ -47,21 +47,22 @@ class ControlPanel:
         self._device = device
 
     def describe(self) -> list[dict[str, Any]]:
-        """All of them: what they are, what they offer, and what they are set to."""
+        """Describe all controls: their properties, choices and values."""
         classes = [c for c in list_controls(self._device.node, classes=True) if c.type == CtrlType.CTRL_CLASS]
         titles = {c.id & _CLASS: printable(c.name) for c in classes}
         return [_described(look, titles) for look in self._looks()]
 
     def values(self) -> dict[str, Any]:
-        """What those that can be read are set to now, by their ids as text."""
+        """Return the present values of the readable controls, by their ids as text."""
         values = {str(look.info.id): _to_json(look) for look in self._looks()}
         return {id: value for id, value in values.items() if value is not None}
 
     def set(self, id: int, value: Any) -> dict[str, Any]:
-        """Set one, or press a button; returns it and whether others may have changed with it.
+        """Set a control, or press a button. Return it, and whether other controls may have changed.
 
         Raises:
-            UsageError: no such control, or no such value. KernelError: EBUSY, EACCES as it says.
+            UsageError: the control does not exist, or does not take the value. KernelError: EBUSY or EACCES;
+                the message explains it.
         """
         if not isinstance(id, int):
             raise UsageError(f"{self._device.path} has no control {id!r}", hint="reload the page")
@@ -114,7 +115,7 @@ def _to_json(look: ControlState) -> int | str | None:
 
 
 def _from_json(c: ControlInfo, value: Any) -> Any:
-    """What the page sends, as :meth:`Control.set` takes it: numbers may come as text."""
+    """Convert a value from the page for :meth:`Control.set`. Numbers may come as text."""
     if _kind(c) == "other":
         raise UsageError(f"control {c.name!r} cannot be set to {value!r} here")
     if c.type == CtrlType.STRING or not isinstance(value, str):

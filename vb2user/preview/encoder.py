@@ -1,8 +1,8 @@
-"""Beside the layers: a frame as a picture that a browser shows: JPEG, once for all who look.
+"""Beside the layers: convert frames to JPEG for the browser, once for all viewers.
 
-Frames of a camera that sends JPEG go on as they are. Everything else is converted and encoded by PyAV
-(FFmpeg), as fast as it can; what is to be kept is made by :mod:`vb2user.pixels.picture`. Knows frames, and
-neither devices nor viewers.
+Frames of a camera that sends JPEG stay as they are. PyAV (FFmpeg) converts and encodes all others with its
+fastest settings. :mod:`vb2user.pixels.picture` makes the pictures that users keep. This module knows frames,
+but neither devices nor viewers.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ QUALITY = 4
 
 @dataclass(frozen=True)
 class Still:
-    """A picture to be kept.
+    """A picture that the user keeps.
 
     Attributes:
         name: of a file for it.
@@ -71,10 +71,10 @@ class Encoder:
         self._count = 0
 
     def encode(self, frame: Frame) -> bytes:
-        """The frame as JPEG.
+        """Encode a frame as JPEG.
 
         Raises:
-            UsageError: a format without colours to show. CorruptFrameError: it is too short.
+            UsageError: the format has no colours to show. CorruptFrameError: the frame is too short.
         """
         if str(frame.format.pixelformat) in JPEGS:
             return _complete(frame.array.tobytes())
@@ -115,18 +115,18 @@ class Encoder:
 
 
 def _new(width: int, height: int, quality: int) -> Any:
-    """An encoder out of which each picture comes when it goes in."""
+    """Return an encoder that returns each picture at once."""
     codec = av().CodecContext.create("mjpeg", "w")
     codec.width, codec.height, codec.pix_fmt = width, height, "yuvj420p"
     codec.time_base = Fraction(1, 1000)
     codec.qmin = codec.qmax = quality
-    codec.options = {"huffman": "default"}  # the tables of the standard: the best ones cost a second look
-    codec.thread_count = 1  # with more a picture comes out when the next ones went in
+    codec.options = {"huffman": "default"}  # the tables of the standard: optimal ones need a second pass
+    codec.thread_count = 1  # with more threads, a picture comes out only after the next ones went in
     return codec
 
 
 def _complete(data: bytes) -> bytes:
-    """A camera's JPEG with the Huffman tables of the standard, where it left them out."""
+    """Return a camera's JPEG, with the Huffman tables of the standard if it left them out."""
     scan = scan_without_tables(memoryview(data))
     if scan is None:
         return data
@@ -135,7 +135,7 @@ def _complete(data: bytes) -> bytes:
 
 @lru_cache(maxsize=1)
 def _tables() -> bytes:
-    """The standard's tables, as the encoder writes them (``DHT`` segments)."""
+    """Return the standard's tables, as the encoder writes them (``DHT`` segments)."""
     picture = av().VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")
     jpeg = b"".join(bytes(packet) for packet in _new(16, 16, 2).encode(picture.reformat(format="yuvj420p")))
     found, at = b"", 2
@@ -148,7 +148,7 @@ def _tables() -> bytes:
 
 
 def still(frame: Frame) -> Still:
-    """What is to be kept of a frame, as it is: the camera's JPEG, or its pixels."""
+    """Return a frame to keep, unchanged: the camera's JPEG, or its pixels."""
     name = f"{frame.format.width}x{frame.format.height}-{frame.sequence}"
     if str(frame.format.pixelformat) in JPEGS:
         return Still(f"{name}.jpg", "image/jpeg", frame.array.tobytes())

@@ -1,7 +1,7 @@
-"""Beside the layers: what a request may contain, field by field, checked before anything is touched. Pure.
+"""Beside the layers: the fields of requests, and their checks.
 
 The fields come as JSON or in the address, from any client that has the token. Each route of the server has
-one table of them. A value outside of the table's types and ranges goes no further than this module.
+one table of them. This module refuses a value outside of the table's types and ranges.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _REPEATED = 60
 
 @dataclass(frozen=True)
 class Field:
-    """What one field takes.
+    """The values that one field takes.
 
     Attributes:
         kinds: Python's types of its values, as ``json.loads`` makes them. A bool is no int here.
@@ -41,7 +41,7 @@ class Field:
     required: bool = False
 
     def wrong(self, value: object) -> bool:
-        """Whether it is a value that this field does not take."""
+        """Tell whether this field does not take a value."""
         if value is None:
             return not self.nullable
         if type(value) not in self.kinds:
@@ -84,7 +84,7 @@ CHOICES = {
 
 
 def checked(fields: Mapping[str, Field], given: object) -> dict[str, Any]:
-    """What a client gave, when it is what these fields take; UsageError: it is not."""
+    """Return a client's values after a check. UsageError: these fields do not take them."""
     if not isinstance(given, dict):
         raise UsageError("the request's body is to be an object", hint=_known(fields))
     for name, value in given.items():
@@ -99,7 +99,7 @@ def checked(fields: Mapping[str, Field], given: object) -> dict[str, Any]:
 
 
 def from_json(fields: Mapping[str, Field], body: bytes) -> dict[str, Any]:
-    """The fields of a request's body."""
+    """Return the fields of a request's body."""
     try:
         given = json.loads(body, parse_constant=_no_json)
     except (
@@ -111,7 +111,7 @@ def from_json(fields: Mapping[str, Field], body: bytes) -> dict[str, Any]:
 
 
 def from_address(fields: Mapping[str, Field], query: Mapping[str, str]) -> dict[str, Any]:
-    """The fields of a request's address, where everything is text; the token is none of them."""
+    """Return the fields of a request's address, which are texts, without the token."""
     given: dict[str, Any] = {}
     for name, text in query.items():
         if name == "token" or (name not in fields and not fields):

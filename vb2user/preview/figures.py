@@ -1,4 +1,4 @@
-"""Beside the layers: a stream's figures as the page shows them, and the rate of the last moments. Pure."""
+"""Beside the layers: a stream's figures for the page, with the present rate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LOOKS = 5
 
 
 class Figures:
-    """Rates from counters that are looked at now and then."""
+    """Computes rates from counters that are read from time to time."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, int, int]] = deque(maxlen=_LOOKS)
@@ -21,7 +21,7 @@ class Figures:
     def look(
         self, stats: StreamStats, encoded: int, encode_ns: int, now: float | None = None
     ) -> dict[str, Any]:
-        """The figures of now.
+        """Return the present figures.
 
         Args:
             stats: of the stream.

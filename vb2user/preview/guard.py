@@ -1,6 +1,6 @@
-"""Beside the layers: who may speak to the page's server. Pure.
+"""Beside the layers: access control of the page's server.
 
-A page of another site can make a browser send requests here; three things stand against it:
+A page of another site can make a browser send requests here. Three checks prevent that:
 
 - the token, which only who saw the page's address has. It is in the address of the page and in no cookie, for
   cookies go to every port of a host;
@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-#: What every answer says to browsers: nothing from elsewhere, nothing to elsewhere.
+#: The headers of every answer: the browser must not load from other sites or send to them.
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
@@ -34,7 +34,7 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def is_loopback(address: str) -> bool:
-    """Whether only this machine reaches it."""
+    """Tell whether only this machine reaches an address."""
     if address == "localhost":
         return True
     try:
@@ -52,11 +52,11 @@ def _is_wildcard(address: str) -> bool:
 
 @dataclass(frozen=True)
 class Guard:
-    """What a request has to show.
+    """The checks of a request.
 
     Attributes:
         bind: the address that the server listens at.
-        names: names of this machine by which others may come, beside the addresses.
+        names: further names of this machine in valid addresses.
         token: the secret.
     """
 
@@ -65,11 +65,12 @@ class Guard:
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
 
     def stranger(self, headers: Mapping[str, str], *, changes: bool) -> str | None:
-        """Why a request is of a page that is not ours; None: it may be ours.
+        """Return why a request comes from a page of another site; None if it may come from this page.
 
         Args:
             headers: of the request.
-            changes: it changes something, or opens a WebSocket, so that a browser says whose page it is.
+            changes: whether the request changes something or opens a WebSocket. Browsers then send the page's
+                site.
         """
         host = headers.get("Host", "").lower()
         if not self._is_ours(host):
@@ -92,14 +93,14 @@ class Guard:
             return True
         if not _is_wildcard(self.bind):
             return False
-        try:  # an address as it is: nobody else's name is made to point here
+        try:  # a numeric address: no name was made to point here
             ipaddress.ip_address(name)
         except ValueError:
             return False
         return True
 
     def knows(self, headers: Mapping[str, str], query: Mapping[str, str]) -> bool:
-        """Whether the request has the token: ``Authorization: Bearer …``, or ``token`` in its address."""
+        """Tell whether a request has the token: ``Authorization: Bearer …``, or ``token`` in the address."""
         kind, _, given = headers.get("Authorization", "").partition(" ")
         if kind.lower() != "bearer":
             given = query.get("token", "")

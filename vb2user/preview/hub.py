@@ -1,7 +1,8 @@
-"""Beside the layers: who looks at the pictures. Each viewer gets the newest when it is ready; nobody waits.
+"""Beside the layers: the viewers of the page. Each one gets the newest picture when it is ready.
 
-A viewer has one place for a picture, and no queue. What comes while it is busy takes that place. It says when
-it has shown one: so many may be under way to it, and no more.
+A viewer has one place for a picture, and no queue. A picture that comes while the viewer is busy replaces the
+one in that place. The viewer reports each picture that it has shown, which limits the pictures under way to
+it.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ _U32, _U64 = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
 
 
 class Viewer:
-    """One page that looks. Of the event loop alone.
+    """One open page. Only the event loop may use it.
 
     Attributes:
-        sent: pictures sent. passed_over: pictures that a newer one took the place of.
+        sent: pictures sent. passed_over: pictures that a newer one replaced.
     """
 
     def __init__(self) -> None:
@@ -39,27 +40,27 @@ class Viewer:
 
     @property
     def ready(self) -> bool:
-        """Whether a picture that came now would be sent at once."""
+        """Whether a picture would be sent at once."""
         return self._credits > 0
 
     def show(self, picture: bytes) -> None:
-        """Here is a newer picture."""
+        """Replace the picture by a newer one."""
         self.passed_over += self._picture is not None
         self._picture = picture
         self._wake.set()
 
     def tell(self, kind: str, note: str) -> None:
-        """Here is a newer note of this kind."""
+        """Replace the note of this kind by a newer one."""
         self._notes[kind] = note
         self._wake.set()
 
     def shown(self) -> None:
-        """It has shown a picture."""
+        """Note that the viewer has shown a picture."""
         self._credits = min(CREDITS, self._credits + 1)
         self._wake.set()
 
     async def feed(self, socket: web.WebSocketResponse) -> None:
-        """Send what there is to send, for ever; only this task waits for the viewer."""
+        """Send pictures and notes until this task is cancelled. Only this task waits for the viewer."""
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -87,11 +88,11 @@ class Hub:
         self.viewers: set[Viewer] = set()
 
     def wanted(self) -> bool:
-        """Whether anybody would look at a picture now. Any thread."""
+        """Tell whether any viewer is ready for a picture. Any thread may call this."""
         return any(viewer.ready for viewer in list(self.viewers))
 
     def publish(self, picture: Picture) -> None:
-        """A new picture for all. Any thread; it never waits."""
+        """Give all viewers a new picture. Any thread may call this; it never waits."""
         header = HEADER.pack(
             picture.sequence & _U32, min(picture.gap, _U32), max(0, min(picture.timestamp_ns, _U64))
         )
@@ -114,12 +115,12 @@ class Hub:
                 viewer.show(message)
 
     def tell(self, kind: str, note: str) -> None:
-        """A note for all."""
+        """Give all viewers a note."""
         for viewer in self.viewers:
             viewer.tell(kind, note)
 
     def counts(self) -> dict[str, Any]:
-        """For the page: how many look, and what went to them."""
+        """Return the number of viewers and of their pictures, for the page."""
         return {
             "viewers": len(self.viewers),
             "sent": sum(v.sent for v in self.viewers),

@@ -1,7 +1,7 @@
-"""Beside the layers: the kernel's mem ops while the preview runs, counted as they come.
+"""Beside the layers: live counts of the kernel's mem ops during the preview.
 
-It brings :mod:`vb2user.trace` behind what the page wants: numbers that tick, or why there are none. The
-buffers that are meant are those that this process brings to life.
+It adapts :mod:`vb2user.trace` for the page: present counts, or the reason why there are none. It counts the
+buffers that this process allocates or imports.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class LiveLedger:
     """The ledger of this process's buffers, from :meth:`open` to :meth:`close`. Any thread.
 
     Attributes:
-        why: why nothing can be observed; None: it can.
+        why: why nothing can be observed; None if the trace works.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class LiveLedger:
         self._allocator: str | None = None
 
     def open(self, device: Device) -> None:
-        """Begin to watch; where that cannot be, :attr:`why` says so. The device's queue is nobody's yet."""
+        """Begin to trace; if that fails, :attr:`why` has the reason. The device's queue must be free."""
         with self._lock:
             with suppress(KernelError):
                 self._allocator = device.allocator()
@@ -62,7 +62,7 @@ class LiveLedger:
             self._tracer, self.why = tracer, None
 
     def _own(self, tracer: Tracer) -> Scope:
-        """The buffers that this process will bring to life."""
+        """Return the scope of the buffers that this process will allocate or import."""
         with tracer.phase(_PHASE):
             pass
         told = [e.tid for e in tracer.collect() if e.what is EventKind.BEGIN and e.text == _PHASE]
@@ -70,13 +70,13 @@ class LiveLedger:
         if not tracer.probed:
             self._remarks.append("the calls of the whole machine are counted: the kernel has no probes")
             return whole
-        if told != [threading.get_native_id()]:  # in a container a process does not know its real number
+        if told != [threading.get_native_id()]:  # in a container: other numbers
             self._remarks.append("the calls of the whole allocator are counted: this runs in a container")
             return whole
         return Scope(makers=frozenset({os.getpid()}))
 
     def look(self) -> dict[str, Any]:
-        """What was counted until now, for the page."""
+        """Return the present counts for the page."""
         with self._lock:
             if self._tracer is None:
                 return {"why": self.why}
@@ -112,9 +112,9 @@ class LiveLedger:
         }
 
     def close(self) -> str | None:
-        """Watch no more; the verdict in words, or None where nothing was observed. Idempotent.
+        """End the trace. Return the verdict in words, or None if nothing was observed. Idempotent.
 
-        Close the stream before, or what it holds is called a leak.
+        Close the stream first, or its references count as leaks.
         """
         with self._lock:
             tracer, self._tracer = self._tracer, None

@@ -1,11 +1,11 @@
 """Beside the layers: the page's server. Only this module, the connections and the viewers' feed know
 aiohttp.
 
-Nothing here blocks: what asks the device goes to a thread, one for what a person does and one for looking
-after the stream, so that a slow camera delays neither the figures nor the other viewers.
+Nothing here blocks: calls that ask the device run in threads. One thread is for the user's actions, and one
+watches the stream. So a slow camera delays neither the figures nor the other viewers.
 
-Every request gets an answer, whatever it contains and whatever comes of it. :meth:`Preview.routes` says
-which fields it may have, and one middleware makes an answer of every error.
+Every request gets an answer, also an invalid one. :meth:`Preview.routes` has the fields of each request, and
+one middleware makes an answer of every error.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _STATIC = {
 
 @dataclass(frozen=True)
 class Route:
-    """One thing that can be asked for.
+    """One kind of request.
 
     Attributes:
         method, path: of the request; ``{name}`` in the path is a field as well.
@@ -84,7 +84,7 @@ class Preview:
     Args:
         cam: opened; closed with the preview.
         wish: how to stream at first.
-        guard: who may come.
+        guard: the access control.
         encoder: makes the pictures.
         observe: whether the mem ops are to be traced, where that can be.
         tick: seconds from one look at the stream to the next.
@@ -139,7 +139,7 @@ class Preview:
         return app
 
     def routes(self) -> tuple[Route, ...]:
-        """All that can be asked for."""
+        """Return all routes."""
         return (
             Route("GET", "/", self._page),
             Route("GET", "/static/{name}", self._static),
@@ -213,11 +213,11 @@ class Preview:
             self._failing.pop(tell.__name__, None)
 
     async def _look_after(self) -> None:
-        """Figures and ledger for the viewers, again and again."""
+        """Send figures and ledger to the viewers, at each tick."""
         turn = 0
         while True:
             await self._attempt(self._tell_status)
-            if turn % 2 == 0:  # whether anybody looks or not: the kernel's buffer for events is not large
+            if turn % 2 == 0:  # also without viewers: the kernel's buffer for events is not large
                 await self._attempt(self._tell_ledger)
             turn += 1
             await asyncio.sleep(self._tick)
@@ -237,7 +237,7 @@ class Preview:
         self.hub.tell("ledger", _note("ledger", ledger))
 
     async def _follow_controls(self) -> None:
-        """What something else changes, a camera's own automatic for one, is seen on the page."""
+        """Show changes of controls by the camera or by other programs on the page."""
         while True:
             await asyncio.sleep(self._tick * 4)
             if self.hub.viewers and self.session.state is not State.GONE:
@@ -275,7 +275,7 @@ class Preview:
         why = self.guard.stranger(request.headers, changes=changes)
         if why is not None:
             return _refused(403, why, "open the address that vb2user preview has printed")
-        # What is the same for everybody needs no secret.
+        # A file that is the same for every client needs no secret.
         if not request.path.startswith("/static/") and not self.guard.knows(request.headers, request.query):
             return _refused(
                 403,
@@ -287,7 +287,7 @@ class Preview:
 
     @web.middleware
     async def _tell_errors(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
-        """The one place where an error of a request, whatever it is, becomes its answer."""
+        """Convert every error of a request to its answer."""
         try:
             return await handler(request)
         except ConnectionError as error:  # raised again, aiohttp would call it a fault of this program
@@ -333,7 +333,7 @@ class Preview:
         return web.json_response(done)
 
     async def _set_stream(self, request: web.Request, given: dict[str, Any]) -> web.StreamResponse:
-        """Format, size, rate, input, memory type; without any of them: start again."""
+        """Set format, size, rate, input or memory type; without any of them, start the stream again."""
         now = self.session.wish
         if given.get("heap") not in (None, now.heap):
             choices.check_heap(given["heap"])
@@ -372,7 +372,7 @@ class Preview:
     async def _attend(
         self, socket: web.WebSocketResponse, viewer: Viewer, transport: asyncio.Transport | None
     ) -> None:
-        """Send and listen until one of both has ended: a viewer that is gone, or that has not answered."""
+        """Send and listen until one of the two ends, because the viewer is gone or has not answered."""
         self._sockets.add(socket)
         tasks = [asyncio.ensure_future(own) for own in (viewer.feed(socket), _listen(socket, viewer))]
         try:
@@ -395,7 +395,7 @@ async def _listen(socket: web.WebSocketResponse, viewer: Viewer) -> None:
 
 
 async def _close_socket(socket: web.WebSocketResponse) -> None:
-    # One that never reads does not answer either: its connection is cut.
+    # A viewer that never reads does not answer either: its connection is cut.
     with suppress(asyncio.TimeoutError, ConnectionError):
         await asyncio.wait_for(socket.close(code=1001, message=b"the preview has ended"), 1)
 
@@ -442,7 +442,8 @@ async def serve(
         stop: the end.
 
     Raises:
-        UsageError: nobody can listen there. KernelError, DeviceRemovedError: from the camera's closing.
+        UsageError: the server cannot listen there. KernelError, DeviceRemovedError: closing the camera
+            failed.
     """
     runner = web.AppRunner(preview.app(), access_log=None, shutdown_timeout=2, logger=_LOG)
     await runner.setup()
@@ -469,7 +470,7 @@ async def serve(
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """Whether a record of aiohttp's log is a fault of this program: what a client sends is none."""
+    """Tell whether a record of aiohttp's log is a fault of this program, and not of a client."""
     error = None if record.exc_info is None else record.exc_info[1]
     return not isinstance(error, (HttpProcessingError, web.RequestPayloadError, ConnectionError))
 

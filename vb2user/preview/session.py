@@ -1,7 +1,7 @@
 """Beside the layers: the camera and its stream behind the page, in a thread of their own.
 
-One thread starts and stops streams, waits for frames and encodes them, so that nothing of it blocks the
-event loop, and no two streams ever meet. Others ask it to change something and get a future. Knows no web.
+One thread starts and stops streams, waits for frames and encodes them. So none of this blocks the event loop,
+and there is one stream at a time. Other threads ask it for changes and get futures. This module knows no web.
 
 An error of any class stays with its cause. A change or a still that fails has the error in its future. A
 frame that cannot be shown leaves its error in :attr:`Session.trouble`. A stream that fails can be started
@@ -41,19 +41,19 @@ _T = TypeVar("_T")
 
 #: Seconds without a frame after which the device is asked whether it is there.
 SILENCE = 1.0
-#: What mends it.
+#: The hint for an unplugged device.
 UNPLUGGED = "plug it in: the picture comes back by itself"
 #: Seconds in which the thread has to end.
 _PATIENCE = 60.0
 
 
 class State(str, Enum):
-    """What the stream is doing."""
+    """The state of the stream."""
 
     STARTING = "starting"
     STREAMING = "streaming"
     SILENT = "silent"  #: it runs, and no frames come
-    GONE = "gone"  #: unplugged, and waited for
+    GONE = "gone"  #: the device is unplugged, and the session waits for it
     STOPPED = "stopped"  #: it cannot run; an error says why
     CLOSED = "closed"
 
@@ -62,7 +62,7 @@ class State(str, Enum):
 
 @dataclass(frozen=True)
 class PreviewSettings:
-    """How to stream; None: as it is set."""
+    """The settings of a stream; None leaves a setting as it is."""
 
     pixelformat: str | None = None
     width: int | None = None
@@ -90,7 +90,10 @@ class Picture:
 
 
 def _answer(future: Future[_T] | None, result: _T | None = None, error: BaseException | None = None) -> None:
-    """Answer a request once. Its client may have given up by now; the first stream has no client at all."""
+    """Set a request's future once.
+
+    Its client may have given up, and the first stream has no client at all.
+    """
     if future is None or future.done() or not future.set_running_or_notify_cancel():
         return
     if error is not None:
@@ -101,26 +104,26 @@ def _answer(future: Future[_T] | None, result: _T | None = None, error: BaseExce
 
 @dataclass(frozen=True)
 class _Change:
-    """A wish, and who waits for what comes of it."""
+    """The settings that a client wants, with the future for the result."""
 
     wish: PreviewSettings
     answer: Future[calls.Format] | None = None
 
 
 class Session:
-    """The camera while its page is up.
+    """The camera during the preview.
 
     Args:
         cam: opened; it is closed with the session.
         wish: how to stream at first.
         encoder: makes the pictures.
         publish: gets each picture, in the session's thread.
-        wanted: whether anybody would look at a picture now.
-        before: called in the session's thread, before the device's queue is anybody's.
+        wanted: tells whether any viewer is ready for a picture.
+        before: called in the session's thread, while the device's queue is still free.
 
     Attributes:
         state: what the stream is doing.
-        trouble: why it does not run, or why there is no picture.
+        trouble: why the stream does not run, or why there is no picture.
         encode_ns: what the last picture took.
         encoded: how many there were.
     """
@@ -155,27 +158,27 @@ class Session:
     # -- for others, from any thread ------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to stream, in the session's thread; trouble is in :attr:`trouble`."""
+        """Begin to stream in the session's thread. Errors are in :attr:`trouble`."""
         self._thread.start()
 
     @property
     def stats(self) -> StreamStats:
-        """Those of the stream that runs, or else of the last one."""
+        """The counters of the present stream, or else of the last one."""
         return self._stats
 
     @property
     def format(self) -> calls.Format | None:
-        """What is streamed; None: nothing is."""
+        """The format of the stream; None if no stream runs."""
         stream = self._stream
         return None if stream is None else stream.format
 
     def change(self, wish: PreviewSettings) -> Future[calls.Format]:
-        """Stop, set this, and start again; the future has what was granted, or the error.
+        """Stop, change settings, and start again. The future has the granted format, or the error.
 
-        After an error all is as it was before, if the device lets it. The call itself may block, too.
+        After an error the old settings are restored, if the device allows it. The call itself may block, too.
         """
         answer: Future[calls.Format] = Future()
-        # Asked first: the stream that runs knows how to wait for its device, a new one could not be started.
+        # The check comes first: the present stream can wait for its device, but a new one could not start.
         gone = self.state is State.GONE or self._is_gone()
         with self._changed:
             if self._closing:
@@ -190,13 +193,13 @@ class Session:
         return answer
 
     def _end(self, stream: Stream | None) -> None:
-        """Close it from another thread than the session's. The session's thread waits for the end of that."""
+        """Close the stream from another thread. The session's thread waits for the end of the close."""
         with self._ending:
             if stream is not None:
                 stream.close()
 
     def still(self) -> Future[Still]:
-        """The next frame, to be kept. It does not block."""
+        """Return a future for the next frame, as a picture to keep. It does not block."""
         answer: Future[Still] = Future()
         with self._changed:
             if self._stream is None or self.state is State.GONE:
@@ -210,7 +213,7 @@ class Session:
             self._stills.remove(answer)
 
     def _is_gone(self) -> bool:
-        """Whether the device says so."""
+        """Tell whether the device is gone."""
         try:
             calls.querycap(self.cam.node)
         except (DeviceRemovedError, ClosedError):
@@ -220,7 +223,10 @@ class Session:
         return False
 
     def check(self) -> State:
-        """Is the device still there? It may block. Call it now and then: a device goes without a word."""
+        """Check that the device is still there.
+
+        It may block. Call it from time to time, since an idle unplugged device reports no error.
+        """
         came = self._stats.frames + self._stats.discarded
         now = time.monotonic()
         with self._changed:
@@ -233,7 +239,7 @@ class Session:
             return self.state
         found = State.GONE if self._is_gone() else State.SILENT
         with self._changed:
-            # A frame, or an end, that came meanwhile knows better.
+            # A frame or an end that came meanwhile has set the state already.
             if self._stream is stream and self._stats.frames + self._stats.discarded == came:
                 self.state = found
         return self.state
@@ -241,7 +247,7 @@ class Session:
     def close(self) -> None:
         """End the stream and close the camera. Idempotent.
 
-        StateError: the driver does not let go of the thread.
+        StateError: the driver does not return to the thread.
         """
         try:
             with self._changed:
@@ -276,7 +282,10 @@ class Session:
             report(error)  # the picture does not need it
 
     def _live(self, change: _Change) -> _Change | None:
-        """One stream, from its beginning to its end; returns what comes next, None: the end."""
+        """Run one stream from its beginning to its end.
+
+        Return the next change, or None at the end of the session.
+        """
         try:
             stream = self._begin(change.wish)
         except Exception as error:
@@ -301,14 +310,14 @@ class Session:
         return self._next()
 
     def _begin(self, wish: PreviewSettings) -> Stream:
-        """Set it and start."""
+        """Apply the settings and start."""
         cam = self.cam
         self.state, self.trouble = State.STARTING, None
         if wish.input is not None and cam.input != wish.input:
             cam.set_input(wish.input)
         if wish.pixelformat is not None or wish.width is not None or wish.height is not None:
             cam.set_format(wish.pixelformat, wish.width, wish.height)
-        # Some can be asked for their rate and not be told: what is so already is not set.
+        # Some devices report a rate, but refuse to set one. A rate that is set already is not set again.
         if wish.fps is not None and (cam.fps is None or abs(float(cam.fps) - wish.fps) > 0.001):
             cam.set_fps(wish.fps)
         stream = cam.stream(
@@ -325,7 +334,7 @@ class Session:
         return stream
 
     def _as_set(self, wish: PreviewSettings, granted: calls.Format) -> PreviewSettings:
-        """The wish in full: what to go back to when another one fails."""
+        """Return the complete settings, to restore them when others fail."""
         fps = input = None
         with suppress(KernelError):
             fps, input = self.cam.fps, self.cam.input
@@ -339,7 +348,7 @@ class Session:
         )
 
     def _pump(self, stream: Stream) -> None:
-        """Frames, until something is to be changed or the end has come."""
+        """Handle frames until a change is requested or the stream ends."""
         while not self._pending and not self._closing:
             try:
                 frame = stream.next_frame()
@@ -376,7 +385,7 @@ class Session:
         self.trouble = trouble
 
     def _keep(self, frame: Frame) -> None:
-        """Hand it to those who want to keep one."""
+        """Give a frame to the requests for a still."""
         waiting = self._waiting_stills()
         if not waiting:
             return
@@ -390,7 +399,7 @@ class Session:
             _answer(answer, kept, failed)
 
     def _waiting_stills(self) -> list[Future[Still]]:
-        """Take the requests that wait for a frame. Each of them is to be answered now."""
+        """Take the requests that wait for a frame. The caller must answer each of them."""
         if not self._stills:
             return []
         with self._changed:
@@ -407,7 +416,7 @@ class Session:
         self.state, self.trouble = State.STOPPED, Trouble.of(error)
 
     def _next(self) -> _Change | None:
-        """What is to be done next; None: nothing any more."""
+        """Return the next change; None at the end of the session."""
         with self._changed:
             while not self._pending and not self._closing:
                 self._changed.wait()
@@ -426,7 +435,7 @@ class Session:
 
 
 def merged(wish: PreviewSettings, given: dict[str, Any]) -> PreviewSettings:
-    """A wish with what the page asks for.
+    """Return the settings with the page's changes.
 
     Args:
         wish: how it streams now.

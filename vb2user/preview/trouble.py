@@ -1,4 +1,4 @@
-"""Beside the layers: an error in words for the page, and a fault of the program for its developers. Pure."""
+"""Beside the layers: errors in words for the page, and tracebacks of bugs for developers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from vb2user.text import printable
 
 @dataclass(frozen=True)
 class Trouble:
-    """What went wrong, for people.
+    """An error in words.
 
     Attributes:
         text: what.
-        hint: what mends it, or None.
+        hint: a remedy, or None.
     """
 
     text: str
@@ -33,7 +33,7 @@ class Trouble:
 
 
 def report(error: BaseException) -> None:
-    """Print where an error comes from that is a fault of the program. The program goes on."""
+    """Print the traceback of an error that is a bug of this program. The program goes on."""
     if not isinstance(error, Vb2Error):
         said = traceback.format_exception(type(error), error, error.__traceback__)
         say_lines("".join(said), to_stderr=True)
