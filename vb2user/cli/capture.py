@@ -1,4 +1,4 @@
-"""Layer 8: ``vb2user capture``: frames through any memory type, to a file or to nowhere."""
+"""Layer 8: ``vb2user capture``: capture frames through any memory type, with or without a file."""
 
 from __future__ import annotations
 
@@ -88,7 +88,10 @@ def capture(
 
 @contextlib.contextmanager
 def _output(name: str | None) -> Iterator[Callable[[Frame], int] | None]:
-    """What writes a frame and returns its bytes. A file that is there stays until a frame is written."""
+    """Return a function that writes a frame and returns its bytes.
+
+    An old file stays until a frame is written.
+    """
     if name is None:
         yield None
     elif name == "-":
@@ -107,7 +110,7 @@ def _output(name: str | None) -> Iterator[Callable[[Frame], int] | None]:
         try:
             with out:
                 yield write
-        except OSError as e:  # closing writes, too
+        except OSError as e:  # close() writes, too
             if isinstance(e, (Vb2Error, BrokenPipeError)):
                 raise
             raise UsageError(
@@ -122,7 +125,7 @@ def run(
     write: Callable[[Frame], int] | None,
     watch: Watch | None = None,
 ) -> dict[str, Any]:
-    """Capture; returns what ``capture --json`` prints. KeyboardInterrupt says how far it came."""
+    """Capture, and return the document of ``capture --json``. A KeyboardInterrupt has the frames so far."""
     stream = wish.stream(cam, count, on_error="yield")
     begun = time.monotonic()
     errors = size = 0

@@ -1,4 +1,4 @@
-"""Layer 8: which commands there are: the entry points ``vb2user.commands``, of this package and of others.
+"""Layer 8: the commands: the entry points ``vb2user.commands`` of this package and of others.
 
 The package imports no command here: an entry point is a name and where its command lies. A checkout declares
 its commands in ``pyproject.toml``. That file counts, since the metadata of an editable installation may be
@@ -28,7 +28,7 @@ PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
 def own() -> dict[str, EntryPoint]:
-    """The commands of this package, by name.
+    """Return the commands of this package, by name.
 
     Raises:
         MissingPrerequisiteError: the package is neither a checkout nor installed.
@@ -48,19 +48,19 @@ def own() -> dict[str, EntryPoint]:
 
 
 def others() -> dict[str, EntryPoint]:
-    """The commands of other packages, by name."""
+    """Return the commands of other packages, by name."""
     found = entry_points(group=GROUP)
     return {e.name: e for e in found if e.dist is None or e.dist.metadata["Name"] != NAME}
 
 
 def names() -> list[str]:
-    """The names of all commands, sorted."""
+    """Return the names of all commands, sorted."""
     return sorted({*others(), *own()})
 
 
 def load(name: str) -> click.Command | None:
-    """Return the command of this name, this package's before others'; None: there is none."""
-    # Others' are looked for last: that reads the metadata of every package there is.
+    """Return the command of this name, or None. This package's commands come before others'."""
+    # Other packages come last: the search reads the metadata of every installed package.
     entry = own().get(name) or others().get(name)
     if entry is None:
         return None

@@ -1,7 +1,8 @@
-"""Layer 8: what a shell offers when TAB is pressed: nodes, formats, sizes, heaps, controls.
+"""Layer 8: completions of a shell at TAB: nodes, formats, sizes, heaps, controls.
 
 Each function here is a ``shell_complete`` of a click parameter. A shell waits for the answer and shows no
-errors, so what needs a device asks the one that was typed already, and what goes wrong offers nothing.
+errors. So a completion that needs a device asks the one that was typed already, and an error gives no
+completions.
 """
 
 from __future__ import annotations
@@ -20,19 +21,19 @@ from vb2user.text import printable
 if TYPE_CHECKING:
     from vb2user.device.device import Device
 
-#: A word and what it means.
+#: A word and its meaning.
 _Offer = tuple[str, "str | None"]
 _CLASS = Path("/sys/class/video4linux")
 _LINKS = Path("/dev/v4l")
 
 
-#: What a shell takes for itself, and a word that begins like an option. Shells put an offer into the command
-#: line as it is, and names are chosen by devices.
+#: Characters that a shell interprets, and a word that begins like an option. Shells insert a completion
+#: without quotes, and devices choose their own names.
 _UNSAFE = re.compile(r"^-|[\s!\"#$&'()*;<>?\[\\\]^`{|}~]")
 
 
 def _matching(offers: Iterable[_Offer], incomplete: str) -> list[CompletionItem]:
-    """Those that begin as typed, in whatever case; each once; none that a shell would run or take apart."""
+    """Return the words that begin as typed, in any case, each once, without a shell's special ones."""
     found = {
         value: help
         for value, help in offers
@@ -48,7 +49,7 @@ def _nodes() -> Iterator[_Offer]:
 
 
 def nodes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Video nodes with the names of their devices; their stable names when ``/dev/v4l`` was typed."""
+    """Complete video nodes with the names of their devices; stable names if ``/dev/v4l`` was typed."""
     if incomplete.startswith(str(_LINKS)):
         return _matching(((str(p), p.resolve().name) for p in sorted(_LINKS.glob("*/*"))), incomplete)
     return _matching(_nodes(), incomplete)
@@ -63,7 +64,7 @@ def heaps(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
 
 
 def formats(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The pixel formats of the device that was typed."""
+    """Complete the pixel formats of the typed device."""
 
     def ask(device: Device) -> list[_Offer]:
         return [(str(f.pixelformat), f.description) for f in device.formats()]
@@ -72,7 +73,7 @@ def formats(ctx: click.Context, param: click.Parameter, incomplete: str) -> list
 
 
 def sizes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The sizes of the device that was typed, for the format that was, or the present one."""
+    """Complete the sizes of the typed device, for the typed format or the present one."""
     from vb2user.uapi.enums import FrmSizeType
 
     def ask(device: Device) -> list[_Offer]:
@@ -83,7 +84,7 @@ def sizes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
 
 
 def controls(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The names of the controls of the device that was typed."""
+    """Complete the names of the typed device's controls."""
     from vb2user.device.controls.lookup import slug
     from vb2user.uapi.enums import CtrlType
 
@@ -94,12 +95,12 @@ def controls(ctx: click.Context, param: click.Parameter, incomplete: str) -> lis
 
 
 def files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The shell's own completion of files."""
+    """Leave the completion of files to the shell."""
     return [CompletionItem(incomplete, type="file")]
 
 
 def _ask(ctx: click.Context, question: Callable[[Device], list[_Offer]]) -> list[_Offer]:
-    """What the device on the command line answers; nothing, where none was typed or it does not answer."""
+    """Ask the device on the command line. The answer is empty without a device, or if it fails."""
     from vb2user.device.device import Device
     from vb2user.errors import Vb2Error
 

@@ -25,8 +25,8 @@ def completion(shell: str) -> None:
 
 
 def script(shell: str) -> str:
-    """click's script for ``shell``, which runs the command itself at every TAB."""
+    """Return click's script for ``shell``, which runs the command itself at every TAB."""
     made = get_completion_class(shell)
     assert made is not None, shell
-    # Not the class's own source(): bash's runs the bash of this machine and judges its version.
+    # Not the class's own source(): that of bash runs this machine's bash and checks its version.
     return ShellComplete.source(made(click.Group(), {}, "vb2user", VARIABLE))

@@ -50,9 +50,9 @@ def controls(
 ) -> None:
     """The controls of the node DEV: all of them, or get each NAME and set each NAME=VALUE.
 
-    A NAME is as the list has it, the driver's own (in quotes), or an id (0x980900). A VALUE is a number,
-    on or off, a menu's index or text, numbers with commas for arrays, hexadecimal for structs; NAME=1
-    presses a button. All values are set together; what the driver took is printed.
+    A NAME is a name of the list, the driver's own name (in quotes), or an id (0x980900). A VALUE is a number,
+    on or off, or a menu's index or text. Arrays are numbers with commas, structs are hexadecimal. NAME=1
+    presses a button. All values are set together, and the values that the driver took are printed.
 
     With --watch --json each change is one line of JSON. Exit status 1: the driver refused something.
     """
@@ -74,14 +74,14 @@ def controls(
 def _change(
     cam: Camera, names: tuple[str, ...], reset: bool, restore: str | None, save: str | None, everything: bool
 ) -> Restored | None:
-    """Do what changes something, or writes a file; what became of a reset or restore."""
+    """Run the options that change controls or write a file. Return the results of a reset or restore."""
     from vb2user.device.settings_file import is_json
 
-    # All that can be wrong with the command line is found before anything is changed.
+    # All errors of the command line are found before any control is changed.
     wanted = {name: _parsed(cam, name) for name in names if "=" in name}
     plain = [name for name in names if "=" not in name]
     for name in plain:
-        with contextlib.suppress(ControlError):  # it is there, and cannot be queried: that is told later
+        with contextlib.suppress(ControlError):  # it exists, but cannot be queried: told later
             cam.controls[name]
     if reset and restore is not None:
         raise UsageError("--reset together with --restore", hint="give one after the other")
@@ -129,7 +129,7 @@ def _report(done: Restored) -> dict[str, Any]:
 
 
 def _print(cam: Camera, names: tuple[str, ...], as_json: bool) -> bool:
-    """The values now of those that were named; whether one of those to be read could not be."""
+    """Print the present values of the named controls; tell whether one could not be read."""
     looks: dict[int, ControlState] = {}
     failed = False
     for given in names:

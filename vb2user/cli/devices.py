@@ -1,4 +1,4 @@
-"""Layer 8: ``vb2user devices``: what is plugged in."""
+"""Layer 8: ``vb2user devices``: list the video nodes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vb2user.device.discovery import NodeInfo
 @click.option("--watch", is_flag=True, help="Go on, and say what comes and goes, until interrupted.")
 @json_option
 def devices(watch: bool, as_json: bool) -> None:
-    """What is plugged in: every V4L2 node, its driver and what it is for.
+    """List every V4L2 node with its driver and its uses.
 
     With --watch --json each change is one line of JSON.
     """
@@ -35,7 +35,10 @@ def devices(watch: bool, as_json: bool) -> None:
 
 
 def _name(node: NodeInfo) -> str:
-    """The card's name, and where it differs the node's: instances of a driver may share the card's."""
+    """Return the card's name, and the node's if it differs.
+
+    Instances of a driver may have the same card name.
+    """
     card = node.capability.card if node.capability else ""
     return " / ".join(dict.fromkeys(name for name in (card, node.name) if name))
 
@@ -53,7 +56,7 @@ def _link(node: NodeInfo) -> str:
 
 
 def to_json(node: NodeInfo) -> dict[str, Any]:
-    """A node as ``devices --json`` prints it."""
+    """Return a node for ``devices --json``."""
     cap = node.capability
     return {
         "path": node.path,

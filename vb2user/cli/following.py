@@ -1,4 +1,4 @@
-"""Layer 8: a command of somebody else's that follows our own options, which click leaves alone."""
+"""Layer 8: commands that take another program's command line after their own options."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 
 def no_option(command: tuple[str, ...]) -> None:
-    """A misspelt option of ours would be taken for it. click.NoSuchOption: names the one that is like it."""
+    """Check that a command does not begin with a misspelt option. click.NoSuchOption: it does."""
     if command and command[0].startswith("-"):
         context = click.get_current_context()
         known = [name for each in context.command.params for name in (*each.opts, *each.secondary_opts)]

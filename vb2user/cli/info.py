@@ -29,7 +29,7 @@ _T = TypeVar("_T")
 @click.argument("device", metavar="DEV", shell_complete=complete.nodes)
 @json_option
 def info(device: str, as_json: bool) -> None:
-    """Everything about the node DEV: formats, sizes, rates, inputs, controls, memory types, allocator."""
+    """Show formats, sizes, rates, inputs, controls, memory types and allocator of the node DEV."""
     with open_camera(device) as cam:
         looks = [control.look() for control in cam.controls]
         broken = cam.controls.broken
@@ -40,7 +40,7 @@ def info(device: str, as_json: bool) -> None:
         show(found, looks, broken)
 
 
-#: What is left out of nodes with these roles.
+#: The parts that are left out for nodes with these roles.
 _LEFT_OUT = {
     "vbi capture": "format and memory types of the VBI queue",
     "vbi output": "format and memory types of the VBI queue",
@@ -53,21 +53,21 @@ _LEFT_OUT = {
 
 
 class _Asking:
-    """Asks for one part after the other: what a part refuses is noted, and costs the other parts nothing.
+    """Asks for one part after the other. The error of one part is noted, and the other parts follow.
 
     Attributes:
-        errors: of the parts that failed, as ``--json`` prints them.
+        errors: the errors of the parts that failed, as ``--json`` prints them.
     """
 
     def __init__(self) -> None:
         self.errors: list[dict[str, str]] = []
 
     def note(self, part: str, error: KernelError) -> None:
-        """A part could not be asked."""
+        """Note that a part failed."""
         self.errors.append({"part": part, "error": str(error)})
 
     def ask(self, part: str, question: Callable[[], _T]) -> _T | None:
-        """The answer, or None. DeviceRemovedError: there is nothing more to ask."""
+        """Return the answer, or None after an error. DeviceRemovedError: the device is gone."""
         try:
             return question()
         except DeviceRemovedError:
@@ -77,7 +77,7 @@ class _Asking:
             return None
 
     def entries(self, part: str, question: Callable[[], calls.Listed[_T]]) -> list[_T]:
-        """The entries of an enumeration; those that are missing are noted by their index."""
+        """Return the entries of an enumeration, and note the missing ones by their index."""
         found = self.ask(part, question)
         if found is None:
             return []
@@ -87,7 +87,7 @@ class _Asking:
 
 
 def describe(cam: Camera, looks: Sequence[ControlState], broken: Mapping[str, KernelError]) -> dict[str, Any]:
-    """What ``info --json`` prints; ``looks`` and ``broken``: the controls."""
+    """Return the document of ``info --json``; ``looks`` and ``broken`` are the controls."""
     asking = _Asking()
     queues = [t for t in (cam.capture_type, cam.output_type) if t is not None]
     found_roles = list(roles(cam.caps))
@@ -125,13 +125,13 @@ def _queue(cam: Camera, type: BufType, asking: _Asking) -> dict[str, Any]:
     format = asking.ask(f"{type.name}: format", lambda: cam.get_format(type))
     memory, allocator, busy = None, None, None
     try:
-        # Without a format neither can be asked: they follow from it.
+        # Both depend on the format, so neither can be asked without it.
         if format is not None:
             memory = [m.name.lower() for m in cam.memory_types(type)]
             allocator = _allocator(cam, type)
     except DeviceRemovedError:
         raise
-    except DeviceBusyError as e:  # some drivers do not even tell their memory types then
+    except DeviceBusyError as e:  # some drivers do not report their memory types then
         busy = str(e)
     except KernelError as e:
         asking.note(f"{type.name}: memory", e)
@@ -187,7 +187,7 @@ def _size(cam: Camera, f: calls.FormatDescription, s: calls.FrameSize, asking: _
             f"rates of {f.pixelformat} {s}",
             lambda: cam.frame_intervals(f.pixelformat, s.min_width, s.min_height),
         )
-        # None: the driver does not tell that one.
+        # None: the driver does not report that one.
         made["fps"] = [None if i.fps is None else round(float(i.fps), 3) for i in intervals]
     return made
 
@@ -197,7 +197,7 @@ def _memory(types: list[str] | None) -> str:
 
 
 def show(found: dict[str, Any], looks: Sequence[ControlState], broken: Mapping[str, KernelError]) -> None:
-    """The same for people."""
+    """Print the document of ``info --json`` for people."""
     rows = [
         ("driver", f"{found['driver']} {found['version']}"),
         ("name", found["card"]),
@@ -230,7 +230,7 @@ def show(found: dict[str, Any], looks: Sequence[ControlState], broken: Mapping[s
 
 
 def _input_kind(i: dict[str, Any]) -> str:
-    """What an input is and can do, and what is wrong with it now, such as ``NO_SIGNAL``."""
+    """Return an input's type, abilities and present faults, such as ``NO_SIGNAL``."""
     return ", ".join([i["type"].lower(), *i["capabilities"], *i["status"]])
 
 
@@ -243,7 +243,7 @@ def _now(queue: dict[str, Any]) -> str:
     return f"{f['pixelformat']} {f['width']}x{f['height']}{fps}, {size} bytes, {f['field']}"
 
 
-#: More choices of a menu than these are for --json.
+#: The most choices of a menu that are shown. --json has all of them.
 _MOST_CHOICES = 6
 
 
@@ -256,7 +256,7 @@ def _row(cells: tuple[str, ...], look: ControlState | None = None) -> tuple[str,
 
 
 def _show_formats(formats: list[dict[str, Any]]) -> None:
-    """The formats, those with the same sizes and rates together: mostly that is all of them."""
+    """Print the formats. Formats with the same sizes and rates are shown together."""
     together: dict[str, list[dict[str, Any]]] = {}
     for one in formats:
         together.setdefault(json.dumps(one["sizes"]), []).append(one)

@@ -1,9 +1,9 @@
 """Layer 8: the command ``vb2user``.
 
-Every command is loaded when it is called; :mod:`vb2user.cli.commands` knows which there are.
+Every command is loaded when it is called; :mod:`vb2user.cli.commands` lists the commands.
 
-Exit status: 0 done, 1 the thing asked about is not so, 2 wrong usage, 3 no such device, no permission
-or a missing prerequisite, 130 interrupted, 141 the reader of our output left, 143 terminated.
+Exit status: 0 done, 1 the answer is no, 2 wrong usage. 3: no such device, no permission or a missing
+prerequisite. 130 interrupted, 141 the reader of the output left, 143 terminated.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def run_click(command: click.Command, name: str) -> NoReturn:
     except click.exceptions.Exit as e:
         status = e.exit_code
     except click.ClickException as e:
-        shown = io.StringIO()  # an argument that it repeats may have been copied from a device's name
+        shown = io.StringIO()  # the message may repeat an argument that was copied from a device's name
         e.show(shown)
         say_lines(shown.getvalue().rstrip("\n"), to_stderr=True)
         status = e.exit_code
@@ -114,16 +114,16 @@ def run_click(command: click.Command, name: str) -> NoReturn:
 
 
 def _invoke(command: click.Command, name: str) -> object:
-    # The name is given: under "python -m vb2user" it would be __main__.py.
+    # The name is given, because under "python -m vb2user" it would be __main__.py.
     if f"_{name}_COMPLETE".upper() in os.environ:
         return command.main(prog_name=name)
-    # Not main(): it takes every EPIPE, a device's too, for a pipe whose reader left, and ends with 1.
+    # Not main(): it takes every EPIPE, also that of a device, for a closed output pipe, and ends with 1.
     with command.make_context(name, sys.argv[1:]) as context:
         return command.invoke(context)
 
 
 def _give_up_on_stdout() -> None:
-    """What cannot be written by now (the reader left, the disk is full) is not tried again at exit."""
+    """Drop unwritten output (the reader left, the disk is full), so that Python does not retry it at exit."""
     if sys.stdout is None:  # started without one
         return
     try:

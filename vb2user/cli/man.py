@@ -1,7 +1,7 @@
-"""Layer 8: man pages, one for each command, from what ``--help`` is made of.
+"""Layer 8: man pages, one for each command, made from click's help data.
 
-``python -m vb2user.cli.man FOLDER`` writes them; a wheel carries them in ``share/man/man1``. Knows roff,
-and of the commands only what click tells.
+``python -m vb2user.cli.man FOLDER`` writes them; a wheel has them in ``share/man/man1``. This module knows
+roff, and only click's data about the commands.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ENVIRONMENT = (
 
 
 def pages(command: click.Command, name: str, release: str) -> dict[str, str]:
-    """File name to page: ``vb2user.1``, ``vb2user-capture.1``, ``vb2user-vm-run.1``, …
+    """Return the pages by file name: ``vb2user.1``, ``vb2user-capture.1``, ``vb2user-vm-run.1``, …
 
     Args:
         command: the outermost command.
@@ -53,7 +53,7 @@ def _subcommands(ctx: click.Context) -> list[tuple[str, click.Command]]:
 
 
 def _path(ctx: click.Context) -> list[str]:
-    """The words by which a command is called; click's command_path has the parents' arguments, too."""
+    """Return the words of a command; click's command_path has the parents' arguments, too."""
     return [*(_path(ctx.parent) if ctx.parent else ()), str(ctx.info_name)]
 
 
@@ -123,14 +123,17 @@ def _see_also(ctx: click.Context) -> Iterator[str]:
 
 
 def _escape(text: str) -> str:
-    """What roff would take for its own, and what it would set as something else."""
+    """Escape the characters that roff interprets or replaces."""
     special = {"\\": "\\e", "-": "\\-", "'": "\\(aq", "`": "\\(ga", "^": "\\(ha", "~": "\\(ti", '"': "\\(dq"}
     special |= {"…": "\\&..."}
     return "".join(special.get(c, c) for c in text)
 
 
 def _text(line: str) -> str:
-    """One line of text; a full stop at its beginning would make it a request."""
+    """Return one line of text.
+
+    A full stop at its beginning is escaped, because it would make a roff request.
+    """
     escaped = _escape(line)
     return f"\\&{escaped}" if escaped.startswith(".") else escaped
 

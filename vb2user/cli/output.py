@@ -1,7 +1,7 @@
-"""Layer 8: how commands speak: documents and tables to standard output, talk to standard error.
+"""Layer 8: the output of commands: documents and tables to standard output, messages to standard error.
 
-Nothing else prints. What is said to people goes through :func:`vb2user.text.printable` here, whatever names
-of devices and files are in it; what is said to programs is JSON, which has them as they are.
+No other module prints. Text for people goes through :func:`vb2user.text.printable` here, because it may
+contain names of devices and files. Programs get JSON, which has these names unchanged.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ STANDARD_OUTPUT = "standard output"
 
 
 def take_any_text() -> None:
-    """Let standard output and error show what their encoding has not as an escape, in place of an error."""
+    """Let standard output and error escape characters that their encoding lacks, in place of an error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def document(value: Any, *, line: bool = False) -> None:
-    """Print one JSON document on standard output, and nothing else; ``line``: on one line, of many."""
+    """Print one JSON document on standard output; ``line``: on a single line."""
     _print(json.dumps(value, indent=None if line else 1))
 
 
@@ -50,7 +50,7 @@ def say_lines(text: str, *, to_stderr: bool = False) -> None:
 
 
 def say_drawn(text: str) -> None:
-    """Print what holds escapes of the program's own, such as colours; names in it are printable by now."""
+    """Print text with the program's own escapes, such as colours. Names in it must be printable already."""
     _print(text, colours=True)
 
 
@@ -64,7 +64,7 @@ def _print(text: str, *, colours: bool | None = None) -> None:
         click.echo(text, color=colours)
 
 
-#: What helps, by errno; of a file that is read, and of one that is written.
+#: Hints by errno, for a file that is read, and for one that is written.
 _HINTS = {
     errno.ENOENT: ("look at its name", "make its folder first"),
     errno.EACCES: ("let this user read it", "choose a file that this user may write"),
@@ -79,7 +79,7 @@ _HINTS = {
 
 
 def cannot_write(file: object, error: OSError) -> UsageError:
-    """Return the error that names the file, what failed and what helps."""
+    """Return an error that names the file, the failure and a hint."""
     return _refused(file, error, written=True)
 
 
@@ -91,14 +91,14 @@ def _refused(file: object, error: OSError, *, written: bool) -> UsageError:
 
 @contextlib.contextmanager
 def writing(file: object) -> Iterator[None]:
-    """What the system refuses in here is an error about writing this file. UsageError."""
+    """Convert the system's errors in the block to a UsageError about writing this file."""
     with _about(file, written=True):
         yield
 
 
 @contextlib.contextmanager
 def reading(file: object) -> Iterator[None]:
-    """What the system refuses in here is an error about reading this file. UsageError."""
+    """Convert the system's errors in the block to a UsageError about reading this file."""
     with _about(file, written=False):
         yield
 
@@ -107,26 +107,26 @@ def reading(file: object) -> Iterator[None]:
 def _about(file: object, *, written: bool) -> Iterator[None]:
     try:
         yield
-    except (Vb2Error, BrokenPipeError):  # a device's error says what it is about; the reader of a pipe left
+    except (Vb2Error, BrokenPipeError):  # these have messages of their own
         raise
     except OSError as e:
         raise _refused(file, e, written=written) from None
 
 
 def of_the_system(error: OSError) -> str:
-    """Return what to say of an error that nothing else has named: as much as is known of it."""
+    """Return the message for a system error that no other code has converted."""
     hint = {errno.ENOSPC: "; make room: 'df -h' says which disk is full"}.get(error.errno or 0, "")
     what = error.filename if error.filename is not None else "a file or a call of the system"
     return f"{os.fsdecode(what) if isinstance(what, bytes) else what}: {error.strerror or error}{hint}"
 
 
 def will_write(*files: str | None) -> None:
-    """Look at the names of files before a device is opened for them; "-" and None are none.
+    """Check the names of output files before a device is opened; "-" and None are not files.
 
-    In the guest of ``vb2user vm run`` it says which of them goes when the machine ends.
+    In the guest of ``vb2user vm run`` this warns about files that are lost when the machine ends.
 
     Raises:
-        UsageError: a folder that there is not.
+        UsageError: the folder of a file does not exist.
     """
     for file in files:
         if file is not None and file != "-" and not Path(file).parent.is_dir():
@@ -147,18 +147,18 @@ def _warn_if_lost(files: Sequence[str | None]) -> None:
             talk(f"{file} goes with this virtual machine: only what is in $VB2USER_RESULTS comes back")
 
 
-#: Of a machine without a camera.
+#: The message on a machine without a camera.
 NOTHING_HERE = (
     "there are no video nodes here; 'vb2user doctor' says what is missing, "
     "'vb2user vm run -- COMMAND' runs COMMAND where there is a virtual one"
 )
 
-#: Cells that are one of these words are coloured, on a terminal that has colours.
+#: Cells with one of these words are coloured on a terminal with colours.
 _COLOURS = {"found": "green", "missing": "red", "not here": "yellow", "same": "green", "WRONG": "red"}
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table on standard output; plain, and as wide as it needs to be, where that is no terminal."""
+    """Print a table on standard output. Without a terminal it is plain, and as wide as it needs to be."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -167,14 +167,14 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     made = Table(title=heading, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     made.show_header = any(columns)
     for column in columns:
-        # The heads of some tables are laid out in two lines.
+        # The heads of some tables have two lines.
         made.add_column(_text(printable_lines(column)), overflow="fold")
     for row in rows:
         made.add_row(*(_text(printable(cell), _COLOURS.get(cell, "")) for cell in row))
     if sys.stdout is not None and sys.stdout.isatty():
         Console().print(made)
         return
-    # A pipe has no width, and what is folded there cannot be searched. FORCE_COLOR colours it all the same.
+    # A pipe has no width, and folded text cannot be searched. FORCE_COLOR also colours the output of a pipe.
     wide = Console(width=1000)
     with wide.capture() as captured:
         wide.print(made)

@@ -1,4 +1,4 @@
-"""Layer 8: a stream's course as a picture: a PNG by matplotlib, or text in the terminal by plotext.
+"""Layer 8: plots of a stream's rate and drops over time: a PNG by matplotlib, or text by plotext.
 
 Neither needs a display. Both are optional (the extra ``plot``) and imported on use only.
 """
@@ -22,12 +22,12 @@ from vb2user.errors import MissingPrerequisiteError, UsageError, install
 from vb2user.stream.timing_log import TimingLog
 from vb2user.text import printable
 
-#: What --plot takes for the terminal.
+#: The values of --plot for the terminal.
 TERMINAL = ("-", "terminal")
 _ROWS = 9  # of each of the terminal's plots
 _LETTERS = 100  # of a line of the title
 _INK, _ALERT = "#2563c9", "#c02b2b"
-#: Of every text of matplotlib's: a "$" in a device's name begins no formula, whatever matplotlibrc says.
+#: Options of every matplotlib text: a "$" in a device's name must not begin a formula.
 _LITERAL = {"text.parse_math": False, "text.usetex": False, "axes.formatter.use_mathtext": False}
 
 
@@ -36,9 +36,9 @@ class Panel:
     """One quantity over time.
 
     Attributes:
-        title: of what, and in which unit.
+        title: the quantity and its unit.
         seconds, values: its points.
-        bars: they are counts, drawn as bars.
+        bars: whether the values are counts, which are drawn as bars.
     """
 
     title: str
@@ -48,7 +48,7 @@ class Panel:
 
 
 def panels(course: TimingLog) -> list[Panel]:
-    """Rate, jitter, latency and drops of a stream; what the driver does not tell is left out."""
+    """Return rate, jitter, latency and drops of a stream, without those that the driver does not report."""
     seconds = course.seconds
     found = [
         Panel("rate, frames per second", seconds[1:], course.rates),
@@ -61,10 +61,10 @@ def panels(course: TimingLog) -> list[Panel]:
 
 
 def check(target: str) -> None:
-    """Can it be drawn there? Better said before the capture than after it.
+    """Check before the capture that the plot can be drawn.
 
     Raises:
-        MissingPrerequisiteError: the library is not installed. UsageError: no name of a PNG.
+        MissingPrerequisiteError: the library is not installed. UsageError: the name does not end in .png.
     """
     if target in TERMINAL:
         _library("plotext")
@@ -75,10 +75,11 @@ def check(target: str) -> None:
 
 
 def draw(course: TimingLog, title: str, target: str) -> None:
-    """Draw it: to a file, or to standard output.
+    """Draw the plot to a file or to standard output.
 
     Raises:
-        UsageError: fewer than two frames, or a file that cannot be written. MissingPrerequisiteError.
+        UsageError: there are fewer than two frames, or the file cannot be written. MissingPrerequisiteError:
+            the library is not installed.
     """
     if len(course.stamps_ns) < 2:
         raise UsageError("a plot needs two frames at least", hint="capture more: --count")
@@ -92,9 +93,9 @@ def draw(course: TimingLog, title: str, target: str) -> None:
 
 
 def to_png(course: TimingLog, title: str, path: Path) -> None:
-    """By matplotlib, which needs no display for this. OSError: it cannot be written."""
+    """Draw a PNG by matplotlib, without a display. OSError: the file cannot be written."""
     with _library("matplotlib").rc_context(_LITERAL), warnings.catch_warnings():
-        # A letter that the font has not is drawn as a box, and the plot is none the worse for it.
+        # matplotlib draws a box for a character that the font lacks. Its warning is not needed.
         warnings.filterwarnings("ignore", r"Glyph .* missing from ", UserWarning)
         drawn = io.BytesIO()
         _drawn(course, printable(title)).savefig(drawn, format="png", dpi=110)
@@ -115,7 +116,7 @@ def _drawn(course: TimingLog, title: str) -> Any:
             for axis in axes:
                 axis.axvline(second, color=_ALERT, alpha=0.35, linewidth=1)
     broken = f" - red: {sum(course.bad)} flagged as broken" if any(course.bad) else ""
-    # Not by matplotlib's own wrap, which takes a "$" for mathematics whatever it is told.
+    # Not by matplotlib's own wrap, which always takes a "$" for mathematics.
     figure.suptitle("\n".join(textwrap.wrap(title + broken, _LETTERS)))
     return figure
 
@@ -124,7 +125,7 @@ def _panel(axis: Any, panel: Panel) -> None:
     if panel.bars:
         axis.vlines(panel.seconds, 0, panel.values, color=_ALERT, linewidth=2)
         axis.set_ylim(0, max(1.0, *panel.values) * 1.1)
-        axis.yaxis.get_major_locator().set_params(integer=True)  # there is no half of a frame
+        axis.yaxis.get_major_locator().set_params(integer=True)  # counts of frames are whole numbers
     else:
         axis.plot(panel.seconds, panel.values, color=_INK, linewidth=1)
     axis.set_ylabel(panel.title.replace(", ", "\n"), fontsize="small")
@@ -135,7 +136,7 @@ def _panel(axis: Any, panel: Panel) -> None:
 
 
 def in_terminal(course: TimingLog, title: str) -> str:
-    """By plotext, as lines of text; in colours where standard output is a terminal that has them."""
+    """Return lines of text by plotext, in colours if standard output is a terminal with colours."""
     plotext = _library("plotext")
     width = shutil.get_terminal_size((100, 24)).columns
     colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

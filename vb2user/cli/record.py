@@ -1,4 +1,4 @@
-"""Layer 8: ``vb2user record`` and ``vb2user snapshot``: videos and pictures into files."""
+"""Layer 8: ``vb2user record`` and ``vb2user snapshot``: save videos and pictures to files."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def record(
 ) -> None:
     """Record from the node DEV into FILE: .mkv, .mp4, .mov, .webm, .y4m, .mjpg, .h264 or .raw.
 
-    Without --seconds and --count until Ctrl-C. MJPG, H.264 and HEVC are not encoded anew unless --codec
-    is given. Frames keep their times, so those that were lost leave gaps. However it ends, FILE can be
-    played; ends with 1 if the driver flagged frames as broken, which are left out, or if FILE is clearly
-    shorter than --seconds.
+    Without --seconds and --count it records until Ctrl-C. MJPG, H.264 and HEVC are not encoded again unless
+    --codec is given. Frames keep their times, so lost frames leave gaps. FILE can always be played, also
+    after an error or Ctrl-C. Frames that the driver flagged as broken are left out. Ends with 1 if there were
+    such frames, or if FILE is clearly shorter than --seconds.
     """
     from vb2user.media import container
     from vb2user.pixels import ffmpeg
@@ -83,7 +83,7 @@ def record(
 
 
 def _others(result: dict[str, Any]) -> str:
-    """What else is not in the file, where there is something."""
+    """Return a text about the frames that are not in the file, or an empty one."""
     found = [f"{result[name]} {name}" for name in ("short", "corrupt", "skipped") if result[name]]
     return f"; left out: {', '.join(found)}" if found else ""
 
@@ -98,14 +98,14 @@ def _run(
     pix_fmt: str | None,
     options: dict[str, str],
 ) -> tuple[dict[str, Any], int]:
-    """Record; what ``--json`` prints, and the exit status. Ctrl-C ends it, and is told apart."""
+    """Record. Return the document of ``--json`` and the exit status, which is another one after Ctrl-C."""
     from vb2user.media import record as recording
     from vb2user.media.recorder import Recorder
     from vb2user.stream import clock
 
     stream = wish.stream(cam, count)
     out = Recorder(file, stream.format, fps=cam.fps, codec=codec, pix_fmt=pix_fmt, options=options)
-    bits_told = _tell_lost_bits(out, pix_fmt)  # now, for it may take hours
+    bits_told = _tell_lost_bits(out, pix_fmt)  # now, because the recording may take hours
     interrupted = False
     try:
         with out, stream, progress("recording", count, seconds) as step:
@@ -124,7 +124,7 @@ def _run(
         talk(f"{cam.path}: {told}")
     if interrupted and (seconds or count):
         talk(f"interrupted after {done.frames} frames; {file} is finished and can be played")
-    if not bits_told:  # without a rate the first two frames had to come
+    if not bits_told:  # without a rate, only the first two frames told it
         _tell_lost_bits(out, pix_fmt)
     result = {
         "device": cam.path,
@@ -140,7 +140,7 @@ def _run(
 
 
 def _document(format: Format, done: Recording) -> dict[str, Any]:
-    """What ``--json`` says of the file."""
+    """Return the document of ``--json``."""
     return {
         "file": str(done.path),
         "format": str(format.pixelformat),
@@ -165,7 +165,7 @@ def _document(format: Format, done: Recording) -> dict[str, Any]:
 
 
 def _tell_lost_bits(out: Recorder, pix_fmt: str | None) -> bool:
-    """Say how many bits of a sample are lost, unless the user chose what to encode; False: none so far."""
+    """Print how many bits of a sample are lost, unless the user chose the format. False: none so far."""
     if out.lost_bits and pix_fmt is None:
         talk(
             f"{out.codec} gets {out.lost_bits} bits fewer than each sample of {out.format.pixelformat} has; "
@@ -175,7 +175,7 @@ def _tell_lost_bits(out: Recorder, pix_fmt: str | None) -> bool:
 
 
 def _is_long_enough(done: Recording, seconds: float, rate: float) -> bool:
-    """Says so if the file ends clearly before it should: by two frames, and by a twentieth."""
+    """Tell whether the file is long enough. Print a message if two frames and a twentieth are missing."""
     missing = seconds - done.duration
     if missing <= max(2 / rate if rate else 0.0, seconds / 20):
         return True
@@ -188,7 +188,7 @@ def _is_long_enough(done: Recording, seconds: float, rate: float) -> bool:
 
 
 def _still(stream: Stream, skip: int, timeout: float, save: Callable[[Frame], Path]) -> tuple[Frame, Path]:
-    """The first frame after ``skip`` others that can be saved; CorruptFrameError: none could in time."""
+    """Return the first good frame after ``skip`` others. CorruptFrameError: there was none in time."""
     for _ in range(skip):
         stream.next_frame()
     deadline = time.monotonic() + timeout

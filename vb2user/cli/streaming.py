@@ -1,4 +1,4 @@
-"""Layer 8: what the commands have in common that stream from a device: options, set-up, progress."""
+"""Layer 8: the common part of the commands that stream: options, set-up, progress."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vb2user.errors import UsageError
 from vb2user.memory.types import MEMORY_TYPES
 from vb2user.stream.stream import Stream
 
-#: How many buffers a command asks for by itself.
+#: The default number of buffers.
 BUFFERS = 4
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -27,7 +27,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class StreamOptions:
-    """What the command line asks for; ``exact``: no fewer buffers, for the user named a number."""
+    """The stream options of a command line; ``exact``: fewer buffers than asked for are an error."""
 
     memory: str
     heap: str | None
@@ -40,7 +40,7 @@ class StreamOptions:
     exact: bool = False
 
     def stream(self, cam: Camera, count: int | None, **policies: Any) -> Stream:
-        """The stream that is asked for, not started."""
+        """Return the stream for these options, not started."""
         return cam.stream(
             memory=self.memory,
             heap=self.heap,
@@ -59,7 +59,7 @@ class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, int]:
-        """The two numbers; what is none is wrong usage."""
+        """Return the two numbers; any other text is wrong usage."""
         width, _, height = str(value).lower().partition("x")
         if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
             self.fail(f"{value!r} is no size: write it as 640x480", param, ctx)
@@ -106,12 +106,12 @@ _STREAM = (
 
 
 def set_up_options(command: _F) -> _F:
-    """DEV and what to set on it: the command gets ``device`` and ``wish``, a :class:`StreamOptions`."""
+    """Add DEV and its settings: the command gets ``device`` and ``wish``, a :class:`StreamOptions`."""
     return _wishing(command, _SET_UP)
 
 
 def stream_options(command: _F) -> _F:
-    """:func:`set_up_options`, and how to stream."""
+    """Add :func:`set_up_options`, and the options of the stream."""
     return _wishing(command, _SET_UP + _STREAM)
 
 
@@ -143,9 +143,9 @@ def _wishing(command: _F, options: Sequence[Callable[[Any], Any]]) -> _F:
 
 
 def set_up(cam: Camera, wish: StreamOptions) -> None:
-    """Input, format, size and rate; what the driver would change is refused. A metadata node is told.
+    """Set input, format, size and rate. The driver must not change them. Print a note on a metadata node.
 
-    UsageError: a memory-to-memory node. No command writes to its output queue.
+    UsageError: the node converts from memory to memory, and no command writes to its output queue.
     """
     if (note := no_frames_note(cam)) is not None:
         if cam.m2m:
@@ -172,7 +172,7 @@ def set_up(cam: Camera, wish: StreamOptions) -> None:
 
 
 def refuse_fewer_buffers(stream: Stream, wish: StreamOptions) -> None:
-    """Of a stream that is started: UsageError where the driver granted fewer than the user asked for."""
+    """Raise UsageError if the driver granted a started stream fewer buffers than the user asked for."""
     if wish.exact and stream.buffers < wish.buffers:
         raise UsageError(
             f"{stream.name}: the driver granted {stream.buffers} buffers of {wish.buffers}",
@@ -182,11 +182,11 @@ def refuse_fewer_buffers(stream: Stream, wish: StreamOptions) -> None:
 
 @contextlib.contextmanager
 def progress(what: str, frames: int | None, seconds: float | None = None) -> Iterator[Callable[..., None]]:
-    """A bar on standard error, where that is a terminal; call it with each frame, or without.
+    """Show a bar on standard error if that is a terminal. Call the result for each frame.
 
     Args:
-        what: is being done.
-        frames: how many there will be; None: nobody knows.
+        what: the action's name.
+        frames: the number of frames; None if not known.
         seconds: how long it will take by the frames' times, where that is what ends it.
     """
     if not sys.stderr.isatty():

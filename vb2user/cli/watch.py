@@ -1,4 +1,4 @@
-"""Layer 8: what ``vb2user capture`` draws of the frames that pass: a plot, a contact sheet."""
+"""Layer 8: the drawings of ``vb2user capture``: a plot and a contact sheet."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _PICTURES, _WIDTH = 24, 240
 
 
 class Watch:
-    """Sees each frame, and draws at the end.
+    """Collects data of each frame, and draws at the end.
 
     Args:
-        plot: where to draw the stream's course; None: nowhere.
+        plot: where to draw the stream's rate and drops; None: nowhere.
         sheet: the PNG to lay frames out in; None: none.
         count: how many frames there will be: those on the sheet are spread over them evenly.
-        stdout_is_free: nothing else goes to standard output.
+        stdout_is_free: whether nothing else goes to standard output.
 
     Raises:
-        UsageError: no name of a PNG, or standard output is wanted twice.
+        UsageError: the name does not end in .png, or standard output is needed twice.
         MissingPrerequisiteError: a library is not installed.
     """
 
@@ -56,7 +56,7 @@ class Watch:
             av()
 
     def __call__(self, frame: Frame, stats: StreamStats) -> None:
-        """A frame was handed out."""
+        """Add a frame of the stream."""
         if self._plot is not None:
             self._course.add(frame, stats)
         if self._sheet is not None and self._seen in self._chosen:
@@ -70,14 +70,14 @@ class Watch:
         try:
             picture = to_rgb(frame, _WIDTH)
         except CorruptFrameError:
-            return  # too short for a picture: it is counted among the errors
+            return  # too short for a picture: the stream counts it as an error
         self._shots.append(Shot(picture, f"{frame.sequence} at {frame.timestamp:.3f} s", alert=not frame.ok))
 
     def finish(self, result: dict[str, Any]) -> None:
         """Draw; ``result`` is what ``capture --json`` prints.
 
         Raises:
-            UsageError: too few frames, or a file that cannot be written.
+            UsageError: there are too few frames, or the file cannot be written.
         """
         what = f"{result['format']} {result['width']}x{result['height']}, {result['memory']}"
         if self._sheet is not None:

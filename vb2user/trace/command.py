@@ -50,11 +50,11 @@ def trace(
 ) -> None:
     """Run COMMAND, and see which mem ops the kernel calls for DEV and whether every reference is given back.
 
-    Wants root and tracefs. Without them COMMAND is run all the same, and the exit status is 3. With --json
+    This needs root and tracefs. Without them COMMAND still runs, and the exit status is 3. With --json
     COMMAND's standard output goes to standard error.
 
-    Ends with 0 if COMMAND succeeded and all is balanced, with 1 if not, or if the kernel's log reported
-    trouble meanwhile: a warning, an oops, lockdep, a refcount.
+    Ends with 0 if COMMAND succeeded and all references are balanced, else with 1. It also ends with 1 if the
+    kernel's log reported trouble meanwhile: a warning, an oops, lockdep, a refcount.
     """
     from vb2user.trace.run import TraceOptions, run
     from vb2user.trace.tracer import BUFFER_KB
