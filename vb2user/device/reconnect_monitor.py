@@ -1,7 +1,7 @@
 """Layer 4: recognise a device that was unplugged and came back.
 
-A device that comes back has a new node. Only a node that appeared after the loss can be it: a node that was
-there before belongs to another device, even to one of the same model. Nodes are told apart by their directory
+A device that comes back has a new node. Only a node that appeared after the loss can be it. A node that was
+there before belongs to another device, even if its model is the same. Nodes are told apart by their directory
 in sysfs. The kernel never uses the inode number of such a directory twice.
 
 The new node is the lost device if two conditions hold. Driver, card, the node's index within the device, its

@@ -1,8 +1,8 @@
 """Layer 2: DMABUF: the queue imports memory that another device or allocator allocated.
 
-Mem ops: ``attach_dmabuf`` and ``map_dmabuf`` (QBUF or PREPARE_BUF with an fd not seen before; the
-mapping is kept while the same dma-buf comes again), ``unmap_dmabuf`` and ``detach_dmabuf`` (another
-dma-buf, REQBUFS(0), close).
+Mem ops: ``attach_dmabuf`` and ``map_dmabuf`` (QBUF or PREPARE_BUF with an fd not seen before),
+``unmap_dmabuf`` and ``detach_dmabuf`` (another dma-buf, REQBUFS(0), close). The mapping is kept while the
+same dma-buf comes again.
 
 Sources: https://docs.kernel.org/userspace-api/media/v4l/dmabuf.html and
 https://docs.kernel.org/driver-api/dma-buf.html

@@ -1,7 +1,7 @@
 """Layer 2: MMAP: the driver allocates the buffers, the program maps them.
 
-Mem ops: ``alloc`` (REQBUFS, CREATE_BUFS), ``num_users`` (whenever a v4l2_buffer is filled), ``mmap``
-(mmap(2) of the node), ``get_dmabuf`` (EXPBUF), ``put`` (freeing, munmap(2), closing an exported fd).
+Mem ops: ``alloc`` (REQBUFS, CREATE_BUFS), ``num_users`` (each filled v4l2_buffer), ``mmap`` (mmap(2) of the
+node), ``get_dmabuf`` (EXPBUF), ``put`` (freeing, munmap(2), close of an exported fd).
 
 Source: https://docs.kernel.org/userspace-api/media/v4l/mmap.html
 """

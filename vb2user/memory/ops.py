@@ -4,7 +4,7 @@ Only :func:`symbols` reads a file, ``/proc/kallsyms``. This module drives no op:
 methods named after the ops. It counts no calls either: :mod:`vb2user.trace` does.
 
 Source: https://docs.kernel.org/driver-api/media/v4l2-videobuf2.html (``struct vb2_mem_ops``) for meanings and
-the four required lists; the user actions are what the function trace of a stock kernel shows.
+the four required lists. The user actions come from the function trace of a stock kernel.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ The data come from the kernel's pixel format pages. They tell which components a
 samples of which type each component stores. They also tell the subsampling, and whether every component has a
 memory plane of its own. This table knows neither sizes nor buffers; :mod:`vb2user.pixels.layout` adds these.
 
-A format that is **not** here is treated as a run of bytes: compressed and tiled formats, and vendors' layouts
-that no page of the kernel describes.
+A format that is **not** here is treated as a run of bytes. These are compressed and tiled formats, and
+vendors' layouts that no page of the kernel describes.
 
 Source: https://docs.kernel.org/userspace-api/media/v4l/pixfmt.html and ``linux/videodev2.h`` (7.3).
 """

@@ -43,7 +43,7 @@ def find() -> Path:
 
     Raises:
         MissingPrerequisiteError: the kernel has no tracefs or no function tracer, it is not mounted, this
-            user may not write to it, or tracing is switched off.
+            user may not write to it, or it is switched off.
     """
     mounted = next((p for p in PLACES if _exists(p / "trace_pipe")), None)
     if mounted is None:
