@@ -262,7 +262,7 @@ def test_an_unaligned_buffer_is_refused(vivid_vmalloc: VividDevice) -> None:
         still(cam)
         size = cam.get_format().sizeimage
         own = [memoryview(bytearray(size + 64))[3:] for _ in range(4)]
-        with pytest.raises(vb2user.UsageError, match="no multiple of 8"):
+        with pytest.raises(vb2user.UsageError, match="not a multiple of 8"):
             cam.stream(memory="userptr", user_buffers=own).start()
         assert is_free(cam)
 
@@ -271,7 +271,7 @@ def test_a_closed_dmabuf_is_refused(vivid_vmalloc: VividDevice) -> None:
     with vb2user.open(vivid_vmalloc.capture) as cam:
         still(cam)
         fd = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-        with pytest.raises(vb2user.UsageError, match="no dma-buf"):
+        with pytest.raises(vb2user.UsageError, match="not a dma-buf"):
             cam.stream(memory="dmabuf", fds=[fd] * 4).start()
         os.close(fd)
         # Caught although the library itself opens files before it gets to the buffers.

@@ -198,7 +198,7 @@ class TellingVideo(Events, FakeVideo):
         self.telling.refresh()
 
     def happen(self, type: EventType, id: int = 0) -> None:
-        """An event that is no control's."""
+        """An event that is not a control's."""
         for file in self.files:
             self.send(file, self._event(type, id))
         self.telling.refresh()

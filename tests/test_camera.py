@@ -109,7 +109,7 @@ def test_memory_of_ones_own(cam: Camera, node: FakeVideo) -> None:
         ),
         ([bytes(64 * 32)] * 2, "is read-only"),
         ([[bytearray(64 * 32)] * 2] * 2, "has 1 planes and 2 were given"),
-        ([memoryview(bytearray(64 * 32 + 64))[3:]] * 2, "no multiple of 8"),
+        ([memoryview(bytearray(64 * 32 + 64))[3:]] * 2, "not a multiple of 8"),
         (["x", "y"], "has no buffer"),
     ],
 )

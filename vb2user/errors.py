@@ -2,8 +2,8 @@
 
 Every error is a :class:`Vb2Error`. Its text is one line: the object, the request that failed, the kernel's
 answer, what that answer means there, and a hint. The text is printable, even if names of devices in it are
-not. Each class has the exit status with which the command ``vb2user`` ends on it. 1: the answer to the
-question is no. 2: wrong usage. 3: no such device, no permission or a missing prerequisite.
+not. Each class has the exit status with which the command ``vb2user`` ends on it. 1: a failure or
+a fault. 2: wrong usage. 3: no such device, no permission or a missing prerequisite.
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ def test_set_together(telling: TellingVideo, run: Run) -> None:
     [
         (("brigthness=1",), 2, "no control 'brigthness'; did you mean brightness?"),
         (("brightness=1", "contrast=99"), 2, "control 'Contrast': 99 is out of range; it takes -10 to 10"),
-        (("brightness=red",), 2, "'red' is no value for it"),
+        (("brightness=red",), 2, "'red' is not a value for it"),
         (("brightness=1", "rotate=90"), 1, "control 'Rotate'"),
         (("brightness=1", "pixels=1"), 1, "control 'Pixels'"),
         (("button",), 1, "can only be written"),

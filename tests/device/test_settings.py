@@ -66,9 +66,9 @@ def test_what_is_written_is_read(tmp_path: Path, document: dict[str, dict[str, A
     [
         ("x.toml", "brightness 5", "not TOML"),
         ("x.json", "{", "not JSON"),
-        ("x.json", "[]", "no file of settings"),
-        ("x.toml", "brightness = 5", "no file of settings"),
-        ("x.toml", "[other]\nbrightness = 5", "no file of settings; it has a table 'controls'"),
+        ("x.json", "[]", "not a file of settings"),
+        ("x.toml", "brightness = 5", "not a file of settings"),
+        ("x.toml", "[other]\nbrightness = 5", "not a file of settings; it has a table 'controls'"),
         ("x.yaml", "", "TOML or JSON; give a name that ends in"),
     ],
 )
@@ -274,7 +274,7 @@ def test_what_cannot_be_is_told_and_the_rest_is_done(
         "test_pattern": "no choice",
         "area": "not hexadecimal",
         "matrix": "takes 6 elements",
-        "big": "no value for it",
+        "big": "not a value for it",
     }
     assert set(done.failed) == set(words)
     for name, word in words.items():

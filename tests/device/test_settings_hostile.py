@@ -141,15 +141,15 @@ JSON = [
     ("[" * 100_000, "not JSON"),
     ('{"controls":' + '{"a":' * 100_000, "not JSON"),
     ('{"controls": {"a": ' + "[" * 300 + "]" * 300 + "}}", "controls: a"),
-    ('{"controls": null}', "no file of settings"),
-    ('{"controls": []}', "no file of settings"),
+    ('{"controls": null}', "not a file of settings"),
+    ('{"controls": []}', "not a file of settings"),
     ('{"controls": {"brightness": null}}', "controls: brightness"),
     ('{"controls": {"brightness": NaN}}', "controls: brightness"),
     ('{"controls": {"brightness": 1e400}}', "controls: brightness"),
     ('{"controls": {"brightness": ' + "9" * 5000 + "}}", "not JSON"),
     ('{"controls": {"line\\nbreak": null}}', "controls: 'line\\nbreak'"),
-    ('{"other": {}}', "no file of settings"),
-    ("{}", "no file of settings"),
+    ('{"other": {}}', "not a file of settings"),
+    ("{}", "not a file of settings"),
     ("", "not JSON"),
     ("\ufeff{}", "not JSON"),
 ]
@@ -186,7 +186,7 @@ def test_what_is_no_file(cam: Camera, tmp_path: Path) -> None:
         cam.restore_settings(folder)
     pipe = tmp_path / "p.toml"
     os.mkfifo(pipe)
-    with pytest.raises(UsageError, match="no regular file"):
+    with pytest.raises(UsageError, match="not a regular file"):
         cam.restore_settings(pipe)
 
 

@@ -208,7 +208,7 @@ def test_too_few(fd: Fd) -> None:
 
 @pytest.mark.parametrize("alignment", [0, -8, 3, 24])
 def test_alignments_that_are_none(alignment: int) -> None:
-    with pytest.raises(UsageError, match=r"no power of two|alignment must be at least 1"):
+    with pytest.raises(UsageError, match=r"not a power of two|alignment must be at least 1"):
         UserPtr(alignment=alignment)
 
 
@@ -225,7 +225,7 @@ def test_any_offset_and_size(offset: int, size: int, wanted: int, alignment: int
             if size >= wanted and offset % alignment == 0:
                 strategy.provide(1, [wanted])
             else:
-                with pytest.raises(UsageError, match=r"the format needs|no multiple of"):
+                with pytest.raises(UsageError, match=r"the format needs|not a multiple of"):
                     strategy.provide(1, [wanted])
         # Nothing holds the memory after a check, passed or not: else this close would fail.
 

@@ -424,7 +424,7 @@ def test_jpeg_is_decoded(pix_fmt: str) -> None:
         assert worst(to_rgb([data], FourCC("MJPG"), colorspace=colorspace), np.array([255, 0, 0])) <= 8
     assert np.abs(to_gray([data], FourCC("JPEG")).astype(int) - 76).max() <= 3
     for broken in (np.zeros(100, "u1"), np.zeros(0, "u1")):
-        with pytest.raises(CorruptFrameError, match="no JPEG"):
+        with pytest.raises(CorruptFrameError, match="not a JPEG"):
             to_rgb([broken], FourCC("MJPG"))
 
 

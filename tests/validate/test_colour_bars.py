@@ -137,7 +137,7 @@ def test_a_buffer_that_nobody_wrote(code: str, fill: int) -> None:
         array.view("u1")[...] = fill
     ok, why = judge(code, arrays, osd=True)
     assert not ok
-    assert f"0x{fill:02x}: nobody drew" in why
+    assert f"0x{fill:02x}: the driver drew no picture" in why
 
 
 @pytest.mark.parametrize("code", ["YUYV", "NV12", "RGB3", "GREY"])

@@ -2,7 +2,7 @@
 
 Every command is loaded when it is called; :mod:`vb2user.cli.commands` lists the commands.
 
-Exit status: 0 done, 1 the answer is no, 2 wrong usage. 3: no such device, no permission or a missing
+Exit status: 0 done, 1 a failure or a fault, 2 wrong usage. 3: no such device, no permission or a missing
 prerequisite. 130 interrupted, 141 the reader of the output left, 143 terminated.
 """
 
@@ -61,8 +61,8 @@ class _Commands(click.Group):
 def cli() -> None:
     """The kernel's struct vb2_mem_ops, made visible and usable, on real V4L2 devices.
 
-    Exit status: 0 done, 1 what was asked about is not so, 2 wrong usage, 3 no such device, no
-    permission or a missing prerequisite.
+    Exit status: 0 done, 1 a failure or a fault (a kernel error, bad frames, a leak), 2 wrong usage. 3: no
+    such device, no permission or a missing prerequisite.
     """
 
 

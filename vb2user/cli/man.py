@@ -15,9 +15,9 @@ from pathlib import Path
 import click
 
 _STATUS = """\
-0 done, 1 what was asked about is not so, 2 wrong usage, 3 no such device, no permission or a missing \
-prerequisite, 130 interrupted, 141 the reader of the output left, 143 terminated. A command that runs \
-another one ends with that one's."""
+0 done, 1 a failure or a fault (a kernel error, bad frames, a leak), 2 wrong usage. 3: no such device, no \
+permission or a missing prerequisite. 130 interrupted, 141 the reader of the output left, 143 terminated. \
+A command that runs another one ends with that one's."""
 _ENVIRONMENT = (
     ("NO_COLOR", "If it is set and not empty, no colours, on a terminal either."),
     ("FORCE_COLOR", "If it is set and not empty, colours where no terminal is, either."),

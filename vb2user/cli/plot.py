@@ -70,7 +70,7 @@ def check(target: str) -> None:
         _library("plotext")
         return
     if Path(target).suffix.lower() != ".png":
-        raise UsageError(f"--plot {target} is no PNG", hint="name it FILE.png, or 'terminal'")
+        raise UsageError(f"--plot {target} does not end in .png", hint="name it FILE.png, or 'terminal'")
     _library("matplotlib")
 
 

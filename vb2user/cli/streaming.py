@@ -62,7 +62,7 @@ class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic
         """Return the two numbers; any other text is wrong usage."""
         width, _, height = str(value).lower().partition("x")
         if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-            self.fail(f"{value!r} is no size: write it as 640x480", param, ctx)
+            self.fail(f"{value!r} is not a size: write it as 640x480", param, ctx)
         return int(width), int(height)
 
 

@@ -50,7 +50,7 @@ class Watch:
             plots.check(plot)
         if sheet is not None:
             if Path(sheet).suffix.lower() != ".png":
-                raise UsageError(f"--contact-sheet {sheet} is no PNG", hint="name it FILE.png")
+                raise UsageError(f"--contact-sheet {sheet} does not end in .png", hint="name it FILE.png")
             from vb2user.pixels.ffmpeg import av
 
             av()

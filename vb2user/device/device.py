@@ -181,7 +181,9 @@ class Device(VideoNode):
         from vb2user.device.events import Events, subscriptions
 
         if not what:
-            raise UsageError(f"{self.path}: events of no type", hint="name some, e.g. 'source_change'")
+            raise UsageError(
+                f"{self.path}: no type of event was given", hint="name some, e.g. 'source_change'"
+            )
         made: Events[DeviceEvent] = Events(self, subscriptions(self, what), initial=initial, timeout=timeout)
         self._events.add(made)
         if self._closed:  # another thread closed the device meanwhile, and did not see these events

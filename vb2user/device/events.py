@@ -393,8 +393,8 @@ def _handle(device: EventSource) -> tuple[Fd, bool]:
             return device.node.reopen(), False
     if any(other._shared and not other.closed for other in device.open_events()):
         raise StateError(
-            f"{device.path}: this device tells its events once only, and they are asked for already",
-            hint="ask for all of them in one call of events()",
+            f"{device.path}: the driver allows one iterator of events at a time, and one is open already",
+            hint="ask for all events in one call of events()",
         )
     return device.node, True
 

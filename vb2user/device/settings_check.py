@@ -40,7 +40,7 @@ def checked(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
 def check(document: dict[str, dict[str, Any]]) -> None:
     """Raise UsageError if the document has no table of settings, or a value that no device takes."""
     if "controls" not in document and "stream" not in document:
-        raise UsageError("no file of settings", hint="it has a table 'controls'")
+        raise UsageError("not a file of settings", hint="it has a table 'controls'")
     for name, value in document.get("controls", {}).items():
         if not _is_value(value):
             raise _wrong(
@@ -49,7 +49,7 @@ def check(document: dict[str, dict[str, Any]]) -> None:
     stream = document.get("stream", {})
     for name, value in stream.items():
         if name not in _STREAM:
-            raise UsageError(f"stream: {_shown(name)} is no setting", hint=f"it has {', '.join(_STREAM)}")
+            raise UsageError(f"stream: {_shown(name)} is not a setting", hint=f"it has {', '.join(_STREAM)}")
         allows, words = _STREAM[name]
         if not allows(value):
             raise _wrong("stream", name, value, words)

@@ -59,7 +59,7 @@ def read(path: str | os.PathLike[str]) -> Document:
     except ValueError as e:  # both parsers' errors and that of UTF-8 are of this kind
         raise UsageError(f"{source}: not {_kind(as_json)}: {' '.join(str(e).split())[:_LONGEST]}") from None
     if not isinstance(found, dict) or not all(isinstance(table, dict) for table in found.values()):
-        raise UsageError(f"{source} is no file of settings", hint="it has tables, one of them 'controls'")
+        raise UsageError(f"{source} is not a file of settings", hint="it has tables, one of them 'controls'")
     return cast(Document, found)
 
 
@@ -68,7 +68,7 @@ def _text_of(source: Path) -> str:
     with open(source, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         told = os.fstat(file.fileno())
         if not stat.S_ISREG(told.st_mode):
-            raise UsageError(f"{source}: settings are in a file, and this is no regular file")
+            raise UsageError(f"{source}: settings are in a file, and this is not a regular file")
         raw = file.read(_MOST + 1)
     if len(raw) > _MOST:
         raise UsageError(f"{source}: no file of settings is larger than {_MOST} bytes")

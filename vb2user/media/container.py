@@ -77,7 +77,8 @@ def kind_of(path: Path) -> Kind:
     found = KINDS.get(path.suffix.lower())
     if found is None:
         raise UsageError(
-            f"{path}: nobody here records '{path.suffix}'", hint=f"name it {', '.join(sorted(KINDS))}"
+            f"{path}: there is no kind of video file '{path.suffix}'",
+            hint=f"name it {', '.join(sorted(KINDS))}",
         )
     return found
 

@@ -447,7 +447,7 @@ class Recorder:
         text = text.replace(str(self._beside), str(self.path))
         if number <= 0 or number == 22:
             return UsageError(
-                f"{self.path}: {self.codec} into {self.path.suffix} does not go: {text}",
+                f"{self.path}: {self.codec} into {self.path.suffix} is not possible: {text}",
                 hint="choose another codec or kind of file, or other options",
             )
         # FFmpeg writes in pieces of a second, and may still have some frames in memory.

@@ -64,7 +64,7 @@ class DmaBuf:
     @staticmethod
     def _no_dmabuf(name: str) -> UsageError:
         return UsageError(
-            f"{name}: this file descriptor is no dma-buf",
+            f"{name}: this file descriptor is not a dma-buf",
             hint="pass an fd from a dma-heap, udmabuf, EXPBUF or DRM",
         )
 

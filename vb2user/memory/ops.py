@@ -89,7 +89,7 @@ _MEANINGS: tuple[tuple[Op, int, str, str], ...] = (
     (Op.PUT_USERPTR, 1, "REQBUFS(0)", "unpin the program's pages"),
     (Op.PREPARE, 1, "QBUF, PREPARE_BUF", "hand the memory to the device: clean the CPU's caches"),
     (Op.FINISH, 1, "the driver is done", "hand the memory back to the CPU: invalidate its caches"),
-    (Op.ATTACH_DMABUF, 0, "QBUF, new dma-buf", "attach somebody else's dma-buf to the device"),
+    (Op.ATTACH_DMABUF, 0, "QBUF, new dma-buf", "attach another exporter's dma-buf to the device"),
     (Op.DETACH_DMABUF, 1, "REQBUFS(0)", "detach the dma-buf and forget it"),
     (
         Op.MAP_DMABUF,

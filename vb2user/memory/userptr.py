@@ -157,7 +157,9 @@ class UserPtr(BufferBackend):
         self.limit = None if self._given is None else len(self._given)
         self._alignment = alignment = checks.count(alignment, "USERPTR: alignment", least=1, most=2**30)
         if alignment & (alignment - 1):
-            raise UsageError(f"USERPTR: alignment {alignment} is no power of two", hint="use e.g. 64 or 4096")
+            raise UsageError(
+                f"USERPTR: alignment {alignment} is not a power of two", hint="use e.g. 64 or 4096"
+            )
 
     def put_userptr(self, node: Fd, type: BufType, index: int | None = None, count: int = 1) -> None:
         """Mem op ``put_userptr``: free some buffers or (None) all; their pages are unpinned.
@@ -233,7 +235,7 @@ class UserPtr(BufferBackend):
             address = address_of(view)
             if address % self._alignment:
                 raise UsageError(
-                    f"{what} begins at {address:#x}, which is no multiple of {self._alignment}",
+                    f"{what} begins at {address:#x}, which is not a multiple of {self._alignment}",
                     hint="allocate it page-aligned, e.g. mmap.mmap(-1, length), or an aligned slice",
                 )
             views.append(view)

@@ -75,7 +75,7 @@ class Encoding:
     def weights(self) -> tuple[float, float]:
         """The weights of red and blue in luma; green has the rest."""
         if self.ycbcr_enc not in _WEIGHTS:
-            raise UsageError(f"colour encoding {self.ycbcr_enc} is no linear matrix of R'G'B'")
+            raise UsageError(f"colour encoding {self.ycbcr_enc} is not a linear matrix of R'G'B'")
         return _WEIGHTS[self.ycbcr_enc]
 
 

@@ -252,9 +252,9 @@ def decode_jpeg(data: Array) -> Any:
         decoder = pyav.CodecContext.create("mjpeg", "r")
         frames = [*decoder.decode(pyav.Packet(data.tobytes())), *decoder.decode(None)]
     except pyav.FFmpegError as error:
-        raise CorruptFrameError(f"no JPEG image: {error}") from error
+        raise CorruptFrameError(f"not a JPEG image: {error}") from error
     if not frames:
-        raise CorruptFrameError("no JPEG image: it has no frame in it")
+        raise CorruptFrameError("not a JPEG image: it has no frame in it")
     return frames[0]
 
 

@@ -107,7 +107,7 @@ def check_name(path: str | os.PathLike[str]) -> None:
     target = Path(path)
     if target.suffix.lower() not in _WRITERS:
         raise UsageError(
-            f"{target}: nobody here writes '{target.suffix}'",
+            f"{target}: there is no kind of picture file '{target.suffix}'",
             hint=f"name it {', '.join(sorted(_WRITERS))}; for more than one picture there is record()",
         )
 
@@ -164,7 +164,7 @@ def with_tables(data: bytes) -> bytes:
             inserting = pyav.bitstream.BitStreamFilterContext("mjpeg2jpeg", container.streams.video[0])
             return b"".join(bytes(p) for p in inserting.filter(pyav.Packet(data)))
     except (pyav.FFmpegError, IndexError) as error:
-        raise CorruptFrameError(f"no JPEG image: {error}") from error
+        raise CorruptFrameError(f"not a JPEG image: {error}") from error
 
 
 def _npy(frame: FrameLike, quality: int) -> Iterable[Piece]:

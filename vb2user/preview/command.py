@@ -87,8 +87,8 @@ def preview(
         cam.stream()  # an output captures nothing: that error comes here, and not on the page
         if not is_loopback(bind):
             talk(
-                f"warning: whoever reaches {bind} and has the token sees and drives the camera, and nothing "
-                "is encrypted on the way; over an untrusted network use 'ssh -L' instead"
+                f"warning: every client that reaches {bind} and has the token can see and set the camera. "
+                "The connection is not encrypted: over an untrusted network use 'ssh -L' instead"
             )
         status = asyncio.run(_main(cam, first, guard, encoder, port, not no_trace, open_page, as_json))
     finally:

@@ -106,7 +106,7 @@ def from_json(fields: Mapping[str, Field], body: bytes) -> dict[str, Any]:
         ValueError,
         RecursionError,
     ):  # bytes that are no text and numbers of too many digits are ValueErrors
-        raise UsageError("the request's body is no JSON", hint=_known(fields)) from None
+        raise UsageError("the request's body is not JSON", hint=_known(fields)) from None
     return checked(fields, given)
 
 

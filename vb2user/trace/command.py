@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.option(
     "--only-command",
     is_flag=True,
-    help="Count only buffers that COMMAND, or what it starts, brought to life; else whoever uses DEV counts.",
+    help="Count only buffers that COMMAND and its children allocate or import, not those of others.",
 )
 @click.option("-o", "--output", type=click.File("w", lazy=False), metavar="FILE", help="The raw trace.")
 @click.option(

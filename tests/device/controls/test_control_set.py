@@ -189,9 +189,9 @@ def test_set_and_read(cam: Camera, info: ControlInfo, value: Any, read: Any) -> 
 
 WRONG: list[tuple[ControlInfo, Any, str]] = [
     (BRIGHTNESS, 256, "256 is out of range; it takes 0 to 255"),
-    (BRIGHTNESS, "64", "no value for it; it takes 0 to 255"),
-    (BRIGHTNESS, 6.5, "no value for it"),
-    (BRIGHTNESS, None, "no value for it"),
+    (BRIGHTNESS, "64", "not a value for it; it takes 0 to 255"),
+    (BRIGHTNESS, 6.5, "not a value for it"),
+    (BRIGHTNESS, None, "not a value for it"),
     (AUTO, 2, "it takes True or False"),
     (MENU, 1, r"no choice 1; it takes 0 \(choice 0\), 2 \(choice 2\)"),
     (MENU, "choice 9", "no choice 'choice 9'; did you mean 'choice 0'"),
@@ -203,14 +203,14 @@ WRONG: list[tuple[ControlInfo, Any, str]] = [
     (TEXT, "\ud800x", "UTF-8"),
     (ARRAY, [1, 2], "takes 6 elements"),
     (ARRAY, [9] * 6, "9 is out of range; it takes 6 numbers \\(2 x 3\\), each -5 to 5"),
-    (ARRAY, 5, "no sequence"),
+    (ARRAY, 5, "not a sequence"),
     (ARRAY, [[1, 2], [3, 4], [5, 0]], "its rows are not 2 x 3 numbers"),
     (ARRAY, [[1, 2, 3], [4, 5]], "its rows are not 2 x 3 numbers"),
-    (ARRAY, [[1, 2, 3], 4], "no sequence of whole numbers"),
-    (ARRAY, [[[1], [2], [3]], [[4], [5], [0]]], "no sequence of whole numbers"),
+    (ARRAY, [[1, 2, 3], 4], "not a sequence of whole numbers"),
+    (ARRAY, [[[1], [2], [3]], [[4], [5], [0]]], "not a sequence of whole numbers"),
     (ARRAY, np.zeros((3, 2), int), "its rows are not 2 x 3 numbers"),
-    (ARRAY, np.zeros(6), "no sequence of whole numbers"),
-    (ARRAY, {1: 2}, "no value for it"),
+    (ARRAY, np.zeros(6), "not a sequence of whole numbers"),
+    (ARRAY, {1: 2}, "not a value for it"),
     (ARRAY, itertools.count(), "is out of range|takes 6 elements"),
     (ARRAY, v.v4l2_area(2, 3), "takes no struct that this library knows, not a v4l2_area"),
     (AREA, v.v4l2_rect(1, 2, 3, 4), "takes a v4l2_area, not a v4l2_rect"),
@@ -239,7 +239,7 @@ def test_a_button(telling: TellingVideo, cam: Camera) -> None:
         cam.controls.button = 0
     with pytest.raises(UsageError, match="no default"):
         cam.controls.button.reset()
-    with pytest.raises(UsageError, match="no button"):
+    with pytest.raises(UsageError, match="not a button"):
         cam.controls.brightness.press()
     with pytest.raises(ControlError, match="can only be written"):
         cam.controls.button.value  # noqa: B018

@@ -251,7 +251,7 @@ def test_arguments_of_qemu_are_split_as_a_shell_does(machine: list[Options]) -> 
     ("arguments", "words"),
     [
         (["--kernal", "6.12", "--", "true"], "No such option '--kernal'. Did you mean '--kernel'?"),
-        (["--memory", "dmabuf", "true"], "'dmabuf' is no size: give e.g. 2G or 512M"),
+        (["--memory", "dmabuf", "true"], "'dmabuf' is not a size: give e.g. 2G or 512M"),
     ],
 )
 def test_misspelt_options_boot_nothing(machine: list[Options], arguments: list[str], words: str) -> None:

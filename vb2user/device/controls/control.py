@@ -181,7 +181,7 @@ class Control:
     def press(self) -> None:
         """Press the button. UsageError: the control is not a button."""
         if self.type != CtrlType.BUTTON:
-            raise UsageError(f"control {self.title!r} is no button", hint="set its value instead")
+            raise UsageError(f"control {self.title!r} is not a button", hint="set its value instead")
         s_ext_ctrls(self._node(), [(self.info, 1)])
 
     def reset(self) -> Value:

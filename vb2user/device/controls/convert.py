@@ -71,7 +71,7 @@ def to_kernel(info: ControlInfo, items: Sequence[MenuItem], value: Any) -> Contr
 
 
 def _no_value(info: ControlInfo, items: Sequence[MenuItem], value: object) -> UsageError:
-    return UsageError(f"control {info.name!r}: {brief(value)} is no value for it", hint=takes(info, items))
+    return UsageError(f"control {info.name!r}: {brief(value)} is not a value for it", hint=takes(info, items))
 
 
 def _out_of_range(info: ControlInfo, items: Sequence[MenuItem], number: int) -> UsageError:
@@ -105,7 +105,7 @@ def _payload(info: ControlInfo, value: Any) -> ControlValue:
         numbers = tuple(_numbers(info, value))
     except (TypeError, OverflowError):
         raise UsageError(
-            f"control {info.name!r}: {brief(value)} is no sequence of whole numbers", hint=takes(info, ())
+            f"control {info.name!r}: {brief(value)} is not a sequence of whole numbers", hint=takes(info, ())
         ) from None
     for number in numbers:
         if info.type != CtrlType.BITMASK and not info.minimum <= number <= info.maximum:

@@ -47,7 +47,7 @@ def controls_table(controls: ControlTable) -> tuple[dict[str, Any], dict[str, st
                 table[control.name] = _to_file(control, control.value)
         except DeviceRemovedError:
             raise
-        except KernelError as e:  # what cannot be read now is no setting now
+        except KernelError as e:  # what cannot be read now is not a setting now
             left_out[control.name] = str(e)
     return table, left_out
 

@@ -106,7 +106,7 @@ class Controls:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name.startswith("_") or hasattr(type(self), name):
-            raise AttributeError(f"{name!r} is no control", name=name, obj=self)
+            raise AttributeError(f"{name!r} is not a control", name=name, obj=self)
         self[name].set(value)
 
     def names(self) -> list[str]:
@@ -257,7 +257,7 @@ class Controls:
         Returns:
             What was set, what was skipped or failed, and why. Refusals do not raise: look at ``ok``.
 
-        UsageError: no file of settings.
+        UsageError: the file has no settings.
         """
         from vb2user.device.controls.file import restore
 

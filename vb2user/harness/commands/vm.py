@@ -62,7 +62,7 @@ def _words(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
 
 def _memory(ctx: click.Context, param: click.Parameter, value: str) -> str:
     if not re.fullmatch(r"[1-9]\d*[KMGT]?", value, re.IGNORECASE):
-        raise click.BadParameter(f"{value!r} is no size: give e.g. 2G or 512M")
+        raise click.BadParameter(f"{value!r} is not a size: give e.g. 2G or 512M")
     return value
 
 

@@ -209,7 +209,7 @@ def _permissions(nodes: list[Check]) -> Iterator[Check]:
         detail = f"not to {', '.join(wrong)}" if wrong else f"to {len(udev_rules.nodes())} nodes"
         yield Check("here", "udev rules applied", not wrong, False, detail, install)
     if everybody := udev_rules.open_to_all():
-        detail = f"everybody may use {', '.join(everybody)}"
+        detail = f"every user may use {', '.join(everybody)}"
         yield Check("here", "nodes kept from others", False, False, detail, install)
 
 

@@ -153,7 +153,7 @@ def require_udev() -> None:
     """Raise MissingPrerequisiteError if udev does not run."""
     if not Path("/run/udev/control").exists():
         raise MissingPrerequisiteError(
-            "udev is not running, so nobody would tell when the nodes are ready",
+            "udev is not running, so it cannot be seen when the nodes are ready",
             hint="run: sudo systemctl start systemd-udevd",
         )
 

@@ -326,7 +326,7 @@ def _choose(spec: str, say: Say) -> Available:
         seen += [a.series for a in have if a.series]
     if problems and not is_version(spec) and all("does not have a Release file" in text for text in problems):
         raise UsageError(
-            f"{spec!r} is no kernel and no suite of the archives in reach",
+            f"{spec!r} names neither a kernel nor a suite of the archives in reach",
             hint="'vb2user vm kernels' lists what there is; 'host' is the running one",
         )
     if problems:

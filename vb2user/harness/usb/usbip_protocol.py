@@ -200,12 +200,12 @@ def _header(raw: bytes) -> tuple[Command, int]:
         raise ProtocolError(f"USB/IP command {number:#x} is none that a host sends")
     flags, length, start_frame, count, interval, setup = _CMD_SUBMIT.unpack_from(raw, _BASE.size)
     if direction not in (OUT, IN) or ep > 15:
-        raise ProtocolError(f"USB/IP URB {seqnum}: no endpoint {ep} in direction {direction} can be")
+        raise ProtocolError(f"USB/IP URB {seqnum}: there is no endpoint {ep} in direction {direction}")
     if not 0 <= length <= MAX_TRANSFER:
-        raise ProtocolError(f"USB/IP URB {seqnum}: a transfer of {length} bytes cannot be meant")
+        raise ProtocolError(f"USB/IP URB {seqnum}: {length} bytes are not a valid length of a transfer")
     packets = 0 if count in _NO_PACKETS else count
     if not 0 <= packets <= MAX_PACKETS:
-        raise ProtocolError(f"USB/IP URB {seqnum}: {packets} isochronous packets cannot be meant")
+        raise ProtocolError(f"USB/IP URB {seqnum}: {packets} is not a valid number of isochronous packets")
     empty = (IsoPacket(0, 0),) * packets
     command = Submit(seqnum, devid, direction, ep, length, flags, start_frame, interval, setup, packets=empty)
     return command, (length if direction == OUT else 0) + packets * _PACKET.size

@@ -92,7 +92,7 @@ def require_vhci() -> None:
         )
     if not Path("/run/udev/control").exists():
         raise MissingPrerequisiteError(
-            "udev is not running, so nobody would tell when the nodes are ready",
+            "udev is not running, so it cannot be seen when the nodes are ready",
             hint="run: sudo systemctl start systemd-udevd",
         )
     require_module("vhci-hcd")

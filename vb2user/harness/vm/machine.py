@@ -135,7 +135,7 @@ def run(
         raise UsageError("no command given to run in the virtual machine")
     if not (chosen.boot_timeout > 0 and chosen.timeout > 0):  # nan compares with nothing
         raise UsageError(
-            f"boot_timeout {chosen.boot_timeout!r} and timeout {chosen.timeout!r} are no seconds to wait for"
+            f"boot_timeout {chosen.boot_timeout!r} and timeout {chosen.timeout!r} must be seconds above 0"
         )
     out, err = stdout or sys.stdout.buffer, stderr or sys.stderr.buffer
     notice = b""

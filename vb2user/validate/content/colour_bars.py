@@ -93,7 +93,7 @@ def check_colour_bars(
     constant = _constant(arrays)
     if constant is not None:
         return PictureVerdict(
-            False, f"every byte of the frame is 0x{constant:02x}: nobody drew a picture ({title})"
+            False, f"every byte of the frame is 0x{constant:02x}: the driver drew no picture ({title})"
         )
     size = _size(found)
     encoding = Encoding.of("R" in found, colorspace, ycbcr_enc, quantization)

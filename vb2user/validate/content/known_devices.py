@@ -33,7 +33,7 @@ def of(device: Device) -> Contents:
 def written(format: Format, planes: Sequence[memoryview], sequence: int | None) -> str | None:
     """Return a check for any device: that the driver wrote to the frame."""
     if all(bytes([POISON]) * plane.nbytes == plane for plane in planes):
-        return f"frame {sequence} was handed out as nobody had written it"
+        return f"frame {sequence} was delivered, but the driver had not written to it"
     return None
 
 

@@ -140,9 +140,9 @@ def decode(data: bytes | bytearray | memoryview) -> Luma:
     try:
         frames = av.CodecContext.create("mjpeg", "r").decode(av.Packet(bytes(data)))
     except av.FFmpegError as error:
-        raise WrongPictureError(f"{len(data)} bytes are no JPEG: {error}") from error
+        raise WrongPictureError(f"{len(data)} bytes are not a JPEG: {error}") from error
     if not frames:
-        raise WrongPictureError(f"{len(data)} bytes are no JPEG")
+        raise WrongPictureError(f"{len(data)} bytes are not a JPEG")
     plane = frames[0].planes[0]
     samples = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
     luma: Luma = samples[: frames[0].height, : frames[0].width].copy()
@@ -170,7 +170,7 @@ def check_jpeg(
 
     Raises:
         MissingPrerequisiteError: PyAV is not installed.
-        WrongPictureError: it is no JPEG, or another picture.
+        WrongPictureError: the data are not a JPEG, or show another picture.
     """
     import numpy as np
 
