@@ -104,6 +104,11 @@ def test_a_queue_that_tells_no_format(system: Vb2System) -> None:
     assert re.search(r"^ now +not told$", table(), re.MULTILINE)
 
 
+@pytest.mark.parametrize("node", ["0", "00"])
+def test_a_number_means_the_node_of_that_number(system: Vb2System, node: str) -> None:
+    assert told(node) == told("/dev/video0")
+
+
 def test_a_device_that_is_gone_is_an_error(system: Vb2System) -> None:
     system.fail("VIDIOC_G_INPUT", errno.ENODEV)
     done = run("info", "/dev/video0")

@@ -100,6 +100,7 @@ def test_what_the_device_has(machine: Path) -> None:
         formats = [str(f.pixelformat) for f in cam.formats()]
     assert len(formats) > 1
     assert offers("capture", "/dev/video0", "--format") == formats
+    assert offers("capture", "0", "--format") == formats
     assert offers("capture", "/dev/video0", "--format", incomplete="yu") == [
         f for f in formats if f.startswith("YU")
     ]
@@ -110,7 +111,7 @@ def test_what_the_device_has(machine: Path) -> None:
     context.params = {"device": "/dev/video10"}
     option = click.Option(["--x"])
     assert [i.value for i in complete.controls(context, option, "back")] == ["backlight_compensation"]
-    assert complete.controls(context, option, "user") == []  # a class is no control
+    assert complete.controls(context, option, "user") == []  # a class is not a control
 
 
 def test_a_device_that_does_not_answer_offers_nothing(machine: Path) -> None:

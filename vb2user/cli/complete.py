@@ -48,6 +48,11 @@ def _nodes() -> Iterator[_Offer]:
             yield f"/dev/{folder.name}", (folder / "name").read_text(errors="replace").strip()
 
 
+def node_path(text: str) -> str:
+    """Return the path of a node as a user types it: a number N means ``/dev/videoN``."""
+    return f"/dev/video{text.lstrip('0') or '0'}" if text.isascii() and text.isdecimal() else text
+
+
 def nodes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete video nodes with the names of their devices; stable names if ``/dev/v4l`` was typed."""
     if incomplete.startswith(str(_LINKS)):
@@ -109,7 +114,7 @@ def _ask(ctx: click.Context, question: Callable[[Device], list[_Offer]]) -> list
     if not path:
         return []
     try:
-        with Device(path) as device:
+        with Device(node_path(path)) as device:
             return question(device)
     except Vb2Error:
         return []

@@ -11,6 +11,7 @@ import click
 from vb2user.camera import Camera
 from vb2user.camera import open as open_camera
 from vb2user.cli import complete
+from vb2user.cli.node import device_argument
 from vb2user.cli.output import document, json_option, reading, say, table, talk, will_write, writing
 from vb2user.device.controls.convert import to_json
 from vb2user.errors import DeviceRemovedError, KernelError, UsageError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("device", metavar="DEV", shell_complete=complete.nodes)
+@device_argument
 @click.argument("names", metavar="[NAME[=VALUE]]...", nargs=-1, shell_complete=complete.controls)
 @click.option("--reset", is_flag=True, help="First set the defaults: of the NAMEs given, or of all.")
 @click.option(

@@ -11,7 +11,7 @@ import click
 
 from vb2user.camera import Camera
 from vb2user.camera import open as open_camera
-from vb2user.cli import complete
+from vb2user.cli.node import device_argument
 from vb2user.cli.output import document, json_option, table
 from vb2user.device.controls import show as control_show
 from vb2user.device.discovery import roles
@@ -26,7 +26,7 @@ _T = TypeVar("_T")
 
 
 @click.command()
-@click.argument("device", metavar="DEV", shell_complete=complete.nodes)
+@device_argument
 @json_option
 def info(device: str, as_json: bool) -> None:
     """Show formats, sizes, rates, inputs, controls, memory types and allocator of the node DEV."""

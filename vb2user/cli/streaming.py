@@ -13,6 +13,7 @@ import click
 
 from vb2user.camera import Camera
 from vb2user.cli import complete
+from vb2user.cli.node import device_argument
 from vb2user.cli.output import talk
 from vb2user.device.discovery import no_frames_note
 from vb2user.errors import UsageError

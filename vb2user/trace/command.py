@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 import click
 
-from vb2user.cli import complete
 from vb2user.cli.following import no_option
+from vb2user.cli.node import device_argument
 from vb2user.cli.output import document, json_option, say, table, talk, writing
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.argument("device", metavar="DEV", shell_complete=complete.nodes)
+@device_argument
 @click.option(
     "--only-command",
     is_flag=True,

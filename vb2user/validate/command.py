@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vb2user.cli import complete
+from vb2user.cli.node import device_argument
 from vb2user.cli.output import document, json_option, say, talk
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("device", metavar="DEV", shell_complete=complete.nodes)
+@device_argument
 @click.option(
     "--heap",
     metavar="SOURCE",
