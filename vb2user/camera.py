@@ -121,7 +121,7 @@ class Camera(Device):
             user_buffers: for ``userptr``: memory of your own: arrays, bytearrays, shared memory.
             max_buffers: the largest number of buffers; the stream allocates more while the program holds
                 frames.
-            timeout: seconds to wait for each frame; None: for ever.
+            timeout: seconds to wait for each frame; None: no limit.
             count: end after so many frames.
             latest: hand out the newest frame, and discard older ones that wait.
             on_error: ``skip``, ``yield`` or ``raise`` frames that the driver flagged ERROR.
@@ -182,7 +182,7 @@ class Camera(Device):
         Args:
             skip: frames to leave out first: a camera needs some to find its exposure.
             width: scale to this width, never up, the shape kept.
-            timeout: seconds to wait for each frame; None: for ever.
+            timeout: seconds to wait for each frame; None: no limit.
             stream: further arguments of :meth:`stream`: ``memory``, ``buffers``, ``on_error``, …
 
         Returns:

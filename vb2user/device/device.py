@@ -174,7 +174,7 @@ class Device(VideoNode):
                 ``"frame_sync"``, ``"vsync"``, ``"motion_det"``, or a type with its object:
                 ``(EventType.SOURCE_CHANGE, 1)``.
             initial: send the present state first, if the event has one.
-            timeout: seconds to wait for each; None: for ever.
+            timeout: seconds to wait for each; None: no limit.
 
         EINVAL: the driver has no such event; ENOTTY: the driver has no events at all.
         """

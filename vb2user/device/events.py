@@ -114,7 +114,7 @@ class Events(Generic[_E]):
         device: whose.
         subscriptions: types and objects.
         initial: the present state of each first (``V4L2_EVENT_SUB_FL_SEND_INITIAL``), where it has one.
-        timeout: seconds to wait for each; None: for ever.
+        timeout: seconds to wait for each; None: no limit.
 
     Attributes:
         lost: the number of events lost so far.

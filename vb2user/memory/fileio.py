@@ -38,7 +38,7 @@ class FileIO:
 
         Args:
             buffer: writable bytes.
-            timeout: seconds; None waits for ever.
+            timeout: seconds; None waits without a limit.
 
         Raises:
             StreamTimeoutError: no frame came in time.

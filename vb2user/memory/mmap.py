@@ -1,7 +1,7 @@
 """Layer 2: MMAP: the driver allocates the buffers, the program maps them.
 
-Mem ops: ``alloc`` (REQBUFS, CREATE_BUFS), ``num_users`` (each filled v4l2_buffer), ``mmap`` (mmap(2) of the
-node), ``get_dmabuf`` (EXPBUF), ``put`` (freeing, munmap(2), close of an exported fd).
+Mem ops: ``alloc`` (REQBUFS, CREATE_BUFS), ``num_users`` (QUERYBUF and others), ``mmap`` (mmap(2) of the
+node), ``get_dmabuf`` (EXPBUF), ``put`` (free, munmap(2), close of an export).
 
 Source: https://docs.kernel.org/userspace-api/media/v4l/mmap.html
 """

@@ -26,7 +26,8 @@ class Field:
     """The values that one field takes.
 
     Attributes:
-        kinds: Python's types of its values, as ``json.loads`` makes them. A bool is no int here.
+        kinds: Python's types of its values, as ``json.loads`` makes them. A bool does not count as an int
+            here.
         least, most: of a number, both included; of a text the number of characters. None: any.
         name: a text that names something, so that it has printable characters only.
         nullable: None is a value, too.

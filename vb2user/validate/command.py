@@ -35,9 +35,8 @@ def memops(device: str, heap: str | None, frames: int, as_json: bool) -> None:
     """Every memory type of DEV through its whole life, and which mem ops the kernel called.
 
     The kernel's calls need root and tracefs. Without them the command does the same, shows what user space
-    sees, and ends with 3. It ends with 1 after any fault: a required op was not seen, a frame was wrong, a
-    reference was not given back, or the kernel's log reported trouble. No other program may use DEV's queue
-    meanwhile.
+    sees, and ends with 3. It ends with 1 after any fault: a required op not seen, a wrong frame, a leaked
+    reference, or trouble in the kernel's log. No other program may use DEV's queue meanwhile.
     """
     from vb2user.camera import open as open_camera
     from vb2user.trace.kernel_log import watched

@@ -47,7 +47,7 @@ class Restored:
     Attributes:
         set: were set, with the values that they have now.
         kept: had them already.
-        skipped: cannot be set now, and why that is no harm: read-only, inactive, governed by the device.
+        skipped: cannot be set now, with a harmless reason: read-only, inactive, governed by the device.
         failed: should have been set and were not, and why.
     """
 

@@ -227,7 +227,7 @@ class Controls:
         Args:
             which: by name or id.
             initial: tell the present values first.
-            timeout: seconds to wait for each event; None: for ever.
+            timeout: seconds to wait for each event; None: no limit.
 
         Returns:
             :class:`~vb2user.device.events.Events` of :class:`~vb2user.device.events.ControlEvent`.
