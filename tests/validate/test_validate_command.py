@@ -159,7 +159,7 @@ def test_bad_input_is_refused_before_the_device_is_opened(
 def test_what_is_no_baseline(vb2: Vb2System, tmp_path: Path, text: str) -> None:
     file = tmp_path / "x.json"
     file.write_text(text)
-    with pytest.raises(UsageError, match="is no baseline"):
+    with pytest.raises(UsageError, match="is not a baseline"):
         called("/dev/video0", "--baseline", str(file))
 
 

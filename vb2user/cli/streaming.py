@@ -68,7 +68,7 @@ class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic
 
 
 _SET_UP = (
-    click.argument("device", metavar="DEV", shell_complete=complete.nodes),
+    device_argument,
     click.option("--memory", type=click.Choice(tuple(MEMORY_TYPES)), default="mmap", show_default=True),
     click.option(
         "--heap",

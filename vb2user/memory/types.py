@@ -48,8 +48,8 @@ class MemoryType:
         capability: the bit of ``v4l2_requestbuffers.capabilities`` that says that a queue takes it.
         make: makes the strategy of one queue; None: file I/O has none.
         takes: the fields of :class:`Given` that are for it alone.
-        imported: for memory that the kernel takes in, the mem ops that the strategy and its buffers are asked
-            for by name: to take a buffer's memory, to give it back, to give back all.
+        imported: for memory that the kernel takes in, three mem ops. By their names the buffers and the
+            strategy have methods: to take a buffer's memory, to give it back, to give back all.
         here: the sources on this machine by name; the empty name: there is no choice of sources.
         offers: behind :meth:`to_try`; None: what ``make`` makes of nothing.
         sources: those of the capture matrix, where ``export`` stands for another node; None: no choice.

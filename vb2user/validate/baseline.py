@@ -56,7 +56,7 @@ def of_drivers() -> list[Known]:
 
 
 def read(path: Path) -> list[Known]:
-    """A user's baseline. UsageError: it cannot be read, or is no baseline."""
+    """A user's baseline. UsageError: it cannot be read, or is not a baseline."""
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
@@ -74,7 +74,7 @@ def _parsed(text: str, name: str) -> list[Known]:
         return [Known(**entry) for entry in entries]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(
-            f"{name} is no baseline: {type(error).__name__}: {error}",
+            f"{name} is not a baseline: {type(error).__name__}: {error}",
             hint="'vb2user validate DEV --write-baseline FILE' writes one",
         ) from None
 

@@ -56,7 +56,7 @@ class Check:
     """One check.
 
     Attributes:
-        id: ``group.name``, stable for ever.
+        id: ``group.name``; it never changes.
         rule: what a right driver does, in one sentence.
         doc: the section of the kernel's documentation, as an address.
         kind: who demands the rule.

@@ -1,8 +1,8 @@
 """Beside the layers: checks one after the other, each in a process of its own, under a watchdog.
 
-A check that hangs or crashes ends its process alone. What it leaves behind is a finding about the check
-during which it came: references that the kernel's trace shows, reports in the kernel's log, a queue that does
-not stream any more.
+A check that hangs or crashes ends its process alone. What it leaves behind is a finding of the same check.
+The run looks at three things: the references in the kernel's trace, the kernel's log, and whether the queue
+still streams.
 """
 
 from __future__ import annotations

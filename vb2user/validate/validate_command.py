@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vb2user.cli import complete
+from vb2user.cli.node import devices_argument
 from vb2user.cli.output import document, say, table, talk, writing
 from vb2user.errors import UsageError
 
@@ -27,7 +27,7 @@ _KINDS = ("spec", "framework", "quality")
 
 
 @click.command()
-@click.argument("devices", metavar="[DEV]...", nargs=-1, shell_complete=complete.nodes)
+@devices_argument
 @click.option("--all", "every", is_flag=True, help="Every node that has a queue of video.")
 @click.option("--list", "list_only", is_flag=True, help="Name the checks, and try none.")
 @click.option("--only", multiple=True, metavar="GLOB", help="Of these checks alone, e.g. 'mmap.*'.")
@@ -61,8 +61,8 @@ def validate(
     """Try whether the driver of DEV treats buffers, memory and streams right.
 
     Each check is one rule. It passes, fails, cannot be set up here (miss), or is not for this device (skip).
-    As root the kernel's log and the references of each buffer are watched as well. DEV's queue must be
-    nobody's meanwhile. Ends with 1 where a check failed that no baseline knows.
+    As root the command also watches the kernel's log and the references of each buffer. No other program may
+    use DEV's queue meanwhile. Ends with 1 where a check failed that no baseline knows.
     """
     from vb2user.validate.baseline import read
     from vb2user.validate.check import Kind, all_checks, chosen

@@ -90,7 +90,7 @@ def holders(paths: Iterable[str]) -> list[str]:
 
 
 class Loaded(ABC, Generic[_Instance]):
-    """A module with what is asked, for as long as a ``with`` block lasts, unless somebody else loaded it."""
+    """A module with what is asked, for as long as a ``with`` block lasts, unless it was loaded before."""
 
     _owned = False
 

@@ -1,6 +1,6 @@
 """Beside the layers: the drivers that can be loaded, each once.
 
-The commands of ``harness`` and ``vm run``, the agent in a guest, the fixtures, the doctor and whoever judges
+The commands of ``harness`` and ``vm run``, the agent in a guest, the fixtures, the doctor and the check of
 frames iterate over :data:`DRIVERS`. Importing this is cheap: a driver's own module comes when it is used.
 """
 

@@ -1,6 +1,6 @@
 """Beside the layers: the USB devices that can be emulated, each once.
 
-The commands of ``harness``, the fixtures, the doctor and whoever judges frames iterate over :data:`DEVICES`.
+The commands of ``harness``, the fixtures, the doctor and the check of frames iterate over :data:`DEVICES`.
 Importing this is cheap: what a device is made of is imported when it is made.
 """
 

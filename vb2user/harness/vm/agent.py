@@ -1,8 +1,8 @@
 """Beside the layers: the agent that runs inside the guest as root, started by virtme's init.
 
-It says hello over the channel, prepares the machine (files, udev, debugfs, tracefs, drivers), runs
-one command with its output on pipes, and sends bytes and exit status back. When the host goes away it powers
-the machine off, so that no guest outlives the run it belongs to.
+The agent says hello over the channel and prepares the machine: files, udev, debugfs, tracefs, drivers. It
+runs one command with its output on pipes, and sends bytes and exit status back. When the host goes away, the
+agent powers the machine off, so that no guest outlives the run it belongs to.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Beside the layers: the expected content of known drivers' frames.
 
-A driver or an emulated device with a known picture says so in its entry in ``harness``, or has one in
-:data:`KNOWN`; of any other, a frame is only judged by its ERROR flag and by having been written at all.
+A driver or an emulated device with a known picture has an entry in ``harness`` or in :data:`KNOWN`. A frame
+of another device has to be without the ERROR flag, and to have been written.
 """
 
 from __future__ import annotations
