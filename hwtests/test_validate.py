@@ -20,6 +20,7 @@ GROUPS = sorted({one.id.partition(".")[0] for one in all_checks()})
 def validated(path: str, *options: str) -> list[dict[str, Any]]:
     """The results of checks of one node, none of which failed."""
     done = vb2user_command("validate", path, "--json", "-", *options)
+    assert done.stdout, done.stderr
     document = json.loads(done.stdout)
     (device,) = document["devices"]
     wrong = [r for r in device["results"] if r["status"] in ("fail", "error", "xfail")]
@@ -44,6 +45,7 @@ def test_vivid(vivid: VividDevice, group: str) -> None:
     assert not any(r["status"] == "miss" for r in results)
 
 
+@pytest.mark.one_kernel
 @pytest.mark.parametrize("group", GROUPS)
 def test_several_memory_planes(vivid_factory: VividFactory, group: str) -> None:
     (instance,) = vivid_factory(Config((InstanceConfig(("video-cap",), multiplanar=True),)))
@@ -52,6 +54,7 @@ def test_several_memory_planes(vivid_factory: VividFactory, group: str) -> None:
     validated(instance.capture, "--only", f"{group}.*")
 
 
+@pytest.mark.one_kernel
 @pytest.mark.parametrize("group", ["buffers", "ownership", "streaming", "formats"])
 def test_an_output_node(vivid_vmalloc: VividDevice, group: str) -> None:
     results = validated(vivid_vmalloc.output, "--only", f"{group}.*")
