@@ -41,17 +41,24 @@ def memory(kind: Memory) -> Need:
     return Need(kind.name, Status.SKIP, why_not)
 
 
-MMAP, USERPTR = memory(Memory.MMAP), memory(Memory.USERPTR)
+def usable(kind: Memory, without: str) -> Need:
+    """The queue takes this memory type, and this machine has memory that the device takes."""
+
+    def why_not(target: Target) -> str | None:
+        return without if kind in target.memories and kind not in target.usable else None
+
+    return Need(f"memory for {kind.name}", Status.MISS, why_not)
 
 
-def _no_imports(target: Target) -> str | None:
-    if Memory.DMABUF not in target.memories:
-        return "the queue takes no DMABUF buffers"
-    return None if target.source else "no source here has dma-bufs that this device can import"
-
-
-#: The queue takes dma-bufs, and there is one that it takes.
-DMABUF = Need("DMABUF with a source", Status.MISS, _no_imports)
+MMAP = (memory(Memory.MMAP),)
+USERPTR = (
+    memory(Memory.USERPTR),
+    usable(Memory.USERPTR, "the device takes no pages of a program: they do not lie in one piece"),
+)
+DMABUF = (
+    memory(Memory.DMABUF),
+    usable(Memory.DMABUF, "no source here has dma-bufs that this device can import"),
+)
 
 #: Frames come (or, of an output queue, go) by themselves.
 FRAMES = Need("frames", Status.SKIP, lambda t: t.no_frames)

@@ -41,6 +41,7 @@ class Target:
         driver, card: as QUERYCAP says.
         type: the queue that is tried.
         memories: the memory types that it takes.
+        usable: those for which this machine has memory that the device takes.
         readable: read(2) or write(2) moves frames.
         no_frames: why no frames come; None: they do.
         frame_seconds: how long a frame takes at most, as measured.
@@ -53,6 +54,7 @@ class Target:
     card: str = ""
     type: BufType = BufType.VIDEO_CAPTURE
     memories: tuple[Memory, ...] = ()
+    usable: tuple[Memory, ...] = ()
     readable: bool = False
     no_frames: str | None = "nobody has looked yet"
     frame_seconds: float = 1.0
@@ -369,6 +371,7 @@ def examine(path: str, type: BufType | None = None) -> Target:
         _measure(target)
     if Memory.DMABUF in target.memories:
         target.source = _source(target)
+    target.usable = tuple(memory for memory in target.memories if _is_usable(target, memory))
     target.told.clear()
     return target
 
@@ -390,6 +393,20 @@ def _measure(target: Target) -> None:
         target.no_frames = f"no frames come: {error}"
         return
     target.frame_seconds = longest
+
+
+def _is_usable(target: Target, memory: Memory) -> bool:
+    """Whether the device takes this machine's memory of a type: dma-contig wants it in one piece."""
+    if memory is Memory.DMABUF:
+        return target.source is not None
+    if memory is Memory.USERPTR:
+        try:
+            with target.queue(memory) as queue:
+                queue.provide(1)
+                queue.qbuf(0)
+        except KernelError as error:
+            return error.errno != errno.EFAULT
+    return True
 
 
 def _source(target: Target) -> str | None:

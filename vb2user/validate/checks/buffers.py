@@ -108,7 +108,7 @@ def fresh_state(target: Target) -> None:
                 target.expect(not flags, f"buffer {index} of {memory.name} has {flags!r} after REQBUFS")
 
 
-@check("buffers.length", doc="buffer", needs=(MMAP,))
+@check("buffers.length", doc="buffer", needs=MMAP)
 def length(target: Target) -> None:
     """A buffer of the driver's own memory has room for a picture: length is at least sizeimage."""
     with target.queue(Memory.MMAP) as queue:
@@ -182,7 +182,7 @@ def create_too_small(target: Target) -> None:
         target.expect(known == before, f"the refused CREATE_BUFS changed {before} buffers to {known}")
 
 
-@check("buffers.create-huge", doc="vidioc-create-bufs", kind=Kind.FRAMEWORK, needs=(CREATE_BUFS, MMAP))
+@check("buffers.create-huge", doc="vidioc-create-bufs", kind=Kind.FRAMEWORK, needs=(CREATE_BUFS, *MMAP))
 def create_huge(target: Target) -> None:
     """CREATE_BUFS of nearly 4 GiB fails or grants what QUERYBUF confirms; no length wraps round."""
     for size in (0xFFFFFFFF, 0xFFFFF001):

@@ -25,7 +25,7 @@ def _lend(queue: RawQueue, index: int, lender: int) -> None:
         arg.set_fd(plane, buf.fileno(), buf.size)
 
 
-@check("dmabuf.no-descriptor", doc="dmabuf", needs=(DMABUF,))
+@check("dmabuf.no-descriptor", doc="dmabuf", needs=DMABUF)
 def no_descriptor(target: Target) -> None:
     """QBUF refuses a descriptor that is not open or no dma-buf, and the buffer stays the program's."""
     with target.queue(Memory.DMABUF) as queue:
@@ -43,7 +43,7 @@ def no_descriptor(target: Target) -> None:
         queue.qbuf(0)
 
 
-@check("dmabuf.too-short", doc="dmabuf", kind=Kind.FRAMEWORK, needs=(DMABUF,))
+@check("dmabuf.too-short", doc="dmabuf", kind=Kind.FRAMEWORK, needs=DMABUF)
 def too_short(target: Target) -> None:
     """QBUF refuses a length that is less than a picture, and one that is more than the dma-buf."""
     with target.queue(Memory.DMABUF) as queue:
@@ -60,7 +60,7 @@ def too_short(target: Target) -> None:
             _not_queued(target, queue, 0)
 
 
-@check("dmabuf.length-zero", doc="buffer", kind=Kind.FRAMEWORK, needs=(DMABUF,))
+@check("dmabuf.length-zero", doc="buffer", kind=Kind.FRAMEWORK, needs=DMABUF)
 def length_zero(target: Target) -> None:
     """QBUF takes length 0 for the whole dma-buf."""
     with target.queue(Memory.DMABUF) as queue:
@@ -70,7 +70,7 @@ def length_zero(target: Target) -> None:
         queue.qbuf(0)
 
 
-@check("dmabuf.moved", doc="dmabuf", needs=(DMABUF, FRAMES, CAPTURE))
+@check("dmabuf.moved", doc="dmabuf", needs=(*DMABUF, FRAMES, CAPTURE))
 def moved(target: Target) -> None:
     """Each QBUF may bring another dma-buf for the same buffer, and the frame lies in the one of that QBUF."""
     with target.queue(Memory.DMABUF) as queue:
@@ -101,7 +101,7 @@ def moved(target: Target) -> None:
                 queue.qbuf(index)
 
 
-@check("dmabuf.refused-then-right", doc="dmabuf", kind=Kind.FRAMEWORK, needs=(DMABUF, FRAMES))
+@check("dmabuf.refused-then-right", doc="dmabuf", kind=Kind.FRAMEWORK, needs=(*DMABUF, FRAMES))
 def refused_then_right(target: Target) -> None:
     """After a refused QBUF with another dma-buf, the buffer can be queued with the one that it had."""
     with target.queue(Memory.DMABUF) as queue:
@@ -116,7 +116,7 @@ def refused_then_right(target: Target) -> None:
         queue.frames(4)
 
 
-@check("dmabuf.closed-early", doc="dmabuf", kind=Kind.FRAMEWORK, needs=(DMABUF, FRAMES))
+@check("dmabuf.closed-early", doc="dmabuf", kind=Kind.FRAMEWORK, needs=(*DMABUF, FRAMES))
 def closed_early(target: Target) -> None:
     """A queued dma-buf is written though its descriptor was closed after QBUF."""
     with target.queue(Memory.DMABUF) as queue:

@@ -107,7 +107,7 @@ def outlives_buffers(target: Target) -> None:
             target.expect(there[:4] == _MARK, "the memory changed when its buffer was freed")
 
 
-@check("expbuf.not-userptr", doc="vidioc-expbuf", needs=(EXPBUF, USERPTR))
+@check("expbuf.not-userptr", doc="vidioc-expbuf", needs=(EXPBUF, *USERPTR))
 def not_userptr(target: Target) -> None:
     """EXPBUF refuses a buffer that is not of the driver's own memory."""
     with target.queue(Memory.USERPTR) as queue:

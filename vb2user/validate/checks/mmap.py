@@ -17,7 +17,7 @@ from vb2user.validate.target import Target
 _POISON = b"\xa5\x5a\xc3\x3c"
 
 
-@check("mmap.offsets-unique", doc="mmap", needs=(MMAP,))
+@check("mmap.offsets-unique", doc="mmap", needs=MMAP)
 def offsets_unique(target: Target) -> None:
     """Each plane of each buffer has an offset of its own."""
     with target.queue(Memory.MMAP) as queue:
@@ -26,7 +26,7 @@ def offsets_unique(target: Target) -> None:
         target.expect(len(set(offsets)) == len(offsets), f"the offsets of the planes are {offsets}")
 
 
-@check("mmap.offsets-agree", doc="buffer", kind=Kind.FRAMEWORK, needs=(MMAP,))
+@check("mmap.offsets-agree", doc="buffer", kind=Kind.FRAMEWORK, needs=MMAP)
 def offsets_agree(target: Target) -> None:
     """Every ioctl that returns a buffer tells the same length and offset of its planes."""
     with target.queue(Memory.MMAP) as queue:
@@ -44,7 +44,7 @@ def offsets_agree(target: Target) -> None:
         target.expect(by_prepare == lengths, f"PREPARE_BUF tells {by_prepare}, QUERYBUF tells {lengths}")
 
 
-@check("mmap.offset-refused", doc="func-mmap", needs=(MMAP,))
+@check("mmap.offset-refused", doc="func-mmap", needs=MMAP)
 def offset_refused(target: Target) -> None:
     """mmap(2) refuses an offset that no plane has."""
     with target.queue(Memory.MMAP) as queue:
@@ -55,7 +55,7 @@ def offset_refused(target: Target) -> None:
         target.refused(errno.EINVAL, f"mmap at offset {free:#x}", lambda: queue.fd.mmap(length, free))
 
 
-@check("mmap.length-refused", doc="func-mmap", kind=Kind.FRAMEWORK, needs=(MMAP,))
+@check("mmap.length-refused", doc="func-mmap", kind=Kind.FRAMEWORK, needs=MMAP)
 def length_refused(target: Target) -> None:
     """mmap(2) refuses more bytes than the plane has."""
     with target.queue(Memory.MMAP) as queue:
@@ -69,7 +69,7 @@ def length_refused(target: Target) -> None:
         )
 
 
-@check("mmap.without-buffers", doc="func-mmap", needs=(MMAP,))
+@check("mmap.without-buffers", doc="func-mmap", needs=MMAP)
 def without_buffers(target: Target) -> None:
     """mmap(2) on a queue without buffers is refused."""
     with target.queue(Memory.MMAP) as queue:
@@ -81,7 +81,7 @@ def without_buffers(target: Target) -> None:
         )
 
 
-@check("mmap.mapped-flag", doc="buffer", needs=(MMAP,))
+@check("mmap.mapped-flag", doc="buffer", needs=MMAP)
 def mapped_flag(target: Target) -> None:
     """QUERYBUF tells V4L2_BUF_FLAG_MAPPED while a buffer is mapped, and not before and after."""
     with target.queue(Memory.MMAP) as queue:
@@ -97,7 +97,9 @@ def mapped_flag(target: Target) -> None:
         target.expect(not mapped(), "a buffer whose mapping is gone is still MAPPED")
 
 
-@check("mmap.outlives-buffers", doc="vidioc-reqbufs", needs=(MMAP, capability(BufCap.SUPPORTS_ORPHANED_BUFS)))
+@check(
+    "mmap.outlives-buffers", doc="vidioc-reqbufs", needs=(*MMAP, capability(BufCap.SUPPORTS_ORPHANED_BUFS))
+)
 def outlives_buffers(target: Target) -> None:
     """With SUPPORTS_ORPHANED_BUFS a mapping keeps its memory after REQBUFS with count 0."""
     with target.queue(Memory.MMAP) as queue:
@@ -112,7 +114,7 @@ def outlives_buffers(target: Target) -> None:
             target.expect(mapping[:4] == b"\0\0\0\0", "the mapping does not keep what is written")
 
 
-@check("mmap.frames-written", doc="mmap", kind=Kind.QUALITY, needs=(MMAP, FRAMES, CAPTURE))
+@check("mmap.frames-written", doc="mmap", kind=Kind.QUALITY, needs=(*MMAP, FRAMES, CAPTURE))
 def frames_written(target: Target) -> None:
     """A frame that is given as good was written by the driver into the buffer."""
     with target.queue(Memory.MMAP) as queue:
@@ -145,7 +147,7 @@ def _poison(views: tuple[memoryview, ...], poisons: dict[int, bytes]) -> None:
         view[:] = poisons[view.nbytes]
 
 
-@check("mmap.two-mappings", doc="func-mmap", needs=(MMAP,))
+@check("mmap.two-mappings", doc="func-mmap", needs=MMAP)
 def two_mappings(target: Target) -> None:
     """Two mappings of one buffer show the same memory."""
     with target.queue(Memory.MMAP) as queue:

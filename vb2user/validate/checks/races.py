@@ -48,7 +48,7 @@ def _at_once(target: Target, allowed: set[int], *turns: Callable[[], object]) ->
     target.expect(not wrong, f"{'; '.join(wrong)}, which no state of the queue explains")
 
 
-@check("races.mmap-reqbufs", doc="func-mmap", kind=Kind.FRAMEWORK, needs=(MMAP,))
+@check("races.mmap-reqbufs", doc="func-mmap", kind=Kind.FRAMEWORK, needs=MMAP)
 def mmap_reqbufs(target: Target) -> None:
     """A thread may map buffers while another one frees and allocates them."""
     with target.queue(Memory.MMAP) as queue:

@@ -123,9 +123,7 @@ def dqbuf_idle(target: Target) -> None:
 @check("streaming.frames", doc="vidioc-qbuf", needs=(FRAMES,))
 def frames(target: Target) -> None:
     """Each DQBUF gives a buffer that was queued, and its bytesused fits in its length."""
-    for memory in target.memories:
-        if memory is Memory.DMABUF and not target.source:
-            continue
+    for memory in target.usable:
         with target.queue(memory) as queue:
             granted = queue.start()
             with_driver = set(range(granted))

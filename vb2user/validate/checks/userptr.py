@@ -17,7 +17,7 @@ def _not_queued(target: Target, queue: RawQueue, index: int) -> None:
     target.expect(not flags, f"the refused QBUF left buffer {index} with {flags!r}")
 
 
-@check("userptr.unmapped", doc="userp", kind=Kind.FRAMEWORK, needs=(USERPTR,))
+@check("userptr.unmapped", doc="userp", kind=Kind.FRAMEWORK, needs=USERPTR)
 def unmapped(target: Target) -> None:
     """QBUF refuses an address where the program has no memory, and the buffer stays the program's."""
     with target.queue(Memory.USERPTR) as queue:
@@ -35,7 +35,7 @@ def unmapped(target: Target) -> None:
         queue.qbuf(0)
 
 
-@check("userptr.too-short", doc="userp", kind=Kind.FRAMEWORK, needs=(USERPTR,))
+@check("userptr.too-short", doc="userp", kind=Kind.FRAMEWORK, needs=USERPTR)
 def too_short(target: Target) -> None:
     """QBUF refuses memory that is shorter than a picture."""
     with target.queue(Memory.USERPTR) as queue:
@@ -47,7 +47,7 @@ def too_short(target: Target) -> None:
         _not_queued(target, queue, 0)
 
 
-@check("userptr.read-only", doc="userp", kind=Kind.FRAMEWORK, needs=(USERPTR, CAPTURE))
+@check("userptr.read-only", doc="userp", kind=Kind.FRAMEWORK, needs=(*USERPTR, CAPTURE))
 def read_only(target: Target) -> None:
     """QBUF of a capture queue refuses memory that the program itself may not write."""
     with target.queue(Memory.USERPTR) as queue:
@@ -64,7 +64,7 @@ def read_only(target: Target) -> None:
             locked.close()
 
 
-@check("userptr.guards", doc="userp", needs=(USERPTR, FRAMES, CAPTURE))
+@check("userptr.guards", doc="userp", needs=(*USERPTR, FRAMES, CAPTURE))
 def guards(target: Target) -> None:
     """The driver writes nothing before and behind the memory that QBUF brings."""
     with target.queue(Memory.USERPTR) as queue:
@@ -88,7 +88,7 @@ def guards(target: Target) -> None:
             target.expect(behind, f"the page behind the memory of buffer {index} was written")
 
 
-@check("userptr.moved", doc="userp", needs=(USERPTR, FRAMES, CAPTURE))
+@check("userptr.moved", doc="userp", needs=(*USERPTR, FRAMES, CAPTURE))
 def moved(target: Target) -> None:
     """Each QBUF may bring other memory for the same buffer, and the frame lies in the memory of that QBUF."""
     with target.queue(Memory.USERPTR) as queue:
