@@ -92,7 +92,7 @@ def test_a_port_that_is_taken(vb2: Vb2System, node: FakeVideo) -> None:
 def test_others_may_come_only_with_a_warning(vb2: Vb2System, node: FakeVideo) -> None:
     node.auto = False
     result = CliRunner().invoke(preview, ["/dev/video0", "--bind", "203.0.113.7", "--no-trace"])
-    assert "nothing is encrypted" in result.output
+    assert "is not encrypted" in result.output
     assert isinstance(result.exception, UsageError)  # this machine has no such address
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import functools
 import os
 
@@ -23,7 +22,7 @@ def cloexec(target: Target) -> None:
         queue.request(1)
         for flags, wanted in ((os.O_CLOEXEC, True), (0, False)):
             with calls.expbuf(queue.fd, target.type, 0, 0, flags | os.O_RDWR) as exported:
-                there = bool(fcntl.fcntl(exported.fileno(), fcntl.F_GETFD) & fcntl.FD_CLOEXEC)
+                there = not os.get_inheritable(exported.fileno())
             target.expect(there == wanted, f"with flags {flags:#o} close-on-exec is {there}")
 
 
