@@ -271,7 +271,7 @@ def _read(reader: int, pid: int, seconds: float) -> bytes | str:
     said = b""
     try:
         while (left := deadline - time.monotonic()) > 0:
-            if select.select([reader], [], [], left)[0]:
+            if _ready(reader, left):
                 some = os.read(reader, 1 << 16)
                 if not some:
                     os.waitpid(pid, 0)
@@ -285,12 +285,19 @@ def _read(reader: int, pid: int, seconds: float) -> bytes | str:
     return f"{_STUCK}: it is in the kernel (D state) since {seconds:.0f} s or longer"
 
 
+def _ready(fd: int, seconds: float) -> bool:
+    """Wait for a descriptor of any number: select(2) takes none from 1024 on."""
+    poller = select.poll()
+    poller.register(fd, select.POLLIN)
+    return bool(poller.poll(max(0.0, seconds) * 1000))
+
+
 def _end(pid: int) -> bool:
     """Kill a child; False: it does not end."""
     os.kill(pid, signal.SIGKILL)
     deadline = time.monotonic() + _DYING
     with open_pidfd(pid) as pidfd:
-        select.select([pidfd], [], [], max(0.0, deadline - time.monotonic()))
+        _ready(pidfd, deadline - time.monotonic())
     return os.waitpid(pid, os.WNOHANG)[0] == pid
 
 
