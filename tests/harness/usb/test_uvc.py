@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import struct
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -377,6 +378,17 @@ def test_it_vanishes_after_so_many_frames(frames: int) -> None:
         assert wait_for(connection.done_fd)
         assert connection.error is None
     assert webcam.device.frames == frames
+
+
+def test_a_transfer_after_it_vanished_begins_no_stream() -> None:
+    """The host submits transfers until it notices that the device is gone."""
+    webcam = Webcam(formats=FAST)
+    webcam.vanish_after(1)
+    webcam._sent(0)
+    late: Any = SimpleNamespace(endpoint=0x81)
+    webcam.submitted(late)
+    assert webcam.starts == 0
+    assert not webcam.stream.running
 
 
 def test_it_stays_when_told_so() -> None:

@@ -97,6 +97,7 @@ class Webcam(UsbDevice):
         self.frames = 0
         self._left: int | None = None
         self._left_lock = threading.Lock()
+        self._vanished = False
         self.stream = VideoStream(self._frame, self.plan, self._call_at, self._sent, self._halt)
         super().__init__()
 
@@ -112,6 +113,7 @@ class Webcam(UsbDevice):
 
     def plugged(self, link: Link) -> None:
         """As after power-on."""
+        self._vanished = False
         self.negotiation.reset()
         self.controls.reset()
         self.stream.forget()
@@ -141,6 +143,8 @@ class Webcam(UsbDevice):
         if urb.endpoint != VIDEO_ENDPOINT:
             urb.stall()
             return
+        if self._vanished:
+            return  # the host has not noticed yet, and a new transfer would begin a new stream
         if self.bulk and not self.stream.running:
             self._start()
         self.stream.take(urb)
@@ -192,6 +196,7 @@ class Webcam(UsbDevice):
             if self._left:
                 return
             self._left = None
+        self._vanished = True
         self.stream.forget()
         if self.link is not None:
             self.link.hang_up()
