@@ -22,7 +22,7 @@ from vb2user.device.device import Device
 from vb2user.errors import KernelError, MissingPrerequisiteError, UsageError
 from vb2user.uapi import calls
 from vb2user.uapi.enums import Memory
-from vb2user.validate import check, machine_reports, runner
+from vb2user.validate import check, machine_reports, runner, validate_command
 from vb2user.validate.check import Check, Kind
 from vb2user.validate.outcome import RuleBrokenError, Status
 from vb2user.validate.runner import DeviceReport, run
@@ -161,6 +161,20 @@ def test_what_is_no_baseline(vb2: Vb2System, tmp_path: Path, text: str) -> None:
     file.write_text(text)
     with pytest.raises(UsageError, match="is not a baseline"):
         called("/dev/video0", "--baseline", str(file))
+
+
+def test_all_leaves_out_what_has_no_queue(
+    vb2: Vb2System, video: FakeVideo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vb2.nodes["/dev/video1"] = other = FakeVideo(vb2)
+    other.memories.clear()
+    monkeypatch.setattr(validate_command, "_nodes", lambda: ["/dev/video1", "/dev/video0"])
+    done = called("--all", "--only", "buffers.length", "--json", "-")
+    assert done.exit_code == 0
+    assert [device["path"] for device in json.loads(done.stdout)["devices"]] == ["/dev/video0"]
+    assert "/dev/video1 is left out" in done.stderr
+    with pytest.raises(UsageError, match="/dev/video1 cannot be validated"):
+        called("/dev/video1")
 
 
 def test_the_list(vb2: Vb2System) -> None:

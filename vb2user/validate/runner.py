@@ -63,9 +63,7 @@ def _exported() -> int:
     found = 0
     for number in os.listdir("/proc/self/fd"):  # noqa: PTH208 - iterdir() opens one more
         with contextlib.suppress(OSError):
-            found += str(Path(f"/proc/self/fd/{number}").readlink()).startswith(
-                ("/dmabuf:", "anon_inode:dma")
-            )
+            found += str(Path(f"/proc/self/fd/{number}").readlink()).startswith("/dmabuf:")
     return found
 
 
@@ -181,7 +179,7 @@ def run(target: Target, checks: Sequence[Check]) -> Iterator[DeviceReport]:
             if log is not None:
                 _log(outcome, log, target.driver)
             if watch is not None:
-                _balance(outcome, watch)
+                _balance(outcome, watch, report)
             report.seconds = time.monotonic() - began
             if outcome.status is Status.ERROR and outcome.detail.startswith(_STUCK):
                 report.ended = f"{check.id} hangs in the kernel: what comes after it cannot be tried"
@@ -211,8 +209,10 @@ def _log(outcome: Outcome, log: KernelLog, driver: str) -> None:
             outcome.worsen(f"the kernel reported: {found.title}", found.first_lines(12))
 
 
-def _balance(outcome: Outcome, watch: Watch) -> None:
+def _balance(outcome: Outcome, watch: Watch, report: DeviceReport) -> None:
     seen = watch.take()
+    if seen.balanced is None:
+        report.unwatched.append(f"references during {outcome.id}: {seen.blind}")
     if seen.balanced is False:
         outcome.worsen(
             f"references to buffers are not balanced: {'; '.join(seen.outstanding)}", list(seen.outstanding)
@@ -225,16 +225,15 @@ _STUCK = "the process of the check cannot be ended"
 def _in_child(check: Check, target: Target) -> Outcome:
     began = time.monotonic()
     reader, writer = os.pipe()
-    try:
-        pid = os.fork()
-        if pid == 0:
-            _be_child(check, target, writer)
-    finally:
-        os.close(writer)
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.close, reader)
+        try:
+            pid = os.fork()
+            if pid == 0:
+                _be_child(check, target, writer)
+        finally:
+            os.close(writer)
         said = _read(reader, pid, 4 * target.patience + _GRACE)
-    finally:
-        os.close(reader)
     if isinstance(said, str):
         return Outcome(check.id, _status_of(said), said, seconds=time.monotonic() - began)
     try:

@@ -81,7 +81,14 @@ def validate(
         if file not in (None, "-"):
             with writing(file), Path(str(file)).open("a"):
                 pass
-    reports = _validated(devices or _nodes(), checks, known, quiet=bool(to_standard_output), verbose=verbose)
+    reports = _validated(
+        devices or _nodes(),
+        checks,
+        known,
+        quiet=bool(to_standard_output),
+        verbose=verbose,
+        named=bool(devices),
+    )
     _write(reports, checks, json_file, junit_file, ktap_file, write_baseline)
     if any(report.interrupted for report in reports):
         sys.exit(130)
@@ -107,8 +114,15 @@ def _list(checks: Sequence[Check]) -> None:
 
 
 def _validated(
-    devices: Sequence[str], checks: Sequence[Check], known: Sequence[Known], *, quiet: bool, verbose: bool
+    devices: Sequence[str],
+    checks: Sequence[Check],
+    known: Sequence[Known],
+    *,
+    quiet: bool,
+    verbose: bool,
+    named: bool,
 ) -> list[DeviceReport]:
+    """Validate each device; one that has no queue is an error where the user named it."""
     from vb2user.validate import baseline
     from vb2user.validate.outcome import CheckEndedError
     from vb2user.validate.runner import run
@@ -121,7 +135,10 @@ def _validated(
         try:
             target = examine(path)
         except CheckEndedError as error:
-            raise UsageError(f"{path} cannot be validated: {error}") from None
+            if named:
+                raise UsageError(f"{path} cannot be validated: {error}") from None
+            talk(f"{path} is left out: {error}")
+            continue
         report = None
         for report in run(target, checks):
             done = len(report.outcomes)
