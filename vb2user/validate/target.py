@@ -324,6 +324,15 @@ class RawQueue:
             self.qbuf(found[-1].buffer_index)
         return found
 
+    def drain(self) -> list[Dequeued]:
+        """Take what comes until nothing comes any more; a driver may keep the buffer that came last."""
+        found = [self.dqbuf()]
+        quiet = max(1.0, 5 * self._target.frame_seconds)
+        with contextlib.suppress(RuleBrokenError):
+            while len(found) < self.granted:
+                found.append(self.dqbuf(quiet))
+        return found
+
     # -- the end ------------------------------------------------------------------------------------
 
     def close(self) -> None:

@@ -74,31 +74,32 @@ def length_zero(target: Target) -> None:
 def moved(target: Target) -> None:
     """Each QBUF may bring another dma-buf for the same buffer, and the frame lies in the one of that QBUF."""
     with target.queue(Memory.DMABUF) as queue:
-        granted = queue.start()
-        if granted < 2:
-            raise NotOfThisDeviceError("the queue has one buffer alone")
-        holds = list(range(granted))
-        for turn in range(3):
-            for _ in range(granted):
-                done = queue.dqbuf()
-                if turn and not done.flags & BufFlag.ERROR:
-                    lender = holds[done.buffer_index]
-                    for plane, buf in enumerate(queue.bufs(lender)):
-                        with buf.access() as view:
-                            untouched = view[:] == b"\xa5" * view.nbytes
-                        target.expect(
-                            not untouched,
-                            f"turn {turn}: plane {plane} of the dma-buf of buffer {done.buffer_index} "
-                            "was not written",
-                        )
-            # All are back: each buffer gets the dma-bufs of its neighbour.
-            holds = [*holds[1:], holds[0]]
-            for index, lender in enumerate(holds):
-                for buf in queue.bufs(lender):
-                    with buf.access(write=True) as view:
-                        view[:] = b"\xa5" * view.nbytes
-                _lend(queue, index, lender)
-                queue.qbuf(index)
+        granted = queue.provide()
+        if granted < 3:
+            raise NotOfThisDeviceError("the queue has fewer than three buffers")
+        # The last buffer is never queued: its dma-bufs go round among the others.
+        holds, spare = list(range(granted - 1)), granted - 1
+        for index in holds:
+            queue.qbuf(index)
+        queue.on()
+        for turn in range(3 * granted):
+            done = queue.dqbuf()
+            index = done.buffer_index
+            if turn >= granted and not done.flags & BufFlag.ERROR:
+                _written(target, queue, holds[index], turn)
+            holds[index], spare = spare, holds[index]
+            for buf in queue.bufs(holds[index]):
+                with buf.access(write=True) as view:
+                    view[:] = b"\xa5" * view.nbytes
+            _lend(queue, index, holds[index])
+            queue.qbuf(index)
+
+
+def _written(target: Target, queue: RawQueue, lender: int, turn: int) -> None:
+    for plane, buf in enumerate(queue.bufs(lender)):
+        with buf.access() as view:
+            untouched = view[:] == b"\xa5" * view.nbytes
+        target.expect(not untouched, f"turn {turn}: plane {plane} of the dma-buf was not written")
 
 
 @check("dmabuf.refused-then-right", doc="dmabuf", kind=Kind.FRAMEWORK, needs=(*DMABUF, FRAMES))
@@ -132,5 +133,4 @@ def closed_early(target: Target) -> None:
                 for fd in own:
                     os.close(fd)
         queue.on()
-        for _ in range(granted):
-            queue.dqbuf()
+        queue.drain()

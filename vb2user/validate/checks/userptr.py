@@ -78,8 +78,7 @@ def guards(target: Target) -> None:
             queue.point(index, [view[_mmap.PAGESIZE : -_mmap.PAGESIZE], *queue.memory_of[index][1:]])
             queue.qbuf(index)
         queue.on()
-        for _ in range(granted):
-            queue.dqbuf()
+        queue.drain()
         queue.off()
         guard = b"\xa5" * _mmap.PAGESIZE
         for index, view in enumerate(wider):
