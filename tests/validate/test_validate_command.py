@@ -24,7 +24,7 @@ from vb2user.uapi import calls
 from vb2user.uapi.enums import Memory
 from vb2user.validate import check, machine_reports, runner, validate_command
 from vb2user.validate.check import Check, Kind
-from vb2user.validate.outcome import RuleBrokenError, Status
+from vb2user.validate.outcome import NotOfThisDeviceError, RuleBrokenError, Status
 from vb2user.validate.runner import DeviceReport, run
 from vb2user.validate.target import Target, examine
 from vb2user.validate.validate_command import validate
@@ -64,6 +64,14 @@ def one_check(run: Any, id: str = "a.b") -> Check:
 
 def report_of(checks: list[Check]) -> DeviceReport:
     return [*run(examine("/dev/video0"), checks)][-1]
+
+
+def validated(checks: list[Check]) -> DeviceReport:
+    """As the command does it."""
+    (report,) = validate_command._validated(
+        ["/dev/video0"], checks, [], quiet=True, verbose=False, named=True
+    )
+    return report
 
 
 def test_the_report_says_what_was_tried(video: FakeVideo) -> None:
@@ -223,12 +231,53 @@ def test_a_ctrl_c_leaves_a_report_of_what_was_done(video: FakeVideo, monkeypatch
         os.kill(parent, signal.SIGINT)
         signal.pause()
 
-    report = report_of([one_check(passes), one_check(interrupts, "c.d"), one_check(passes, "e.f")])
+    checks = [one_check(passes), one_check(interrupts, "c.d"), one_check(passes, "e.f")]
+    monkeypatch.setattr(check, "all_checks", lambda: checks)
+    (report,) = validate_command._validated(
+        ["/dev/video0"], checks, [], quiet=True, verbose=False, named=True
+    )
     assert [o.id for o in report.outcomes] == ["a.b"]
     assert report.interrupted
     assert report.ended == "interrupted during c.d"
     with pytest.raises(ChildProcessError):  # it was killed, and waited for
         os.waitpid(children[-1], 0)
+
+
+def test_a_ctrl_c_between_two_checks_leaves_a_report(
+    video: FakeVideo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter(range(2))
+
+    class Log:
+        def __enter__(self) -> Log:
+            return self
+
+        def __exit__(self, *args: object) -> None: ...
+
+        def read(self) -> list[object]:
+            if next(times):
+                raise KeyboardInterrupt
+            return []
+
+    monkeypatch.setattr(runner, "KernelLog", Log)
+    report = validated([one_check(lambda target: None), one_check(lambda target: None, "c.d")])
+    assert [o.id for o in report.outcomes] == ["a.b", "c.d"]
+    assert report.ended == "interrupted during c.d"
+
+
+def test_checks_share_a_process_until_one_fails(video: FakeVideo) -> None:
+    def pid(target: Target) -> None:
+        raise NotOfThisDeviceError(str(os.getpid()))
+
+    def fails(target: Target) -> None:
+        raise RuleBrokenError("it is not so")
+
+    names = ["a.b", "c.d", "e.f", "g.h"]
+    runs = [pid, pid, fails, pid]
+    report = report_of([one_check(run, name) for run, name in zip(runs, names, strict=True)])
+    first, second, _, last = (o.detail for o in report.outcomes)
+    assert first == second != last
+    assert str(os.getpid()) not in (first, last)
 
 
 def test_a_queue_of_somebody_else_is_told(video: FakeVideo) -> None:

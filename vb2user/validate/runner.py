@@ -1,6 +1,6 @@
-"""Beside the layers: checks one after the other, each in a process of its own, under a watchdog.
+"""Beside the layers: checks one after the other, in another process, under a watchdog.
 
-A check that hangs or crashes ends its process alone. What it leaves behind is a finding of the same check.
+A check that hangs or crashes ends that process alone. What it leaves behind is a finding of the same check.
 The run looks at three things: the references in the kernel's trace, the kernel's log, and whether the queue
 still streams.
 """
@@ -10,10 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import gc
-import json
 import os
-import select
-import signal
 import time
 import traceback
 from collections.abc import Iterator, Sequence
@@ -27,13 +24,12 @@ from vb2user.validate.check import Check
 from vb2user.validate.observer import Watch, observing
 from vb2user.validate.outcome import CheckEndedError, Outcome, RuleBrokenError, Status
 from vb2user.validate.target import Target
+from vb2user.validate.worker import STUCK, Worker
 
 #: Lines of evidence that are kept of one check: the last ones.
 _MOST = 60
 #: Seconds beyond the device's patience before the process of a check is killed.
 _GRACE = 20.0
-#: Seconds that a killed process may take to end; one that takes longer is stuck in the kernel.
-_DYING = 10.0
 
 
 def attempt(check: Check, target: Target) -> Outcome:
@@ -112,6 +108,7 @@ class DeviceReport:
         outcomes: in the order of the checks.
         unwatched: what could not be watched meanwhile, and why.
         ended: why the run ended before the last check; None: it did not.
+        trying: the check that is tried now.
         interrupted: a Ctrl-C ended it.
         seconds: how long it took.
     """
@@ -121,8 +118,14 @@ class DeviceReport:
     outcomes: list[Outcome] = field(default_factory=list)
     unwatched: list[str] = field(default_factory=list)
     ended: str | None = None
+    trying: str = ""
     interrupted: bool = False
     seconds: float = 0.0
+
+    def interrupt(self) -> None:
+        """Note that a Ctrl-C ended the run."""
+        self.interrupted = True
+        self.ended = f"interrupted during {self.trying}"
 
     def count(self, status: Status) -> int:
         """How many checks said so."""
@@ -153,7 +156,7 @@ class DeviceReport:
 
 
 def run(target: Target, checks: Sequence[Check]) -> Iterator[DeviceReport]:
-    """Try the checks on a device, each in a process of its own.
+    """Try the checks on a device, in another process.
 
     Args:
         target: the device, examined.
@@ -166,22 +169,21 @@ def run(target: Target, checks: Sequence[Check]) -> Iterator[DeviceReport]:
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
         watch, log = _watched(stack, report)
+        by_id = {check.id: check for check in checks}
+        worker = stack.enter_context(
+            Worker(lambda id: attempt(by_id[id], target), 4 * target.patience + _GRACE)
+        )
         yield report
         for check in checks:
-            try:
-                outcome = _in_child(check, target)
-            except KeyboardInterrupt:
-                report.ended = f"interrupted during {check.id}"
-                report.interrupted = True
-                yield report
-                return
+            report.trying = check.id
+            outcome = worker.attempt(check.id)
             report.outcomes.append(outcome)
             if log is not None:
                 _log(outcome, log, target.driver)
             if watch is not None:
                 _balance(outcome, watch, report)
             report.seconds = time.monotonic() - began
-            if outcome.status is Status.ERROR and outcome.detail.startswith(_STUCK):
+            if outcome.status is Status.ERROR and outcome.detail.startswith(STUCK):
                 report.ended = f"{check.id} hangs in the kernel: what comes after it cannot be tried"
             yield report
             if report.ended is not None:
@@ -217,94 +219,3 @@ def _balance(outcome: Outcome, watch: Watch, report: DeviceReport) -> None:
         outcome.worsen(
             f"references to buffers are not balanced: {'; '.join(seen.outstanding)}", list(seen.outstanding)
         )
-
-
-_STUCK = "the process of the check cannot be ended"
-
-
-def _in_child(check: Check, target: Target) -> Outcome:
-    began = time.monotonic()
-    reader, writer = os.pipe()
-    with contextlib.ExitStack() as stack:
-        stack.callback(os.close, reader)
-        try:
-            pid = os.fork()
-            if pid == 0:
-                _be_child(check, target, writer)
-        finally:
-            os.close(writer)
-        said = _read(reader, pid, 4 * target.patience + _GRACE)
-    if isinstance(said, str):
-        return Outcome(check.id, _status_of(said), said, seconds=time.monotonic() - began)
-    try:
-        return Outcome.from_json(json.loads(said))
-    except ValueError:
-        return Outcome(
-            check.id,
-            Status.ERROR,
-            "the process of the check ended without a result",
-            seconds=time.monotonic() - began,
-        )
-
-
-def _status_of(said: str) -> Status:
-    return Status.ERROR if said.startswith(_STUCK) else Status.FAIL
-
-
-def _be_child(check: Check, target: Target, writer: int) -> None:
-    """The child's whole life: it never returns."""
-    status = 1
-    try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
-        told = json.dumps(attempt(check, target).to_json()).encode()
-        while told:
-            told = told[os.write(writer, told) :]
-        status = 0
-    finally:
-        os._exit(status)
-
-
-def _read(reader: int, pid: int, seconds: float) -> bytes | str:
-    """What the child said, or what became of it in place of that."""
-    deadline = time.monotonic() + seconds
-    said = b""
-    try:
-        while (left := deadline - time.monotonic()) > 0:
-            if _ready(reader, left):
-                some = os.read(reader, 1 << 16)
-                if not some:
-                    os.waitpid(pid, 0)
-                    return said
-                said += some
-    except BaseException:
-        _end(pid)
-        raise
-    if _end(pid):
-        return f"the check did not end within {seconds:.0f} s; its process was killed"
-    return f"{_STUCK}: it is in the kernel (D state) since {seconds:.0f} s or longer"
-
-
-def _ready(fd: int, seconds: float) -> bool:
-    """Wait for a descriptor of any number: select(2) takes none from 1024 on."""
-    poller = select.poll()
-    poller.register(fd, select.POLLIN)
-    return bool(poller.poll(max(0.0, seconds) * 1000))
-
-
-def _end(pid: int) -> bool:
-    """Kill a child; False: it does not end."""
-    os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + _DYING
-    with open_pidfd(pid) as pidfd:
-        _ready(pidfd, deadline - time.monotonic())
-    return os.waitpid(pid, os.WNOHANG)[0] == pid
-
-
-@contextlib.contextmanager
-def open_pidfd(pid: int) -> Iterator[int]:
-    """pidfd_open(2): readable when the process has ended."""
-    fd = os.pidfd_open(pid)
-    try:
-        yield fd
-    finally:
-        os.close(fd)

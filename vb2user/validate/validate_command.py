@@ -140,10 +140,15 @@ def _validated(
             talk(f"{path} is left out: {error}")
             continue
         report = None
-        for report in run(target, checks):
-            done = len(report.outcomes)
-            if done and sys.stderr.isatty():
-                talk(f"{path}: {done} of {len(checks)}: {report.outcomes[-1].id}")
+        try:
+            for report in run(target, checks):
+                done = len(report.outcomes)
+                if done and sys.stderr.isatty():
+                    talk(f"{path}: {done} of {len(checks)}: {report.outcomes[-1].id}")
+        except KeyboardInterrupt:
+            if report is None:
+                raise
+            report.interrupt()
         assert report is not None
         used += baseline.apply(report, [*known, *of_drivers])
         reports.append(report)
