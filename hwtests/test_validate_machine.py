@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import os
+import re
 import select
 import signal
 from collections.abc import Iterator
@@ -68,11 +70,17 @@ def test_a_queue_that_is_taken_is_left_alone(vivid_vmalloc: VividDevice) -> None
 
 
 def _wait_for_a_check(pid: int) -> None:
-    """Wait until the command has a child: the process of a check."""
-    children = Path(f"/proc/{pid}/task/{pid}/children")
+    """Wait until the command has its process for checks: the child that ignores SIGINT."""
     poller = select.poll()
-    while not children.read_text():
+    while not any(map(_ignores_sigint, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())):
         poller.poll(1)  # gives the processor to the other process
+
+
+def _ignores_sigint(pid: str) -> bool:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        (ignored,) = re.findall(r"^SigIgn:\s*(\w+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+        return bool(int(ignored, 16) >> (signal.SIGINT - 1) & 1)
+    return False
 
 
 def test_an_interrupted_run_reports_what_it_did(vivid_vmalloc: VividDevice, tmp_path: Path) -> None:

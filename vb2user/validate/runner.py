@@ -125,7 +125,7 @@ class DeviceReport:
     def interrupt(self) -> None:
         """Note that a Ctrl-C ended the run."""
         self.interrupted = True
-        self.ended = f"interrupted during {self.trying}"
+        self.ended = f"interrupted during {self.trying or 'the preparation'}"
 
     def count(self, status: Status) -> int:
         """How many checks said so."""
@@ -167,13 +167,13 @@ def run(target: Target, checks: Sequence[Check]) -> Iterator[DeviceReport]:
     """
     report = DeviceReport(target)
     began = time.monotonic()
+    yield report
     with contextlib.ExitStack() as stack:
         watch, log = _watched(stack, report)
         by_id = {check.id: check for check in checks}
         worker = stack.enter_context(
             Worker(lambda id: attempt(by_id[id], target), 4 * target.patience + _GRACE)
         )
-        yield report
         for check in checks:
             report.trying = check.id
             outcome = worker.attempt(check.id)
