@@ -12,7 +12,9 @@ import errno
 import gc
 import json
 import os
+import random
 import select
+import shlex
 import signal
 import time
 import traceback
@@ -45,6 +47,8 @@ def attempt(check: Check, target: Target) -> Outcome:
     """
     began = time.monotonic()
     target.told.clear()
+    # Of the check alone: it draws the same when it is the only one that is tried.
+    target.rng = random.Random(f"{target.seed}/{check.id}")
     before = _exported()
     outcome = _attempted(check, target)
     outcome.evidence = target.told[-_MOST:] if outcome.status in (Status.FAIL, Status.ERROR) else []
@@ -128,6 +132,11 @@ class DeviceReport:
         """How many checks said so."""
         return sum(outcome.status is status for outcome in self.outcomes)
 
+    def repeat(self, id: str) -> str:
+        """The command that tries one check again on this device."""
+        seed = f" --seed {self.target.seed}" if self.target.seed else ""
+        return f"vb2user validate {shlex.quote(self.target.path)} --only {id}{seed}"
+
     def to_json(self, checks: Sequence[Check]) -> dict[str, Any]:
         """As the schema has it."""
         by_id = {check.id: check for check in checks}
@@ -145,7 +154,7 @@ class DeviceReport:
                     "class": str(by_id[outcome.id].kind),
                     "rule": by_id[outcome.id].rule,
                     "doc": by_id[outcome.id].doc,
-                    "repeat": f"vb2user validate {self.target.path} --only {outcome.id}",
+                    "repeat": self.repeat(outcome.id),
                 }
                 for outcome in self.outcomes
             ],
