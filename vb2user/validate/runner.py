@@ -51,7 +51,8 @@ def attempt(check: Check, target: Target) -> Outcome:
     target.rng = random.Random(f"{target.seed}/{check.id}")
     before = _exported()
     outcome = _attempted(check, target)
-    outcome.evidence = target.told[-_MOST:] if outcome.status in (Status.FAIL, Status.ERROR) else []
+    if outcome.status in (Status.FAIL, Status.ERROR):
+        outcome.evidence = target.told[-_MOST:]
     if outcome.status not in (Status.SKIP, Status.MISS):
         left = _exported() - before
         if left > 0:
@@ -79,17 +80,22 @@ def _attempted(check: Check, target: Target) -> Outcome:
                 return Outcome(check.id, need.absent, why)
         check.run(target)
     except CheckEndedError as ended:
-        return Outcome(check.id, ended.status, str(ended))
+        return Outcome(check.id, ended.status, str(ended), done=_last(target))
     except MissingPrerequisiteError as error:
         return Outcome(check.id, Status.MISS, str(error))
     except KernelError as error:
         # The check expected that the call succeeds. Without memory no driver can do it.
         lacking = error.errno in (errno.ENOMEM, errno.ENFILE, errno.EMFILE)
-        return Outcome(check.id, Status.MISS if lacking else Status.FAIL, str(error))
+        return Outcome(check.id, Status.MISS if lacking else Status.FAIL, str(error), done=_last(target))
     except Exception as error:
+        done = _last(target)
         target.told += traceback.format_exc().splitlines()
-        return Outcome(check.id, Status.ERROR, f"{type(error).__name__}: {error}")
+        return Outcome(check.id, Status.ERROR, f"{type(error).__name__}: {error}", done=done)
     return Outcome(check.id, Status.PASS)
+
+
+def _last(target: Target) -> str:
+    return target.told[-1] if target.told else ""
 
 
 def _look_after(outcome: Outcome, target: Target) -> None:
@@ -171,30 +177,56 @@ def run(target: Target, checks: Sequence[Check]) -> Iterator[DeviceReport]:
     Yields:
         The report, once before the first check and once after each; it is always the same object.
     """
-    report = DeviceReport(target)
-    began = time.monotonic()
-    with contextlib.ExitStack() as stack:
-        watch, log = _watched(stack, report)
-        yield report
+    with Trial(target) as trial:
+        yield trial.report
         for check in checks:
             try:
-                outcome = _in_child(check, target)
+                trial.attempt(check)
             except KeyboardInterrupt:
-                report.ended = f"interrupted during {check.id}"
-                report.interrupted = True
-                yield report
+                trial.report.ended = f"interrupted during {check.id}"
+                trial.report.interrupted = True
+            yield trial.report
+            if trial.report.ended is not None:
                 return
-            report.outcomes.append(outcome)
-            if log is not None:
-                _log(outcome, log, target.driver)
-            if watch is not None:
-                _balance(outcome, watch, report)
-            report.seconds = time.monotonic() - began
-            if outcome.status is Status.ERROR and outcome.detail.startswith(_STUCK):
-                report.ended = f"{check.id} hangs in the kernel: what comes after it cannot be tried"
-            yield report
-            if report.ended is not None:
-                return
+
+
+class Trial(contextlib.ExitStack):
+    """A device under test for the ``with`` block: the kernel's log and its trace are watched meanwhile.
+
+    Args:
+        target: the device, examined.
+
+    Attributes:
+        report: what came of the checks so far.
+    """
+
+    def __init__(self, target: Target) -> None:
+        super().__init__()
+        self.report = DeviceReport(target)
+        self._began = time.monotonic()
+
+    def __enter__(self) -> Trial:
+        super().__enter__()
+        try:
+            self._watch, self._log = _watched(self, self.report)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def attempt(self, check: Check) -> Outcome:
+        """Try one check in a process of its own; the report gets the outcome, too."""
+        target = self.report.target
+        outcome = _in_child(check, target)
+        self.report.outcomes.append(outcome)
+        if self._log is not None:
+            _log(outcome, self._log, target.driver)
+        if self._watch is not None:
+            _balance(outcome, self._watch, self.report)
+        self.report.seconds = time.monotonic() - self._began
+        if outcome.status is Status.ERROR and outcome.detail.startswith(_STUCK):
+            self.report.ended = f"{check.id} hangs in the kernel: what comes after it cannot be tried"
+        return outcome
 
 
 def _watched(stack: contextlib.ExitStack, report: DeviceReport) -> tuple[Watch | None, KernelLog | None]:
@@ -220,6 +252,9 @@ def _log(outcome: Outcome, log: KernelLog, driver: str) -> None:
 
 def _balance(outcome: Outcome, watch: Watch, report: DeviceReport) -> None:
     seen = watch.take()
+    if outcome.status in (Status.FAIL, Status.ERROR):
+        called = [f"{op.value} {count}" for op, count in seen.calls.items() if count]
+        outcome.evidence.append(f"mem ops: {', '.join(called) or 'none'}")
     if seen.balanced is None:
         report.unwatched.append(f"references during {outcome.id}: {seen.blind}")
     if seen.balanced is False:

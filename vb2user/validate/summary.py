@@ -19,7 +19,7 @@ def sentence(outcome: Outcome, check: Check) -> str:
     """One failure: the rule, what was done, what came and what should have come."""
     if outcome.status is Status.ERROR:
         return f"the check itself broke, so the driver is not judged: {outcome.detail}"
-    done = f" after {outcome.evidence[-1]}" if outcome.evidence else ""
+    done = f" after '{outcome.done}'" if outcome.done else ""
     return f"{check.rule.rstrip('.')}: that is not so{done}: {outcome.detail}"
 
 
