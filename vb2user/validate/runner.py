@@ -11,6 +11,8 @@ import contextlib
 import errno
 import gc
 import os
+import random
+import shlex
 import time
 import traceback
 from collections.abc import Iterator, Sequence
@@ -41,9 +43,12 @@ def attempt(check: Check, target: Target) -> Outcome:
     """
     began = time.monotonic()
     target.told.clear()
+    # Of the check alone: it draws the same when it is the only one that is tried.
+    target.rng = random.Random(f"{target.seed}/{check.id}")
     before = _exported()
     outcome = _attempted(check, target)
-    outcome.evidence = target.told[-_MOST:] if outcome.status in (Status.FAIL, Status.ERROR) else []
+    if outcome.status in (Status.FAIL, Status.ERROR):
+        outcome.evidence = target.told[-_MOST:]
     if outcome.status not in (Status.SKIP, Status.MISS):
         left = _exported() - before
         if left > 0:
@@ -71,17 +76,22 @@ def _attempted(check: Check, target: Target) -> Outcome:
                 return Outcome(check.id, need.absent, why)
         check.run(target)
     except CheckEndedError as ended:
-        return Outcome(check.id, ended.status, str(ended))
+        return Outcome(check.id, ended.status, str(ended), done=_last(target))
     except MissingPrerequisiteError as error:
         return Outcome(check.id, Status.MISS, str(error))
     except KernelError as error:
         # The check expected that the call succeeds. Without memory no driver can do it.
         lacking = error.errno in (errno.ENOMEM, errno.ENFILE, errno.EMFILE)
-        return Outcome(check.id, Status.MISS if lacking else Status.FAIL, str(error))
+        return Outcome(check.id, Status.MISS if lacking else Status.FAIL, str(error), done=_last(target))
     except Exception as error:
+        done = _last(target)
         target.told += traceback.format_exc().splitlines()
-        return Outcome(check.id, Status.ERROR, f"{type(error).__name__}: {error}")
+        return Outcome(check.id, Status.ERROR, f"{type(error).__name__}: {error}", done=done)
     return Outcome(check.id, Status.PASS)
+
+
+def _last(target: Target) -> str:
+    return target.told[-1] if target.told else ""
 
 
 def _look_after(outcome: Outcome, target: Target) -> None:
@@ -131,6 +141,11 @@ class DeviceReport:
         """How many checks said so."""
         return sum(outcome.status is status for outcome in self.outcomes)
 
+    def repeat(self, id: str) -> str:
+        """The command that tries one check again on this device."""
+        seed = f" --seed {self.target.seed}" if self.target.seed else ""
+        return f"vb2user validate {shlex.quote(self.target.path)} --only {id}{seed}"
+
     def to_json(self, checks: Sequence[Check]) -> dict[str, Any]:
         """As the schema has it."""
         by_id = {check.id: check for check in checks}
@@ -148,7 +163,7 @@ class DeviceReport:
                     "class": str(by_id[outcome.id].kind),
                     "rule": by_id[outcome.id].rule,
                     "doc": by_id[outcome.id].doc,
-                    "repeat": f"vb2user validate {self.target.path} --only {outcome.id}",
+                    "repeat": self.repeat(outcome.id),
                 }
                 for outcome in self.outcomes
             ],
@@ -165,29 +180,62 @@ def run(target: Target, checks: Sequence[Check]) -> Iterator[DeviceReport]:
     Yields:
         The report, once before the first check and once after each; it is always the same object.
     """
-    report = DeviceReport(target)
-    began = time.monotonic()
-    yield report
-    with contextlib.ExitStack() as stack:
-        watch, log = _watched(stack, report)
-        by_id = {check.id: check for check in checks}
-        worker = stack.enter_context(
-            Worker(lambda id: attempt(by_id[id], target), 4 * target.patience + _GRACE)
-        )
+    trial = Trial(target, checks)
+    yield trial.report
+    with trial:
         for check in checks:
-            report.trying = check.id
-            outcome = worker.attempt(check.id)
-            report.outcomes.append(outcome)
-            if log is not None:
-                _log(outcome, log, target.driver)
-            if watch is not None:
-                _balance(outcome, watch, report)
-            report.seconds = time.monotonic() - began
-            if outcome.status is Status.ERROR and outcome.detail.startswith(STUCK):
-                report.ended = f"{check.id} hangs in the kernel: what comes after it cannot be tried"
-            yield report
-            if report.ended is not None:
+            trial.attempt(check)
+            yield trial.report
+            if trial.report.ended is not None:
                 return
+
+
+class Trial(contextlib.ExitStack):
+    """A device under test for the ``with`` block: the kernel's log and its trace are watched meanwhile.
+
+    Args:
+        target: the device, examined.
+        checks: those that will be tried, as far as they are known: others cost a fork(2) each.
+
+    Attributes:
+        report: what came of the checks so far.
+    """
+
+    def __init__(self, target: Target, checks: Sequence[Check] = ()) -> None:
+        super().__init__()
+        self.report = DeviceReport(target)
+        self._checks = {check.id: check for check in checks}
+        self._began = time.monotonic()
+
+    def __enter__(self) -> Trial:
+        super().__enter__()
+        try:
+            self._watch, self._log = _watched(self, self.report)
+            self._worker = self.enter_context(Worker(self._attempt, 4 * self.report.target.patience + _GRACE))
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def attempt(self, check: Check) -> Outcome:
+        """Try one check in another process; the report gets the outcome, too."""
+        self.report.trying = check.id
+        if check.id not in self._checks:
+            self._checks[check.id] = check
+            self._worker.close()  # its process does not know this check
+        outcome = self._worker.attempt(check.id)
+        self.report.outcomes.append(outcome)
+        if self._log is not None:
+            _log(outcome, self._log, self.report.target.driver)
+        if self._watch is not None:
+            _balance(outcome, self._watch, self.report)
+        self.report.seconds = time.monotonic() - self._began
+        if outcome.status is Status.ERROR and outcome.detail.startswith(STUCK):
+            self.report.ended = f"{check.id} hangs in the kernel: what comes after it cannot be tried"
+        return outcome
+
+    def _attempt(self, id: str) -> Outcome:
+        return attempt(self._checks[id], self.report.target)
 
 
 def _watched(stack: contextlib.ExitStack, report: DeviceReport) -> tuple[Watch | None, KernelLog | None]:
@@ -213,6 +261,9 @@ def _log(outcome: Outcome, log: KernelLog, driver: str) -> None:
 
 def _balance(outcome: Outcome, watch: Watch, report: DeviceReport) -> None:
     seen = watch.take()
+    if outcome.status in (Status.FAIL, Status.ERROR):
+        called = [f"{op.value} {count}" for op, count in seen.calls.items() if count]
+        outcome.evidence.append(f"mem ops: {', '.join(called) or 'none'}")
     if seen.balanced is None:
         report.unwatched.append(f"references during {outcome.id}: {seen.blind}")
     if seen.balanced is False:
