@@ -23,6 +23,7 @@ from typing import Any
 from vb2user.errors import KernelError, MissingPrerequisiteError, Vb2Error
 from vb2user.trace.kernel_log import KNOWN, KernelLog, reports
 from vb2user.validate.check import Check
+from vb2user.validate.leftovers import Leftovers
 from vb2user.validate.observer import Watch, observing
 from vb2user.validate.outcome import CheckEndedError, Outcome, RuleBrokenError, Status
 from vb2user.validate.target import Target
@@ -211,6 +212,7 @@ class Trial(contextlib.ExitStack):
         super().__enter__()
         try:
             self._watch, self._log = _watched(self, self.report)
+            self._leftovers = Leftovers()
             self._worker = self.enter_context(Worker(self._attempt, 4 * self.report.target.patience + _GRACE))
         except BaseException:
             self.close()
@@ -223,7 +225,12 @@ class Trial(contextlib.ExitStack):
         if check.id not in self._checks:
             self._checks[check.id] = check
             self._worker.close()  # its process does not know this check
+        before = self._leftovers.now()
         outcome = self._worker.attempt(check.id)
+        if outcome.status is Status.PASS:
+            lost = self._leftovers.lost(before, lambda: self._worker.attempt(check.id))
+            if lost:
+                outcome.worsen(f"each time that it is tried, the kernel keeps {', '.join(lost)}", [])
         self.report.outcomes.append(outcome)
         if self._log is not None:
             _log(outcome, self._log, self.report.target.driver)
