@@ -18,6 +18,7 @@ from vb2user.uapi.calls import Format
 from vb2user.uapi.enums import BufType, Memory
 from vb2user.validate.check import Check, Kind, all_checks, check, chosen
 from vb2user.validate.checks.faults import MULTIPLANAR as MULTIPLANAR_ONLY
+from vb2user.validate.checks.imports import OUTPUT
 from vb2user.validate.outcome import Outcome, Status
 from vb2user.validate.runner import attempt
 from vb2user.validate.target import Target
@@ -27,7 +28,9 @@ CHECKS = {one.id: one for one in all_checks()}
 REAL_ONLY = {
     "dmabuf.closed-early",
     "expbuf.cloexec",
+    "expbuf.no-number-left",
     "expbuf.read-only",
+    "expbuf.sync-file",
     "fileio.rest",
     "streaming.epoll-later",
     "userptr.read-only",
@@ -36,6 +39,7 @@ REAL_ONLY = {
 NOT_OF_THE_FAKE = {"buffers.remove", "errors.late-start", "formats.intervals"}
 #: These are for queues whose buffers have an array of planes.
 MULTIPLANAR = {id for id in CHECKS if MULTIPLANAR_ONLY in CHECKS[id].needs}
+MULTIPLANAR |= {"dmabuf.planes-exchanged"}
 
 
 @pytest.mark.parametrize("id", sorted(CHECKS.keys() - REAL_ONLY))
@@ -43,6 +47,8 @@ def test_a_right_driver_passes(vb2: Vb2System, id: str) -> None:
     node = Right(vb2)
     if id in MULTIPLANAR:
         node = Right(vb2, type=BufType.VIDEO_CAPTURE_MPLANE, pixelformat="NM12")
+    if OUTPUT in CHECKS[id].needs:
+        node = Right(vb2, type=BufType.VIDEO_OUTPUT)
     found = attempt(CHECKS[id], target_of(vb2, node))
     wanted = {Status.SKIP} if id in NOT_OF_THE_FAKE else {Status.PASS}
     assert found.status in wanted, (found.detail, found.evidence)
