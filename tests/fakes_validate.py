@@ -7,14 +7,15 @@ import errno
 import time
 from typing import Any
 
-from fakes import FakeFile, answers, refuse
+from fakes import Events, FakeFile, answers, refuse
 from fakes_memory import is_mapped
 from fakes_setters import FakeSetters
 from fakes_vb2 import FakeHeap, FakeVideo, Vb2System
 
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.calls.controls import ControlInfo
-from vb2user.uapi.enums import BufType, CtrlFlag, CtrlType
+from vb2user.uapi.enums import BufType, CtrlChange, CtrlFlag, CtrlType, EventSubFlag, EventType
+from vb2user.uapi.kernel import POLLPRI
 from vb2user.validate.target import Target, examine
 
 BRIGHTNESS = ControlInfo(0x980900, CtrlType.INTEGER, "Brightness", 0, 255, 1, 128, CtrlFlag(0))
@@ -34,7 +35,7 @@ INJECTIONS = tuple(
 )
 
 
-class Right(FakeSetters, FakeVideo):
+class Right(Events, FakeSetters, FakeVideo):
     """As videobuf2 is, with the clock of this machine, and vivid's controls that let calls fail."""
 
     def __init__(self, system: Vb2System, **more: Any) -> None:
@@ -44,7 +45,33 @@ class Right(FakeSetters, FakeVideo):
         self.stamp = lambda at: time.monotonic_ns()
         self.failing: set[str] = set()
 
+    def ioctl(self, file: FakeFile, request: int, arg: Any) -> int:
+        self.setter = file
+        return super().ioctl(file, request, arg)
+
+    @answers(v.VIDIOC_SUBSCRIBE_EVENT)
+    def _subscribe(self, file: FakeFile, arg: Any) -> None:
+        super()._subscribe(file, arg)
+        file.state["feedback"] = arg.flags & EventSubFlag.ALLOW_FEEDBACK
+        if arg.flags & EventSubFlag.SEND_INITIAL:
+            self.send(file, self._told(self.controls[arg.id]))
+
+    def _told(self, info: ControlInfo) -> Any:
+        event = v.v4l2_event()
+        event.type, event.id = EventType.CTRL, info.id
+        value = self.values[info.id]
+        assert isinstance(value, int)
+        event.u.ctrl.changes, event.u.ctrl.type, event.u.ctrl.value = CtrlChange.VALUE, info.type, value
+        return event
+
+    def hears(self, file: FakeFile) -> bool:
+        """Whether this handle is told of a control that was just set."""
+        return file is not self.setter or bool(file.state.get("feedback"))
+
     def changed(self, info: ControlInfo) -> None:
+        for file in self.system.files.values():
+            if file.node is self and self.hears(file):
+                self.send(file, self._told(info))
         match info.name.split():
             case ["Inject", "Fatal", *_]:
                 self.broken = True
@@ -59,8 +86,11 @@ class Right(FakeSetters, FakeVideo):
             raise refuse(errno.EINVAL)
 
     def poll(self, file: FakeFile) -> int:
+        events = POLLPRI if file.state.get("events") else 0
+        if file.state.get("subscribed") and not self.buffers:
+            return events  # nobody here waits for frames of such a handle
         # The first poll begins file I/O, and the second finds a frame: the real one waits for it meanwhile.
-        return super().poll(file) or super().poll(file)
+        return (FakeVideo.poll(self, file) or FakeVideo.poll(self, file)) | events
 
     def _readable(self, arg: Any) -> None:
         super()._readable(arg)
