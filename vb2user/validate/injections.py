@@ -1,7 +1,7 @@
 """Beside the layers: controls by which a driver makes one of its own calls fail, for tests of what follows.
 
-They are data of drivers, in ``injections.json``: the driver and the control's name are patterns as a shell
-has them, ``fails`` says what fails once when the control is set, and ``errno`` how.
+They are data of drivers, in ``injections.json``. Driver and control are patterns of names, as a shell has
+them. ``fails`` says what fails once when the control is set, and ``errno`` with which error.
 """
 
 from __future__ import annotations

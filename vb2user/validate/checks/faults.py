@@ -83,7 +83,7 @@ def expbuf_read_only(target: Target) -> None:
 
 @check("faults.buffer-read-only", doc="gen-errors", kind=Kind.FRAMEWORK, needs=(*MMAP, FRAMES))
 def buffer_read_only(target: Target) -> None:
-    """QBUF and DQBUF whose argument cannot be written fail with EFAULT, and lose no buffer for ever."""
+    """QBUF and DQBUF whose argument cannot be written fail with EFAULT, and the buffer is not lost."""
     with _prepared(target) as (queue, pages, arguments):
         by_name = {argument.name: argument for argument in arguments}
         for name in _TAKES:
