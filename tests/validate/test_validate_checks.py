@@ -32,6 +32,7 @@ REAL_ONLY = {
     "expbuf.read-only",
     "expbuf.sync-file",
     "fileio.rest",
+    "mmap.cannot-grow",
     "streaming.epoll-later",
     "userptr.read-only",
 }
