@@ -139,3 +139,13 @@ def test_memory_that_is_refused_is_no_fault(vb2: Vb2System) -> None:
     target = target_of(vb2, node)
     target.usable = tuple(Memory)
     assert attempt(CHECKS["userptr.file"], target).status is Status.SKIP
+
+
+def test_frames_that_are_shorter_by_userptr_are_a_fault(vb2: Vb2System) -> None:
+    class Shorter(Right):
+        def complete(self, count: int = 1) -> None:
+            if self.memory == Memory.USERPTR:
+                self.payloads.append(100)
+            super().complete(count)
+
+    assert attempt(CHECKS["streaming.memory-types"], target_of(vb2, Shorter(vb2))).status is Status.FAIL

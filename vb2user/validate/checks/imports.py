@@ -211,3 +211,24 @@ def file(target: Target) -> None:
         finally:
             for fd in descriptors:
                 os.close(fd)
+
+
+@check("streaming.memory-types", doc="io", kind=Kind.FRAMEWORK, needs=(FRAMES, CAPTURE))
+def memory_types(target: Target) -> None:
+    """Frames of an uncompressed format have the same number of bytes by each memory type."""
+    seen: dict[Memory, tuple[int, ...]] = {}
+    with target.open() as device:
+        now = calls.g_fmt(device.node, target.type)
+        lines = all(plane.bytesperline for plane in now.planes)
+    if not lines or len(target.usable) < 2:
+        raise NotOfThisDeviceError("the queue takes one memory type, or the format is compressed")
+    for memory in target.usable:
+        with target.queue(memory) as queue:
+            queue.start()
+            good = [done for done in queue.frames(6) if not done.flags & BufFlag.ERROR]
+            if good:
+                # A plane that is larger than the picture may be called used to its end.
+                pairs = zip(good[-1].bytesused, now.planes, strict=True)
+                seen[memory] = tuple(min(used, plane.sizeimage) for used, plane in pairs)
+    target.tell(str(seen))
+    target.expect(len(set(seen.values())) <= 1, f"frames have {seen} bytes")
