@@ -26,7 +26,7 @@ def _flags(address: int) -> set[str]:
 
 @check("mmap.cannot-grow", doc="mmap", kind=Kind.QUALITY, needs=MMAP)
 def cannot_grow(target: Target) -> None:
-    """mremap(2) cannot make a mapping larger than its buffer: it has VM_DONTEXPAND."""
+    """A mapping of a buffer cannot be made larger by mremap(2): it has VM_DONTEXPAND."""
     with target.queue(Memory.MMAP) as queue:
         queue.provide(1)
         for plane, view in enumerate(queue.memory_of[0]):
