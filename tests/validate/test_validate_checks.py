@@ -18,7 +18,7 @@ from vb2user.uapi.calls import Format
 from vb2user.uapi.enums import BufType, Memory
 from vb2user.validate.check import Check, Kind, all_checks, check, chosen
 from vb2user.validate.checks.faults import MULTIPLANAR as MULTIPLANAR_ONLY
-from vb2user.validate.checks.imports import OUTPUT
+from vb2user.validate.needs import OUTPUT
 from vb2user.validate.outcome import Outcome, Status
 from vb2user.validate.runner import attempt
 from vb2user.validate.target import Target

@@ -15,7 +15,7 @@ from vb2user.uapi import dmabuf as d
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.enums import BufType, Memory
 from vb2user.validate.check import all_checks
-from vb2user.validate.checks.imports import OUTPUT
+from vb2user.validate.needs import OUTPUT
 from vb2user.validate.outcome import Status
 from vb2user.validate.runner import attempt
 
@@ -45,6 +45,25 @@ class KeepsTheRefused(Right):
         if again or {id(one) for one in buffer.imports} & {id(one) for one in others}:
             buffer.state = "queued"
             raise refuse(errno.EINVAL)
+
+
+class ForgetsTheLength(Right):
+    """A refused dma-buf leaves an output buffer without room: so does videobuf2 of 6.12."""
+
+    forgotten = False
+
+    @answers(v.VIDIOC_QBUF, v.VIDIOC_PREPARE_BUF)
+    def _qbuf(self, file: FakeFile, arg: Any) -> None:
+        if self.forgotten:
+            raise refuse(errno.EINVAL)
+        super()._qbuf(file, arg)
+
+    def attach(self, arg: Any, buffer: KernelBuffer) -> None:
+        try:
+            super().attach(arg, buffer)
+        except OSError:
+            self.forgotten = True
+            raise
 
 
 class WantsOneLength(Right):
@@ -107,6 +126,7 @@ class NoAccess(Right):
     [
         (Faithful, {"dmabuf.permuted"}),
         (KeepsTheRefused, {"dmabuf.shared", "dmabuf.planes-exchanged"}),
+        (ForgetsTheLength, {"dmabuf.refused-then-right", "dmabuf.refused-then-output"}),
         (WantsOneLength, {"dmabuf.lengths"}),
         (RemembersBytes, {"dmabuf.bytesused"}),
         (WritesElsewhere, {"userptr.private", "userptr.huge-pages", "userptr.file"}),

@@ -12,11 +12,10 @@ from vb2user.errors import KernelError
 from vb2user.uapi import anonymous, calls
 from vb2user.uapi.enums import BufFlag, Memory
 from vb2user.validate.check import Kind, check
-from vb2user.validate.needs import CAPTURE, DMABUF, FRAMES, USERPTR, Need
-from vb2user.validate.outcome import NotHereError, NotOfThisDeviceError, Status
+from vb2user.validate.needs import CAPTURE, DMABUF, FRAMES, OUTPUT, USERPTR
+from vb2user.validate.outcome import NotHereError, NotOfThisDeviceError
 from vb2user.validate.target import RawQueue, Target, name_of
 
-OUTPUT = Need("output", Status.SKIP, lambda t: "it is a capture queue" if t.captures else None)
 _POISON = b"\xa5"
 _IN_DRIVER = BufFlag.QUEUED | BufFlag.DONE | BufFlag.PREPARED
 
