@@ -14,6 +14,7 @@ help:
 	@echo "make demo   capture through every memory type on a real kernel; results in build/demo/"
 	@echo "make memops the fifteen mem ops on all three allocators, by the kernel's own trace; results in build/memops/"
 	@echo "make test   lint, types, unit tests, ABI comparison, instructions per frame, the site, hardware tests in kernels 6.12 and 6.1"
+	@echo "make hw FEW=   the hardware tests with all parameters, and those that take minutes"
 	@echo "make lint | types | unit | gate | docs | hw-6.12 | hw-6.1   parts of make test"
 	@echo "make coverage  what the unit tests reach; results in build/coverage/"
 	@echo "make bench  what a frame costs, in instructions, ours and others' programs; results in build/bench/"
@@ -83,9 +84,9 @@ docs: setup
 # What hangs on the kernel runs in both, all else in one; "make hw-6.1 SELECT_6.1=" runs everything there, too.
 SELECT_6.1 := -m "not one_kernel"
 
-# Of each test's combinations of parameters so many are run, drawn for each test; "make hw FEW=" runs all, which takes an
-# emulated kernel more than an hour.
-FEW ?= 2
+# Of each test's combinations of parameters so many are run, drawn for each test and kernel. "make hw FEW=" runs all, and
+# the tests that are marked as long, which takes an emulated kernel more than an hour.
+FEW ?= 1
 
 # Both kernels at once: a guest keeps hardly more than one processor busy.
 hw: setup programs compiled

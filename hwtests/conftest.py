@@ -43,7 +43,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--few",
         type=int,
         metavar="N",
-        help="Of each test's parameters at most N, drawn for each test and kernel, the same at each run.",
+        help="Of each test's parameters at most N, drawn for each test and kernel, the same at each run; "
+        "no test that is marked as long.",
     )
 
 
@@ -56,7 +57,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("whole") is None:
             tests.setdefault(item.nodeid.partition("[")[0], []).append(item)
-    left_out: set[pytest.Item] = set()
+    left_out = {item for item in items if item.get_closest_marker("long") is not None}
     for name, same in tests.items():
         if len(same) > few:
             chance = random.Random(f"{name} {os.uname().release.rsplit('.', 1)[0]}")

@@ -40,8 +40,8 @@ class Command:
         gids = [grp.getgrnam(group).gr_gid for group in groups]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # from Python 3.12 on: fork with threads
-            self._pid = os.fork()
-        if self._pid == 0:
+            self.pid = os.fork()
+        if self.pid == 0:
             _be(self.args, [file.fileno() for file in self._files], who, gids, body)
         self._status: int | None = None
 
@@ -49,18 +49,18 @@ class Command:
     def running(self) -> bool:
         """Whether it has not ended yet."""
         if self._status is None:
-            pid, status = os.waitpid(self._pid, os.WNOHANG)
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
                 self._status = os.waitstatus_to_exitcode(status)
         return self._status is None
 
     def send_signal(self, number: signal.Signals) -> None:
-        os.kill(self._pid, number)
+        os.kill(self.pid, number)
 
     def wait(self) -> subprocess.CompletedProcess[str]:
         """What it ended with and said."""
         if self._status is None:
-            self._status = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+            self._status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         said = []
         for file in self._files:
             file.seek(0)

@@ -93,6 +93,7 @@ def test_script(name: str, first: str, vivid_dma_contig: VividDevice, tmp_path: 
         assert shown.strip() == "320,10"
 
 
+@pytest.mark.long
 def test_a_drivers_ci(first: str, vb2probe: object) -> None:
     tests = ROOT / "examples" / "driver_ci"
     options = ["-q", "-p", "no:cacheprovider", "--confcutdir", str(tests), "--rootdir", str(tests)]

@@ -126,6 +126,7 @@ def vb2probe_back() -> Iterator[None]:
         probe.Probe().up()
 
 
+@pytest.mark.one_kernel
 @pytest.mark.usefixtures("unloaded", "vb2probe_back")
 def test_the_command() -> None:
     def vb2user(*args: str) -> subprocess.CompletedProcess[str]:

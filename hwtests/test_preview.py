@@ -25,7 +25,7 @@ from browser import PATIENCE, Page, chromium
 import vb2user
 from vb2user.harness.pytest_plugin import VividDevice
 
-pytestmark = pytest.mark.one_kernel
+pytestmark = [pytest.mark.one_kernel, pytest.mark.long]
 
 T = TypeVar("T")
 # As the console script does it; that one is there once the package is installed anew.

@@ -43,7 +43,7 @@ from vb2user.trace import Ledger, Tracer, calibrate, settle
 from vb2user.uapi.calls import signal as video_signal
 from vb2user.uapi.enums import DvFlag, DvPolarity, DvStandard
 
-pytestmark = [pytest.mark.one_kernel, pytest.mark.soak]
+pytestmark = [pytest.mark.one_kernel, pytest.mark.soak, pytest.mark.long]
 
 FRAMES = lasting(600, 100_000)
 #: In a row, with nothing else happening: most of a long run's frames.

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -71,3 +74,27 @@ def test_several_memory_planes(vivid_factory: VividFactory, group: str) -> None:
 def test_an_output_node(vivid_vmalloc: VividDevice, group: str) -> None:
     results = validated(vivid_vmalloc.output, "--only", f"{group}.*")
     assert any(r["status"] == "pass" for r in results)
+
+
+def test_a_busy_node_names_who_has_it(vivid_vmalloc: VividDevice) -> None:
+    with vb2user.open(vivid_vmalloc.capture) as cam:
+        still(cam, fps=30)
+        with cam.stream():
+            done = vb2user_command("validate", vivid_vmalloc.capture)
+    assert done.returncode == 3
+    assert f"(pid {os.getpid()}, {vivid_vmalloc.capture})" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.one_kernel
+def test_checks_as_tests_of_pytest(vivid_vmalloc: VividDevice) -> None:
+    with vb2user.open(vivid_vmalloc.capture) as cam:
+        still(cam, fps=30)
+    plugin = ("-p", "vb2user.validate.pytest_plugin", "-p", "no:vb2user_validate", "-p", "no:cacheprovider")
+    these = ("--pyargs", "vb2user.validate", "--vb2-device", vivid_vmalloc.capture, "-k", "buffers.reqbufs")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *plugin, *these, "-q"], capture_output=True, text=True, check=False
+    )
+    number = len([id for id in CHECKS if id.startswith("buffers.reqbufs")])
+    assert f"{number} passed, {len(CHECKS) - number} deselected" in done.stdout
+    assert done.returncode == 0

@@ -2,56 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
 import re
 import signal
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner, Result
 from fakes_vb2 import FakeVideo, Vb2System
 
 from vb2user.device.device import Device
-from vb2user.errors import KernelError, MissingPrerequisiteError, UsageError
+from vb2user.errors import KernelError, UsageError
+from vb2user.harness.drivers import module
 from vb2user.uapi import calls
 from vb2user.uapi.enums import Memory
-from vb2user.validate import check, machine_reports, runner, validate_command
+from vb2user.validate import check, runner, validate_command
 from vb2user.validate.check import Check, Kind
-from vb2user.validate.outcome import RuleBrokenError, Status
+from vb2user.validate.formats.json import SCHEMA
+from vb2user.validate.outcome import NotOfThisDeviceError, RuleBrokenError, Status
 from vb2user.validate.runner import DeviceReport, run
 from vb2user.validate.target import Target, examine
 from vb2user.validate.validate_command import validate
 
-
-@pytest.fixture(autouse=True)
-def _unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither this machine's log nor its trace: the device is a fake."""
-
-    @contextlib.contextmanager
-    def nobody(device: object) -> Iterator[tuple[None, str]]:
-        yield None, "nobody looks"
-
-    def no_log() -> None:
-        raise MissingPrerequisiteError("no log here")
-
-    monkeypatch.setattr(runner, "observing", nobody)
-    monkeypatch.setattr(runner, "KernelLog", no_log)
-    monkeypatch.setattr(runner, "_GRACE", 0.0)
-
-
-@pytest.fixture
-def video(vb2: Vb2System) -> FakeVideo:
-    """``/dev/video0``, as videobuf2 is."""
-    vb2.nodes["/dev/video0"] = made = FakeVideo(vb2)
-    made.stamp = lambda at: time.monotonic_ns()
-    return made
+pytestmark = pytest.mark.usefixtures("unwatched")
 
 
 def called(*arguments: str) -> Result:
@@ -66,11 +42,16 @@ def report_of(checks: list[Check]) -> DeviceReport:
     return [*run(examine("/dev/video0"), checks)][-1]
 
 
+def validated(checks: list[Check]) -> DeviceReport:
+    """As the command does it."""
+    return validate_command._tried(examine("/dev/video0"), checks)
+
+
 def test_the_report_says_what_was_tried(video: FakeVideo) -> None:
     done = called("/dev/video0", "--only", "buffers.*", "--json", "-")
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
-    assert told["schema"] == machine_reports.SCHEMA
+    assert told["schema"] == SCHEMA
     (device,) = told["devices"]
     assert (device["path"], device["driver"], device["ended"]) == ("/dev/video0", "fake", None)
     assert device["unwatched"] == ["no log here", "references are not watched: nobody looks"]
@@ -87,7 +68,7 @@ def test_the_report_says_what_was_tried(video: FakeVideo) -> None:
 def test_the_document_keeps_its_schema(video: FakeVideo) -> None:
     import jsonschema
 
-    schema = json.loads((Path(machine_reports.__file__).parent / "report.schema.json").read_text())
+    schema = json.loads((Path(runner.__file__).parent / "report.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     video.pick = 1
     told = json.loads(called("/dev/video0", "--only", "streaming.*", "--json", "-").stdout)
@@ -223,7 +204,9 @@ def test_a_ctrl_c_leaves_a_report_of_what_was_done(video: FakeVideo, monkeypatch
         os.kill(parent, signal.SIGINT)
         signal.pause()
 
-    report = report_of([one_check(passes), one_check(interrupts, "c.d"), one_check(passes, "e.f")])
+    checks = [one_check(passes), one_check(interrupts, "c.d"), one_check(passes, "e.f")]
+    monkeypatch.setattr(check, "all_checks", lambda: checks)
+    report = validated(checks)
     assert [o.id for o in report.outcomes] == ["a.b"]
     assert report.interrupted
     assert report.ended == "interrupted during c.d"
@@ -231,55 +214,54 @@ def test_a_ctrl_c_leaves_a_report_of_what_was_done(video: FakeVideo, monkeypatch
         os.waitpid(children[-1], 0)
 
 
-def test_a_queue_of_somebody_else_is_told(video: FakeVideo) -> None:
+def test_a_ctrl_c_between_two_checks_leaves_a_report(
+    video: FakeVideo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter(range(2))
+
+    class Log:
+        def __enter__(self) -> Log:
+            return self
+
+        def __exit__(self, *args: object) -> None: ...
+
+        def read(self) -> list[object]:
+            if next(times):
+                raise KeyboardInterrupt
+            return []
+
+    monkeypatch.setattr(runner, "KernelLog", Log)
+    report = validated([one_check(lambda target: None), one_check(lambda target: None, "c.d")])
+    assert [o.id for o in report.outcomes] == ["a.b", "c.d"]
+    assert report.ended == "interrupted during c.d"
+
+
+def test_checks_share_a_process_until_one_fails(video: FakeVideo) -> None:
+    def pid(target: Target) -> None:
+        raise NotOfThisDeviceError(str(os.getpid()))
+
+    def fails(target: Target) -> None:
+        raise RuleBrokenError("it is not so")
+
+    names = ["a.b", "c.d", "e.f", "g.h"]
+    runs = [pid, pid, fails, pid]
+    report = report_of([one_check(run, name) for run, name in zip(runs, names, strict=True)])
+    first, second, _, last = (o.detail for o in report.outcomes)
+    assert first == second != last
+    assert str(os.getpid()) not in (first, last)
+
+
+@pytest.mark.parametrize(
+    ("found", "said"), [(["ffmpeg (pid 42, /dev/video0)"], "ffmpeg (pid 42"), ([], "as root to see its name")]
+)
+def test_a_queue_of_somebody_else_is_told(
+    video: FakeVideo, monkeypatch: pytest.MonkeyPatch, found: list[str], said: str
+) -> None:
+    monkeypatch.setattr(module, "holders", lambda paths: found)
     with Device("/dev/video0") as other:
         calls.reqbufs(other.node, video.type, Memory.MMAP, 2)
         with pytest.raises(KernelError, match="REQBUFS") as caught:
             called("/dev/video0")
     assert caught.value.errno == errno.EBUSY
-
-
-# -- other documents --------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def mixed(video: FakeVideo) -> DeviceReport:
-    """A report with an outcome of each status but xfail."""
-
-    def fails(target: Target) -> None:
-        target.tell("QBUF(0): done # \x1b[31m")
-        raise RuleBrokenError("it was \x00 wrong # 1")
-
-    def breaks(target: Target) -> None:
-        raise ZeroDivisionError
-
-    def passes(target: Target) -> None: ...
-
-    return report_of(
-        [one_check(fails, "a.fails"), one_check(breaks, "a.breaks"), one_check(passes, "a.passes")]
-    )
-
-
-def test_junit(mixed: DeviceReport) -> None:
-    checks = [one_check(None, outcome.id) for outcome in mixed.outcomes]
-    suites = ElementTree.fromstring(machine_reports.to_junit([mixed], checks))
-    (suite,) = suites
-    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("3", "1", "1")
-    cases = {case.get("name"): case for case in suite.iter("testcase")}
-    failure = cases["fails"].find("failure")
-    assert failure is not None
-    assert "wrong" in str(failure.get("message"))
-    assert "QBUF(0)" in str(failure.text)
-    assert cases["fails"].get("classname") == "vb2user.validate.fake.a"
-    assert len(cases["passes"]) == 0
-
-
-def test_ktap(mixed: DeviceReport) -> None:
-    lines = machine_reports.to_ktap([mixed]).splitlines()
-    assert lines[:4] == ["KTAP version 1", "1..1", "  KTAP version 1", "  1..3"]
-    assert lines[-1] == "not ok 1 fake_1"
-    results = [line.strip() for line in lines if re.match(r"  (not )?ok ", line)]
-    assert results[0] == "not ok 1 a.fails"
-    assert results[1].startswith("not ok 2 a.breaks # ERROR")
-    assert results[2] == "ok 3 a.passes"
-    assert all("#" not in line.partition(" # ")[0] for line in results)
+    assert caught.value.exit_status == 3
+    assert said in str(caught.value)

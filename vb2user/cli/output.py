@@ -59,6 +59,12 @@ def talk(text: str) -> None:
     click.echo(f"vb2user: {printable(text)}", err=True)
 
 
+def show_progress(text: str) -> None:
+    """Show a line on standard error in place of the last one, if that is a terminal; "" takes it away."""
+    if sys.stderr.isatty():
+        click.echo(f"\r\x1b[K{printable(text)}", nl=False, err=True)
+
+
 def _print(text: str, *, colours: bool | None = None) -> None:
     with writing(STANDARD_OUTPUT):
         click.echo(text, color=colours)

@@ -82,7 +82,7 @@ def check(
 
     Args:
         id: ``group.name``, of small letters, digits and dashes.
-        doc: the page of the kernel's documentation of V4L2, without its ending.
+        doc: the page of the kernel's documentation of V4L2, without its ending; or any address.
         kind: who demands the rule.
         needs: what the device and the machine must have; a queue for streaming is always needed.
     """
@@ -91,7 +91,8 @@ def check(
 
     def register(run: Callable[[Target], None]) -> Callable[[Target], None]:
         rule = " ".join((run.__doc__ or id).split())
-        _CHECKS[id] = Check(id, rule, f"{DOCUMENTATION}{doc}.html", kind, tuple(needs), run)
+        address = doc if "://" in doc else f"{DOCUMENTATION}{doc}.html"
+        _CHECKS[id] = Check(id, rule, address, kind, tuple(needs), run)
         return run
 
     return register
@@ -102,7 +103,13 @@ def all_checks() -> list[Check]:
     package = importlib.import_module("vb2user.validate.checks")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
-    return [_CHECKS[id] for id in sorted(_CHECKS)]
+    ours = f"{package.__name__}."
+    return [_CHECKS[id] for id in sorted(_CHECKS) if _CHECKS[id].run.__module__.startswith(ours)]
+
+
+def check_of(function: object) -> Check | None:
+    """The check that a function with :func:`check` is."""
+    return next((one for one in _CHECKS.values() if one.run is function), None)
 
 
 def chosen(

@@ -66,6 +66,7 @@ class Outcome:
     Attributes:
         id: the check's.
         status: see :class:`Status`.
+        done: the last call that the check made, if it failed.
         detail: one sentence: what came and what should have come, or why it was not tried.
         evidence: lines that show it: ioctls with their results, lines of the kernel's log, references.
         seconds: how long it took.
@@ -76,6 +77,7 @@ class Outcome:
     detail: str = ""
     evidence: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    done: str = ""
 
     def worsen(self, detail: str, evidence: list[str]) -> None:
         """Add a finding that was made after the check: it fails, whatever it said itself."""
@@ -89,6 +91,7 @@ class Outcome:
         return {
             "id": self.id,
             "status": str(self.status),
+            "done": self.done,
             "detail": self.detail,
             "evidence": self.evidence,
             "seconds": round(self.seconds, 3),
@@ -97,4 +100,4 @@ class Outcome:
     @classmethod
     def from_json(cls, told: dict[str, Any]) -> Outcome:
         """The outcome that :meth:`to_json` told."""
-        return cls(told["id"], Status(told["status"]), told["detail"], told["evidence"], told["seconds"])
+        return cls(**{**told, "status": Status(told["status"])})

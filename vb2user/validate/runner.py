@@ -1,6 +1,6 @@
-"""Beside the layers: checks one after the other, each in a process of its own, under a watchdog.
+"""Beside the layers: checks one after the other, in another process, under a watchdog.
 
-A check that hangs or crashes ends its process alone. What it leaves behind is a finding of the same check.
+A check that hangs or crashes ends that process alone. What it leaves behind is a finding of the same check.
 The run looks at three things: the references in the kernel's trace, the kernel's log, and whether the queue
 still streams.
 """
@@ -10,10 +10,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import gc
-import json
-import os
-import select
-import signal
+import random
+import shlex
 import time
 import traceback
 from collections.abc import Iterator, Sequence
@@ -27,13 +25,12 @@ from vb2user.validate.check import Check
 from vb2user.validate.observer import Watch, observing
 from vb2user.validate.outcome import CheckEndedError, Outcome, RuleBrokenError, Status
 from vb2user.validate.target import Target
+from vb2user.validate.worker import STUCK, Worker
 
 #: Lines of evidence that are kept of one check: the last ones.
 _MOST = 60
 #: Seconds beyond the device's patience before the process of a check is killed.
 _GRACE = 20.0
-#: Seconds that a killed process may take to end; one that takes longer is stuck in the kernel.
-_DYING = 10.0
 
 
 def attempt(check: Check, target: Target) -> Outcome:
@@ -45,9 +42,12 @@ def attempt(check: Check, target: Target) -> Outcome:
     """
     began = time.monotonic()
     target.told.clear()
+    # Of the check alone: it draws the same when it is the only one that is tried.
+    target.rng = random.Random(f"{target.seed}/{check.id}")
     before = _exported()
     outcome = _attempted(check, target)
-    outcome.evidence = target.told[-_MOST:] if outcome.status in (Status.FAIL, Status.ERROR) else []
+    if outcome.status in (Status.FAIL, Status.ERROR):
+        outcome.evidence = target.told[-_MOST:]
     if outcome.status not in (Status.SKIP, Status.MISS):
         left = _exported() - before
         if left > 0:
@@ -71,17 +71,22 @@ def _attempted(check: Check, target: Target) -> Outcome:
                 return Outcome(check.id, need.absent, why)
         check.run(target)
     except CheckEndedError as ended:
-        return Outcome(check.id, ended.status, str(ended))
+        return Outcome(check.id, ended.status, str(ended), done=_last(target))
     except MissingPrerequisiteError as error:
         return Outcome(check.id, Status.MISS, str(error))
     except KernelError as error:
         # The check expected that the call succeeds. Without memory no driver can do it.
         lacking = error.errno in (errno.ENOMEM, errno.ENFILE, errno.EMFILE)
-        return Outcome(check.id, Status.MISS if lacking else Status.FAIL, str(error))
+        return Outcome(check.id, Status.MISS if lacking else Status.FAIL, str(error), done=_last(target))
     except Exception as error:
+        done = _last(target)
         target.told += traceback.format_exc().splitlines()
-        return Outcome(check.id, Status.ERROR, f"{type(error).__name__}: {error}")
+        return Outcome(check.id, Status.ERROR, f"{type(error).__name__}: {error}", done=done)
     return Outcome(check.id, Status.PASS)
+
+
+def _last(target: Target) -> str:
+    return target.told[-1] if target.told else ""
 
 
 def _look_after(outcome: Outcome, target: Target) -> None:
@@ -108,6 +113,7 @@ class DeviceReport:
         outcomes: in the order of the checks.
         unwatched: what could not be watched meanwhile, and why.
         ended: why the run ended before the last check; None: it did not.
+        trying: the check that is tried now.
         interrupted: a Ctrl-C ended it.
         seconds: how long it took.
     """
@@ -117,12 +123,23 @@ class DeviceReport:
     outcomes: list[Outcome] = field(default_factory=list)
     unwatched: list[str] = field(default_factory=list)
     ended: str | None = None
+    trying: str = ""
     interrupted: bool = False
     seconds: float = 0.0
+
+    def interrupt(self) -> None:
+        """Note that a Ctrl-C ended the run."""
+        self.interrupted = True
+        self.ended = f"interrupted during {self.trying or 'the preparation'}"
 
     def count(self, status: Status) -> int:
         """How many checks said so."""
         return sum(outcome.status is status for outcome in self.outcomes)
+
+    def repeat(self, id: str) -> str:
+        """The command that tries one check again on this device."""
+        seed = f" --seed {self.target.seed}" if self.target.seed else ""
+        return f"vb2user validate {shlex.quote(self.target.path)} --only {id}{seed}"
 
     def to_json(self, checks: Sequence[Check]) -> dict[str, Any]:
         """As the schema has it."""
@@ -141,7 +158,7 @@ class DeviceReport:
                     "class": str(by_id[outcome.id].kind),
                     "rule": by_id[outcome.id].rule,
                     "doc": by_id[outcome.id].doc,
-                    "repeat": f"vb2user validate {self.target.path} --only {outcome.id}",
+                    "repeat": self.repeat(outcome.id),
                 }
                 for outcome in self.outcomes
             ],
@@ -149,7 +166,7 @@ class DeviceReport:
 
 
 def run(target: Target, checks: Sequence[Check]) -> Iterator[DeviceReport]:
-    """Try the checks on a device, each in a process of its own.
+    """Try the checks on a device, in another process.
 
     Args:
         target: the device, examined.
@@ -158,30 +175,62 @@ def run(target: Target, checks: Sequence[Check]) -> Iterator[DeviceReport]:
     Yields:
         The report, once before the first check and once after each; it is always the same object.
     """
-    report = DeviceReport(target)
-    began = time.monotonic()
-    with contextlib.ExitStack() as stack:
-        watch, log = _watched(stack, report)
-        yield report
+    trial = Trial(target, checks)
+    yield trial.report
+    with trial:
         for check in checks:
-            try:
-                outcome = _in_child(check, target)
-            except KeyboardInterrupt:
-                report.ended = f"interrupted during {check.id}"
-                report.interrupted = True
-                yield report
+            trial.attempt(check)
+            yield trial.report
+            if trial.report.ended is not None:
                 return
-            report.outcomes.append(outcome)
-            if log is not None:
-                _log(outcome, log, target.driver)
-            if watch is not None:
-                _balance(outcome, watch, report)
-            report.seconds = time.monotonic() - began
-            if outcome.status is Status.ERROR and outcome.detail.startswith(_STUCK):
-                report.ended = f"{check.id} hangs in the kernel: what comes after it cannot be tried"
-            yield report
-            if report.ended is not None:
-                return
+
+
+class Trial(contextlib.ExitStack):
+    """A device under test for the ``with`` block: the kernel's log and its trace are watched meanwhile.
+
+    Args:
+        target: the device, examined.
+        checks: those that will be tried, as far as they are known: others cost a fork(2) each.
+
+    Attributes:
+        report: what came of the checks so far.
+    """
+
+    def __init__(self, target: Target, checks: Sequence[Check] = ()) -> None:
+        super().__init__()
+        self.report = DeviceReport(target)
+        self._checks = {check.id: check for check in checks}
+        self._began = time.monotonic()
+
+    def __enter__(self) -> Trial:
+        super().__enter__()
+        try:
+            self._watch, self._log = _watched(self, self.report)
+            self._worker = self.enter_context(Worker(self._attempt, 4 * self.report.target.patience + _GRACE))
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def attempt(self, check: Check) -> Outcome:
+        """Try one check in another process; the report gets the outcome, too."""
+        self.report.trying = check.id
+        if check.id not in self._checks:
+            self._checks[check.id] = check
+            self._worker.close()  # its process does not know this check
+        outcome = self._worker.attempt(check.id)
+        self.report.outcomes.append(outcome)
+        if self._log is not None:
+            _log(outcome, self._log, self.report.target.driver)
+        if self._watch is not None:
+            _balance(outcome, self._watch, self.report)
+        self.report.seconds = time.monotonic() - self._began
+        if outcome.status is Status.ERROR and outcome.detail.startswith(STUCK):
+            self.report.ended = f"{check.id} hangs in the kernel: what comes after it cannot be tried"
+        return outcome
+
+    def _attempt(self, id: str) -> Outcome:
+        return attempt(self._checks[id], self.report.target)
 
 
 def _watched(stack: contextlib.ExitStack, report: DeviceReport) -> tuple[Watch | None, KernelLog | None]:
@@ -207,100 +256,12 @@ def _log(outcome: Outcome, log: KernelLog, driver: str) -> None:
 
 def _balance(outcome: Outcome, watch: Watch, report: DeviceReport) -> None:
     seen = watch.take()
+    if outcome.status in (Status.FAIL, Status.ERROR):
+        called = [f"{op.value} {count}" for op, count in seen.calls.items() if count]
+        outcome.evidence.append(f"mem ops: {', '.join(called) or 'none'}")
     if seen.balanced is None:
         report.unwatched.append(f"references during {outcome.id}: {seen.blind}")
     if seen.balanced is False:
         outcome.worsen(
             f"references to buffers are not balanced: {'; '.join(seen.outstanding)}", list(seen.outstanding)
         )
-
-
-_STUCK = "the process of the check cannot be ended"
-
-
-def _in_child(check: Check, target: Target) -> Outcome:
-    began = time.monotonic()
-    reader, writer = os.pipe()
-    with contextlib.ExitStack() as stack:
-        stack.callback(os.close, reader)
-        try:
-            pid = os.fork()
-            if pid == 0:
-                _be_child(check, target, writer)
-        finally:
-            os.close(writer)
-        said = _read(reader, pid, 4 * target.patience + _GRACE)
-    if isinstance(said, str):
-        return Outcome(check.id, _status_of(said), said, seconds=time.monotonic() - began)
-    try:
-        return Outcome.from_json(json.loads(said))
-    except ValueError:
-        return Outcome(
-            check.id,
-            Status.ERROR,
-            "the process of the check ended without a result",
-            seconds=time.monotonic() - began,
-        )
-
-
-def _status_of(said: str) -> Status:
-    return Status.ERROR if said.startswith(_STUCK) else Status.FAIL
-
-
-def _be_child(check: Check, target: Target, writer: int) -> None:
-    """The child's whole life: it never returns."""
-    status = 1
-    try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
-        told = json.dumps(attempt(check, target).to_json()).encode()
-        while told:
-            told = told[os.write(writer, told) :]
-        status = 0
-    finally:
-        os._exit(status)
-
-
-def _read(reader: int, pid: int, seconds: float) -> bytes | str:
-    """What the child said, or what became of it in place of that."""
-    deadline = time.monotonic() + seconds
-    said = b""
-    try:
-        while (left := deadline - time.monotonic()) > 0:
-            if _ready(reader, left):
-                some = os.read(reader, 1 << 16)
-                if not some:
-                    os.waitpid(pid, 0)
-                    return said
-                said += some
-    except BaseException:
-        _end(pid)
-        raise
-    if _end(pid):
-        return f"the check did not end within {seconds:.0f} s; its process was killed"
-    return f"{_STUCK}: it is in the kernel (D state) since {seconds:.0f} s or longer"
-
-
-def _ready(fd: int, seconds: float) -> bool:
-    """Wait for a descriptor of any number: select(2) takes none from 1024 on."""
-    poller = select.poll()
-    poller.register(fd, select.POLLIN)
-    return bool(poller.poll(max(0.0, seconds) * 1000))
-
-
-def _end(pid: int) -> bool:
-    """Kill a child; False: it does not end."""
-    os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + _DYING
-    with open_pidfd(pid) as pidfd:
-        _ready(pidfd, deadline - time.monotonic())
-    return os.waitpid(pid, os.WNOHANG)[0] == pid
-
-
-@contextlib.contextmanager
-def open_pidfd(pid: int) -> Iterator[int]:
-    """pidfd_open(2): readable when the process has ended."""
-    fd = os.pidfd_open(pid)
-    try:
-        yield fd
-    finally:
-        os.close(fd)

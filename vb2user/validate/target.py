@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import errno
 import mmap
+import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -49,6 +50,8 @@ class Target:
         source: where dma-bufs come from that the device can import, as :func:`heaps.source` takes it.
         told: the calls that were made and what came of them.
         queues: those that a check has at the moment.
+        seed: the user's number; ``rng`` follows from it and from the check.
+        rng: what a check draws from, if it draws at random.
     """
 
     path: str
@@ -63,6 +66,8 @@ class Target:
     source: str | None = None
     told: list[str] = field(default_factory=list)
     queues: list[RawQueue] = field(default_factory=list, repr=False)
+    seed: int = 0
+    rng: random.Random = field(default_factory=lambda: random.Random(0))
 
     @property
     def captures(self) -> bool:

@@ -6,6 +6,8 @@ Importing this is cheap: what is heavy is imported inside.
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +15,11 @@ from typing import TYPE_CHECKING
 import click
 
 from vb2user.cli.node import devices_argument
-from vb2user.cli.output import document, say, table, talk, writing
-from vb2user.errors import UsageError
+from vb2user.cli.output import say, show_progress, table, talk
+from vb2user.errors import DeviceBusyError, UsageError
+from vb2user.validate.formats import Validation
+from vb2user.validate.formats.files import Reports, into, report_options
+from vb2user.validate.outcome import CheckEndedError, Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
     from vb2user.validate.baseline import Known
     from vb2user.validate.check import Check
     from vb2user.validate.runner import DeviceReport
+    from vb2user.validate.target import Target
 
 _KINDS = ("spec", "framework", "quality")
 
@@ -40,9 +46,15 @@ _KINDS = ("spec", "framework", "quality")
     metavar="FILE",
     help="Write each failure into FILE, to be known from now on.",
 )
-@click.option("--json", "json_file", metavar="FILE", help="The report as JSON; - for standard output.")
-@click.option("--junit", "junit_file", metavar="FILE", help="The report as JUnit's XML; - as above.")
-@click.option("--ktap", "ktap_file", metavar="FILE", help="The report as KTAP; - as above.")
+@report_options
+@click.option(
+    "--kcidb-origin",
+    default="vb2user",
+    show_default=True,
+    metavar="NAME",
+    help="Who sends the report of --kcidb.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of what is random.")
 @click.option("--verbose", "-v", is_flag=True, help="Show the calls of each check that does not pass.")
 def validate(
     devices: tuple[str, ...],
@@ -53,10 +65,10 @@ def validate(
     kinds: tuple[str, ...],
     baseline: Path | None,
     write_baseline: Path | None,
-    json_file: str | None,
-    junit_file: str | None,
-    ktap_file: str | None,
+    kcidb_origin: str,
+    seed: int,
     verbose: bool,
+    **files: str | bool | None,
 ) -> None:
     """Try whether the driver of DEV treats buffers, memory and streams right.
 
@@ -64,7 +76,7 @@ def validate(
     As root the command also watches the kernel's log and the references of each buffer. No other program may
     use DEV's queue meanwhile. Ends with 1 where a check failed that no baseline knows.
     """
-    from vb2user.validate.baseline import read
+    from vb2user.validate import baseline as baselines
     from vb2user.validate.check import Kind, all_checks, chosen
 
     checks = chosen(all_checks(), only, skip, [Kind(kind) for kind in kinds])
@@ -73,27 +85,27 @@ def validate(
         return
     if not devices and not every:
         raise UsageError("no device is named", hint="'vb2user validate /dev/video0', or --all")
-    known = read(baseline) if baseline is not None else []
-    to_standard_output = [f for f in (json_file, junit_file, ktap_file) if f == "-"]
-    if len(to_standard_output) > 1:
-        raise UsageError("two reports are to be written to standard output")
-    for file in (json_file, junit_file, ktap_file, write_baseline):
-        if file not in (None, "-"):
-            with writing(file), Path(str(file)).open("a"):
-                pass
-    reports = _validated(
-        devices or _nodes(),
-        checks,
-        known,
-        quiet=bool(to_standard_output),
-        verbose=verbose,
-        named=bool(devices),
+    if not re.fullmatch("[a-z0-9_]+", kcidb_origin):
+        raise UsageError(
+            f"--kcidb-origin {kcidb_origin}: KCIDB takes no such name", hint="use a-z, 0-9 and _ alone"
+        )
+    known = baselines.read(baseline) if baseline is not None else []
+    reports = Reports(files, None if write_baseline is None else str(write_baseline))
+    run = Validation(
+        {check.id: check for check in checks}, [*known, *baselines.of_drivers()], seed, kcidb_origin
     )
-    _write(reports, checks, json_file, junit_file, ktap_file, write_baseline)
-    if any(report.interrupted for report in reports):
+    quiet = reports.on_standard_output
+    used = _validate(run, devices or _nodes(), quiet=quiet, verbose=verbose, named=bool(devices))
+    for entry in known:
+        if entry not in used and not quiet:
+            say(f"in the baseline, but no failure any more: {entry.check} of {entry.driver}")
+    reports.write(run)
+    if write_baseline is not None:
+        into(str(write_baseline), json.dumps(baselines.document(run.devices), indent=2) + "\n")
+    if any(report.interrupted for report in run.devices):
         sys.exit(130)
-    bad = any(o.status in ("fail", "error") for r in reports for o in r.outcomes)
-    sys.exit(1 if bad or any(r.ended is not None for r in reports) else 0)
+    bad = any(o.status in (Status.FAIL, Status.ERROR) for r in run.devices for o in r.outcomes)
+    sys.exit(1 if bad or any(r.ended is not None for r in run.devices) else 0)
 
 
 def _nodes() -> list[str]:
@@ -113,103 +125,64 @@ def _list(checks: Sequence[Check]) -> None:
     )
 
 
-def _validated(
-    devices: Sequence[str],
-    checks: Sequence[Check],
-    known: Sequence[Known],
-    *,
-    quiet: bool,
-    verbose: bool,
-    named: bool,
-) -> list[DeviceReport]:
-    """Validate each device; one that has no queue is an error where the user named it."""
-    from vb2user.validate import baseline
-    from vb2user.validate.outcome import CheckEndedError
-    from vb2user.validate.runner import run
-    from vb2user.validate.target import examine
+def _validate(
+    run: Validation, paths: Sequence[str], *, quiet: bool, verbose: bool, named: bool
+) -> list[Known]:
+    """Validate each device, and return the known failures that came.
 
-    of_drivers = baseline.of_drivers()
-    reports: list[DeviceReport] = []
+    A device without a queue is an error where the user named it.
+    """
+    from vb2user.validate import baseline, summary
+
     used: list[Known] = []
-    for path in devices:
+    for path in paths:
         try:
-            target = examine(path)
+            target = _examined(path)
         except CheckEndedError as error:
             if named:
                 raise UsageError(f"{path} cannot be validated: {error}") from None
             talk(f"{path} is left out: {error}")
             continue
-        report = None
-        for report in run(target, checks):
-            done = len(report.outcomes)
-            if done and sys.stderr.isatty():
-                talk(f"{path}: {done} of {len(checks)}: {report.outcomes[-1].id}")
-        assert report is not None
-        used += baseline.apply(report, [*known, *of_drivers])
-        reports.append(report)
+        target.seed = run.seed
+        report = _tried(target, list(run.checks.values()))
+        used += baseline.apply(report, run.known)
+        run.devices.append(report)
         if not quiet:
-            _show(report, verbose=verbose)
+            summary.show(report, run.checks, verbose=verbose)
         if report.interrupted:
             break
-    for entry in known:
-        if entry not in used and not quiet:
-            say(f"in the baseline, but no failure any more: {entry.check} of {entry.driver}")
-    return reports
+    return used
 
 
-def _show(report: DeviceReport, *, verbose: bool) -> None:
-    from vb2user.validate.outcome import Status
+def _examined(path: str) -> Target:
+    """Examine a device. DeviceBusyError says which program has it, as far as ``/proc`` shows."""
+    from vb2user.harness.drivers.module import holders
+    from vb2user.validate.target import examine
 
-    target = report.target
-    table(
-        f"{target.path}: {target.driver}, {target.card}, {report.allocator or 'allocator not known'}",
-        ("check", "status", "seconds", "what came"),
-        [
-            (o.id, str(o.status), f"{o.seconds:.1f}", o.detail)
-            for o in report.outcomes
-            if o.status is not Status.PASS or verbose
-        ],
-    )
-    say(
-        ", ".join(f"{report.count(status)} {status}" for status in Status if report.count(status))
-        + f" of {len(report.outcomes)} checks in {report.seconds:.1f} s"
-    )
-    for line in (*report.unwatched, *([report.ended] if report.ended else [])):
-        say(line)
-    for outcome in report.outcomes:
-        if outcome.status in (Status.FAIL, Status.ERROR):
-            say()
-            say(f"{outcome.id}: {outcome.detail}")
-            say(f"  repeat: vb2user validate {target.path} --only {outcome.id} --verbose")
-            for line in outcome.evidence if verbose else ():
-                say(f"    {line}")
+    try:
+        return examine(path)
+    except DeviceBusyError as error:
+        found = holders([os.path.realpath(path)])
+        error.hint = (
+            f"these programs have it open: {', '.join(found)}"
+            if found
+            else "the program that has it belongs to another user: run this as root to see its name"
+        )
+        raise
 
 
-def _write(
-    reports: Sequence[DeviceReport],
-    checks: Sequence[Check],
-    json_file: str | None,
-    junit_file: str | None,
-    ktap_file: str | None,
-    write_baseline: Path | None,
-) -> None:
-    from vb2user.validate import baseline, machine_reports
+def _tried(target: Target, checks: Sequence[Check]) -> DeviceReport:
+    """Try the checks, with a line of progress. A thread could not draw it: the worker comes by fork(2)."""
+    from vb2user.validate.runner import DeviceReport, run
 
-    if json_file == "-":
-        document(machine_reports.to_json(reports, checks))
-    elif json_file is not None:
-        _into(json_file, json.dumps(machine_reports.to_json(reports, checks), indent=2) + "\n")
-    if junit_file is not None:
-        _into(junit_file, machine_reports.to_junit(reports, checks))
-    if ktap_file is not None:
-        _into(ktap_file, machine_reports.to_ktap(reports))
-    if write_baseline is not None:
-        _into(str(write_baseline), json.dumps(baseline.document(reports), indent=2) + "\n")
-
-
-def _into(file: str, text: str) -> None:
-    if file == "-":
-        say(text.rstrip("\n"))
-        return
-    with writing(file):
-        Path(file).write_text(text)
+    report = DeviceReport(target)
+    try:
+        for report in run(target, checks):
+            done, bad = len(report.outcomes), report.count(Status.FAIL) + report.count(Status.ERROR)
+            if done < len(checks):
+                show_progress(f"{target.path}: {done + 1} of {len(checks)}, {bad} failed: {checks[done].id}")
+    except KeyboardInterrupt:
+        report.interrupt()
+    finally:
+        show_progress("")
+    return report

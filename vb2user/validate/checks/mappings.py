@@ -24,7 +24,7 @@ def _flags(address: int) -> set[str]:
     raise NotHereError("/proc/self/smaps does not tell the flags of mappings")
 
 
-@check("mmap.cannot-grow", doc="mmap", kind=Kind.QUALITY, needs=MMAP)
+@check("mmap.cannot-grow", doc="mmap", kind=Kind.FRAMEWORK, needs=MMAP)
 def cannot_grow(target: Target) -> None:
     """A mapping of a buffer cannot be made larger by mremap(2): it has VM_DONTEXPAND."""
     with target.queue(Memory.MMAP) as queue:

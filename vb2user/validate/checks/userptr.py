@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import mmap as _mmap
 
+import numpy as np
+
 from vb2user.uapi import calls
 from vb2user.uapi.enums import BufFlag, Memory
 from vb2user.validate.check import Kind, check
@@ -119,8 +121,6 @@ def _filled(target: Target, queue: RawQueue, index: int, turn: int, *, error: bo
 
 
 def _address(mapping: _mmap.mmap) -> int:
-    import numpy as np
-
     # Of a read-only mapping ctypes tells no address.
     found = np.frombuffer(mapping, np.uint8).ctypes.data
     return int(found)
