@@ -28,6 +28,8 @@ SHOWN: Mapping[str, tuple[InstanceConfig, str, tuple[str, ...]]] = {
         ("6.12",),
     ),
     "short_dmabuf_leak.py": (InstanceConfig(("video-cap",)), "video-cap", ("6.12",)),
+    "expbuf_unanswered.py": (InstanceConfig(("video-cap",)), "video-cap", ("6.1", "6.12")),
+    "output_length_lost.py": (InstanceConfig(("video-cap", "video-out")), "video-out", ("6.12",)),
     "write_refused.py": (InstanceConfig(("video-cap", "video-out")), "video-out", ("6.1", "6.12")),
     "hsv_hue.py": (InstanceConfig(("video-cap",)), "video-cap", ("6.1", "6.12")),
     "freq_seek.py": (InstanceConfig(("radio-rx",)), "radio-rx", ("6.1", "6.12")),
@@ -40,7 +42,7 @@ def test_a_finding(script: str, vivid_factory: VividFactory, tmp_path: Path) -> 
     config, role, kernels = SHOWN[script]
     (instance,) = vivid_factory(Config((config,)))
     done = python_script(FINDINGS / script, instance.nodes[role], cwd=tmp_path)
-    if script.endswith("_leak.py") and missing_source("udmabuf"):  # 6.1, as Debian builds it
+    if script.endswith(("_leak.py", "_lost.py")) and missing_source("udmabuf"):  # 6.1, as Debian builds it
         assert "MissingPrerequisiteError" in done.stderr
         return
     release = ".".join(os.uname().release.split(".")[:2])

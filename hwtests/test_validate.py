@@ -18,6 +18,9 @@ from vb2user.harness.pytest_plugin import VividDevice, VividFactory
 from vb2user.validate.check import all_checks
 
 CHECKS = [one.id for one in all_checks()]
+#: What vb2user/validate/known.json has of the drivers here.
+KNOWN = {"dmabuf.refused-then-output", "faults.expbuf-read-only"}
+FAULTS = ["dmabuf", "errors", "faults", "geometry"]
 GROUPS = sorted({id.partition(".")[0] for id in CHECKS})
 
 
@@ -27,8 +30,10 @@ def validated(path: str, *options: str) -> list[dict[str, Any]]:
     assert done.stdout, done.stderr
     document = json.loads(done.stdout)
     (device,) = document["devices"]
-    wrong = [r for r in device["results"] if r["status"] in ("fail", "error", "xfail")]
+    wrong = [r for r in device["results"] if r["status"] in ("fail", "error")]
     assert wrong == []
+    known = [r["id"] for r in device["results"] if r["status"] == "xfail"]
+    assert set(known) <= KNOWN
     assert (done.returncode, device["ended"], device["unwatched"]) == (0, None, [])
     assert device["allocator"] is not None
     results: list[dict[str, Any]] = device["results"]
@@ -42,10 +47,16 @@ def test_vivid(vivid: VividDevice, group: str) -> None:
     results = validated(vivid.capture, "--only", f"{group}.*")
     # vivid streams from two buffers on, and takes USERPTR by vmalloc alone; REMOVE_BUFS is younger than 6.1.
     lacking = {"streaming.one-buffer", "buffers.remove"}
+    # Its buffers are single-planar, and the input that is chosen has what it has. The kernel pins no pages of
+    # some file systems.
+    lacking |= {id for id in CHECKS if id.startswith(("faults.planes-", "geometry.busy-"))}
+    lacking |= {"dmabuf.bytesused", "dmabuf.planes-exchanged", "errors.late-start", "userptr.file"}
     if vivid.allocator == "dma-contig":
         lacking |= {id for id in CHECKS if id.startswith("userptr.")} | {"expbuf.not-userptr"}
     for result in results:
         allowed = ("skip", "pass") if result["id"] in lacking else ("pass",)
+        if result["id"] in KNOWN:
+            allowed = ("xfail", "skip")
         assert result["status"] in allowed, result
 
 
@@ -59,7 +70,7 @@ def test_several_memory_planes(vivid_factory: VividFactory, group: str) -> None:
 
 
 @pytest.mark.one_kernel
-@pytest.mark.parametrize("group", ["buffers", "ownership", "streaming", "formats"])
+@pytest.mark.parametrize("group", ["buffers", "ownership", "streaming", "formats", *FAULTS])
 def test_an_output_node(vivid_vmalloc: VividDevice, group: str) -> None:
     results = validated(vivid_vmalloc.output, "--only", f"{group}.*")
     assert any(r["status"] == "pass" for r in results)

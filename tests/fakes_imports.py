@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from fakes import FakeNode, refuse
-from fakes_memory import FakeDmaBuf, KernelBuffer
+from fakes_memory import FakeDmaBuf, KernelBuffer, is_mapped
 from fakes_system import Vb2System
 
 from vb2user.uapi.buffer import is_multiplanar
 from vb2user.uapi.enums import BufType
-
-
-def is_mapped(start: int, length: int) -> bool:
-    """Whether this process has memory at all of these addresses."""
-    for line in Path("/proc/self/maps").read_text().splitlines():
-        first, last = (int(text, 16) for text in line.split()[0].split("-"))
-        if first <= start < last:
-            if start + length <= last:
-                return True
-            start, length = last, length - (last - start)
-    return False
 
 
 class FakeImports(FakeNode):

@@ -8,6 +8,7 @@ import os
 import stat
 import weakref
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fakes import FakeFile, FakeNode, answers, refuse
@@ -26,6 +27,18 @@ NAMES = {
     for name, number in vars(module).items()
     if isinstance(number, int) and name.startswith(("VIDIOC_", "DMA_", "UDMABUF_CREATE")) and number > 0xFFFF
 }
+
+
+def is_mapped(start: int, length: int, how: str = "") -> bool:
+    """Whether this process has memory at all of these addresses that can be used so: ``r``, ``w``."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        addresses, may = line.split()[:2]
+        first, last = (int(text, 16) for text in addresses.split("-"))
+        if first <= start < last and all(letter in may for letter in how):
+            if start + length <= last:
+                return True
+            start, length = last, length - (last - start)
+    return False
 
 
 def put_text(array: Any, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import mmap as _mmap
 import os
@@ -13,14 +14,29 @@ from collections.abc import Callable
 from typing import Any
 
 from fakes import CLOCK, FakeNode, FakeSystem, refuse
-from fakes_memory import NAMES, EventFd, FakeDmaBuf, MemFd, PlaneMemory
+from fakes_memory import NAMES, EventFd, FakeDmaBuf, MemFd, PlaneMemory, is_mapped
 
 from vb2user.uapi import fork
+from vb2user.uapi import videodev2 as v
 from vb2user.uapi.kernel import POLLERR, POLLHUP
+
+#: What an ioctl's argument is.
+STRUCTS: dict[int, Any] = {
+    v.VIDIOC_G_FMT: v.v4l2_format,
+    v.VIDIOC_REQBUFS: v.v4l2_requestbuffers,
+    v.VIDIOC_CREATE_BUFS: v.v4l2_create_buffers,
+    v.VIDIOC_EXPBUF: v.v4l2_exportbuffer,
+    v.VIDIOC_QUERYBUF: v.v4l2_buffer,
+    v.VIDIOC_QBUF: v.v4l2_buffer,
+    v.VIDIOC_DQBUF: v.v4l2_buffer,
+}
 
 
 class FakeQueueNode(FakeNode):
     """A node that has buffers, and that can be unplugged."""
+
+    #: Whether the kernel can write the answer of the ioctl that is under way.
+    answer_fits = True
 
     buffers: dict[int, Any]
     gone: bool
@@ -120,6 +136,26 @@ class Vb2System(FakeSystem):
                 return value
             finally:
                 self.changed.notify_all()
+
+    def ioctl_at(self, fd: int, request: int, address: int) -> int:
+        """As the V4L2 core: the argument is copied, the driver answers, and the answer is copied back."""
+        size = request >> 16 & 0x3FFF
+        if not is_mapped(address, size, "r"):
+            raise refuse(errno.EFAULT)
+        arg = STRUCTS[request].from_buffer_copy(ctypes.string_at(address, size))
+        node: Any = self._file(fd).node
+        node.answer_fits = is_mapped(address, size, "w")
+        try:
+            value = self.ioctl(fd, request, arg)
+        finally:
+            fits, node.answer_fits = node.answer_fits, True
+        if not fits:
+            raise refuse(errno.EFAULT)
+        ctypes.memmove(address, ctypes.byref(arg), size)
+        return value
+
+    def dma_bufs(self) -> frozenset[int]:
+        return frozenset(fd for fd, file in self.files.items() if isinstance(file.node, FakeDmaBuf))
 
     def mmap(self, fd: int, length: int, offset: int, writable: bool) -> _mmap.mmap:
         with self.changed:

@@ -405,7 +405,11 @@ class FakeVideo(FakeFormats, FakeFileIO, FakeImports, Controls, FakeQueueNode):
             return
         if is_output(self.type):
             used = [target.bytesused or buffer.sizes[plane] for plane, target in self.planes_of(arg, buffer)]
-            if any(count > size for count, size in zip(used, buffer.sizes, strict=True)):
+            room = [  # what is brought may be larger than a picture
+                buffer.sizes[plane] if self.memory == Memory.MMAP else max(target.length, buffer.sizes[plane])
+                for plane, target in self.planes_of(arg, buffer)
+            ]
+            if any(count > size for count, size in zip(used, room, strict=True)):
                 raise refuse(errno.EINVAL)
             buffer.bytesused = tuple(used)
             buffer.timestamp_ns = arg.timestamp.tv_sec * 1_000_000_000 + arg.timestamp.tv_usec * 1000

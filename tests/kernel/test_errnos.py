@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 
 import pytest
 
@@ -59,3 +61,15 @@ def test_the_specific_wins() -> None:
     assert explain("VIDIOC_REQBUFS", errno.EBUSY) != explain("VIDIOC_NONE", errno.EBUSY)
     assert explain("VIDIOC_NONE", errno.EBUSY) == errnos._GENERIC[errno.EBUSY]
     assert explain("VIDIOC_NONE", errno.EXDEV) == (None, None)
+
+
+def test_it_explains_that_no_file_can_be_opened_where_none_can() -> None:
+    """The rarer meanings are in a file of their own, which is read late."""
+    script = (
+        "import errno, os, resource; from vb2user.uapi.errnos import explain;"
+        "free = os.dup(0); os.close(free);"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (free, free));"
+        "print(explain('VIDIOC_EXPBUF', errno.EMFILE)[0])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "this process has too many files open"

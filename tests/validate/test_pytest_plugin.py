@@ -74,7 +74,8 @@ def test_the_package_s_checks_are_tests_with_their_class_as_marker(
     assert tried
     assert tried <= wanted
     outcomes = done.parseoutcomes()
-    assert outcomes["passed"] + outcomes.get("skipped", 0) == len(wanted)
+    others = outcomes.get("skipped", 0) + outcomes.get("xfailed", 0)
+    assert outcomes["passed"] + others == len(wanted)
     assert outcomes["deselected"] == len(CHECKS) - len(wanted)
 
 

@@ -9,55 +9,48 @@ from typing import Any
 
 import pytest
 from fakes import FakeFile, answers, refuse
-from fakes_vb2 import FakeHeap, FakeVideo, Vb2System
+from fakes_validate import Right, target_of
+from fakes_vb2 import FakeVideo, Vb2System
 
 from vb2user.errors import UsageError
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.calls import Format
-from vb2user.uapi.enums import Memory
+from vb2user.uapi.enums import BufType, Memory
 from vb2user.validate.check import Check, Kind, all_checks, check, chosen
+from vb2user.validate.checks.faults import MULTIPLANAR as MULTIPLANAR_ONLY
+from vb2user.validate.needs import OUTPUT
 from vb2user.validate.outcome import Outcome, Status
 from vb2user.validate.runner import attempt
-from vb2user.validate.target import Target, examine
+from vb2user.validate.target import Target
 
 CHECKS = {one.id: one for one in all_checks()}
 #: These want a descriptor of the real kernel, memory that it protects, or its clock.
 REAL_ONLY = {
     "dmabuf.closed-early",
     "expbuf.cloexec",
+    "expbuf.no-number-left",
     "expbuf.read-only",
+    "expbuf.sync-file",
     "fileio.rest",
+    "mmap.cannot-grow",
     "streaming.epoll-later",
     "userptr.read-only",
 }
-#: The fake has neither REMOVE_BUFS among its capabilities nor frame intervals.
-NOT_OF_THE_FAKE = {"buffers.remove", "formats.intervals"}
-
-
-class Right(FakeVideo):
-    """As videobuf2 is, with the clock of this machine."""
-
-    def __init__(self, system: Vb2System) -> None:
-        super().__init__(system)
-        self.polled_into_file_io = True
-        self.stamp = lambda at: time.monotonic_ns()
-
-    def poll(self, file: FakeFile) -> int:
-        # The first poll begins file I/O, and the second finds a frame: the real one waits for it meanwhile.
-        return super().poll(file) or super().poll(file)
-
-
-def target_of(vb2: Vb2System, node: FakeVideo) -> Target:
-    vb2.nodes["/dev/video0"] = node
-    vb2.nodes["/dev/dma_heap/system"] = FakeHeap(vb2)
-    target = examine("/dev/video0")
-    target.source = "system"
-    return target
+#: The fake has neither REMOVE_BUFS among its capabilities nor frame intervals; it streams from STREAMON on.
+NOT_OF_THE_FAKE = {"buffers.remove", "errors.late-start", "formats.intervals"}
+#: These are for queues whose buffers have an array of planes.
+MULTIPLANAR = {id for id in CHECKS if MULTIPLANAR_ONLY in CHECKS[id].needs}
+MULTIPLANAR |= {"dmabuf.planes-exchanged"}
 
 
 @pytest.mark.parametrize("id", sorted(CHECKS.keys() - REAL_ONLY))
 def test_a_right_driver_passes(vb2: Vb2System, id: str) -> None:
-    found = attempt(CHECKS[id], target_of(vb2, Right(vb2)))
+    node = Right(vb2)
+    if id in MULTIPLANAR:
+        node = Right(vb2, type=BufType.VIDEO_CAPTURE_MPLANE, pixelformat="NM12")
+    if OUTPUT in CHECKS[id].needs:
+        node = Right(vb2, type=BufType.VIDEO_OUTPUT)
+    found = attempt(CHECKS[id], target_of(vb2, node))
     wanted = {Status.SKIP} if id in NOT_OF_THE_FAKE else {Status.PASS}
     assert found.status in wanted, (found.detail, found.evidence)
 

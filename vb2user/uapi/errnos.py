@@ -133,7 +133,9 @@ def explain(request: str, number: int) -> tuple[str | None, str | None]:
         found = _SPECIFIC.get(("VIDIOC_QBUF", number))  # it is the first half of QBUF
     if found is None:
         # Most programs never need it, so it is not read before the first error that is not above.
-        from vb2user.uapi._errnos_rare import RARE
-
+        try:
+            from vb2user.uapi._errnos_rare import RARE
+        except OSError:  # EMFILE: the program can open no file, this one included
+            return _GENERIC.get(number) or (None, None)
         found = RARE.get((request, number))
     return found or _GENERIC.get(number) or (None, None)

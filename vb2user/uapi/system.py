@@ -5,6 +5,7 @@ Only :mod:`vb2user.uapi.kernel` calls them; unit tests put a fake kernel in thei
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import functools
@@ -29,12 +30,16 @@ COPIED = 1024
 def _libc() -> ctypes.CDLL:
     made = ctypes.CDLL(None, use_errno=True)
     made.ioctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p)
+    made.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
     return made
 
 
 def _ioctl_of_much(fd: int, request: int, arg: memoryview) -> int:
     """ioctl(2) as ctypes calls it, which always lets other threads run."""
-    answer = _libc().ioctl(fd, request, ctypes.addressof(ctypes.c_char.from_buffer(arg)))
+    return _answered(_libc().ioctl(fd, request, ctypes.addressof(ctypes.c_char.from_buffer(arg))))
+
+
+def _answered(answer: int) -> int:
     if answer < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
@@ -80,6 +85,23 @@ class System:
             if view.nbytes > COPIED:
                 return _ioctl_of_much(fd, request, view)
         return int(fcntl.ioctl(fd, request, arg, True))
+
+    def ioctl_at(self, fd: int, request: int, address: int) -> int:
+        """ioctl(2) whose argument lies at this address, whatever is there."""
+        return _answered(_libc().ioctl(fd, request, address))
+
+    def mprotect(self, address: int, length: int, protection: int) -> None:
+        """mprotect(2) of whole pages of this program."""
+        _answered(_libc().mprotect(address, length, protection))
+
+    def dma_bufs(self) -> frozenset[int]:
+        """The descriptors of this process that are dma-bufs."""
+        found = set()
+        for number in os.listdir("/proc/self/fd"):  # noqa: PTH208 - iterdir() opens one more
+            with contextlib.suppress(OSError):
+                if str(Path(f"/proc/self/fd/{number}").readlink()).startswith("/dmabuf:"):
+                    found.add(int(number))
+        return frozenset(found)
 
     def mmap(self, fd: int, length: int, offset: int, writable: bool) -> _mmap.mmap:
         """mmap(2), ``MAP_SHARED``."""

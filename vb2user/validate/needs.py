@@ -64,6 +64,7 @@ DMABUF = (
 FRAMES = Need("frames", Status.SKIP, lambda t: t.no_frames)
 
 CAPTURE = Need("capture", Status.SKIP, lambda t: None if t.captures else "it is an output queue")
+OUTPUT = Need("output", Status.SKIP, lambda t: "it is a capture queue" if t.captures else None)
 
 
 def _no_read(target: Target) -> str | None:

@@ -10,18 +10,17 @@ from __future__ import annotations
 import contextlib
 import errno
 import gc
-import os
 import random
 import shlex
 import time
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from vb2user.errors import KernelError, MissingPrerequisiteError, Vb2Error
 from vb2user.trace.kernel_log import KNOWN, KernelLog, reports
+from vb2user.uapi import kernel
 from vb2user.validate.check import Check
 from vb2user.validate.leftovers import Leftovers
 from vb2user.validate.observer import Watch, observing
@@ -62,11 +61,7 @@ def attempt(check: Check, target: Target) -> Outcome:
 def _exported() -> int:
     """How many descriptors of dma-bufs this process has: an ioctl may have made one unasked."""
     gc.collect()
-    found = 0
-    for number in os.listdir("/proc/self/fd"):  # noqa: PTH208 - iterdir() opens one more
-        with contextlib.suppress(OSError):
-            found += str(Path(f"/proc/self/fd/{number}").readlink()).startswith("/dmabuf:")
-    return found
+    return len(kernel.system.dma_bufs())
 
 
 def _attempted(check: Check, target: Target) -> Outcome:

@@ -26,6 +26,7 @@ from vb2user.uapi.buffer import BufferArg, Dequeued, is_output
 from vb2user.uapi.enums import BufFlag, BufType, Cap, Memory
 from vb2user.uapi.kernel import POLLERR, POLLIN, POLLOUT, Fd
 from vb2user.validate.outcome import NotOfThisDeviceError, RuleBrokenError
+from vb2user.validate.snapshot import Snapshot, snapshot
 
 #: Buffers that a check asks for, where the number does not matter.
 BUFFERS = 4
@@ -48,6 +49,7 @@ class Target:
         frame_seconds: how long a frame takes at most, as measured.
         source: where dma-bufs come from that the device can import, as :func:`heaps.source` takes it.
         told: the calls that were made and what came of them.
+        queues: those that a check has at the moment.
         seed: the user's number; ``rng`` follows from it and from the check.
         rng: what a check draws from, if it draws at random.
     """
@@ -63,6 +65,7 @@ class Target:
     frame_seconds: float = 1.0
     source: str | None = None
     told: list[str] = field(default_factory=list)
+    queues: list[RawQueue] = field(default_factory=list, repr=False)
     seed: int = 0
     rng: random.Random = field(default_factory=lambda: random.Random(0))
 
@@ -96,6 +99,8 @@ class Target:
             node = stack.enter_context(self.open()).node if fd is None else fd
             queue = RawQueue(self, node, memory or self.memories[0])
             stack.callback(queue.close)
+            self.queues.append(queue)
+            stack.callback(self.queues.remove, queue)
             yield queue
 
     def tell(self, line: str) -> None:
@@ -107,22 +112,30 @@ class Target:
         if not right:
             raise RuleBrokenError(wrong)
 
-    def refused(self, errnos: int | Sequence[int], what: str, call: Callable[[], object]) -> KernelError:
-        """Make a call that has to fail with one of these error numbers.
+    def refused(
+        self, errnos: int | Sequence[int], what: str, call: Callable[[], object], *, changes: bool = False
+    ) -> KernelError:
+        """Make a call that has to fail with one of these error numbers, and that changes nothing.
 
         Args:
             errnos: as the documentation has them.
             what: the call, for messages.
             call: makes it.
+            changes: it may change formats and buffers though it fails.
         """
         wanted = (errnos,) if isinstance(errnos, int) else tuple(errnos)
         names = " or ".join(name_of(n) for n in wanted)
+        asked = [] if changes else [queue for queue in self.queues if queue.granted and not queue.fd.closed]
+        before = [queue.snapshot() for queue in asked]
         try:
             got = call()
         except KernelError as e:
             self.tell(f"{what}: {name_of(e.errno)}")
             if e.errno not in wanted:
                 raise RuleBrokenError(f"{what}: {name_of(e.errno)} came in place of {names}") from None
+            for queue, old in zip(asked, before, strict=True):
+                changed = old.changes(queue.snapshot())
+                self.expect(not changed, f"{what} failed, and yet: {'; '.join(changed)}")
             return e
         if isinstance(got, Fd):
             got.close()
@@ -183,6 +196,10 @@ class RawQueue:
         found = calls.querybuf(self.fd, self.type, self.memory, index)
         self._target.tell(f"QUERYBUF({index}): {found.flags!r}, {[p.length for p in found.planes]} bytes")
         return found
+
+    def snapshot(self) -> Snapshot:
+        """What there is of the queue now."""
+        return snapshot(self.fd, self.type, self.memory, streaming=self.streaming)
 
     def count(self) -> int:
         """How many buffers QUERYBUF knows, one after the other."""

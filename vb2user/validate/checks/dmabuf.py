@@ -8,7 +8,7 @@ import os
 
 from vb2user.uapi.enums import BufFlag, Memory
 from vb2user.validate.check import Kind, check
-from vb2user.validate.needs import CAPTURE, DMABUF, FRAMES
+from vb2user.validate.needs import CAPTURE, DMABUF, FRAMES, OUTPUT
 from vb2user.validate.outcome import NotOfThisDeviceError
 from vb2user.validate.target import RawQueue, Target
 
@@ -102,9 +102,19 @@ def _written(target: Target, queue: RawQueue, lender: int, turn: int) -> None:
         target.expect(not untouched, f"turn {turn}: plane {plane} of the dma-buf was not written")
 
 
-@check("dmabuf.refused-then-right", doc="dmabuf", kind=Kind.FRAMEWORK, needs=(*DMABUF, FRAMES))
+@check("dmabuf.refused-then-right", doc="dmabuf", kind=Kind.FRAMEWORK, needs=(*DMABUF, FRAMES, CAPTURE))
 def refused_then_right(target: Target) -> None:
     """After a refused QBUF with another dma-buf, the buffer can be queued with the one that it had."""
+    _refused_then_right(target)
+
+
+@check("dmabuf.refused-then-output", doc="dmabuf", kind=Kind.FRAMEWORK, needs=(*DMABUF, FRAMES, OUTPUT))
+def refused_then_output(target: Target) -> None:
+    """After a refused QBUF with another dma-buf, an output buffer can be queued with the one that it had."""
+    _refused_then_right(target)
+
+
+def _refused_then_right(target: Target) -> None:
     with target.queue(Memory.DMABUF) as queue:
         queue.start()
         done = queue.dqbuf()

@@ -13,6 +13,9 @@ from vb2user.validate.check import Kind, check
 from vb2user.validate.needs import CAPTURE, FRAMES, USERPTR
 from vb2user.validate.target import RawQueue, Target
 
+#: videobuf2-dma-sg says ENOMEM where it cannot have the pages, whatever the cause.
+_NO_PAGES = (errno.EFAULT, errno.EINVAL, errno.ENOMEM)
+
 
 def _not_queued(target: Target, queue: RawQueue, index: int) -> None:
     flags = queue.info(index).flags & (BufFlag.QUEUED | BufFlag.DONE | BufFlag.PREPARED)
@@ -31,7 +34,7 @@ def unmapped(target: Target) -> None:
         address = _address(hole)
         hole.close()
         arg.set_userptr(0, address, size)
-        target.refused((errno.EFAULT, errno.EINVAL), "QBUF of an unmapped address", lambda: queue.qbuf(0))
+        target.refused(_NO_PAGES, "QBUF of an unmapped address", lambda: queue.qbuf(0))
         _not_queued(target, queue, 0)
         queue.point(0, queue.memory_of[0])
         queue.qbuf(0)
@@ -58,9 +61,7 @@ def read_only(target: Target) -> None:
         locked = _mmap.mmap(-1, size, prot=_mmap.PROT_READ)
         try:
             queue.arg(0).set_userptr(0, _address(locked), size)
-            target.refused(
-                (errno.EFAULT, errno.EINVAL, errno.EPERM), "QBUF of read-only memory", lambda: queue.qbuf(0)
-            )
+            target.refused((*_NO_PAGES, errno.EPERM), "QBUF of read-only memory", lambda: queue.qbuf(0))
             _not_queued(target, queue, 0)
         finally:
             locked.close()
