@@ -94,6 +94,17 @@ def test_a_failure_ends_with_one_until_a_baseline_knows_it(video: FakeVideo, tmp
     assert "no failure any more: streaming.order of fake" in done.stdout
 
 
+def test_verbose_shows_the_ioctls_of_a_failure(video: FakeVideo) -> None:
+    video.pick = 1
+    only = ("/dev/video0", "--only", "streaming.order")
+    asked = "VIDIOC_REQBUFS(count=4, type=VIDEO_CAPTURE, memory=MMAP): "
+    assert asked in called(*only, "--verbose").stdout
+    assert asked not in called(*only).stdout
+    (result,) = json.loads(called(*only, "--json", "-").stdout)["devices"][0]["results"]
+    assert any(line.startswith(asked) for line in result["calls"])
+    assert result["done"].startswith("DQBUF: buffer")
+
+
 def test_the_kernel_of_a_baseline_counts(video: FakeVideo, tmp_path: Path) -> None:
     video.pick = 1
     baseline = tmp_path / "known.json"
