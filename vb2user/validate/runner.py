@@ -48,6 +48,7 @@ def attempt(check: Check, target: Target) -> Outcome:
     """
     began = time.monotonic()
     target.told.clear()
+    target.picture = ""
     # Of the check alone: it draws the same when it is the only one that is tried.
     target.rng = random.Random(f"{target.seed}/{check.id}")
     before = _exported()
@@ -56,6 +57,7 @@ def attempt(check: Check, target: Target) -> Outcome:
     if outcome.status in (Status.FAIL, Status.ERROR):
         outcome.evidence = target.told[-_MOST:]
         outcome.calls = [str(call) for call in calls]
+        outcome.picture = target.picture
     if outcome.status not in (Status.SKIP, Status.MISS):
         left = _exported() - before
         if left > 0:
