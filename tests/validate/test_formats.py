@@ -392,3 +392,22 @@ def test_a_file_is_not_changed_before_the_report_is_there(video: FakeVideo, tmp_
         )
     assert kept.read_text() == "old"
     assert not new.exists()
+
+
+def test_a_full_disk_costs_one_report_alone(video: FakeVideo, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="/dev/full"):
+        CliRunner().invoke(
+            validate,
+            ["/dev/video0", "--only", "buffers.length", "--json", "/dev/full", "--ktap", str(tmp_path / "x")],
+            catch_exceptions=False,
+        )
+    assert (tmp_path / "x").read_text().startswith("KTAP version 1\n")
+
+
+def test_the_same_seed_gives_the_same_report(video: FakeVideo) -> None:
+    arguments = ["/dev/video0", "--only", "buffers.*", "--seed", "9", "--json", "-"]
+
+    def told() -> str:
+        return re.sub(r'"seconds": [0-9.]+', "", CliRunner().invoke(validate, arguments).stdout)
+
+    assert told() == told()

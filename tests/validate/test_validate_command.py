@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,19 @@ def test_all_leaves_out_what_has_no_queue(
     assert "/dev/video1 is left out" in done.stderr
     with pytest.raises(UsageError, match="/dev/video1 cannot be validated"):
         called("/dev/video1")
+
+
+def test_the_progress_is_one_line(
+    video: FakeVideo, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with pytest.raises(SystemExit):
+        validate.main(["/dev/video0", "--only", "buffers.length", "--only", "buffers.reqbufs-zero"])
+    assert capsys.readouterr().err == (
+        "\r\x1b[K/dev/video0: 1 of 2, 0 failed: buffers.length"
+        "\r\x1b[K/dev/video0: 2 of 2, 0 failed: buffers.reqbufs-zero"
+        "\r\x1b[K"
+    )
 
 
 def test_the_list(vb2: Vb2System) -> None:
