@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import platform
@@ -9,21 +10,28 @@ import re
 from pathlib import Path
 from typing import Any
 
+import av
 import html5lib
 import jsonschema
 import kcidb_io
+import numpy as np
 import pytest
 from click.testing import CliRunner
-from fakes_vb2 import FakeVideo
+from fakes_vb2 import FakeVideo, Vb2System
 from junitparser import JUnitXml
 from tap.line import Result
 from tap.parser import Parser
 
 from vb2user.errors import UsageError
+from vb2user.pixels.picture import jpeg
+from vb2user.uapi.calls import Format, PlaneFormat
+from vb2user.uapi.enums import BufType
+from vb2user.uapi.fourcc import FourCC
 from vb2user.validate import baseline, runner
 from vb2user.validate.baseline import Known
-from vb2user.validate.check import Check, Kind
+from vb2user.validate.check import Check, Kind, all_checks
 from vb2user.validate.formats import FORMATS, Validation, github
+from vb2user.validate.frame_picture import picture
 from vb2user.validate.outcome import NotHereError, NotOfThisDeviceError, Outcome, RuleBrokenError, Status
 from vb2user.validate.runner import DeviceReport, run
 from vb2user.validate.target import Target, examine
@@ -223,13 +231,44 @@ def test_html_is_right_and_holds_no_element_of_a_device(validation: Validation) 
     )
     assert page.find(".//script") is None
     assert page.find(".//b") is None
-    assert not [e for e in page.iter() if e.get("src") or str(e.get("href", "#")).startswith("http:")]
+    assert not [e for e in page.iter() if e.get("src")]
     rows = {row[0].text: row for row in page.iter("tr")}
     assert {id: rows[id][3].get("class") for id in WANTED} == {id: str(s) for id, (_, s) in WANTED.items()}
     assert rows["a.passes"][4].text is None  # the other device has not tried it
     linked = {str(a.get("href"))[1:] for a in page.iter("a") if str(a.get("href")).startswith("#")}
     assert linked == {h.get("id") for h in page.iter("h3")} == {"d0-a.fails", "d0-a.breaks", "d0-b.known"}
     assert r"\x1b[31m<script>" in "".join(page.itertext())
+
+
+@pytest.mark.parametrize("code", ["GREY", "YUYV", "NV12", "RGB3"])
+def test_html_shows_the_first_wrong_frame(vb2: Vb2System, code: str) -> None:
+    vb2.nodes["/dev/video0"] = video = FakeVideo(vb2, pixelformat=code)
+    target = examine("/dev/video0")
+    (one,) = [c for c in all_checks() if c.id == "mmap.frames-written"]
+    video.unwritten = {*range(100)}
+    made = Validation({one.id: one})
+    made.devices.append([*run(target, [one])][-1])
+    page = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(FORMAT["html"].text(made))
+    assert picture_of(page.find(".//img").get("src"), "png") == (64, 32)
+    schema = json.loads((Path(runner.__file__).parent / "report.schema.json").read_text())
+    jsonschema.validate(json.loads(FORMAT["json"].text(made)), schema)
+
+
+def test_a_jpeg_is_shown_as_it_is() -> None:
+    plane = PlaneFormat(sizeimage=1 << 16, bytesperline=0)
+    format = Format(BufType.VIDEO_CAPTURE, FourCC("MJPG"), 64, 32, planes=(plane,))
+    data = jpeg(np.zeros((32, 64, 3), "u1"))
+    assert picture_of(picture(format, [b"xx" + data], [2]), "jpeg") == (64, 32)
+    assert picture(format, [b"no jpeg"], [0]) == ""
+
+
+def picture_of(address: str, kind: str) -> tuple[int, int]:
+    """Width and height of the picture in an address, as FFmpeg reads it."""
+    before, _, data = address.partition(",")
+    assert before == f"data:image/{kind};base64"
+    with av.open(io.BytesIO(base64.b64decode(data)), "r") as file:
+        (frame,) = file.decode(video=0)
+    return frame.width, frame.height
 
 
 def shown(validation: Validation) -> list[tuple[str, str, str]]:
@@ -353,3 +392,22 @@ def test_a_file_is_not_changed_before_the_report_is_there(video: FakeVideo, tmp_
         )
     assert kept.read_text() == "old"
     assert not new.exists()
+
+
+def test_a_full_disk_costs_one_report_alone(video: FakeVideo, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="/dev/full"):
+        CliRunner().invoke(
+            validate,
+            ["/dev/video0", "--only", "buffers.length", "--json", "/dev/full", "--ktap", str(tmp_path / "x")],
+            catch_exceptions=False,
+        )
+    assert (tmp_path / "x").read_text().startswith("KTAP version 1\n")
+
+
+def test_the_same_seed_gives_the_same_report(video: FakeVideo) -> None:
+    arguments = ["/dev/video0", "--only", "buffers.*", "--seed", "9", "--json", "-"]
+
+    def told() -> str:
+        return re.sub(r'"seconds": [0-9.]+', "", CliRunner().invoke(validate, arguments).stdout)
+
+    assert told() == told()

@@ -130,3 +130,10 @@ def test_a_device_that_cannot_be_opened_is_told_in_one_line(
     done.assert_outcomes(passed=1, failed=5)
     done.stdout.fnmatch_lines(["/dev/video9 cannot be tried: /dev/video9: open failed: ENOENT*"])
     assert not [line for line in done.outlines if "kernel.py" in line]
+
+
+def test_several_processes_are_refused(run: Run, pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(OWN.format(group="several"))
+    done = run("--vb2-device", "/dev/video0", "-n", "1")
+    assert done.ret != 0
+    assert "checks need the device for themselves: run pytest without -n" in done.outlines

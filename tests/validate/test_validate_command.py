@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,17 @@ def test_a_failure_ends_with_one_until_a_baseline_knows_it(video: FakeVideo, tmp
     assert "no failure any more: streaming.order of fake" in done.stdout
 
 
+def test_verbose_shows_the_ioctls_of_a_failure(video: FakeVideo) -> None:
+    video.pick = 1
+    only = ("/dev/video0", "--only", "streaming.order")
+    asked = "VIDIOC_REQBUFS(count=4, type=VIDEO_CAPTURE, memory=MMAP): "
+    assert asked in called(*only, "--verbose").stdout
+    assert asked not in called(*only).stdout
+    (result,) = json.loads(called(*only, "--json", "-").stdout)["devices"][0]["results"]
+    assert any(line.startswith(asked) for line in result["calls"])
+    assert result["done"].startswith("DQBUF: buffer")
+
+
 def test_the_kernel_of_a_baseline_counts(video: FakeVideo, tmp_path: Path) -> None:
     video.pick = 1
     baseline = tmp_path / "known.json"
@@ -156,6 +168,19 @@ def test_all_leaves_out_what_has_no_queue(
     assert "/dev/video1 is left out" in done.stderr
     with pytest.raises(UsageError, match="/dev/video1 cannot be validated"):
         called("/dev/video1")
+
+
+def test_the_progress_is_one_line(
+    video: FakeVideo, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with pytest.raises(SystemExit):
+        validate.main(["/dev/video0", "--only", "buffers.length", "--only", "buffers.reqbufs-zero"])
+    assert capsys.readouterr().err == (
+        "\r\x1b[K/dev/video0: 1 of 2, 0 failed: buffers.length"
+        "\r\x1b[K/dev/video0: 2 of 2, 0 failed: buffers.reqbufs-zero"
+        "\r\x1b[K"
+    )
 
 
 def test_the_list(vb2: Vb2System) -> None:

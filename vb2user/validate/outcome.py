@@ -70,6 +70,8 @@ class Outcome:
         detail: one sentence: what came and what should have come, or why it was not tried.
         evidence: lines that show it: ioctls with their results, lines of the kernel's log, references.
         seconds: how long it took.
+        calls: the last ioctls with arguments and results, if it failed.
+        picture: the first wrong frame, as the address ``data:image/…`` of a file, or "".
     """
 
     id: str
@@ -78,6 +80,8 @@ class Outcome:
     evidence: list[str] = field(default_factory=list)
     seconds: float = 0.0
     done: str = ""
+    calls: list[str] = field(default_factory=list)
+    picture: str = ""
 
     def worsen(self, detail: str, evidence: list[str]) -> None:
         """Add a finding that was made after the check: it fails, whatever it said itself."""
@@ -94,6 +98,8 @@ class Outcome:
             "done": self.done,
             "detail": self.detail,
             "evidence": self.evidence,
+            "calls": self.calls,
+            "picture": self.picture,
             "seconds": round(self.seconds, 3),
         }
 

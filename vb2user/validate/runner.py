@@ -21,6 +21,7 @@ from typing import Any
 from vb2user.errors import KernelError, MissingPrerequisiteError, Vb2Error
 from vb2user.trace.kernel_log import KNOWN, KernelLog, reports
 from vb2user.uapi import kernel
+from vb2user.uapi.recorder import recorded
 from vb2user.validate.check import Check
 from vb2user.validate.leftovers import Leftovers
 from vb2user.validate.observer import Watch, observing
@@ -43,12 +44,16 @@ def attempt(check: Check, target: Target) -> Outcome:
     """
     began = time.monotonic()
     target.told.clear()
+    target.picture = ""
     # Of the check alone: it draws the same when it is the only one that is tried.
     target.rng = random.Random(f"{target.seed}/{check.id}")
     before = _exported()
-    outcome = _attempted(check, target)
+    with recorded() as calls:
+        outcome = _attempted(check, target)
     if outcome.status in (Status.FAIL, Status.ERROR):
         outcome.evidence = target.told[-_MOST:]
+        outcome.calls = [str(call) for call in calls]
+        outcome.picture = target.picture
     if outcome.status not in (Status.SKIP, Status.MISS):
         left = _exported() - before
         if left > 0:
@@ -94,7 +99,7 @@ def _look_after(outcome: Outcome, target: Target) -> None:
     """Three frames of a stream of its own, or the allocation of buffers where no frames come."""
     target.told.clear()
     try:
-        with target.queue() as queue:
+        with recorded() as calls, target.queue() as queue:
             if target.no_frames is None:
                 queue.start()
                 queue.frames(3)
@@ -102,6 +107,7 @@ def _look_after(outcome: Outcome, target: Target) -> None:
                 queue.request()
     except (RuleBrokenError, Vb2Error) as error:
         outcome.worsen(f"after the check the device did not stream any more: {error}", target.told[-_MOST:])
+        outcome.calls += ["after the check:", *map(str, calls)]
 
 
 @dataclass

@@ -50,5 +50,5 @@ def show(report: DeviceReport, checks: Mapping[str, Check], *, verbose: bool) ->
             say(f"{outcome.id}: {sentence(outcome, checks[outcome.id])}")
             say(f"  documentation: {checks[outcome.id].doc}")
             say(f"  repeat: {report.repeat(outcome.id)} --verbose")
-            for line in outcome.evidence if verbose else ():
+            for line in (*outcome.evidence, *outcome.calls) if verbose else ():
                 say(f"    {line}")

@@ -51,6 +51,7 @@ class Target:
         told: the calls that were made and what came of them.
         queues: those that a check has at the moment.
         seed: the user's number; ``rng`` follows from it and from the check.
+        picture: the first wrong frame, as :func:`~vb2user.validate.frame_picture.picture` has it.
         rng: what a check draws from, if it draws at random.
     """
 
@@ -67,6 +68,7 @@ class Target:
     told: list[str] = field(default_factory=list)
     queues: list[RawQueue] = field(default_factory=list, repr=False)
     seed: int = 0
+    picture: str = ""
     rng: random.Random = field(default_factory=lambda: random.Random(0))
 
     @property
@@ -107,9 +109,17 @@ class Target:
         """Keep what was done as evidence."""
         self.told.append(line)
 
-    def expect(self, right: bool, wrong: str) -> None:
-        """RuleBrokenError with ``wrong``, what came and what should have come, unless it is right."""
+    def expect(self, right: bool, wrong: str, *, frame: tuple[RawQueue, Dequeued] | None = None) -> None:
+        """RuleBrokenError with ``wrong``, what came and what should have come, unless it is right.
+
+        Args:
+            right: whether it is.
+            wrong: one sentence.
+            frame: the queue and the frame that is judged, if one is: reports show it.
+        """
         if not right:
+            if frame is not None:
+                self.picture = frame[0].picture(frame[1])
             raise RuleBrokenError(wrong)
 
     def refused(
@@ -337,6 +347,14 @@ class RawQueue:
             if seen & POLLERR:
                 raise RuleBrokenError("poll reported POLLERR on a queue that streams with buffers queued")
         raise RuleBrokenError(f"no frame came in {limit:.1f} s on a queue that streams with buffers queued")
+
+    def picture(self, done: Dequeued) -> str:
+        """A dequeued frame for reports, as :func:`~vb2user.validate.frame_picture.picture` has it."""
+        from vb2user.validate.frame_picture import picture
+
+        views = self.memory_of[done.buffer_index]
+        used = [bytes(view[:length]) for view, length in zip(views, done.bytesused, strict=True)]
+        return picture(calls.g_fmt(self.fd, self.type), used, done.data_offset)
 
     def frames(self, count: int) -> list[Dequeued]:
         """Take so many frames, each buffer queued again when the next frame has come."""

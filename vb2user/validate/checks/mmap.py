@@ -135,6 +135,7 @@ def frames_written(target: Target) -> None:
                     target.expect(
                         not whole or view[start:used] != whole,
                         f"plane {plane} of frame {done.sequence} has {used - start} bytes that nobody wrote",
+                        frame=(queue, done),
                     )
             _poison(views, poisons)
             queue.qbuf(done.buffer_index)

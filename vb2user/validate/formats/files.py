@@ -60,15 +60,21 @@ class Reports:
         return any(file == "-" and not format.is_flag for format, file in self._files)
 
     def write(self, validation: Validation) -> None:
-        """Write them all."""
+        """Write them all. UsageError: a file cannot be written; the others are."""
+        failed: list[UsageError] = []
         for format, file in self._files:
-            if file == "-":
-                say_lines(format.text(validation).rstrip("\n"))
-            else:
-                into(file, format.text(validation))
             appended = self._appended(format)
-            if appended is not None:
-                into(appended, format.appended(validation), mode="a")
+            try:
+                if file == "-":
+                    say_lines(format.text(validation).rstrip("\n"))
+                else:
+                    into(file, format.text(validation))
+                if appended is not None:
+                    into(appended, format.appended(validation), mode="a")
+            except UsageError as error:
+                failed.append(error)
+        if failed:
+            raise failed[0]
 
     @staticmethod
     def _appended(format: Format) -> str | None:

@@ -90,4 +90,11 @@ def _device(validation: Validation, number: int, report: DeviceReport) -> list[s
                 f"<p>{_text(sentence(outcome, validation.checks[outcome.id]))}</p>\n",
                 f"<pre>{_text(evidence)}</pre>\n",
             ]
+            if outcome.picture:
+                parts.append(
+                    f'<p><img alt="the first wrong frame" src="{html.escape(outcome.picture)}"></p>\n'
+                )
+            if outcome.calls:
+                calls = _text("\n".join(outcome.calls))
+                parts.append(f"<details><summary>ioctls</summary><pre>{calls}</pre></details>\n")
     return parts
