@@ -33,6 +33,7 @@ NODES = (
     "contig",
     "probe-vmalloc",
     "probe-sg",
+    "probe-contig",
     "probe-sg-mplane",
     "probe-output",
     "webcam",

@@ -18,6 +18,8 @@ from vb2user.harness.drivers.vivid import Config, InstanceConfig, Vivid
 from vb2user.harness.usb.registry import DEVICES
 
 _MODULES, _CLASS = Path("/sys/module"), Path("/sys/class/video4linux")
+#: The part after "probe-" of a node's name: the allocator; "output" is that of vmalloc.
+_ALLOCATORS = {"vmalloc": "vmalloc", "contig": "dma-contig", "sg": "dma-sg", "output": "vmalloc"}
 #: Those that no package has: each is a file of its own.
 _M2M = ("v4l2-mem2mem", "vim2m")
 #: Those that a mutant may be, in an order in which they can be unloaded.
@@ -99,7 +101,7 @@ def _driver(on: str, one: Mapping[str, Any]) -> Iterator[str]:
             file = Path(one["ko"])
         if file is None:
             raise MissingPrerequisiteError("vb2probe was not built for this kernel")
-        with Probe(("dma-sg" if "sg" in on else "vmalloc",), module=file) as (instance,):
+        with Probe((_ALLOCATORS[on.split("-")[1]],), module=file) as (instance,):
             role = "output" if "output" in on else "capture_mplane" if "mplane" in on else "capture"
             yield instance.nodes[role]
     else:
