@@ -38,14 +38,15 @@ _BAD = ("fail", "error")
 _DIED = 1 << 7
 
 
-def ordered(checks: list[Check], seconds: dict[str, float]) -> list[Check]:
-    """The checks, the quickest first."""
-    return sorted(checks, key=lambda one: seconds.get(one.id, 1.0))
-
-
 def _matching(patterns: list[str]) -> list[Check]:
     found = [one for pattern in patterns for one in all_checks() if fnmatch.fnmatchcase(one.id, pattern)]
     return list(dict.fromkeys(found))
+
+
+def ordered(first: list[str], seconds: dict[str, float]) -> list[Check]:
+    """All checks: those that a mutant names, and then the others, the quickest first."""
+    others = sorted(all_checks(), key=lambda one: seconds.get(one.id, 1.0))
+    return list(dict.fromkeys([*_matching(first), *others]))
 
 
 def _child(path: str, plan: dict[str, Any], one: dict[str, Any], writer: int) -> None:
@@ -65,13 +66,13 @@ def _child(path: str, plan: dict[str, Any], one: dict[str, Any], writer: int) ->
         if target.no_frames:
             tell("examine", "note", target.no_frames, 0.0)
         # What a program sees is seen without the trace as well, whose set-up takes long.
-        for check in _matching(one["first"]):
+        for check in _matching(one["first"]) if one["seen"] else ():
             last = attempt(check, target)
             tell(last.id, str(last.status), last.detail, last.seconds)
             if str(last.status) in _BAD:
                 os._exit(0)
         known = baseline.of_drivers()
-        for report in run(target, ordered(all_checks(), plan["seconds"])):
+        for report in run(target, ordered(one["first"], plan["seconds"])):
             if not report.outcomes:
                 continue
             baseline.apply(report, known)

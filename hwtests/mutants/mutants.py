@@ -50,7 +50,8 @@ def _entry(on: str, one: Mutant | None, builder: Builder) -> dict[str, Any]:
         "module": one.module if one else "",
         "ko": str(builder.module(one)) if one else "",
         "m2m": str(builder.m2m),
-        "first": list(one.first) if one and one.visible_to[0] == "user space" else [],
+        "first": list(one.first) if one else [],
+        "seen": one is not None and "user space" in one.visible_to,
         "whole": one is None,
     }
 
