@@ -32,7 +32,7 @@ from vb2user.validate.runner import attempt, run
 from vb2user.validate.target import examine
 
 #: Seconds without a word of validate, and for v4l2-compliance, after which the process is killed.
-_SILENCE, _COMPLIANCE = 150.0, 400.0
+_SILENCE, _COMPLIANCE = 150.0, 200.0
 _BAD = ("fail", "error")
 #: The kernel's taint flag of an oops (Documentation/admin-guide/tainted-kernels.rst).
 _DIED = 1 << 7
