@@ -8,7 +8,8 @@ BIN := $(VENV)/bin
 HW := VB2USER_HW=1
 RUN = $(BIN)/vb2user vm run --no-vivid --probe --timeout $(if $(FEW),4200,14400)
 
-.PHONY: help setup programs demo memops test unit gate bench docs lint types coverage hw hw-6.12 hw-6.1 compiled soak uapi man dist clean
+.PHONY: help setup programs demo memops test unit gate bench docs lint types coverage hw hw-6.12 hw-6.1 compiled soak mutants
+.PHONY: uapi man dist clean
 
 help:
 	@echo "make demo   capture through every memory type on a real kernel; results in build/demo/"
@@ -19,6 +20,7 @@ help:
 	@echo "make coverage  what the unit tests reach; results in build/coverage/"
 	@echo "make bench  what a frame costs, in instructions, ours and others' programs; results in build/bench/"
 	@echo "make soak   long runs of streams in a kernel: random use, unplugging, SIGKILL"
+	@echo "make mutants  how many seeded faults of drivers validate finds, and v4l2-compliance; results in build/mutants/"
 	@echo "make dist   wheel and source distribution, in dist/"
 	@echo "make man    man pages, in build/man/"
 	@echo "make uapi   write the bindings anew from the headers in tests/abi/headers"
@@ -109,6 +111,10 @@ soak: setup programs
 	mkdir -p build/soak
 	$(HW) VB2USER_SOAK=1 $(BIN)/vb2user vm run --no-vivid --timeout 21600 --kernel $(or $(KERNEL),6.12) \
 		--results build/soak -- python -m pytest hwtests -m soak -q -s -p no:cacheprovider
+
+# Hours by emulation. It goes on where it was interrupted; ONLY="core-* vivid-*" takes a selection.
+mutants: setup
+	$(BIN)/python hwtests/mutants/mutants.py --out build/mutants --kernel $(or $(KERNEL),6.12) --only "$(ONLY)"
 
 uapi: setup
 	$(BIN)/python tests/abi/generate.py
