@@ -293,8 +293,8 @@ class Frame:
     def _look(self) -> tuple[Array, ...]:
         if self._born != fork.generation:
             raise StateError(
-                f"frame {self.sequence} is of the process that forked this one: its buffer goes back to the "
-                "driver there, whoever looks here",
+                f"frame {self.sequence} belongs to the process that forked this one: that process may return "
+                "its buffer to the driver at any time",
                 hint="hand frame.copy() over before the fork",
             )
         try:

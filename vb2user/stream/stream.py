@@ -380,7 +380,7 @@ class Stream(ManagedIterable[Frame]):
     def _check_process(self) -> None:
         if self._born != fork.generation:
             raise StateError(
-                f"{self.name}: this stream is of the process that forked this one",
+                f"{self.name}: this stream belongs to the process that forked this one",
                 hint="open the device and make a stream in the process that reads it",
             )
 
