@@ -202,7 +202,7 @@ def test_a_forked_child_leaves_the_parents_stream_alone(moving: vb2user.Camera, 
                 try:
                     act()
                 except vb2user.StateError as e:
-                    said.append("of the process that forked this one" in str(e))
+                    said.append("belongs to the process that forked this one" in str(e))
             stream.close()
             moving.close()
             gc.collect()

@@ -1,8 +1,8 @@
 """Layer 2: how the bytes of a V4L2 frame become numpy views.
 
-A :class:`Layout` is made once for a stream, from the pixel format and the sizes that the driver
-granted; laying it over a buffer is then a matter of one ``ndarray`` constructor per view. Every view
-is zero-copy, honours the line padding, and can be written to exactly if the buffer can.
+A stream makes one :class:`Layout`, from the pixel format and the sizes that the driver granted. Each view of
+a buffer is then one call of the ``ndarray`` constructor. Every view is zero-copy, honours the line padding,
+and is writable exactly if the buffer is.
 
 It knows the table of :mod:`vb2user.pixels.pixfmt` and numpy (imported on first use); it must not know
 devices, queues or who owns the buffers.
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PlaneLayout:
-    """Of one memory plane: ``bytesperline`` and ``sizeimage`` as the driver granted them."""
+    """``bytesperline`` and ``sizeimage`` of one memory plane, as the driver granted them."""
 
     bytesperline: int
     sizeimage: int
@@ -74,13 +74,13 @@ class Layout:
     Attributes:
         fourcc, width, height: the format, as granted; the height is that of what one buffer holds
             (of a single field for ``V4L2_FIELD_ALTERNATE``).
-        format: the table's row, or None for a format that is not in it.
+        format: the format's row in the table; None: the table lacks it.
         planes: the memory planes.
-        compressed: there are bytes but no samples to address: compressed, tiled and unknown formats.
+        compressed: the samples have no addresses: compressed, tiled and unknown formats.
         components: the components, in memory order; empty if ``compressed``.
-        shape, dtype: what :meth:`array` has; None if it can't have any or if ``compressed``.
-        why_not: why :meth:`array` can't be had, or None.
-        problem: why not even :meth:`arrays` can: the driver's numbers contradict the format; or None.
+        shape, dtype: of :meth:`array`; None if ``compressed``, or if :meth:`array` raises.
+        why_not: why :meth:`array` raises; None: it does not.
+        problem: how the driver's numbers contradict the format, so that :meth:`arrays` raises, too; or None.
     """
 
     __slots__ = (
@@ -126,7 +126,7 @@ class Layout:
             planes: ``(bytesperline, sizeimage)`` per memory plane; one for the single-planar API.
                 A ``bytesperline`` of 0 means the driver doesn't say: lines are taken as unpadded.
 
-        It never fails: whatever is wrong is told by the view that can't be had.
+        It never fails: :attr:`problem` and :attr:`why_not` say what is wrong.
         """
         return cls(fourcc, width, height, tuple(PlaneLayout(line, size) for line, size in planes))
 
@@ -197,7 +197,7 @@ class Layout:
         """One zero-copy view per component, in the order of :attr:`components`.
 
         For a ``compressed`` format one (bytesused,) view of ``uint8`` per memory plane. Arguments and
-        errors as for :meth:`array`, but there is no format that can't.
+        errors as for :meth:`array`, but it works for every format.
         """
         if self.problem is not None:
             raise UsageError(self.problem)
@@ -252,7 +252,7 @@ class Layout:
     def _check(
         self, buffers: Sequence[memoryview | Array], bytesused: Sequence[int], offsets: Sequence[int]
     ) -> None:
-        """Refuse whatever would make a view read beyond the buffer or beyond the frame."""
+        """Refuse a view that would read beyond the buffer or beyond the frame."""
         planes = len(self.planes)
         if len(buffers) != planes or len(bytesused) != planes:
             raise UsageError(f"{self.title} has {planes} memory plane(s), {len(buffers)} were given")
@@ -296,8 +296,8 @@ def _components(
     plane = planes[0]
     found, size = _place(fmt.parts, 0, plane.bytesperline, width, height)
     if len(fmt.parts) > 1 and 0 < plane.sizeimage < size:
-        # Some drivers (uvcvideo with P010 or INZI) count all components into bytesperline. That shows:
-        # the picture would not fit, and without padding it does.
+        # Some drivers (uvcvideo with P010 or INZI) count all components into bytesperline. The sign of it:
+        # the picture fits into sizeimage only without padding.
         unpadded, size = _place(fmt.parts, 0, 0, width, height)
         if size <= plane.sizeimage:
             return unpadded

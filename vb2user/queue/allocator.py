@@ -10,10 +10,10 @@ from vb2user.uapi.kernel import Fd
 
 
 def allocator_of(node: Fd, type: BufType) -> str | None:
-    """``vmalloc``, ``dma-contig`` or ``dma-sg``; None where the driver does not export.
+    """Return ``vmalloc``, ``dma-contig`` or ``dma-sg``; None where the driver does not export buffers.
 
-    One MMAP buffer is allocated and exported, and its exporter read from fdinfo; all is given back.
-    DeviceBusyError: the queue is another's.
+    It allocates and exports one MMAP buffer, reads the exporter from fdinfo, and frees the buffer.
+    DeviceBusyError: another file handle owns the queue.
     """
     with Queue(node, type, Mmap(), [0]) as queue:
         queue.allocate(1)

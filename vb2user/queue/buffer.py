@@ -8,7 +8,7 @@ from vb2user.uapi.buffer import BufferArg
 
 
 class Buffer:
-    """One buffer of a queue: its state, its memory, and the ioctl argument that is used again."""
+    """One buffer of a queue: its state, its memory, and the ioctl argument that each call reuses."""
 
     __slots__ = ("arg", "index", "memory", "state")
 

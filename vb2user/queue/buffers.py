@@ -26,7 +26,7 @@ _T = TypeVar("_T")
 
 
 class Buffers(ABC):
-    """What a :class:`~vb2user.queue.queue.Queue` has of buffers; arguments are its."""
+    """The buffers of a :class:`~vb2user.queue.queue.Queue`, which takes the same arguments."""
 
     def __init__(self, node: Fd, type: BufType, memory: BufferBackend, sizes: Sequence[int]) -> None:
         self._node = node
@@ -34,15 +34,15 @@ class Buffers(ABC):
         self.memory = memory
         self.sizes = tuple(sizes)
         self.buffers: list[Buffer] = []
-        #: Buffers of the kernel's that got no memory and could not be removed, and what they were made for.
+        #: Buffers of the kernel that got no memory and that REMOVE_BUFS did not free, each with its format.
         self._orphans: dict[int, calls.Format | None] = {}
-        #: What a CREATE_BUFS under way asks for.
+        #: The format that a CREATE_BUFS in progress asks for.
         self._wished: calls.Format | None = None
         self.capabilities = BufCap(0)
         self._lock = threading.RLock()
-        #: How many steps of several ioctls are under way, by the thread that has the lock.
+        #: How many steps of several ioctls the thread with the lock has begun and not ended.
         self._steps = 0
-        #: What a signal handler asked for amidst a step or a wait of its own thread: done at the end of that.
+        #: What a signal handler asked for during a step or wait of its thread: done at the end.
         self._deferred: list[Callable[[], None]] = []
         self._allocated = False
         self._closed = False
@@ -56,18 +56,19 @@ class Buffers(ABC):
 
     @property
     def inherited(self) -> bool:
-        """Whether this is a child of fork(2), and the queue its parent's: the driver must not hear of it."""
+        """Whether the queue belongs to the parent of this forked process, which then makes no ioctl on it."""
         return self._born != fork.generation
 
     def __len__(self) -> int:
         return len(self.buffers)
 
     def _in_step(self, act: Callable[[], _T]) -> _T:
-        """Run several ioctls that belong together: what a signal handler ends waits until they are done.
+        """Run several ioctls that belong together; a signal handler's stop or close comes after them.
 
-        No context manager of contextlib: after a Ctrl-C at the beginning of its exit the lock would be kept
-        as long as the traceback lives. StreamStoppedError: a handler ended the queue meanwhile.
+        StreamStoppedError: a signal handler ended the queue meanwhile.
         """
+        # Not a context manager of contextlib: a Ctrl-C at the beginning of its exit would keep the lock taken
+        # as long as the traceback lives.
         with self._lock:
             try:
                 self._steps += 1
@@ -80,19 +81,19 @@ class Buffers(ABC):
             return done
 
     def _do_deferred(self) -> bool:
-        """Do what was put off, if no step is under way any more; returns whether there was something."""
+        """Do the deferred actions, unless a step is in progress; returns whether there were any."""
         if self._steps or not self._deferred:
             return False
         while self._deferred:
             todo = self._deferred[0]
             todo()
-            self._deferred.remove(todo)  # not before: after an error, or a Ctrl-C, it is still to be done
+            self._deferred.remove(todo)  # only now: after an error or a Ctrl-C the next call does it again
         return True
 
     def allocate(self, count: int) -> int:
-        """REQBUFS(``count``) and memory for each; returns what the driver granted.
+        """REQBUFS(``count``) and memory for each; returns how many the driver granted.
 
-        On any failure everything is given back before the error goes out.
+        On any failure it frees everything before it raises the error.
         """
         count = checks.count(count, f"{self.name}: buffers", least=1, most=checks.U32)
         return self._in_step(lambda: self._allocate(count))
@@ -115,8 +116,8 @@ class Buffers(ABC):
     def create(self, count: int, format: calls.Format) -> int:
         """CREATE_BUFS: ``count`` more buffers, also while streaming; returns how many were granted.
 
-        On failure the queue has the buffers that it had before. (A kernel without REMOVE_BUFS keeps the
-        others; the next call takes them first.) ENOTTY: a driver without it; ENOBUFS: the queue is full.
+        On failure the queue has the buffers that it had before. (A kernel without REMOVE_BUFS keeps the new
+        ones; the next call uses them first.) ENOTTY: the driver lacks it; ENOBUFS: the queue is full.
         """
         count = checks.count(count, f"{self.name}: more buffers", least=1, most=checks.U32)
         return self._in_step(lambda: self._create(count, format))
@@ -126,7 +127,7 @@ class Buffers(ABC):
         first = not self._allocated
         new = [index for index, made in self._orphans.items() if made == format][:count]
         if not new:
-            self._wished = format  # until it is known what came of it
+            self._wished = format  # _agree() needs it if a Ctrl-C hides the kernel's answer
             made = self._first(lambda: self._ask(count, format)) if first else self._ask(count, format)
             self.capabilities |= made.capabilities
             new = list(range(made.index, made.index + made.count))
@@ -152,7 +153,7 @@ class Buffers(ABC):
         return calls.create_bufs(self._node, self.memory.kind, count, format, self.memory.flags)
 
     def _first(self, ask: Callable[[], calls.BuffersGranted]) -> calls.BuffersGranted:
-        """Ask for a queue's first buffers. They are freed if nobody hears what the kernel answered."""
+        """Ask for a queue's first buffers, and free them if a Ctrl-C hides the kernel's answer."""
         self._allocated = True
         try:
             return ask()
@@ -178,9 +179,9 @@ class Buffers(ABC):
                 del self._orphans[index]
 
     def _agree(self) -> dict[int, BufFlag]:
-        """Know of the buffers that the kernel has, and of no others; returns the flags of those that stay.
+        """Make the list of buffers equal to the kernel's; returns the flags of each.
 
-        After a Ctrl-C amidst CREATE_BUFS or REMOVE_BUFS only the kernel knows.
+        After a Ctrl-C during CREATE_BUFS or REMOVE_BUFS only the kernel knows which buffers exist.
         """
         there = self._there()
         for buffer in [b for b in self.buffers if b.index not in there]:
@@ -194,7 +195,7 @@ class Buffers(ABC):
         return there
 
     def _there(self) -> dict[int, BufFlag]:
-        """QUERYBUF of every index up to the first free one above the known: the flags of each buffer."""
+        """QUERYBUF of every index up to the first free one above the known; returns the flags of each."""
         last = max([*self._orphans, *(b.index for b in self.buffers)], default=-1)
         found: dict[int, BufFlag] = {}
         for index in itertools.count():
@@ -208,7 +209,7 @@ class Buffers(ABC):
         return found
 
     def remove(self, index: int, count: int = 1) -> bool:
-        """REMOVE_BUFS: free some buffers of the program's; False where kernel or driver lack it."""
+        """REMOVE_BUFS: free some buffers that the program owns; False where kernel or driver lack it."""
         self._check_process()
         index = checks.u32(index, f"{self.name}: index")
         count = checks.count(count, f"{self.name}: buffers to remove", least=1, most=checks.U32)
@@ -242,23 +243,23 @@ class Buffers(ABC):
         return calls.querybuf(self._node, self.type, self.memory.kind, index)
 
     def export(self, index: int, plane: int = 0, flags: int = EXPORT_FLAGS) -> DmaBuf:
-        """EXPBUF: plane ``plane`` of an MMAP buffer as a dma-buf of the caller's."""
+        """EXPBUF: return plane ``plane`` of an MMAP buffer as a dma-buf, which the caller closes."""
         for buffer in self.buffers:
             if buffer.index == index and isinstance(buffer.memory, MmapBuffer):
                 return buffer.memory.get_dmabuf(plane, flags)
-        return export(self._node, self.type, index, plane, flags)  # the kernel says what is wrong with it
+        return export(self._node, self.type, index, plane, flags)  # the kernel's errno says what is wrong
 
     def exporter(self) -> str | None:
-        """``exp_name`` of buffer 0's memory: who made the dma-buf that it is, or can be exported as.
+        """Return ``exp_name`` of buffer 0's dma-buf, or of the dma-buf that EXPBUF makes of it.
 
         For MMAP it names the driver's allocator: ``videobuf2_vmalloc``, ``videobuf2_dma_contig`` or
-        ``videobuf2_dma_sg``. None where there is no dma-buf to ask.
+        ``videobuf2_dma_sg``. None where there is no dma-buf.
         """
         return self.buffers[0].memory.exporter() if self.buffers else None
 
     @abstractmethod
     def _free_after_error(self) -> None:
-        """Stop and free all; another error is on its way out."""
+        """Stop and free everything, and suppress kernel errors: the caller raises the first error."""
 
     def _check_process(self) -> None:
         if self._born != fork.generation:

@@ -1,8 +1,8 @@
 """Layer 3: one videobuf2 queue as user space drives it. Knows buffers and states, not pictures.
 
-Threads: one thread dequeues; any thread may stop or close. Waiting is poll(2) on the node together
-with an eventfd, so that :meth:`Queue.stop` in another thread neither waits for the reader nor leaves it
-behind. Short ioctls run under one lock; the wait runs outside of it.
+Threads: one thread dequeues; any thread may stop or close. The reader waits in poll(2) on the node and an
+eventfd. :meth:`Queue.stop` in another thread signals the eventfd, and returns when the reader has left
+poll(2). Short ioctls run under one lock; the wait runs outside of it.
 
 Source: https://docs.kernel.org/userspace-api/media/v4l/io.html
 """
@@ -30,7 +30,7 @@ from vb2user.uapi.kernel import POLLERR, POLLIN, POLLOUT, Fd, eventfd
 from vb2user.uapi.readiness import Readiness
 
 _DEQUEUED, _QUEUED = BufferState.DEQUEUED, BufferState.QUEUED
-#: Seconds after which a waiting thread looks again: a Ctrl-C may have kept another one from notifying it.
+#: Seconds after which a waiting thread checks again: a Ctrl-C may have kept another thread from notifying it.
 _AGAIN = 0.05
 
 
@@ -38,9 +38,9 @@ class Queue(Buffers):
     """A queue of one video node.
 
     Args:
-        node: the node, opened ``O_NONBLOCK``; it stays the caller's.
+        node: the node, opened ``O_NONBLOCK``; the caller closes it.
         type: which queue of the node.
-        memory: where buffers get their memory; closed together with the queue.
+        memory: where buffers get their memory; the queue closes it.
         sizes: bytes that each plane must hold (``sizeimage``).
     """
 
@@ -48,26 +48,26 @@ class Queue(Buffers):
         super().__init__(node, type, memory, sizes)
         self._events = POLLOUT if is_output(type) else POLLIN
         self._idle = threading.Condition(self._lock)
-        self._readers: list[int] = []  # the threads that are inside of poll(2)
-        self._dismissing = False  # a thread waits for them to leave
+        self._readers: list[int] = []  # the threads inside poll(2)
+        self._dismissing = False  # a thread waits for the readers to leave poll(2)
         #: Whether STREAMON is in effect.
         self.streaming = False
-        self._closer: int | None = None  # the thread that is inside of close()
-        self._over = False  # close() has done all there was to do
-        self._leaving: list[Buffer] = []  # buffers whose memory is being given back
+        self._closer: int | None = None  # the thread inside close()
+        self._over = False  # close() has freed everything
+        self._leaving: list[Buffer] = []  # buffers whose memory _free() is closing
         self._readiness: Readiness | None = None
-        #: The buffers that are with the driver. A set's add and discard are one step each to other threads.
+        #: The buffers that the driver has. A set's add and discard are one step each to other threads.
         self.with_driver: set[int] = set()
         self._dq = BufferArg(type, memory.kind)
 
     @property
     def queued(self) -> int:
-        """How many buffers are with the driver."""
+        """How many buffers the driver has."""
         return len(self.with_driver)
 
     @property
     def multiplanar(self) -> bool:
-        """Whether it speaks the multi-planar API."""
+        """Whether the queue uses the multi-planar API."""
         return self._dq.multiplanar
 
     # -- the life of a buffer -----------------------------------------------------------------------
@@ -82,8 +82,8 @@ class Queue(Buffers):
         """QBUF: hand a buffer to the driver.
 
         Args:
-            buffer: one of the program's.
-            bytesused: output queues: bytes of payload in each plane; None: all of it.
+            buffer: a buffer that the program owns.
+            bytesused: output queues: bytes of payload in each plane; None: the whole plane.
             timestamp_ns: output queues with ``TIMESTAMP_COPY``.
             hints: ``NO_CACHE_CLEAN``, ``NO_CACHE_INVALIDATE``; see :meth:`BufferMemory.prepare`.
         """
@@ -94,7 +94,7 @@ class Queue(Buffers):
                 after(buffer.state, Action.QBUF, buffer.index, self.name)
             arg = buffer.memory.fill(hints)
             if self._events == POLLOUT:
-                # Always: else the payload and the time that it had when it was queued last are sent again.
+                # Always: else the driver gets the payload and the timestamp of this buffer's last QBUF again.
                 for plane in range(buffer.memory.num_planes):
                     arg.set_payload(plane, 0 if bytesused is None else bytesused[plane])
                 arg.set_timestamp_ns(timestamp_ns or 0)
@@ -115,12 +115,12 @@ class Queue(Buffers):
         """DQBUF: wait for a finished buffer.
 
         Args:
-            timeout: seconds; 0 looks once; None waits for ever.
+            timeout: seconds; 0 checks once; None waits without a limit.
 
         Raises:
-            StreamTimeoutError: none came in time.
+            StreamTimeoutError: no buffer became ready in time.
             StreamStoppedError: another thread stopped the stream.
-            StateError: not streaming, or every buffer is with the program, so none can come.
+            StateError: the queue does not stream, or the program has every buffer.
             DeviceRemovedError: ENODEV; KernelError EIO: the driver met a fatal error; EPIPE: stream's end.
         """
         timeout = checks.seconds(timeout, f"{self.name}: timeout")
@@ -136,11 +136,11 @@ class Queue(Buffers):
             if done is not None:
                 return done
             if seen & POLLERR and not seen & self._events:
-                # Not streaming, or a fatal error: DQBUF itself says which, unless it just ended.
+                # Not streaming, or a fatal error: the DQBUF above has raised which, unless it came just now.
                 raise self._node.error_of(errno.EIO, "poll")
 
     def try_dequeue(self) -> Dequeued | None:
-        """DQBUF of what is finished already; None: nothing is. Errors as :meth:`dequeue`."""
+        """DQBUF without waiting; None: no buffer is finished. Errors as :meth:`dequeue`."""
         if self._born != fork.generation:
             self._check_process()
         with self._lock:
@@ -158,9 +158,9 @@ class Queue(Buffers):
             return done
 
     def resync(self) -> None:
-        """QUERYBUF of every buffer, and note which there are and which are with the driver.
+        """QUERYBUF of every buffer: learn which exist and which the driver has.
 
-        After a Ctrl-C amidst an ioctl only the kernel knows.
+        After a Ctrl-C during an ioctl only the kernel knows.
         """
         with self._lock:
             there = self._agree()
@@ -174,17 +174,17 @@ class Queue(Buffers):
                     self.with_driver.discard(buffer.index)
 
     def _wait(self, deadline: float | None) -> int | Dequeued:
-        """Wait; return what poll(2) saw, or the buffer that came although none seemed to be queued."""
+        """Wait; return the events of poll(2), or a buffer that a signal handler queued just now."""
         me = threading.get_ident()
         readers = self._readers
         try:
-            readers.append(me)  # before the looks: whoever stops the queue from now on waits for this reader
+            readers.append(me)  # before the checks: from here on stop() waits for this reader
             wake = self._wake  # once: a signal handler may close the queue meanwhile
             if not self.streaming or wake is None:
                 raise refusals.not_streaming(self.name, self._closed)
             if not self.with_driver:
-                done = self.try_dequeue()  # of a device that is gone this says so
-                if done is not None:  # a signal handler has queued it just now
+                done = self.try_dequeue()  # raises DeviceRemovedError where the device is gone
+                if done is not None:  # a signal handler queued the buffer just now
                     return done
                 raise refusals.held(self.name, len(self.buffers))
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
@@ -202,13 +202,13 @@ class Queue(Buffers):
     def _left(self) -> None:
         with self._lock:
             self._idle.notify_all()
-            if not self._inside_its_wait():  # else a signal handler waited within a wait, whose end does it
+            if not self._inside_its_wait():  # else this is a signal handler's wait; the outer wait does it
                 self._do_deferred()
 
     def readiness(self) -> Readiness:
-        """Return the queue's readiness as an fd for an event loop; watched until the queue stops.
+        """Return an fd for an event loop, readable when a buffer is ready; it works until the queue stops.
 
-        StreamStoppedError: it does not stream.
+        StreamStoppedError: the queue does not stream.
         """
         with self._lock:
             if not self.streaming:
@@ -220,7 +220,7 @@ class Queue(Buffers):
     # -- streaming ----------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """STREAMON. On failure the buffers stay allocated and are the program's again."""
+        """STREAMON. On failure the buffers stay allocated, and the program owns them again."""
         self._in_step(self._start)
 
     def _start(self) -> None:
@@ -230,7 +230,7 @@ class Queue(Buffers):
         try:
             calls.streamon(self._node, self.type)
             self.streaming = True
-        except BaseException:  # Ctrl-C too: it arrives when the kernel has done it
+        except BaseException:  # Ctrl-C too: it arrives after the kernel has started the stream
             self.streaming = False
             self._take_back()
             raise
@@ -249,9 +249,9 @@ class Queue(Buffers):
             buffer.state = after(buffer.state, action, buffer.index, self.name)
 
     def stop(self) -> None:
-        """STREAMOFF, from any thread: every buffer is the program's again. Idempotent.
+        """STREAMOFF, from any thread: the program owns every buffer again. Idempotent.
 
-        A reader that waits is woken with StreamStoppedError, and has left when this returns.
+        It wakes a waiting reader with StreamStoppedError, and returns when the reader has left poll(2).
         """
         if self._born != fork.generation:
             return
@@ -273,14 +273,14 @@ class Queue(Buffers):
             except Vb2Error:
                 raise
             except BaseException:
-                self.streaming = True  # Ctrl-C may have come before the kernel did it: ask once more
+                self.streaming = True  # the Ctrl-C may have come before the ioctl: the next stop() repeats it
                 raise
             finally:
                 self._dismiss_reader()
 
     def _dismiss_reader(self) -> None:
-        # The reader must have left poll(2) before the buffers go: polling a queue without buffers
-        # makes videobuf2 start file I/O on it. So must an event loop.
+        # The reader, or the event loop, must have left poll(2) before the buffers are freed: polling a queue
+        # without buffers makes videobuf2 start file I/O on it.
         if self._readiness is not None:
             self._readiness.drop()
             self._readiness = None
@@ -296,8 +296,8 @@ class Queue(Buffers):
             self._renew_wake()
 
     def _inside_its_wait(self) -> bool:
-        # A signal handler of the very thread that waits: waiting for it here would be for ever, so what
-        # needs it to have left poll(2) is done when it has.
+        # In a signal handler of the thread that waits in poll(2), waiting for that thread would never end.
+        # So the callers defer their work until the thread has left poll(2).
         return threading.get_ident() in self._readers
 
     def _renew_wake(self) -> None:
@@ -307,7 +307,7 @@ class Queue(Buffers):
             self._wake = eventfd(f"wake of {self.name}")
 
     def free(self) -> None:
-        """Stop, unmap and REQBUFS(0): the queue is as it was before :meth:`allocate`. Idempotent."""
+        """Stop, unmap and REQBUFS(0): the queue is again as before :meth:`allocate`. Idempotent."""
         if self._born != fork.generation:
             self._abandon()
             return
@@ -326,21 +326,21 @@ class Queue(Buffers):
                 raise
 
     def _free_after_error(self) -> None:
-        with contextlib.suppress(KernelError):  # the error that is on its way out comes first
+        with contextlib.suppress(KernelError):  # the caller raises the first error
             self._stop()
         with contextlib.suppress(KernelError):
             self._free()
 
     def _free(self) -> None:
-        self._dismiss_reader()  # once more: a Ctrl-C may have come amidst the stop
+        self._dismiss_reader()  # once more: a Ctrl-C may have come during the stop
         self._leaving += self.buffers
         self.buffers = []
         self._orphans.clear()
         try:
             for buffer in self._leaving:
-                buffer.state = BufferState.FREED  # whatever it was
+                buffer.state = BufferState.FREED  # from any state
                 buffer.memory.close()
-            self._leaving.clear()  # not before: after a Ctrl-C the next call frees the rest
+            self._leaving.clear()  # only now: after a Ctrl-C the next call frees the rest
             if self._wake is not None:
                 self._wake.close()
                 self._wake = None
@@ -351,15 +351,15 @@ class Queue(Buffers):
                 self._allocated = False
 
     def close(self) -> None:
-        """Free everything, the strategy's own holdings included. Idempotent; any thread.
+        """Free everything, and close the :class:`BufferBackend`. Idempotent; any thread.
 
-        In a child of fork(2) the parent's queue is left alone: only this process's mappings go.
+        In a child of fork(2) it makes no ioctl on the parent's queue; it unmaps the child's mappings alone.
         """
-        if self._born != fork.generation:  # nor may a lock be waited for that a thread of the parent's holds
+        if self._born != fork.generation:  # before the lock: a thread of the parent may hold it for good
             self._abandon()
             return
         with self._lock:
-            # Another thread may be closing it: what it allocated is freed when this returns, too.
+            # Another thread may be closing the queue: everything is freed when this call returns, too.
             while self._closer not in (None, threading.get_ident()) and not self._inside_its_wait():
                 self._idle.wait(_AGAIN)
             if self._over or self._closer is not None:
@@ -371,7 +371,7 @@ class Queue(Buffers):
             self._closed, self._closer = True, threading.get_ident()
             try:
                 self._close()
-                self._over = True  # after a Ctrl-C the next close() does the rest
+                self._over = True  # not after a Ctrl-C: the next close() does the rest
             except Vb2Error:
                 self._over = True
                 raise

@@ -1,4 +1,4 @@
-"""Layer 3: what a queue says when it cannot do what it was asked for."""
+"""Layer 3: the errors of a queue."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from vb2user.errors import (
 
 
 class gone_is_done:
-    """Unplugged, or the node was closed: the kernel has taken everything back by itself.
+    """Suppress ENODEV and ClosedError: the device is gone or the node closed, so the kernel freed everything.
 
-    Any other error while giving back is worth hearing.
+    All other errors of the block pass.
     """
 
-    # Not a generator of contextlib's: in CPython 3.12.1 and 3.13.0 the frame of one that has ended refers to
-    # contextlib's, and that to the error: a circle, which keeps the stream until garbage is collected.
+    # Not a generator with contextlib: in CPython 3.12.1 and 3.13.0 the frame of an ended generator refers to
+    # contextlib's frame, and that to the error. This cycle would keep the stream until garbage collection.
 
     def __enter__(self) -> None:
         return None
@@ -33,7 +33,7 @@ class gone_is_done:
 
 
 def held(name: str, count: int) -> BuffersExhaustedError:
-    """No buffer is left with the driver; poll(2) would wait for ever, for to videobuf2 the queue streams."""
+    """The driver has no buffer. The queue streams for videobuf2, so poll(2) would never return."""
     return BuffersExhaustedError(
         f"{name}: all {count} buffers are with the program: none can be filled",
         hint="release frames and drop their views, copy what you keep, or ask for more buffers",
@@ -41,7 +41,7 @@ def held(name: str, count: int) -> BuffersExhaustedError:
 
 
 def not_streaming(name: str, closed: bool) -> StreamStoppedError:
-    """DQBUF of a queue that does not stream."""
+    """The queue does not stream, so DQBUF cannot return a buffer."""
     if closed:
         return StreamStoppedError(f"{name}: the queue was closed")
     return StreamStoppedError(f"{name}: the queue is not streaming", hint="start() it first")
@@ -53,7 +53,7 @@ def stopped(name: str) -> StreamStoppedError:
 
 
 def timed_out(name: str, note: tuple[str, str] | None = None) -> StreamTimeoutError:
-    """Nothing came in time. ``note``: why a node may deliver no frame by itself, and what to do."""
+    """No buffer became ready in time. ``note``: why this node may deliver no frame, and what to do."""
     sentence = f"{name}: no buffer became ready within the time-out"
     if note is None:
         return StreamTimeoutError(
@@ -64,8 +64,8 @@ def timed_out(name: str, note: tuple[str, str] | None = None) -> StreamTimeoutEr
 
 
 def of_the_parent(name: str) -> StateError:
-    """A forked child uses its parent's queue."""
+    """A forked child must not use its parent's queue."""
     return StateError(
-        f"{name}: this queue is of the process that forked this one",
+        f"{name}: this queue belongs to the process that forked this one",
         hint="open the device anew in this process",
     )

@@ -1,14 +1,14 @@
 """Layer 3: the states of a buffer, as a table. Pure: no I/O, no memory.
 
-The theory. A buffer's memory has one user at a time. While it is QUEUED (or PREPARED, its pages
-synchronised for the device) it is the driver's: the program must not look, for it may see half a
-frame or stale cache lines. DQBUF hands it back: DEQUEUED means that the program, and nobody else,
-may read and write it. STREAMOFF takes every buffer away from the driver at once, whatever it was
-doing with it, so all become DEQUEUED, their content void. Freeing is allowed for one buffer unless it is
-queued (REMOVE_BUFS), and from any state for all of them (REQBUFS(0) stops the stream first).
+The theory. A buffer's memory has one user at a time. The driver owns a buffer that is QUEUED, or PREPARED
+(its pages synchronised for the device). The program must not read it then: it may see half a frame or stale
+cache lines. DQBUF returns the buffer: DEQUEUED means that the program alone may read and write it. STREAMOFF
+takes every buffer from the driver at once: all become DEQUEUED, and their content is undefined. REMOVE_BUFS
+frees single buffers unless they are queued. REQBUFS(0) frees all of them from any state: it stops the stream
+first.
 
-The kernel's own states (``enum vb2_buffer_state``) are finer: ACTIVE and DONE lie inside our QUEUED,
-for a program cannot tell them apart but by the flag DONE, and IN_REQUEST is not used here.
+The kernel's own states (``enum vb2_buffer_state``) are finer. Its ACTIVE and DONE are both QUEUED here: a
+program can tell them apart by the flag DONE alone. This library does not use IN_REQUEST.
 
 Source: https://docs.kernel.org/driver-api/media/v4l2-videobuf2.html
 """
@@ -21,14 +21,14 @@ from vb2user.errors import StateError
 
 
 class BufferState(Enum):
-    """Whose a buffer is."""
+    """Who owns a buffer."""
 
-    __hash__ = object.__hash__  # Enum's own is Python, and is called for each look into TRANSITIONS
+    __hash__ = object.__hash__  # each lookup in TRANSITIONS hashes, and Enum's own hash is slow Python code
 
-    DEQUEUED = "dequeued"  #: the program's
-    PREPARED = "prepared"  #: the driver's memory already, not yet in its queue
-    QUEUED = "queued"  #: the driver's
-    FREED = "freed"  #: no more
+    DEQUEUED = "dequeued"  #: the program owns it
+    PREPARED = "prepared"  #: the driver owns its memory, and it is not queued yet
+    QUEUED = "queued"  #: the driver owns it
+    FREED = "freed"  #: it does not exist any more
 
 
 class Action(Enum):
@@ -46,7 +46,7 @@ class Action(Enum):
 
 _S, _A = BufferState, Action
 
-#: (state before, action) -> state after; a pair that is not here is an error.
+#: (state before, action) -> state after; any other pair is an error.
 TRANSITIONS: dict[tuple[BufferState, Action], BufferState] = {
     (_S.DEQUEUED, _A.QBUF): _S.QUEUED,
     (_S.DEQUEUED, _A.PREPARE): _S.PREPARED,
@@ -71,7 +71,7 @@ _HINTS: dict[BufferState, str] = {
 
 
 def after(state: BufferState, action: Action, buffer: int, device: str) -> BufferState:
-    """The state after ``action``. StateError, naming buffer and device, where it is not allowed."""
+    """Return the state after ``action``. StateError, with buffer and device, where it is not allowed."""
     try:
         return TRANSITIONS[state, action]
     except KeyError:

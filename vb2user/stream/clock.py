@@ -1,7 +1,7 @@
-"""Layer 5: when frames were taken, on CLOCK_MONOTONIC: by the driver's clock as long as it behaves like one.
+"""Layer 5: when frames were taken, on CLOCK_MONOTONIC.
 
-Drivers stamp frames, and some stamp all of them with 0, with one number, or by another clock than they name.
-A timestamp that cannot be true is not used: the time at which the frame came stands in.
+Some drivers stamp all frames with 0 or with one number, or use another clock than they name. Where a
+timestamp cannot be true, this module uses the time at which the frame came.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ NAMES = {0: "unknown", MONOTONIC: "monotonic", COPY: "copy"}
 #: What ``stats.clock`` is where the timestamps are not used.
 ARRIVAL = "arrival"
 
-#: A timestamp may lie so much before the earliest moment at which the frame can have been begun: an exposure
-#: begins before the buffer is queued, and a webcam's clock is converted with some error.
+#: A timestamp may lie so much before the moment at which the driver got the buffer: an exposure begins before
+#: that, and the driver converts a webcam's clock with some error.
 BEHIND_NS = 1_000_000_000
-#: And so much after its arrival: vivid stamps frames with the end of an exposure that it only simulates,
-#: which at one frame per second is nearly a second ahead of time.
+#: A timestamp may lie so much after the frame's arrival: vivid stamps frames with the end of an exposure that
+#: it only simulates, which at one frame per second is nearly a second ahead of time.
 AHEAD_NS = 2_000_000_000
 
 
@@ -36,7 +36,7 @@ now = time.monotonic_ns
 
 
 class FrameClock:
-    """The times of one stream's frames; give it each of them, in the order in which they came.
+    """The times of one stream's frames; the caller passes each frame, in the order in which they came.
 
     Attributes:
         believed: whether the last frame's timestamp was used.
@@ -47,10 +47,10 @@ class FrameClock:
         self.restart()
 
     def restart(self) -> None:
-        """The driver begins anew: its next timestamp is compared with none before."""
+        """Forget the last frame: the driver starts again, maybe with earlier timestamps."""
         self._stamp: int | None = None
         self._arrival = self._time = 0
-        #: From arrival to a copied timestamp: it goes on from there where such timestamps stand still.
+        #: From arrival to a copied timestamp: added to the arrival while such timestamps do not change.
         self._offset = 0
 
     def time_ns(self, timestamp_ns: int, flags: int, arrival_ns: int, earliest_ns: int = 0) -> int:
@@ -61,8 +61,8 @@ class FrameClock:
         Args:
             timestamp_ns, flags: the driver's.
             arrival_ns: when the frame came, on CLOCK_MONOTONIC.
-            earliest_ns: it cannot have been begun before that: when the stream was started, or when this
-                buffer was delivered last.
+            earliest_ns: the frame cannot have begun earlier: when the stream started, or when DQBUF last
+                returned this buffer.
         """
         clock = flags & CLOCK_MASK
         if clock == MONOTONIC:
@@ -89,7 +89,7 @@ def rate_of(fps: Fraction | float | None, field: int) -> Fraction | None:
 
 
 def describe(stats: StreamStats) -> str | None:
-    """What is to be told of a stream's timestamps; None: nothing."""
+    """Return a warning about a stream's timestamps; None: they are good."""
     if not stats.bad_timestamps:
         return None
     return (

@@ -1,7 +1,7 @@
-"""Layer 5: the two ways frames come in: a videobuf2 queue, or read(2) into memory of our own.
+"""Layer 5: the two sources of frames: a videobuf2 queue, or read(2) into anonymous memory.
 
-Both hand out :class:`~vb2user.uapi.buffer.Dequeued` tuples and take the buffers back. Leases
-(:mod:`~vb2user.stream.lease`) and statistics (:mod:`~vb2user.stream.stats`) are kept elsewhere.
+Both deliver :class:`~vb2user.uapi.buffer.Dequeued` tuples and take the buffers back. They know neither leases
+(:mod:`~vb2user.stream.lease`) nor statistics (:mod:`~vb2user.stream.stats`).
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ from vb2user.uapi.readiness import Readiness
 
 
 class Engine(ABC):
-    """Where frames come from.
+    """A source of frames.
 
     Args:
-        writable: hand out memory that the program may write to (its own until it gives it back).
+        writable: hand out memory that the program may write to, until it gives the buffer back.
 
     Attributes:
-        free: the indices of the buffers that can be filled: the driver has them.
-        low: with fewer of them :meth:`feed` is to be called.
+        free: the indices of the buffers that the driver can fill.
+        low: if fewer are free, the session calls :meth:`feed`.
         syncs: the CPU's access needs :meth:`begin` and :meth:`end`.
     """
 
@@ -67,24 +67,24 @@ class Engine(ABC):
 
     @abstractmethod
     def next(self, deadline: float | None) -> Dequeued:
-        """Wait for a frame until ``time.monotonic()`` reaches ``deadline``; None: for ever.
+        """Wait for a frame until ``time.monotonic()`` reaches ``deadline``; None: no limit.
 
         StreamTimeoutError, StreamStoppedError, DeviceRemovedError, …
         """
 
     @abstractmethod
     def try_next(self) -> Dequeued | None:
-        """A frame that is there already, or None. Errors as :meth:`next`, but for the time-out."""
+        """Return a frame that is ready, or None. Errors as :meth:`next`, except the time-out."""
 
     @abstractmethod
     def feed(self, most: int | None) -> None:
-        """See to it that the driver has a buffer to fill: more are allocated where the program holds them.
+        """Allocate one more buffer for the driver if it has too few because the program holds them.
 
         Args:
-            most: buffers that there may be; None: as many as the driver allows.
+            most: how many buffers there may be; None: as many as the driver allows.
 
         Raises:
-            BuffersExhaustedError: the program has all there are, and no more can be had.
+            BuffersExhaustedError: the program has all buffers, and no more can be allocated.
         """
 
     @property
@@ -94,30 +94,30 @@ class Engine(ABC):
 
     @abstractmethod
     def readiness(self) -> Readiness:
-        """An fd that tells an event loop when to call :meth:`try_next`. StreamStoppedError: closed."""
+        """Return an fd that tells an event loop when to call :meth:`try_next`. StreamStoppedError: closed."""
 
     @abstractmethod
     def memory(self, index: int) -> tuple[memoryview, ...]:
-        """The bytes of each plane of a buffer, read-only unless asked; the same objects every time.
+        """Return the bytes of each plane of a buffer, read-only unless ``writable``; always the same objects.
 
         StreamStoppedError: closed meanwhile.
         """
 
     @abstractmethod
     def begin(self, index: int) -> None:
-        """Before the CPU looks. StreamStoppedError: closed meanwhile."""
+        """Begin the CPU's access. StreamStoppedError: closed meanwhile."""
 
     @abstractmethod
     def end(self, index: int) -> None:
-        """After the CPU looked."""
+        """End the CPU's access."""
 
     @abstractmethod
     def give_back(self, index: int) -> None:
-        """The buffer is free to be filled again. Does nothing on a stopped stream."""
+        """Return a buffer, which the driver may fill again. Does nothing on a stopped stream."""
 
     @abstractmethod
     def recover(self, known: set[int]) -> None:
-        """After a Ctrl-C amidst a step: every buffer but the ``known`` ones is free to be filled again."""
+        """Return every buffer except the ``known`` ones, after a Ctrl-C during a step."""
 
     def exporter(self) -> str | None:
         """``exp_name`` of the dma-buf behind the buffers, or None where there is none."""
@@ -129,9 +129,9 @@ class Engine(ABC):
 
 
 _DEQUEUED = BufferState.DEQUEUED
-#: No memory, or no file, for one buffer more: at another time there may be.
+#: No memory, or no file, for one more buffer: a later call may succeed.
 _NOT_NOW = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)
-#: The driver, or the memory, gives no more buffers; the stream does with those it has.
+#: The driver, or the memory, gives no more buffers; the stream goes on with those that it has.
 _NO_MORE = (*_NOT_NOW, errno.ENOBUFS, errno.EINVAL, errno.EBUSY, errno.EFAULT)
 
 
@@ -145,7 +145,7 @@ class QueueEngine(Engine):
         self._queue = Queue(node, format.type, memory, [p.sizeimage for p in format.planes])
         self._format = format
         self._views: dict[int, tuple[memoryview, ...]] = {}
-        #: Indices whose first QBUF did not fail. close() does not clear it: a reader that is still in its
+        #: Indices of the buffers whose first QBUF succeeded. close() does not clear it: a reader still in its
         #: turn would take these buffers for unused, and queue them.
         self._taken: set[int] = set()
         self.free = self._queue.with_driver
@@ -155,7 +155,7 @@ class QueueEngine(Engine):
 
     @property
     def queue(self) -> Queue:
-        """The queue, for those who need more than frames."""
+        """The queue, for programs that need more than frames."""
         return self._queue
 
     def start(self, count: int) -> int:
@@ -176,10 +176,10 @@ class QueueEngine(Engine):
                     raise self._closed() from None
                 self._views[buffer.index] = views
             try:
-                self._taken.add(buffer.index)  # first: after a Ctrl-C recover() sees to it
+                self._taken.add(buffer.index)  # first: after a Ctrl-C recover() queues it
                 self._queue.enqueue(buffer)
             except Vb2Error:
-                self._taken.discard(buffer.index)  # it can be taken up later
+                self._taken.discard(buffer.index)  # a later feed() tries again
                 raise
 
     def next(self, deadline: float | None) -> Dequeued:
@@ -191,7 +191,7 @@ class QueueEngine(Engine):
         return self._queue.try_dequeue()
 
     def feed(self, most: int | None) -> None:
-        """CREATE_BUFS and QBUF of one more, where fewer than two are with the driver."""
+        """CREATE_BUFS and QBUF of one more, where the driver has fewer than two."""
         queue = self._queue
         if len(self.free) >= self.low or not queue.streaming or self._gone:
             return
@@ -202,7 +202,7 @@ class QueueEngine(Engine):
             except (NotSupportedError, MissingPrerequisiteError, UsageError):
                 self._grows = False  # no CREATE_BUFS, or no more memory of the program's own
             except KernelError as e:
-                # One that exports to this one may be gone, and this one is not.
+                # ENODEV may come from the exporter of the dma-bufs, while this device is there.
                 if e.errno not in _NO_MORE and (e.errno != errno.ENODEV or e.device == queue.name):
                     raise
                 self._grows = e.errno in _NOT_NOW
@@ -215,7 +215,7 @@ class QueueEngine(Engine):
         self._take_up(self._unused())
 
     def _unused(self) -> list[Buffer]:
-        """Allocated, and not taken by the driver yet: its first QBUF failed, or a Ctrl-C came before it."""
+        """Return the buffers that were never queued: the first QBUF failed, or a Ctrl-C came before it."""
         return [buffer for buffer in self._queue.buffers if buffer.index not in self._taken]
 
     @property
@@ -224,7 +224,7 @@ class QueueEngine(Engine):
         return len(self._queue)
 
     def readiness(self) -> Readiness:
-        """The queue's."""
+        """Return the queue's readiness."""
         return self._queue.readiness()
 
     def memory(self, index: int) -> tuple[memoryview, ...]:
@@ -264,13 +264,13 @@ class QueueEngine(Engine):
             if buffer.state is _DEQUEUED:
                 queue.enqueue(buffer)
         except DeviceRemovedError:
-            self._gone = True  # nobody misses the buffer; the next DQBUF says it to whom it concerns
+            self._gone = True  # no error here: the next DQBUF raises it
         except Vb2Error:
             if queue.streaming:
-                raise  # else another thread stopped the stream meanwhile, and all is well
+                raise  # else another thread stopped the stream, which returned the buffer
 
     def recover(self, known: set[int]) -> None:
-        """QUERYBUF of every buffer, and QBUF of those that neither the driver nor the program has."""
+        """QUERYBUF of every buffer, and QBUF of each that neither the driver nor the program has."""
         queue = self._queue
         if not queue.streaming or queue.inherited:
             return
@@ -290,10 +290,10 @@ class QueueEngine(Engine):
 
 
 class ReadEngine(Engine):
-    """Frames by read(2), into anonymous pages of our own.
+    """Frames by read(2), into anonymous pages.
 
-    read(2) tells neither sequence nor timestamp: frames are counted here, and stamped with
-    CLOCK_MONOTONIC when read(2) returned. Frames that the driver dropped in between cannot be seen.
+    read(2) gives neither sequence nor timestamp. This class counts the frames, and stamps each with
+    CLOCK_MONOTONIC when read(2) returns. It cannot see frames that the driver dropped.
     """
 
     def __init__(self, node: Fd, format: calls.Format, *, writable: bool = False) -> None:
@@ -304,7 +304,7 @@ class ReadEngine(Engine):
                 f"{len(format.planes)} memory planes",
                 hint="choose a format with one plane, or memory='mmap'",
             )
-        # File I/O ends only with close(2) of the handle that began it: hence a handle of its own.
+        # The kernel ends file I/O only when its handle is closed: hence a handle of its own.
         self._node = node.reopen()
         try:
             self._wake = eventfd(f"wake of {node.name}")
@@ -320,13 +320,13 @@ class ReadEngine(Engine):
         self._closed = False
         self._readiness: Readiness | None = None
         self._born = fork.generation
-        # Reentrant, both: a signal handler of the thread that has one may close the stream.
+        # Both re-entrant: a signal handler of the thread that has one may close the stream.
         self._reading = threading.RLock()
         self._closing = threading.RLock()
-        self._inside = False  # of a read; what close() would free is in use
+        self._inside = False  # a thread is inside read(2): close() must not free its memory
 
     def start(self, count: int) -> int:
-        """Allocate; the driver itself starts at the first read(2)."""
+        """Allocate; the driver starts at the first read(2)."""
         if count < 1:
             raise UsageError(f"{self._node.name}: {count} buffers make no stream", hint="ask for more")
         for _ in range(count):
@@ -337,13 +337,13 @@ class ReadEngine(Engine):
         mapping = anonymous(page_align(max(self._format.sizeimage, 1)), self._node.name)
         view = memoryview(mapping)
         index = len(self._maps)
-        # In the place of what a Ctrl-C left here; it counts from the next line on, when both are there.
+        # This slice replaces what a Ctrl-C may have left here. The buffer counts from the next line on.
         self._views[index:] = [(view if self.writable else view.toreadonly(),)]
         self._maps.append(mapping)
         self.free.append(index)
 
     def feed(self, most: int | None) -> None:
-        """More anonymous memory, where the program holds all there is."""
+        """Allocate more anonymous memory where the program holds all buffers."""
         if self.free or self._closed:
             return
         if most is not None and len(self._maps) >= most:
@@ -365,7 +365,7 @@ class ReadEngine(Engine):
         return len(self._maps)
 
     def try_next(self) -> Dequeued | None:
-        """read(2), where it need not wait."""
+        """read(2), without waiting."""
         return self._read(self._node.read_into)
 
     def next(self, deadline: float | None) -> Dequeued:
@@ -399,7 +399,7 @@ class ReadEngine(Engine):
             return None if used is None else self._filled(index, used)
 
     def readiness(self) -> Readiness:
-        """The handle's."""
+        """Return the readiness of the file handle."""
         with self._closing:
             if self._closed:
                 raise StreamStoppedError(f"{self._node.name}: the stream was closed")
@@ -415,7 +415,7 @@ class ReadEngine(Engine):
         return Dequeued(index, flags, field, sequence, clock.now(), (used,), (0,))
 
     def memory(self, index: int) -> tuple[memoryview, ...]:
-        """The buffer."""
+        """Return the buffer's one plane."""
         try:
             return self._views[index]
         except IndexError:
@@ -428,28 +428,28 @@ class ReadEngine(Engine):
         """Nothing: these are our own pages."""
 
     def give_back(self, index: int) -> None:
-        """The next read(2) may use it."""
+        """Let a later read(2) use the buffer."""
         if not self._closed:
             self.free.append(index)
 
     def recover(self, known: set[int]) -> None:
-        """All pages but those of the ``known`` ones are free."""
+        """Make every buffer except the ``known`` ones free."""
         self.free[:] = [index for index in range(len(self._maps)) if index not in known]
 
     def close(self) -> None:
         """End the wait of a reader, and file I/O by closing its handle."""
-        if self._born != fork.generation:  # the parent's file I/O is left alone, and its threads' locks
+        if self._born != fork.generation:  # a child must touch neither file I/O nor locks of its parent
             self._closed = True
             self._node.close()
             return
         with self._closing:
-            self._closed = True  # no early return: after a Ctrl-C the next close() does the rest
+            self._closed = True  # and no early return: after a Ctrl-C the next close() does the rest
             if self._readiness is not None:
                 self._readiness.drop()
-        with contextlib.suppress(ClosedError):  # the reader has left meanwhile, and let go of all
+        with contextlib.suppress(ClosedError):  # the reader has left meanwhile, and freed everything
             self._wake.signal()
         with self._reading:
-            if not self._inside:  # else this is its own thread, and frees when it comes out
+            if not self._inside:  # else this is a signal handler of the reader, which frees after read(2)
                 self._let_go()
 
     def _let_go(self) -> None:

@@ -1,7 +1,7 @@
 """Layer 5: consecutive numbers for what a driver delivers: frames, or single fields (``ALTERNATE``). Pure.
 
-The kernel counts frames, so that both fields of one have the same number. Which of the two comes first
-depends on the video standard, and some drivers count fields. Both is learned from what comes.
+The kernel counts frames, so both fields of a frame have the same number. Which field comes first depends on
+the video standard, and some drivers count fields. This module learns both from the deliveries.
 
 Source: https://docs.kernel.org/userspace-api/media/v4l/field-order.html and
 https://docs.kernel.org/userspace-api/media/v4l/buffer.html (``sequence``).
@@ -18,14 +18,14 @@ _SINGLE = (Field.TOP, Field.BOTTOM)
 
 
 class Mark(NamedTuple):
-    """A delivery, by what the driver says of it."""
+    """The sequence and the field of a delivery."""
 
     sequence: int
     field: int
 
 
 class Numbering:
-    """Where deliveries stand among all that there should be.
+    """Counts how far apart deliveries are, in frames or in fields.
 
     Args:
         alternate: the format's field is ``V4L2_FIELD_ALTERNATE``.
@@ -36,13 +36,13 @@ class Numbering:
         self.restart()
 
     def restart(self) -> None:
-        """The driver begins anew."""
+        """Forget what was learned: the driver starts again."""
         self._first: int | None = None
         self._paired = False
         self._counts_fields = False
 
     def step(self, before: Mark, now: Mark) -> int:
-        """How far apart two deliveries stand: 1: nothing is missing; 0: the same; less: ``now`` is late."""
+        """Return the distance of two deliveries. 1: none is missing; 0: the same; less: ``now`` is late."""
         step = _signed(now.sequence - before.sequence, _NUMBERS)
         if not self.alternate or before.field not in _SINGLE or now.field not in _SINGLE:
             return step

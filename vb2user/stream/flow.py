@@ -1,7 +1,8 @@
-"""Layer 5: what one goes through in a loop: a stream, or several together; and every way out of it.
+"""Layer 5: the loops over a stream or over several streams together, and every way out of them.
 
-``for`` and ``async for`` start what is not started, and close what they started on every way out: the end,
-``break``, an exception, a cancelled task, garbage collection. Inside of a ``with`` block a loop only borrows.
+``for`` and ``async for`` start a stream that is not started. They close what they started on every way out:
+the end, ``break``, an exception, a cancelled task, garbage collection. In a ``with`` block the block closes
+the stream, not the loop.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ _Self = TypeVar("_Self", bound="ManagedIterable[Any]")  # typing.Self is of Pyth
 
 
 class ManagedIterable(ABC, Generic[_T]):
-    """Something that is started, gone through, and closed."""
+    """An iterable that a loop or a ``with`` block starts and closes."""
 
     @abstractmethod
     def start(self: _Self) -> _Self:
-        """Begin. Idempotent; on failure nothing stays begun."""
+        """Start it. Idempotent; on failure nothing stays allocated."""
 
     @property
     @abstractmethod
@@ -33,11 +34,11 @@ class ManagedIterable(ABC, Generic[_T]):
     @property
     @abstractmethod
     def exhausted(self) -> bool:
-        """Whether as many were handed out as were asked for."""
+        """Whether it handed out as many as the program asked for."""
 
     @abstractmethod
     def close(self) -> None:
-        """Give everything back. Idempotent; any thread."""
+        """Stop and free everything. Idempotent; any thread."""
 
     @abstractmethod
     def _next(self) -> _T | None:
@@ -79,9 +80,9 @@ class ManagedIterable(ABC, Generic[_T]):
             except StreamStoppedError:
                 if self.started:
                     raise
-                return  # closed by another thread, or by a signal handler: the loop simply ends
+                return  # another thread or a signal handler closed it: the loop ends without an error
         except BaseException:
-            # After a break, too: a generator that is thrown away has no caller that could hear of an error.
+            # After a break, too: a dropped generator has no caller to which an error could go.
             if own:
                 with contextlib.suppress(KernelError):
                     self.close()
@@ -95,9 +96,9 @@ class ManagedIterable(ABC, Generic[_T]):
 
 
 class AsyncFrameIterator(Generic[_T]):
-    """What ``async for`` goes through: an object, for ``break`` drops it and ends it at once.
+    """The iterator of ``async for``. It is not an asynchronous generator, for the sake of ``break``.
 
-    An asynchronous generator would be ended by the event loop, when that comes to it.
+    ``break`` drops this object, which closes the stream at once. The event loop closes generators later.
     """
 
     def __init__(self, flow: ManagedIterable[_T]) -> None:
@@ -116,7 +117,7 @@ class AsyncFrameIterator(Generic[_T]):
             if flow.started:
                 self.close()
                 raise
-            raise StopAsyncIteration from None  # closed by somebody else: the loop simply ends
+            raise StopAsyncIteration from None  # closed elsewhere: the loop ends without an error
         except BaseException:
             with contextlib.suppress(KernelError):  # an error while cleaning up never hides the first one
                 self.close()
@@ -127,7 +128,7 @@ class AsyncFrameIterator(Generic[_T]):
         return one
 
     def close(self) -> None:
-        """Close what was started here. Idempotent."""
+        """Close the stream if this loop started it. Idempotent."""
         own, self._own = self._own, False
         if own:
             self._flow.close()
@@ -137,7 +138,7 @@ class AsyncFrameIterator(Generic[_T]):
         self.close()
 
     def __del__(self) -> None:
-        # There is nobody left to tell of an error.
+        # A destructor has no caller to which an error could go.
         if getattr(self, "_own", False):
             with contextlib.suppress(KernelError):
                 self.close()

@@ -1,12 +1,11 @@
-"""Layer 5: a frame, and the lease by which a program looks at a driver's buffer.
+"""Layer 5: a frame, and the views by which a program reads a driver's buffer.
 
-The theory. A frame's memory is the driver's buffer itself. The driver may write into it again from
-the moment it is queued, so it is queued only when nobody can see it any more: when the frame was
-released *and* the last numpy view made from it is gone. Every view derives from a root array, one
-for each plane and delivery, made by numpy.frombuffer over the mapping: numpy keeps the root alive as
-long as any view of it lives, the root keeps the mapping (through the buffer protocol, so that it
-cannot be unmapped under a view), and a weak reference to the root tells when the last look ends.
-After its release a frame gives out no more views: touching it raises.
+The theory. A frame's memory is the driver's buffer itself. The driver may write into the buffer as soon as it
+is queued. So the stream queues it only when the frame was released *and* the last numpy view of it is dead.
+Every view derives from a root array; each plane of each delivery has one, made by numpy.frombuffer over the
+mapping. numpy keeps the root alive as long as any view of it lives. The root keeps the mapping through the
+buffer protocol, so munmap(2) cannot happen under a view. A weak reference to the root shows when the last
+view dies. A released frame makes no more views: its properties raise ClosedError.
 """
 
 from __future__ import annotations
@@ -45,17 +44,17 @@ _ERROR = int(BufFlag.ERROR)
 
 
 class Frame:
-    """One captured frame, on loan from the stream.
+    """One captured frame, lent by the stream.
 
     Attributes:
         format: the format that was granted (``width``, ``height``, ``pixelformat``, ``colorspace``, …).
-        sequence: the driver's frame counter (``v4l2_buffer.sequence``); counted here for read(2).
+        sequence: the driver's frame counter (``v4l2_buffer.sequence``); with read(2) the stream counts.
         timestamp_ns: nanoseconds on :attr:`clock`.
         plane_bytesused: bytes used of each memory plane, those before the payload (``data_offset``) included.
-        index: which of the stream's buffers it lies in.
+        index: the index of its buffer (``v4l2_buffer.index``).
         gap: how many frames are missing before this one: the driver counted them and never delivered them.
-        truncated: it has fewer bytes than its picture needs, or is compressed and by its own syntax not
-            whole, though the driver did not flag it.
+        truncated: the driver did not flag it, and it has fewer bytes than its picture needs. Also a
+            compressed frame that is not whole.
         held: see :meth:`hold`.
     """
 
@@ -107,9 +106,9 @@ class Frame:
 
     @property
     def time_ns(self) -> int:
-        """When it was taken: :attr:`timestamp_ns`, or when it came, where that cannot be true.
+        """When it was taken: :attr:`timestamp_ns`, or the time of its arrival where that cannot be true.
 
-        On CLOCK_MONOTONIC, unless :attr:`clock` is ``copy``; never before the frame before it.
+        On CLOCK_MONOTONIC, unless :attr:`clock` is ``copy``; never earlier than the frame before.
         """
         return self.timestamp_ns if self._time_ns is None else self._time_ns
 
@@ -179,21 +178,24 @@ class Frame:
     def array(self) -> Array:
         """The picture as one zero-copy numpy view, read-only unless the stream is ``writable``.
 
-        Shape and dtype by format: packed formats ``(height, width, n)`` or ``(height, width)``, e.g.
-        YUYV ``(h, w, 2)`` uint8, RGB24 ``(h, w, 3)``, GREY ``(h, w)``, Y16 ``(h, w)`` little-endian
-        uint16; planar and semi-planar formats in one memory plane ``(rows, width)``, e.g. NV12
-        ``(h * 3 // 2, w)``; compressed formats one dimension of ``bytesused`` bytes.
+        The format gives shape and dtype:
+
+        - packed formats: ``(height, width, n)`` or ``(height, width)``. E.g. YUYV ``(h, w, 2)`` uint8, RGB24
+          ``(h, w, 3)``, GREY ``(h, w)``, Y16 ``(h, w)`` little-endian uint16;
+        - planar and semi-planar formats in one memory plane: ``(rows, width)``, e.g. NV12
+          ``(h * 3 // 2, w)``;
+        - compressed formats: one dimension of ``bytesused`` bytes.
 
         Raises:
-            UsageError: a format whose planes lie apart; take :attr:`components`.
+            UsageError: the format's planes are not one array; take :attr:`components`.
             CorruptFrameError: fewer bytes than the picture needs.
             ClosedError: the frame was released.
         """
         roots = self._look()
-        array = self._array  # once: another thread may release the frame meanwhile
+        array = self._array  # read once: another thread may release the frame meanwhile
         if array is None:
             array = self._array = self._layout.array(roots, self.plane_bytesused, self._offsets)
-            if self._lease.released:  # meanwhile: a frame that is kept would keep the buffer, too
+            if self._lease.released:  # meanwhile: else a frame that the program keeps would keep the buffer
                 self._array = None
         return array
 
@@ -222,7 +224,7 @@ class Frame:
         return tuple(root[offset:used] for root, used, offset in spans)
 
     def copy(self) -> Array:
-        """The picture as an array of your own, writable, not tied to the stream."""
+        """Return a writable copy of the picture, independent of the stream."""
         own: Array = self.array.copy()
         return own
 
@@ -258,13 +260,15 @@ class Frame:
         return to_gray(self, dtype)
 
     def save(self, path: str | os.PathLike[str], *, quality: int = 90) -> Path:
-        """Write the picture to a file, whole or not at all; what kind of file its name says.
+        """Write the picture to a file, whole or not at all. The file's suffix chooses its kind.
+
+        ``.png`` has the picture of :meth:`to_rgb`, or of :meth:`to_gray` where there is luma alone. It has 16
+        bits a sample where the format has more than 8. ``.jpg`` has the camera's own bytes for MJPG. ``.npy``
+        has :attr:`array`, and ``.raw`` the bytes of every plane.
 
         Args:
-            path: ``.png`` (:meth:`to_rgb`, or :meth:`to_gray` where there is luma alone; 16 bits a sample
-                where the format has more than 8), ``.jpg`` (of
-                MJPG the camera's own bytes), ``.npy`` (:attr:`array`), ``.raw`` (the bytes of every plane).
-            quality: of a JPEG that is made here, 1 to 100.
+            path: of the file.
+            quality: 1 to 100, of a JPEG that this method makes.
 
         Returns:
             The path.
@@ -293,8 +297,8 @@ class Frame:
     def _look(self) -> tuple[Array, ...]:
         if self._born != fork.generation:
             raise StateError(
-                f"frame {self.sequence} is of the process that forked this one: its buffer goes back to the "
-                "driver there, whoever looks here",
+                f"frame {self.sequence} belongs to the process that forked this one: that process may return "
+                "its buffer to the driver at any time",
                 hint="hand frame.copy() over before the fork",
             )
         try:
@@ -328,7 +332,8 @@ class Frame:
     def hold(self) -> Frame:
         """Keep it beyond the next turn of the loop, until :meth:`release`; returns the frame itself.
 
-        While frames are held the stream allocates more buffers, as far as driver and ``max_buffers`` allow.
+        While the program holds frames the stream allocates more buffers, within ``max_buffers`` and the
+        driver's limit.
         """
         if self.released or self._born != fork.generation:
             self._look()  # raises
@@ -337,12 +342,12 @@ class Frame:
         return self
 
     def release(self) -> None:
-        """Give the buffer back, at once or when the last view of it is gone. Idempotent.
+        """Return the buffer to the driver, at once or when the last view of it dies. Idempotent.
 
-        A frame that is dropped is released by the stream's next turn.
+        The stream's next turn releases a frame that the program dropped.
         """
         lease = self._lease
-        lease.released = True  # first: a look from now on gives no view out
+        lease.released = True  # first: from here on _look() returns no view
         self._array = self._components = None
         lease.release()
 
@@ -354,7 +359,7 @@ class Frame:
     ) -> None:
         try:
             self.release()
-        except Vb2Error:  # the buffer is owed, and tried again
+        except Vb2Error:  # the next turn tries again to queue the buffer
             if error is None:  # an error while cleaning up never hides the first one
                 raise
 

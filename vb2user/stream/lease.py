@@ -1,17 +1,17 @@
-"""Which buffers the program has, and how each comes back to the driver.
+"""Layer 5: which buffers the program has, and how each comes back to the driver.
 
 A buffer is out from its delivery until its frame was released (or dropped) and the last view of it has died.
-The next turn releases the frame of the turn before. What outlives that is watched: a frame that the program
-holds, and the arrays of views that it keeps. The callback of these weak references is ``deque.append``, a C
-function. A callback in Python would run inside of a destructor, where Python prints and forgets the
-KeyboardInterrupt of a Ctrl-C. The reader acts upon what was noticed at its next turn (:meth:`Leases.reap`).
+Each turn releases the frame of the turn before. Weak references watch what outlives that: a frame that the
+program holds, and the root arrays of the views that it keeps. Their callback is the C function
+``deque.append``. A callback in Python would run inside a destructor, where Python prints and forgets the
+KeyboardInterrupt of a Ctrl-C. The reader's next turn returns these buffers (:meth:`Leases.reap`).
 
 Any thread may release a frame, a signal handler too, at any moment. Therefore:
 
 * A buffer stays in :attr:`Leases.out` until the driver gets it. Both change under one lock.
-* The lock is re-entrant, and each step leaves a state that a handler of the same thread can go on from.
-* A Ctrl-C may come between an ioctl and the note of it. Then only the kernel knows whose the buffer is, and
-  the next turn asks it (:meth:`Leases.recover`).
+* The lock is re-entrant, and each step leaves a state in which a handler of the same thread can run.
+* A Ctrl-C may come after an ioctl and before Python stores its result. Then only the kernel knows who owns
+  the buffer, and the next turn asks it (:meth:`Leases.recover`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class _Watch(weakref.ref[Any]):
-    """A weak reference that knows its lease."""
+    """A weak reference with its lease."""
 
     __slots__ = ("lease",)
     lease: Lease
@@ -46,14 +46,13 @@ class Lease:
     Attributes:
         slot: the buffer's index.
         sequence: the number of the frame that lies in it.
-        roots: the arrays from which every view of this delivery derives, made at the first look.
+        roots: the arrays from which every view of this delivery derives, made at the first access.
         released: the frame was released, or dropped.
         stopped: the stream was closed.
         returned: the driver has the buffer again.
 
-    One thread may look for the first time while another one releases. Neither waits for the other: the
-    releaser finds that a look is under way and leaves the rest to the looking thread, which checks for a
-    release when it is done.
+    One thread may make the first access while another thread releases. Neither waits for the other. The
+    release then leaves the buffer to the accessing thread, which checks for a release afterwards.
     """
 
     __slots__ = (
@@ -78,20 +77,20 @@ class Lease:
         self.roots: tuple[Array, ...] = ()
         self._looking = 0
         self._looked = self.released = self.stopped = self.returned = False
-        #: To the roots.
+        #: References to the roots.
         self._refs: tuple[weakref.ref[Any], ...] = ()
-        #: To roots and frames that outlive the turn in which they were made.
+        #: References with callbacks, to roots and frames that outlive their turn.
         self._watches: tuple[_Watch, ...] = ()
         self._frame: weakref.ref[Any] | None = None
 
     def watch(self, frame: object) -> None:
-        """Notice when the program drops a frame that it holds: that counts as a release."""
+        """Watch a frame that the program holds: if the program drops it, that counts as a release."""
         self._frame = self._watch(frame)
 
     def look(self) -> tuple[Array, ...]:
-        """Return the roots, made at the first look; none if the frame was released meanwhile.
+        """Return the roots, made at the first access; none if the frame was released meanwhile.
 
-        The roots live as long as the caller has what is returned.
+        The roots live as long as the caller keeps the returned tuple.
         """
         if roots := self.roots:
             return roots
@@ -104,12 +103,12 @@ class Lease:
             finally:
                 self._looking -= 1
                 if self.released and not self._looking:
-                    # The next turn tries again; the caller hears of the release.
+                    # The next turn tries again; for the caller the frame is released.
                     with contextlib.suppress(Vb2Error):
                         self.release()
 
     def _begin(self) -> None:
-        """The CPU is about to look."""
+        """Begin the CPU's access, and make the roots."""
         engine = self._leases.engine
         if engine.syncs:
             engine.begin(self.slot)
@@ -127,11 +126,11 @@ class Lease:
             self.roots = made
 
     def release(self) -> None:
-        """End the frame's own look; views that the program keeps end theirs when they die. Idempotent.
+        """Release the frame, and return its buffer unless the program keeps views of it. Idempotent.
 
         KernelError: the driver did not take the buffer back.
         """
-        self.released = True  # first: a look that begins from now on finds it
+        self.released = True  # first: each access checks it
         if self._looking:
             return
         self.roots = ()
@@ -143,13 +142,13 @@ class Lease:
         self._leases.give_back(self)
 
     def _is_seen(self) -> bool:
-        """Return whether a view lives; if so, its end is noticed from now on."""
+        """Return whether a view lives, and watch the roots if so."""
         try:
             roots = [root for ref in self._refs if (root := ref()) is not None]
             if roots and not self._watches:
                 self._watches = tuple([self._watch(root) for root in roots])
             return bool(roots)
-        except BaseException:  # a Ctrl-C: the next turn looks at this lease again
+        except BaseException:  # a Ctrl-C: the next turn checks this lease again
             self._leases.refused = True
             raise
 
@@ -157,7 +156,7 @@ class Lease:
         """Give the buffer back if the frame is released, or dropped, and no view lives. Idempotent.
 
         Args:
-            orphans: a lease that no frame has got counts as released.
+            orphans: a lease without a frame counts as released.
         """
         if not self.released:
             if self._frame is None:
@@ -168,7 +167,7 @@ class Lease:
         self.release()
 
     def drop_references(self) -> None:
-        """Break the circle of the lease and its weak references, so that no lease waits for the collector."""
+        """Break the reference cycle of the lease and its weak references, without the garbage collector."""
         self._frame = None
         self._refs = self._watches = ()
 
@@ -181,13 +180,13 @@ class Lease:
         return f"{what} is released, but {views} of its views live" if views else what
 
     def finish(self) -> None:
-        """End the CPU's access, where the engine wants to know of it."""
+        """End the CPU's access, where the engine has begun one."""
         if self._looked:
             self._looked = False
             self._leases.engine.end(self.slot)
 
     def forget(self) -> None:
-        """The stream is over: the buffer goes back no more, and views live on by themselves."""
+        """Drop the buffer, because the stream was closed; views of it stay valid."""
         self.released = self.stopped = True
         self.drop_references()
         self.roots = ()
@@ -199,15 +198,15 @@ class Lease:
 
 
 class Leases:
-    """All buffers of one running stream that are out.
+    """All buffers of one running stream that the program has.
 
     Attributes:
-        engine: where they go back to.
+        engine: takes the buffers back.
         out: the leases by buffer.
-        gone: references whose frame or root has died, not yet acted upon.
+        gone: references whose frame or root has died, for the next turn.
         refused: a driver did not take a buffer back, or a release was interrupted: the next turn tries again.
-        looks: held during a first look. Re-entrant: a signal handler may look, too.
-        interrupted: a Ctrl-C came amidst a step: :meth:`recover` asks the kernel whose the buffers are.
+        looks: the lock of a first access. Re-entrant: a signal handler may access a frame, too.
+        interrupted: a Ctrl-C came during a step: :meth:`recover` asks the kernel who owns the buffers.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -231,14 +230,14 @@ class Leases:
         )
 
     def lend(self, slot: int, sequence: int = 0) -> Lease:
-        """A buffer goes out, with the frame of that number."""
+        """Make the lease of a buffer, with the number of its frame."""
         lease = self.out[slot] = Lease(self, slot, sequence)
         return lease
 
     def give_back(self, lease: Lease) -> None:
-        """The driver gets the buffer of a lease, once. KernelError: the next turn tries again."""
+        """Return the buffer of a lease to the driver, once. KernelError: the next turn tries again."""
         slot = lease.slot
-        if self._born != fork.generation:  # nor may a lock be waited for that a thread of the parent's holds
+        if self._born != fork.generation:  # before the lock: a thread of the parent may hold it for good
             return
         with self._lock:
             if self.out.get(slot) is not lease or self.interrupted:  # the next turn asks the kernel first
@@ -258,11 +257,11 @@ class Leases:
                 raise
 
     def discard(self, slot: int) -> None:
-        """The driver gets a buffer whose frame is not handed out. KernelError: the next turn tries again."""
+        """Return a buffer whose frame is left out. KernelError: the next turn tries again."""
         self.lend(slot).release()
 
     def reap(self) -> None:
-        """Give back what no frame and no view holds any more. KernelError: the driver did not take it."""
+        """Return the buffers without a frame or a view. KernelError: the driver did not take one."""
         if self.refused:
             self.refused = False
             self._settle_all()
@@ -279,10 +278,10 @@ class Leases:
             lease.settle(orphans=orphans)
 
     def recover(self, waiting: Collection[int]) -> None:
-        """After a Ctrl-C: give back what no frame holds, and every buffer that only the kernel knows of.
+        """Ask the kernel after a Ctrl-C, and return every buffer that no frame and no delivery has.
 
         Args:
-            waiting: buffers that came, and are neither out nor to go back.
+            waiting: buffers of deliveries that the session has not handed out yet.
         """
         with self._lock:
             try:
@@ -294,13 +293,13 @@ class Leases:
                 raise
 
     def finish(self) -> None:
-        """The stream ends: so does the CPU's access, as far as the engine is concerned."""
+        """End the CPU's access to every buffer, because the stream ends."""
         for lease in list(self.out.values()):  # another thread may be giving one back
             with contextlib.suppress(Vb2Error):
                 lease.finish()
 
     def close(self) -> None:
-        """The stream is over. Breaks every circle, so that mappings go with their last view."""
+        """Drop all leases. This breaks every reference cycle, so each mapping is freed with its last view."""
         for slot in list(self.out):
             if (lease := self.out.pop(slot, None)) is not None:  # else another thread gave it back meanwhile
                 lease.forget()

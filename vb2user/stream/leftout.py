@@ -1,4 +1,4 @@
-"""Layer 5: what came and was not handed out, and why, in words. Pure."""
+"""Layer 5: the frames that a stream left out, and why, as a sentence. Pure."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ class LeftOut:
         self._flaw = ""
 
     def add(self, reason: Reason, flaw: str | None = None) -> None:
-        """One more; ``flaw``: in what a short one is short."""
+        """Count one more; ``flaw``: what a short frame lacks."""
         self.counts[reason] = self.counts.get(reason, 0) + 1
         self._flaw = flaw or self._flaw
 
     def clear(self) -> None:
-        """A frame was handed out."""
+        """Forget all of them: the stream handed a frame out."""
         self.counts.clear()
 
     def describe(self) -> tuple[str, str] | None:
-        """How many and why, and what helps; None: none was left out."""
+        """Return how many and why, and a hint; None: none was left out."""
         if not self.counts:
             return None
         total = sum(self.counts.values())

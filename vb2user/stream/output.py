@@ -1,4 +1,4 @@
-"""Layer 5: frames out: what a program writes, an output device shows or sends."""
+"""Layer 5: output: a program writes frames, and the device shows or sends them."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ def _planes_of(data: Any) -> list[memoryview]:
 class OutputStream:
     """An output queue (or write(2)) that takes whole frames.
 
-    write(2) has a file handle of its own, for file I/O ends only when its handle is closed: so it ends with
-    this object. A driver that keeps the output for the handle that set the format (v4l2loopback) says EBUSY
-    there. Then write(2) goes to the node's own handle, and file I/O lasts until the node is closed.
+    write(2) uses a file handle of its own. The kernel ends file I/O only when its handle is closed, and this
+    object closes it. A driver that reserves the output for the handle that set the format (v4l2loopback) says
+    EBUSY there. Then write(2) uses the node's own handle, and file I/O lasts until the node is closed.
 
     Args:
-        node: the output node; it stays the caller's.
-        format: what was granted.
-        memory: the strategy, owned by this object; None: write(2).
+        node: the output node; the caller closes it.
+        format: the format that the driver granted.
+        memory: the memory type, which this object closes; None: write(2).
         buffers: how many to ask for.
-        timeout: seconds to wait for a free buffer; None: for ever.
-        converts: the device captures what it is given here (memory to memory). Its capture queue gives
-            nothing before STREAMON here, so that is not put off until every buffer was filled once.
+        timeout: seconds to wait for a free buffer; None: no limit.
+        converts: the device is memory to memory: it captures the frames that it gets here. Its capture queue
+            delivers nothing before STREAMON here, so :meth:`start` calls STREAMON at once.
     """
 
     def __init__(
@@ -67,16 +67,16 @@ class OutputStream:
         self._handle: Fd | None = None  #: of write(2); it may be the node
 
     def start(self) -> OutputStream:
-        """Allocate; streaming begins once every buffer was filled once, or at :meth:`flush`.
+        """Allocate. STREAMON comes when every buffer was filled once, or at :meth:`flush`.
 
-        On a device that converts from memory to memory it begins here.
+        A memory-to-memory device gets STREAMON here.
         """
         if self._queue is not None or self._handle is not None:
             return self
         if self._memory is None:
             if len(self.format.planes) != 1:
                 raise UsageError(f"{self._name}: write(2) has no multi-planar frames", hint="memory='mmap'")
-            self._handle = self._node.reopen()  # file I/O ends only with its handle
+            self._handle = self._node.reopen()  # the kernel ends file I/O only when its handle is closed
             return self
         queue = Queue(self._node, self.format.type, self._memory, [p.sizeimage for p in self.format.planes])
         try:
@@ -91,15 +91,16 @@ class OutputStream:
         return self
 
     def write(self, data: Any, *, timestamp_ns: int | None = None) -> None:
-        """One frame: an array, bytes, or for multi-planar formats a sequence of them, plane by plane.
+        """Write one frame.
 
         Args:
-            data: the frame. A compressed one may be shorter than the buffer.
-            timestamp_ns: its time, in nanoseconds, for devices that copy it to the frame that they make of it
-                (``V4L2_BUF_FLAG_TIMESTAMP_COPY``: codecs, scalers); None: 0. Kept to the microsecond.
+            data: the frame: an array or bytes; for multi-planar formats a sequence with one for each plane.
+                A compressed frame may be shorter than the buffer.
+            timestamp_ns: its time, in nanoseconds, rounded down to microseconds; None: 0. Codecs and scalers
+                copy it to the frame that they make (``V4L2_BUF_FLAG_TIMESTAMP_COPY``).
 
         Raises:
-            UsageError: more or fewer bytes than the format's planes take; a time by write(2), or a bad one.
+            UsageError: more or fewer bytes than the format's planes take; a bad time, or one with write(2).
             StreamTimeoutError: no buffer became free in time; KernelError: as QBUF and DQBUF say.
         """
         planes = _planes_of(data)
@@ -127,7 +128,7 @@ class OutputStream:
         self.frames += 1
 
     def _begin(self, queue: Queue) -> None:
-        """STREAMON. On failure every buffer is the program's again."""
+        """STREAMON. On failure the program owns every buffer again."""
         try:
             queue.start()
         except BaseException:
@@ -135,7 +136,7 @@ class OutputStream:
             raise
 
     def _write_all(self, rest: memoryview) -> None:
-        # write(2) may take a part only, and the driver goes on with the next part where this one ended.
+        # write(2) may take only a part of the data; the next call then continues the same frame.
         while rest.nbytes:
             taken = self._write_some(rest)
             if not taken:
@@ -179,7 +180,7 @@ class OutputStream:
         return checks.count(timestamp_ns, f"{self._name}: timestamp_ns")
 
     def flush(self) -> None:
-        """Wait until the driver has given back every buffer but the last.
+        """Wait until the driver has returned every buffer but the last.
 
         An output shows a picture until the next one comes, so many drivers keep the last buffer.
         """
@@ -192,7 +193,7 @@ class OutputStream:
             self._idle.append(queue.buffer(queue.dequeue(self._timeout).buffer_index))
 
     def close(self) -> None:
-        """Stop and give everything back; frames not yet taken are lost (see :meth:`flush`). Idempotent."""
+        """Stop and free everything. Idempotent. It loses frames that the driver still has: :meth:`flush`."""
         queue, self._queue = self._queue, None
         handle, self._handle = self._handle, None
         self._idle.clear()

@@ -1,7 +1,7 @@
-"""Layer 5: looks at what DQBUF delivered, before anybody sees it: is something missing, is it good? Pure.
+"""Layer 5: the decision on each delivery of DQBUF: is it good, are frames missing, is it handed out? Pure.
 
-Each delivery is looked at once, in order. What is counted and what becomes of it is settled here; the stream
-only carries it out.
+It takes each delivery once, in order. It counts the delivery and decides on it; the session acts on the
+decision.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from vb2user.uapi.buffer import Dequeued
 from vb2user.uapi.enums import BufFlag
 
 _ERROR = int(BufFlag.ERROR)
-#: Of how many missing frames it is known which they were, and how far back.
+#: How many missing numbers a policy remembers, and how far back.
 _REMEMBERED, _FAR = 64, 256
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What becomes of a delivery.
+    """The decision on a delivery.
 
     Attributes:
         gap: frames missing before it.
         truncated: fewer bytes than its picture needs, or compressed and not whole.
-        keep: hand it out; else its buffer goes back.
-        error: to be raised; with ``keep`` the frame is handed out at the next turn.
-        time_ns: when it was taken, on CLOCK_MONOTONIC; None: its timestamp says so.
+        keep: hand it out; else return its buffer to the driver.
+        error: the turn raises it; with ``keep`` the next turn hands the frame out.
+        time_ns: when it was taken, on CLOCK_MONOTONIC; None: at its timestamp.
     """
 
     gap: int = 0
@@ -45,7 +45,7 @@ class Decision:
 
 
 def is_clocked(d: Dequeued) -> bool:
-    """Whether its timestamp is of CLOCK_MONOTONIC."""
+    """Whether CLOCK_MONOTONIC is the clock of its timestamp."""
     return d.flags & clock.CLOCK_MASK == clock.MONOTONIC
 
 
@@ -54,16 +54,16 @@ class FramePolicy:
 
     Args:
         name: the device, for messages.
-        layout: what a whole picture needs.
+        layout: gives the bytes of a whole picture.
         on_error, on_truncated, on_gap: see :class:`~vb2user.stream.stream.Stream`.
         alternate: the format's field is ``V4L2_FIELD_ALTERNATE``: each delivery is a field.
 
     Attributes:
-        stats: what was counted.
-        last: the highest number that came; None: none came yet, or the driver counts anew.
+        stats: the statistics of the stream.
+        last: the highest number that came; None: none came yet, or the driver restarted.
         alternate: each delivery is a field.
-        not_before_ns: frames taken earlier, on CLOCK_MONOTONIC, are discarded; 0: none are.
-        reads_frames: the bytes of frames are to be looked at: :meth:`decide` wants them.
+        not_before_ns: discard frames taken earlier, on CLOCK_MONOTONIC; 0: discard none.
+        reads_frames: :meth:`decide` needs the bytes of each frame.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class FramePolicy:
     ) -> None:
         self._name = name
         self._on_error, self._on_truncated, self._on_gap = on_error, on_truncated, on_gap
-        # Of what cannot be addressed, compressed pictures, one byte is the least.
+        # A compressed picture needs at least one byte.
         self._least = tuple(max(layout.min_bytes(p), 1) for p in range(len(layout.planes)))
         self.reads_frames = bitstream.knows(layout.fourcc)
         self._checker = bitstream.Checker(layout.fourcc)
@@ -86,18 +86,18 @@ class FramePolicy:
         self.alternate = alternate
         self._numbering = Numbering(alternate=alternate)
         self._last_field = 0
-        #: What was missed, by how far it lies before the highest: what comes after all was not dropped.
+        #: Missing frames, by how far before ``last`` they are: a frame that comes late was not dropped.
         self._missing: list[int] = []
         self.stats = StreamStats()
         self.not_before_ns = 0
         self._left_out = LeftOut()
         self._clock = clock.FrameClock()
         self._began_ns = clock.now()
-        #: Buffer -> when it was delivered last: what comes in it next is newer.
+        #: Buffer -> its last delivery: its next frame must be newer.
         self._delivered: dict[int, int] = {}
-        #: Which clock ``stats`` has; -1: that is to be set again.
+        #: Which clock ``stats`` names; -1: the next good timestamp sets it.
         self._named = -1
-        #: With fields: number and timestamp of the one before.
+        #: With fields: number and timestamp of the field before.
         self._frame: tuple[int, int] | None = None
 
     @property
@@ -106,7 +106,7 @@ class FramePolicy:
         return 0 if self.last is None else self.last + 1
 
     def restart(self) -> None:
-        """The driver counts anew: what comes next is no gap."""
+        """Forget the numbers: the driver restarted, so the next frame is not after a gap."""
         self.last = None
         self._missing.clear()
         self._numbering.restart()
@@ -116,15 +116,12 @@ class FramePolicy:
         self._left_out.clear()
 
     def discard_older(self) -> None:
-        """Frames that were taken before now are not wanted."""
+        """Discard frames that were taken before now."""
         self.not_before_ns = clock.now()
-        self._left_out.clear()  # what flush() discards is not wanted, and not missed
+        self._left_out.clear()  # a time-out after flush() does not name the frames before it
 
     def pass_over(self, d: Dequeued) -> None:
-        """It is not wanted, good or not; what is missing before it is counted all the same.
-
-        Its bytes are not looked at.
-        """
+        """Count a delivery that the session discards, and the gap before it, without its bytes."""
         self._gap(d)
         self._time(d)
         self.stats.errors += bool(d.flags & _ERROR)
@@ -133,22 +130,22 @@ class FramePolicy:
         self._left_out.add("newer")
 
     def describe_left_out(self) -> tuple[str, str] | None:
-        """What came since the last frame that was handed out, and was left out.
+        """Describe the frames left out since the last frame that was handed out.
 
         Returns:
-            How many frames, and why each kind of them; and what helps. None: none was left out.
+            How many frames, and why; and a hint. None: none was left out.
         """
         return self._left_out.describe()
 
     def decide(self, d: Dequeued, planes: Sequence[memoryview] = ()) -> Decision:
-        """Decide what becomes of the next delivery.
+        """Decide on the next delivery.
 
         Args:
-            d: what DQBUF said.
-            planes: the buffer's memory, where :attr:`reads_frames` says so; the CPU's access to it has begun.
+            d: the delivery of DQBUF.
+            planes: the buffer's memory, if :attr:`reads_frames`; the CPU's access to it has begun.
         """
         if d.sequence - 1 == self.last and not self.alternate and not self._missing:
-            self.last = d.sequence  # as nearly always
+            self.last = d.sequence  # the usual case, without the work of _gap()
             gap = 0
         else:
             gap = self._gap(d)
@@ -164,7 +161,7 @@ class FramePolicy:
         return decision if at == d.timestamp_ns else replace(decision, time_ns=at)
 
     def _time(self, d: Dequeued) -> tuple[int, int]:
-        """The earliest moment at which a frame can have been begun, and when it was taken."""
+        """Return the earliest moment at which a frame can have begun, and when it was taken."""
         arrival = clock.now()
         earliest = self._delivered.get(d.buffer_index, self._began_ns)
         self._delivered[d.buffer_index] = arrival
@@ -182,17 +179,17 @@ class FramePolicy:
     def _doubt(self, d: Dequeued, named: int) -> None:
         self._named = -1
         if d.flags & _ERROR:
-            return  # drivers give buffers back with nothing in them, when they stop or are unplugged
+            return  # when a device stops or is unplugged, the driver returns empty buffers
         if named not in (clock.MONOTONIC, clock.COPY):
-            self.stats.clock = clock.NAMES[0]  # there is nothing to doubt
+            self.stats.clock = clock.NAMES[0]  # the driver names no clock, so the timestamp cannot be wrong
         elif self._frame != (d.sequence, d.timestamp_ns):  # else a second field with its frame's timestamp
             self.stats.bad_timestamps += 1
             self.stats.clock = clock.ARRIVAL
 
     def _is_too_old(self, earliest: int, at: int, *, comparable: bool) -> bool:
-        """Whether a frame is one of those that :meth:`discard_older` meant.
+        """Whether a frame was taken before :meth:`discard_older`.
 
-        What comes in a buffer that was delivered since then is newer, whatever its timestamp says.
+        A frame in a buffer that was delivered since then is newer, even with an older timestamp.
         """
         if not self.not_before_ns:
             return False
@@ -202,7 +199,7 @@ class FramePolicy:
         return False
 
     def _flaw(self, d: Dequeued, planes: Sequence[memoryview]) -> str | None:
-        """In what a frame is short; None: in nothing."""
+        """Return what a frame lacks; None: nothing."""
         if self._is_short(d):
             return f"{sum(d.bytesused)} of {sum(self._least)} bytes"
         if not self.reads_frames or not planes:
@@ -237,7 +234,7 @@ class FramePolicy:
         return gap
 
     def _is_restart(self, step: int) -> bool:
-        """A number no larger than the last one: twice the same, out of order, or a driver's restart."""
+        """Whether a number not above the last one is a restart; else count a duplicate or a late frame."""
         if step == 0:
             self.stats.duplicates += 1
         elif -step in self._missing:

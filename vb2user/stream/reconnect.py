@@ -1,8 +1,8 @@
 """Layer 5: how a stream waits for its device to come back, and opens it again.
 
-What comes back is a new device with a new node, maybe of another number: udev says when, and
-:mod:`vb2user.device.reconnect_monitor` knows it again. The camera gets the new node under the same object,
-with the input, the format and the rate it had; controls are the device's own again.
+The kernel makes a new device with a new node, maybe with another number. udev says when, and
+:mod:`vb2user.device.reconnect_monitor` recognises the device. The camera opens the new node in the same
+object, and sets the input, the format and the rate that it had. It does not set controls again.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from vb2user.errors import (
 
 
 class Reconnect:
-    """One stream's waiting for its device.
+    """One stream's wait for its device.
 
     Args:
         name: the device, for messages.
-        look_out: makes the lookout for it; called as soon as it is gone.
-        reopen: takes the path of the node that came; it raises where that one is gone again.
-        patience: seconds to wait, from when it was first missed; None: for ever.
+        look_out: makes the monitor of the device; called as soon as the device is gone.
+        reopen: takes the path of the new node; it raises an error where that node is gone again.
+        patience: seconds to wait, from when the stream first missed the device; None: no limit.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class Reconnect:
         self._patience = patience
         self._lookout: ReconnectMonitor | None = None
         self._cancelled = False
-        #: When patience is over; it goes on through the turns that end meanwhile.
+        #: When patience ends; a turn that ends earlier does not change it.
         self._until: float | None = None
 
     def begin(self) -> None:
-        """The device is gone: look out from now on."""
+        """Start to monitor: the device is gone."""
         self._cancelled = False
         if self._until is None and self._patience is not None:
             self._until = time.monotonic() + self._patience
@@ -56,15 +56,15 @@ class Reconnect:
             self._lookout = self._look_out()
 
     def wait(self, restart: Callable[[], None], deadline: float | None) -> bool:
-        """Until it is back, open and started again; False: patience is over.
+        """Wait until the device is back, open and started again; False: patience ended.
 
         Args:
-            restart: starts what streams from it; DeviceRemovedError: it is gone once more, and waited for on.
+            restart: starts the stream; after its DeviceRemovedError the wait goes on.
             deadline: of this turn, on CLOCK_MONOTONIC; None: none.
 
         Raises:
-            StreamTimeoutError: the turn's time is over; the next one may wait on.
-            StreamStoppedError: cancelled.
+            StreamTimeoutError: the turn's time is over; the next turn may wait on.
+            StreamStoppedError: :meth:`cancel` was called.
         """
         assert self._lookout is not None
         try:
@@ -94,11 +94,11 @@ class Reconnect:
             self._end()
 
     async def _seen(self, seen: asyncio.Event, deadline: float | None) -> None:
-        """Something came, or the time is over."""
+        """Wait for an event of the monitor, or for the end of the time."""
         left = self._left(deadline)
         seen.clear()
-        # Not wait_for(): it throws a CancelledError into the task, and asyncio holds it for the rest of that
-        # step. In CPython 3.12.1 and 3.13.0 it refers to frames, these to their callers: to the stream.
+        # Not wait_for(): it throws a CancelledError into the task, and asyncio holds the error for the rest
+        # of that step. In CPython 3.12.1 and 3.13.0 the error refers to frames, and these to the stream.
         timer = None if left is None else asyncio.get_running_loop().call_later(left, seen.set)
         try:
             await seen.wait()
@@ -107,7 +107,7 @@ class Reconnect:
                 timer.cancel()
 
     def cancel(self) -> None:
-        """End the waiting: the stream was closed. Any thread."""
+        """End the wait, because the stream was closed. Any thread."""
         self._cancelled = True
         self._until = None
         lookout = self._lookout
@@ -116,9 +116,9 @@ class Reconnect:
 
     def _is_over(self, deadline: float | None) -> bool:
         now = time.monotonic()
-        until = self._until  # once: cancel() forgets it
+        until = self._until  # read once: cancel() clears it
         if until is not None and now >= until:
-            self._until = None  # who waits once more is as patient again
+            self._until = None  # another wait gets the whole patience again
             return True
         if deadline is not None and now >= deadline:
             raise StreamTimeoutError(
@@ -134,7 +134,7 @@ class Reconnect:
     def _is_back(self, restart: Callable[[], None]) -> bool:
         assert self._lookout is not None
         path = self._lookout.look()
-        self._check()  # after the look, which may have taken cancel()'s wake for one of the device's
+        self._check()  # only now: look() may have consumed the wake-up of cancel()
         if path is None:
             return False
         try:
@@ -146,7 +146,7 @@ class Reconnect:
             self._check()
             raise
         except KernelError:
-            # One that is unplugged again meanwhile says all manner of things.
+            # A device that is unplugged again meanwhile may fail with any errno.
             if self._lookout.look() is not None:
                 raise
             return False

@@ -1,8 +1,9 @@
-"""Layer 5: a stream while it runs: one engine, its leases, and what came and was not handed out yet.
+"""Layer 5: a stream while it runs: one engine, its leases, and the deliveries not handed out yet.
 
-A turn is: the frame before is released, buffers that nobody looks at any more go back, the driver is fed,
-the next delivery is waited for, counted, and handed out or left out. :class:`~vb2user.stream.stream.Stream`
-says when; a device that comes back gets a new :class:`StreamSession`.
+A turn has these steps. It releases the frame before, and returns the buffers without views to the driver. It
+allocates a buffer if the driver has too few. It waits for the next delivery, counts it, and hands it out or
+leaves it out. :class:`~vb2user.stream.stream.Stream` calls the turns, and makes a new :class:`StreamSession`
+for a device that came back.
 """
 
 from __future__ import annotations
@@ -37,22 +38,22 @@ if TYPE_CHECKING:
 
 
 class StreamSession:
-    """A started engine and all that hangs on it.
+    """One run of a stream: a started engine, its leases and its deliveries.
 
     Args:
         name: the device, for messages.
-        format, layout: what every frame is.
+        format, layout: of every frame.
         engine: started.
-        policy: what is counted, and what becomes of each delivery.
+        policy: counts each delivery, and decides on it.
         most: how many buffers there may be; None: as many as the driver allows.
-        latest: of several that are ready the newest is wanted.
+        latest: hand out the newest of several frames that are ready.
         note: returns what a time-out says of the node; None: nothing.
 
     Attributes:
         open: until :meth:`close`.
-        lost: the device is gone, and is waited for.
-        format, layout, policy, stats: what was given.
-        leases: the buffers that are out.
+        lost: the device is gone, and the stream waits for it.
+        format, layout, policy, stats: as given.
+        leases: the buffers that the program has.
     """
 
     def __init__(
@@ -73,14 +74,14 @@ class StreamSession:
         self.policy, self.stats = policy, policy.stats
         self._most, self._latest, self._note = most, latest, note
         self._waiter: Waiter | None = None
-        #: The frame that was handed out last: the next turn releases it, unless the program holds it.
+        #: The last frame that it handed out: the next turn releases it, unless the program holds it.
         self._frame: Frame | None = None
-        #: With what was found of it, if it was looked at.
+        #: Deliveries for later turns, each with its decision if there is one.
         self._ready: deque[tuple[Dequeued, Decision | None]] = deque()
         self.open = True
         self.lost = False
         self._readers: dict[int, Waiter] = {}
-        first = not self.stats.buffers  # else it came back, and what was seen before counts on
+        first = not self.stats.buffers  # else the device came back, and its statistics go on
         self.stats.buffers = engine.buffers
         self.stats.queued = queued = len(engine.free)
         self.stats.queued_min = queued if first else min(self.stats.queued_min, queued)
@@ -90,7 +91,7 @@ class StreamSession:
     def next_frame(self, deadline: float | None) -> Frame:
         """Take one turn: return the next frame.
 
-        StreamStoppedError: it was closed meanwhile, whatever that made of the calls of this turn.
+        StreamStoppedError: the stream was closed meanwhile; it replaces any other error of this turn.
         """
         try:
             self.begin_turn()
@@ -113,19 +114,19 @@ class StreamSession:
             raise
 
     def _failed(self, error: BaseException) -> None:
-        if not isinstance(error, Vb2Error):  # a Ctrl-C, amidst any step: the next turn asks the kernel
+        if not isinstance(error, Vb2Error):  # a Ctrl-C during any step: the next turn asks the kernel
             self.leases.interrupted = True
         elif not self.open and not self.lost and not isinstance(error, StreamStoppedError):
             raise StreamStoppedError(f"{self._name}: the stream was closed") from None
         elif isinstance(error, StreamTimeoutError) and (
             self._note is not None or self.policy.describe_left_out() is not None
         ):
-            raise self._timed_out() from None  # by no name of ours: error and frame would hold each other
+            raise self._timed_out() from None  # not in a local variable: a cycle of error and stack frame
 
     def begin_turn(self) -> None:
-        """What the program has done with goes back, and the driver is fed.
+        """Release the frame before, return free buffers, and allocate one if the driver has too few.
 
-        BuffersExhaustedError: it cannot be fed. DeviceRemovedError: it was waited for in vain, up to now.
+        BuffersExhaustedError: no buffer can be allocated. DeviceRemovedError: the device is not back yet.
         """
         leases = self.leases
         if self.lost:
@@ -151,7 +152,7 @@ class StreamSession:
         self.leases.recover(waiting)
 
     def _interrupted(self) -> None:
-        """A Ctrl-C came in the event loop: the turn goes on, so the kernel is asked now."""
+        """Ask the kernel at once after a Ctrl-C in the event loop: the turn goes on there."""
         self.leases.interrupted = True
         with contextlib.suppress(Vb2Error):  # else the next turn asks once more
             self._recover()
@@ -166,24 +167,24 @@ class StreamSession:
                 hint=e.hint,
             ) from None
         except DeviceRemovedError:
-            return  # the wait says so, too, when what came before was handed out
+            return  # the wait raises it, too, after the frames that came before
         self.stats.buffers = self.engine.buffers
 
     def keep(self, d: Dequeued) -> None:
-        """It came, and was not looked at: the next turn does so."""
+        """Keep a delivery, which the policy has not seen, for the next turn."""
         if self.open:
             self._ready.append((d, None))
 
     # -- what comes ---------------------------------------------------------------------------------
 
     async def await_next(self, deadline: float | None) -> Dequeued | None:
-        """The next delivery, for a task of asyncio; None: one that came before is to be taken."""
+        """Wait for the next delivery in a task of asyncio; None: an earlier delivery is there."""
         if self._ready:
             return None
         return await self.waiter().next(_left(deadline))
 
     def waiter(self) -> Waiter:
-        """Who waits in the event loop that runs."""
+        """Return the waiter of the event loop that runs."""
         waiter = self._waiter
         if waiter is None or not waiter.is_here():
             from vb2user.stream.waiter import Waiter
@@ -196,7 +197,7 @@ class StreamSession:
         return waiter
 
     def take(self, d: Dequeued | None) -> Frame | None:
-        """What becomes of a delivery (None: of one that came before): a frame, or None: it is left out."""
+        """Return the frame of a delivery (None: of an earlier delivery); None: it is left out."""
         decision = None
         if d is None:
             d, decision = self._ready.popleft()
@@ -209,11 +210,11 @@ class StreamSession:
             try:
                 raise error
             finally:
-                del error, decision  # no circle of the error and this frame: it holds the stream
+                del error, decision  # a cycle of error and stack frame would keep the stream
         if not decision.keep:
             self.leases.discard(d.buffer_index)
             return None
-        if not self.open:  # by another thread just now; the buffers are freed
+        if not self.open:  # another thread closed it just now, and freed the buffers
             raise StreamStoppedError(f"{self._name}: the stream was closed")
         lease = self.leases.lend(d.buffer_index, d.sequence)
         frame = self._frame = Frame(self.format, self.layout, lease, d, decision)
@@ -221,11 +222,11 @@ class StreamSession:
         return frame
 
     def _put_aside(self, d: Dequeued, decision: Decision, error: Vb2Error) -> Vb2Error:
-        """Keep a delivery for the next turn, or give its buffer back; the caller raises the error."""
+        """Keep a delivery for the next turn, or return its buffer; the caller raises the error."""
         if decision.keep:
             self._ready.append((d, Decision(decision.gap, decision.truncated, time_ns=decision.time_ns)))
         else:
-            with contextlib.suppress(Vb2Error):  # the next turn tries again, and this was counted
+            with contextlib.suppress(Vb2Error):  # the next turn tries again; the frame is counted
                 self.leases.discard(d.buffer_index)
         return error
 
@@ -239,16 +240,16 @@ class StreamSession:
         try:
             return self.policy.decide(d, planes)
         finally:
-            with contextlib.suppress(KernelError):  # nothing was written
+            with contextlib.suppress(KernelError):  # the CPU wrote nothing that a SYNC could lose
                 self.engine.end(d.buffer_index)
 
     def _newest(self, d: Dequeued, decision: Decision | None) -> tuple[Dequeued, Decision | None]:
-        # No more than there are: a fast driver fills them as fast as they are given back.
+        # At most once per buffer: a fast driver fills buffers as fast as this loop returns them.
         for _ in range(self.engine.buffers):
             try:
                 newer = self.engine.try_next()
             except (KernelError, BuffersExhaustedError):
-                break  # what came before it comes first; the error comes again
+                break  # first hand out the frame that came before; the next turn raises the error again
             if newer is None:
                 break
             try:
@@ -260,9 +261,9 @@ class StreamSession:
         return d, decision
 
     def flush(self, *, comes_back: bool) -> int:
-        """Begin a turn and discard what waits; returns how many frames that were.
+        """Begin a turn and discard the frames that wait; returns how many.
 
-        DeviceRemovedError: unless it ``comes_back``, for the next turn says it, too.
+        DeviceRemovedError: the device is gone, unless ``comes_back``: then the next turn raises it.
         """
         try:
             self.begin_turn()
@@ -293,17 +294,17 @@ class StreamSession:
         if decision is None:
             self.policy.pass_over(d)
         else:
-            self.stats.discarded += 1  # all else was counted when it was looked at
+            self.stats.discarded += 1  # decide() has counted everything else
         self.leases.discard(d.buffer_index)
 
     def left_out(self, deadline: float | None) -> None:
-        """A frame was left out: is there time for another? StreamTimeoutError."""
-        # A device may flag every frame: what is skipped must not begin the time-out anew each time.
+        """Check the time after a frame was left out. StreamTimeoutError: there is none for another frame."""
+        # A device may flag every frame: a skipped frame must not restart the time-out.
         if deadline is not None and time.monotonic() >= deadline:
             raise self._timed_out()
 
     def _timed_out(self) -> StreamTimeoutError:
-        """The time-out of a stream, with what came and was left out meanwhile, or what the node is."""
+        """Return the error of a time-out. It names the frames left out meanwhile, or describes the node."""
         left_out = self.policy.describe_left_out()
         note = None if self._note is None else self._note()
         if left_out is None:
@@ -333,14 +334,14 @@ class StreamSession:
     # -- the end ------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Stop and give everything back; views live on by themselves. Idempotent; any thread.
+        """Stop and free everything; views stay valid. Idempotent; any thread.
 
-        A Ctrl-C leaves the rest to the next call.
+        After a Ctrl-C the next call does the rest.
         """
         self.open = False
         frame = self._frame
         waiter = self._waiter
-        with contextlib.ExitStack() as last:  # each of them, Ctrl-C in any of the others or not
+        with contextlib.ExitStack() as last:  # it runs each step, even if a Ctrl-C ends another one
             if frame is not None:
                 last.callback(frame.release)
             last.callback(self._ready.clear)

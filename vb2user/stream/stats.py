@@ -1,8 +1,8 @@
-"""Layer 5: what a stream has seen, and what it does with frames that are not as they should be.
+"""Layer 5: the statistics of a stream, and the policies for bad frames and gaps.
 
-Every frame that the driver counts ends in exactly one of three numbers: ``frames`` (handed out),
-``discarded`` (it came, and a policy kept it back) or ``drops`` (it never came). Where a driver gives a number
-twice, ``duplicates`` says so: without it the sum would be more than the numbers that were given.
+A stream counts every frame of the driver in exactly one of three numbers. ``frames``: the stream handed it
+out. ``discarded``: it came, and the stream left it out. ``drops``: it never came. ``duplicates`` counts
+frames that have the number of the frame before: the sum of the three is larger by so many.
 """
 
 from __future__ import annotations
@@ -10,41 +10,41 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-#: What to do with a frame that is not as it should be: leave it out, hand it out flagged, or raise.
+#: What to do with a bad frame or a gap: leave the frame out, hand it out flagged, or raise an error.
 Policy = Literal["skip", "yield", "raise"]
 POLICIES = ("skip", "yield", "raise")
 
 
 @dataclass(slots=True)
 class StreamStats:
-    """What a stream has seen.
+    """The statistics of a stream.
 
     Attributes:
-        frames: frames handed out.
-        drops: frames the driver counted and never delivered (gaps in ``sequence``); with read(2)
-            they cannot be seen, and this stays 0.
+        frames: frames that the stream handed out.
+        drops: frames that the driver counted and never delivered (gaps in ``sequence``). read(2) does not
+            show them, and this stays 0.
         gaps: how many gaps there were.
-        duplicates: frames with the number of the one before: of drivers that count late, as vivid does at its
-            start, and above some hundred frames per second. The fields of ``V4L2_FIELD_ALTERNATE`` have the
-            number of their frame and are no repeats: there each field is a frame in all these figures.
-        out_of_order: frames that came after one with a higher number, as uvcvideo's do now and then; such a
-            frame is taken back from ``drops``.
+        duplicates: frames with the number of the frame before. Some drivers count late: vivid at its start,
+            and above some hundred frames per second. With ``V4L2_FIELD_ALTERNATE`` all these numbers count
+            fields, and two fields with the number of their frame are not duplicates.
+        out_of_order: frames that came after one with a higher number, as uvcvideo's do now and then. The
+            stream subtracts such a frame from ``drops``.
         errors: frames flagged ``V4L2_BUF_FLAG_ERROR``.
-        truncated: frames with fewer bytes than their picture needs, or compressed and not whole by their own
-            syntax (no JPEG image, one that does not end, no start code), and not flagged. Of frames passed
-            over by ``latest`` and ``flush()`` only the number of bytes is looked at.
-        discarded: frames that came and were not handed out: by a policy, by ``latest``, by ``flush()``.
-        timeouts: how often none came in time.
+        truncated: frames that are not flagged and have fewer bytes than their picture needs. Compressed
+            frames also count if they are not whole: no JPEG image, no end of it, or no start code. Of frames
+            that ``latest`` and ``flush()`` discard the stream checks the number of bytes alone.
+        discarded: frames that came and were left out: by a policy, by ``latest``, by ``flush()``.
+        timeouts: how often no frame came in time.
         reconnects: how often the device was gone and came back.
         first_ns, last_ns: when the first and the last frame handed out were taken (``Frame.time_ns``).
-        clock: what they count: ``monotonic`` (CLOCK_MONOTONIC), ``copy``, ``unknown``; at first empty.
+        clock: the clock of these: ``monotonic`` (CLOCK_MONOTONIC), ``copy``, ``unknown``; at first empty.
             ``arrival``: the latest frame's timestamp cannot be of the clock that the driver names.
-        bad_timestamps: of how many frames that is so: they are taken to be as old as their arrival.
+        bad_timestamps: how many frames had such a timestamp; for these the arrival counts.
         buffers: how many buffers there are by now.
-        queued: how many were with the driver when the last frame was handed out; queued_min: the least ever.
-            At 0 the driver has nowhere to put the next frame.
-        latency_ns: from the timestamp of the last frame to its delivery; latency_max_ns: the most ever;
-            0 where the clock is not ``monotonic``, negative where a driver stamps frames ahead of time.
+        queued: how many buffers the driver had when the last frame was handed out; queued_min: the least
+            ever. At 0 the driver has no buffer for the next frame.
+        latency_ns: from the timestamp of the last frame to its delivery; latency_max_ns: the most ever. Both
+            are 0 where the clock is not ``monotonic``, and negative where a driver stamps frames early.
     """
 
     frames: int = 0

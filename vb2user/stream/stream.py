@@ -1,9 +1,9 @@
-"""Layer 5: a stream of frames, and the promise that everything taken is given back.
+"""Layer 5: a stream of frames, which frees everything that it allocated.
 
-``for frame in cam.stream()`` starts on the first turn and stops on every way out of the loop: its
-end, ``break``, an exception, garbage collection; so does ``async for``, a cancelled task included.
-``with cam.stream() as s:`` (or ``async with``) does the same for the block, and loops inside of it only
-borrow the stream.
+``for frame in cam.stream()`` starts the stream on the first turn. It stops the stream on every way out of the
+loop: its end, ``break``, an exception, garbage collection. So does ``async for``, also when its task is
+cancelled. ``with cam.stream() as s:`` (or ``async with``) does the same for the block; loops inside it leave
+the stream running.
 """
 
 from __future__ import annotations
@@ -44,28 +44,28 @@ class Stream(ManagedIterable[Frame]):
 
     Args:
         name: the device, for messages.
-        format: what was granted.
+        format: the format that the driver granted.
         make: makes the engine; called by :meth:`start`.
         buffers: how many buffers to ask for.
-        max_buffers: how many there may be: while the program holds frames, more are allocated, as far as
-            the driver allows. None: no limit but the driver's.
-        timeout: seconds to wait for each frame; None: for ever. It does not run while ``reconnect`` waits.
+        max_buffers: how many there may be: while the program holds frames, the stream allocates more, as far
+            as the driver allows. None: the driver's limit alone.
+        timeout: seconds to wait for each frame; None: no limit. It does not run while ``reconnect`` waits.
         count: stop after so many frames; None: never.
-        latest: each turn hands out the newest frame there is; older ones that wait are discarded.
+        latest: each turn hands out the newest frame that is ready, and discards the older ones.
         on_error: what to do with a frame flagged ERROR: skip it, yield it (``frame.ok`` is False), or
             raise CorruptFrameError.
-        on_truncated: the same for a frame with fewer bytes than its picture needs, or compressed and by its
-            own syntax not whole, though not flagged.
-        on_gap: what to do with a frame before which others are missing: skip it, yield it (``frame.gap``
-            says how many), or raise FramesLostError, and hand it out at the next turn.
-            Whatever is done is counted in ``stats``.
-        reconnect: how to wait for a device that is gone; None: DeviceRemovedError is raised. The ``timeout``
+        on_truncated: the same for a frame that is not flagged and has fewer bytes than its picture needs, or
+            that is compressed and not whole.
+        on_gap: what to do with a frame before which others are missing: skip it, or yield it (``frame.gap``
+            says how many). Or raise FramesLostError, and hand the frame out at the next turn.
+            ``stats`` counts each case.
+        reconnect: how to wait for a device that is gone; None: raise DeviceRemovedError. The ``timeout``
             of :meth:`next_frame` limits that wait, too, and the next turn waits on.
         note: returns what a time-out says of the node, why and what to do; None: nothing.
 
     Attributes:
-        format: what every frame is: ``width``, ``height``, ``pixelformat``, ``sizeimage``, …
-        buffers: how many were asked for; once started, how many the driver granted.
+        format: of every frame: ``width``, ``height``, ``pixelformat``, ``sizeimage``, …
+        buffers: how many the program asked for; once started, how many the driver granted.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Stream(ManagedIterable[Frame]):
                 raise UsageError(f"{name}: {what}={policy!r}", hint="use 'skip', 'yield' or 'raise'")
         self.name = name
         self.format = format
-        self.buffers = buffers  #: asked for; after start() what was granted
+        self.buffers = buffers  #: asked for; after start() granted by the driver
         self._asked = buffers
         self._most = max_buffers
         self._make = make
@@ -117,12 +117,12 @@ class Stream(ManagedIterable[Frame]):
             [(p.bytesperline, p.sizeimage) for p in format.planes],
         )
         self._policy = self._new_policy()
-        #: What runs, or is closed and not forgotten yet, with its finalizer. One step puts in or takes out:
-        #: a thread that closes the one does not touch what another thread starts meanwhile.
+        #: The session, until close() has ended, with its finalizer. Each change is one step: a thread that
+        #: closes a session does not touch the session that another thread starts meanwhile.
         self._runs: dict[StreamSession, weakref.finalize[..., Stream]] = {}
-        #: Who reads: the first one in it; any other is on its way out with an error. No lock: a Ctrl-C just
-        #: after it was taken would leave it so. A list's append and remove are one step each. The append is
-        #: in each "try" itself: a Ctrl-C may come at the beginning of a function, before its first step.
+        #: The first entry is the reader; every other entry is a call that is about to raise StateError. Not a
+        #: lock: a Ctrl-C just after its acquire would leave it taken. A list's append and remove are one step
+        #: each. Each "try" has the append itself: a Ctrl-C may come at the beginning of a called function.
         self._turns: list[object] = []
         self._closings = 0
         self._born = fork.generation
@@ -145,12 +145,12 @@ class Stream(ManagedIterable[Frame]):
 
     @property
     def stats(self) -> StreamStats:
-        """What the stream has seen since it was started: frames, drops, errors, rate, latency, …"""
+        """The statistics since the start: frames, drops, errors, rate, latency, …"""
         return self._policy.stats
 
     @property
     def exhausted(self) -> bool:
-        """Whether ``count`` frames were handed out."""
+        """Whether the stream handed ``count`` frames out."""
         return self._count is not None and self.stats.frames >= self._count
 
     @property
@@ -166,7 +166,7 @@ class Stream(ManagedIterable[Frame]):
         return running
 
     def exporter(self) -> str | None:
-        """Who made the dma-buf behind the buffers: a heap's name, ``udmabuf``, ``videobuf2_vmalloc``, …
+        """Return the exporter of the buffers' dma-bufs: a heap's name, ``udmabuf``, ``videobuf2_vmalloc``, …
 
         For MMAP it names the driver's allocator; None for USERPTR and read(2).
         """
@@ -177,21 +177,21 @@ class Stream(ManagedIterable[Frame]):
         self._check_process()
         if self.started:
             return self
-        if self._running is not None:  # a Ctrl-C came amidst its close()
+        if self._running is not None:  # a Ctrl-C came during its close()
             self.close()
-        # Before the driver runs: importing it later would cost the first frames.
+        # Before STREAMON: a later import takes so long that the driver would drop the first frames.
         import numpy  # noqa: F401
 
         self._policy = self._new_policy()
         closings = self._closings
         self._begin()
-        if closings != self._closings:  # by another thread, or by a signal handler, while it started
+        if closings != self._closings:  # another thread or a signal handler closed it meanwhile
             self.close()
             raise StreamStoppedError(f"{self.name}: the stream was closed while it started")
         return self
 
     def _begin(self) -> None:
-        """A new engine, running."""
+        """Start a new engine and its session."""
         engine = self._make()
         try:
             self.buffers = engine.start(self._asked)
@@ -206,26 +206,26 @@ class Stream(ManagedIterable[Frame]):
                 latest=self._latest,
                 note=self._note,
             )
-            # Not __del__: a finalizer runs at interpreter exit as well, and sees no half-built object.
+            # Not __del__: a finalizer also runs at interpreter exit, and never on a half-built object.
             self._runs = {running: weakref.finalize(self, _close_quietly, running)}
         except BaseException:
             _close_quietly(engine)
             raise
 
     def close(self) -> None:
-        """Stop and give everything back. Idempotent, and allowed from any thread and from a signal handler.
+        """Stop and free everything. Idempotent, and allowed from any thread and from a signal handler.
 
-        Views that the program still holds stay valid and no longer change. After a Ctrl-C amidst a close, the
-        next close, or the stream's end, does the rest.
+        Views that the program still holds stay valid and no longer change. After a Ctrl-C during a close, the
+        next close or the stream's finalizer does the rest.
         """
         self._closings += 1
         running = self._running
         if running is None:
             return
         with contextlib.ExitStack() as last:
-            if self._reconnect is not None and self._born == fork.generation:  # else it is the parent's
+            if self._reconnect is not None and self._born == fork.generation:  # else the parent owns it
                 last.callback(self._reconnect.cancel)
-            running.lost = False  # nor is the device waited for any more
+            running.lost = False  # the stream no longer waits for the device
             try:
                 running.close()
             except Vb2Error:
@@ -234,7 +234,7 @@ class Stream(ManagedIterable[Frame]):
             self._forget(running)
 
     def _forget(self, running: StreamSession) -> None:
-        """It is closed: nothing is left to do for its finalizer."""
+        """Remove a closed session and its finalizer."""
         if (finalizer := self._runs.pop(running, None)) is not None:
             finalizer.detach()
 
@@ -249,20 +249,19 @@ class Stream(ManagedIterable[Frame]):
         return None if self.exhausted else await self.anext_frame()
 
     def next_frame(self, timeout: float | None = None) -> Frame:
-        """Wait for the next frame; the one before it is released.
+        """Wait for the next frame, and release the one before it.
 
         Args:
-            timeout: seconds, in place of the stream's own; unlike that one it also holds while ``reconnect``
-                waits for the device.
+            timeout: seconds, in place of the stream's own. This one also limits the wait of ``reconnect``.
 
         Raises:
-            StreamTimeoutError: none came in time, or none that was good; or the device, waited for by
-                ``reconnect``, did not come back within ``timeout``. The next turn waits on.
+            StreamTimeoutError: no good frame came in time; or ``reconnect`` waits for the device, which did
+                not come back within ``timeout``. The next turn waits on.
             CorruptFrameError: flagged ERROR or short, with the policy ``raise``.
             FramesLostError: frames are missing before this one, with the policy ``raise``.
-            BuffersExhaustedError: the program holds all buffers there can be; it says which frames.
+            BuffersExhaustedError: the program holds all buffers; the message names its frames.
             StreamStoppedError: another thread closed the stream.
-            DeviceRemovedError: unplugged; with ``reconnect=seconds``: and not back within these.
+            DeviceRemovedError: unplugged; with ``reconnect=seconds``: and not back in time.
             StateError: another thread is waiting here already, or this is a forked child.
         """
         deadline = None if timeout is None and self._timeout is None else self._deadline(timeout)
@@ -282,7 +281,7 @@ class Stream(ManagedIterable[Frame]):
                     found = functools.partial(self._found, self._closings)
                     again = self._lost(run)
                     if again is None or not again.wait(found, None if timeout is None else deadline):
-                        raise  # by no name of ours: error and frame would hold each other, and the stream
+                        raise  # not in a local variable: a reference cycle would keep the stream
                     if timeout is None:
                         deadline = self._deadline(None)
         except StreamTimeoutError:
@@ -323,12 +322,12 @@ class Stream(ManagedIterable[Frame]):
         return None if wait is None else time.monotonic() + wait
 
     def flush(self) -> int:
-        """Discard what was captured before now: the next frame is one that was not there yet.
+        """Discard the frames captured before now: the next frame is one that was not ready yet.
 
         Returns:
             How many frames were waiting. They count as ``discarded``, and so does one that the driver was
-            filling meanwhile and stamped before now (clock ``monotonic``). Where the device is gone and
-            ``reconnect`` waits for it, those that came before; the next turn waits.
+            filling meanwhile and stamped before now (clock ``monotonic``). Where ``reconnect`` waits for the
+            device, the frames that came before it was gone; the next turn waits on.
         """
         me = object()
         turns = self._turns
@@ -353,7 +352,7 @@ class Stream(ManagedIterable[Frame]):
     # -- gone, and back -----------------------------------------------------------------------------
 
     def _lost(self, run: StreamSession) -> Reconnect | None:
-        """The device is gone: give back what there is, and be ready to wait; None: nobody wants to."""
+        """Free everything of a device that is gone, and return what waits for it; None: raise the error."""
         if self._reconnect is None:
             return None
         if self._running is not run:
@@ -366,13 +365,13 @@ class Stream(ManagedIterable[Frame]):
         return self._reconnect
 
     def _found(self, closings: int) -> None:
-        """It is back: go on. StreamStoppedError: closed meanwhile."""
+        """Start again on the device that came back. StreamStoppedError: closed meanwhile."""
         before = list(self._runs.values())
         if closings == self._closings:
             self._begin()
             self.stats.reconnects += 1
         for finalizer in before:
-            finalizer.detach()  # what is gone was closed
+            finalizer.detach()  # _lost() has closed the old session
         if closings != self._closings:
             self.close()
             raise StreamStoppedError(f"{self.name}: the stream was closed")
@@ -380,7 +379,7 @@ class Stream(ManagedIterable[Frame]):
     def _check_process(self) -> None:
         if self._born != fork.generation:
             raise StateError(
-                f"{self.name}: this stream is of the process that forked this one",
+                f"{self.name}: this stream belongs to the process that forked this one",
                 hint="open the device and make a stream in the process that reads it",
             )
 
@@ -390,6 +389,6 @@ class Stream(ManagedIterable[Frame]):
 
 
 def _close_quietly(taken: Engine | StreamSession) -> None:
-    """Close where nobody can be told, or where another error is already on its way."""
+    """Close where an error has no caller, or where the caller raises another error."""
     with contextlib.suppress(KernelError):
         taken.close()

@@ -1,9 +1,9 @@
-"""Layer 5: several streams as one, their frames brought together by timestamp.
+"""Layer 5: several streams as one, with their frames grouped by timestamp.
 
-Each stream runs by itself; its driver stamps frames on the clock that all share (CLOCK_MONOTONIC). Where such
-timestamps cannot be true, the frames' arrival stands in (``Frame.time_ns``, ``Stream.stats.clock``). A set is
-one frame of each, no two further apart than the tolerance. A frame that has no counterpart, since another
-camera lost its own or began later, is left out and counted.
+Each stream runs by itself, and its driver stamps frames on CLOCK_MONOTONIC, which all share. Where such
+timestamps cannot be true, the arrival takes their place (``Frame.time_ns``, ``Stream.stats.clock``). A group
+is one frame of each stream, no two further apart than the tolerance. A frame has no counterpart if another
+camera lost its own or began later: it is left out and counted.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ class Closable(Protocol):
     """A device or a stream."""
 
     def close(self) -> None:
-        """Give it back. Idempotent."""
+        """Close it. Idempotent."""
 
 
 @dataclass
 class SyncStats:
-    """What was seen.
+    """The statistics of several streams as one.
 
     Attributes:
         groups: groups handed out.
-        unmatched: of each stream, frames that had no counterpart.
-        skew_ns: between the first and the last frame of the last set; skew_max_ns: the most ever.
+        unmatched: for each stream, how many frames had no counterpart.
+        skew_ns: between the first and the last frame of the last group; skew_max_ns: the most ever.
     """
 
     groups: int = 0
@@ -88,7 +88,7 @@ class SyncedStreams(ManagedIterable[tuple[Frame, ...]]):
         return all(stream.started for stream in self.streams)
 
     def close(self) -> None:
-        """Stop all, and close the devices that were opened here. Idempotent; any thread."""
+        """Stop all, and close the devices that ``sync_streams`` opened. Idempotent; any thread."""
         self._heads = [None] * len(self.streams)
         close_all([*self._opened, *self.streams])
 
@@ -101,10 +101,10 @@ class SyncedStreams(ManagedIterable[tuple[Frame, ...]]):
         return None if self.exhausted else await self.anext_group()
 
     def next_group(self) -> tuple[Frame, ...]:
-        """Wait for one frame of each stream; those of the group before are released, unless held.
+        """Wait for one frame of each stream, and release those of the group before that are not held.
 
-        Errors as :meth:`Stream.next_frame`, of whichever stream has one; StreamTimeoutError also where
-        frames keep coming and never belong together.
+        Errors as :meth:`Stream.next_frame`, of any of the streams; StreamTimeoutError also where frames come
+        and never form a group.
         """
         patience = self._patience()
         while True:
@@ -127,7 +127,7 @@ class SyncedStreams(ManagedIterable[tuple[Frame, ...]]):
             patience = self._still_time(patience)
 
     def _patience(self) -> tuple[float | None, int]:
-        """Until when a set is waited for, and how often devices had come back by now."""
+        """Return when the wait for a group ends, and how often devices have come back by now."""
         deadline = None if self._timeout is None else time.monotonic() + self._timeout
         return deadline, sum(stream.stats.reconnects for stream in self.streams)
 
@@ -183,7 +183,7 @@ class SyncedStreams(ManagedIterable[tuple[Frame, ...]]):
 
     @property
     def exhausted(self) -> bool:
-        """Whether ``count`` groups were handed out."""
+        """Whether it handed ``count`` groups out."""
         return self._count is not None and self.stats.groups >= self._count
 
     def __repr__(self) -> str:
@@ -195,7 +195,7 @@ def _missing(heads: Sequence[Frame | None]) -> list[int]:
 
 
 def close_all(things: Iterable[Closable]) -> None:
-    """Close each of them, whatever the others say."""
+    """Close each of them, even if closing another one fails."""
     with contextlib.ExitStack() as last:
         for thing in things:
             last.callback(thing.close)

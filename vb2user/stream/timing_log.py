@@ -1,4 +1,4 @@
-"""Layer 5: how a stream went, frame by frame: rate, jitter, latency and drops over time. Knows no drawing."""
+"""Layer 5: the rate, jitter, latency and drops of a stream, frame by frame. Knows no drawing."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ if TYPE_CHECKING:
     from vb2user.stream.frame import Frame
     from vb2user.stream.stats import StreamStats
 
-#: Seconds that a rate is taken over.
+#: Seconds over which a rate is measured.
 _WINDOW = 1.0
 
 
 @dataclass
 class TimingLog:
-    """What came when. Feed it each frame in its turn.
+    """The times of a stream's frames; the caller adds each frame when the stream hands it out.
 
     Attributes:
         stamps_ns: when the frames were taken (``Frame.time_ns``).
-        latencies_ms: from the timestamp to the delivery; empty where the clock says nothing of that.
-        gaps: frames that are missing before each.
-        bad: whether each was flagged as broken, or short.
+        latencies_ms: from the timestamp to the delivery; empty where the clock is not ``monotonic``.
+        gaps: how many frames are missing before each frame.
+        bad: whether each frame was flagged ERROR, or short.
     """
 
     stamps_ns: list[int] = field(default_factory=list)
@@ -31,7 +31,7 @@ class TimingLog:
     bad: list[bool] = field(default_factory=list)
 
     def add(self, frame: Frame, stats: StreamStats) -> None:
-        """A frame that was just handed out, and its stream's figures."""
+        """Add a frame that the stream just handed out."""
         self.stamps_ns.append(frame.time_ns)
         self.gaps.append(frame.gap)
         self.bad.append(not frame.ok)
@@ -40,12 +40,12 @@ class TimingLog:
 
     @property
     def seconds(self) -> list[float]:
-        """The frames' times, from the first one's."""
+        """Return the time of each frame, relative to the first frame."""
         return [(stamp - self.stamps_ns[0]) / 1e9 for stamp in self.stamps_ns]
 
     @property
     def intervals_ms(self) -> list[float]:
-        """From each frame but the first to the one before it."""
+        """Return the interval between each frame and the one before it."""
         pairs = zip(self.stamps_ns[1:], self.stamps_ns, strict=False)
         return [(stamp - before) / 1e6 for stamp, before in pairs]
 
@@ -53,7 +53,7 @@ class TimingLog:
     def jitters_ms(self) -> list[float]:
         """How much earlier (negative) or later than usual each frame but the first came.
 
-        What is missing in between is told by :attr:`gaps`: an interval over a gap is shared among its frames.
+        An interval over a gap is divided by the number of frames that it spans (:attr:`gaps`).
         """
         shared = [i / (gap + 1) for i, gap in zip(self.intervals_ms, self.gaps[1:], strict=True)]
         usual = statistics.median(shared) if shared else 0.0

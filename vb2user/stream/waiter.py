@@ -1,9 +1,9 @@
-"""How a task of asyncio waits for a stream, and ``async for``.
+"""Layer 5: how a task of asyncio waits for a stream's next frame.
 
-The event loop has one reader callback for as long as the stream is iterated, over the engine's
-:class:`~vb2user.uapi.readiness.Readiness`. The callback itself dequeues, once for each turn that a task waits
-for. So no buffer is taken from the driver ahead of its turn, and the driver's ``sequence`` counts frames that
-the program missed.
+The event loop has one reader callback while the program iterates over the stream. It watches the engine's
+:class:`~vb2user.uapi.readiness.Readiness`. The callback itself calls DQBUF, once for each turn that a task
+waits for. So the driver keeps every other finished buffer, and its ``sequence`` counts the frames that the
+program missed.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class Waiter:
 
     Args:
         name: the device, for messages.
-        engine: whose.
-        keep: gets a delivery whose task was cancelled, or closed, after it had come.
-        interrupted: called after a Ctrl-C, when a delivery may have come that is lost.
-        readers: by the loop's ``id`` the waiter whose callback it calls. There may have been others of the
-            same fd before, which hear only later that they are to leave.
+        engine: delivers the frames.
+        keep: takes a delivery that came before its task was cancelled or closed.
+        interrupted: called after a Ctrl-C, which may have lost a delivery.
+        readers: the waiter whose callback each event loop calls, by the loop's ``id``. An older waiter of the
+            same fd must not remove that callback.
     """
 
     def __init__(
@@ -58,13 +58,13 @@ class Waiter:
         self.watched = False
         self._born = fork.generation
         self._future: asyncio.Future[None] | None = None
-        #: What the future is done for. An error in the future itself would be kept by it, and so by the event
-        #: loop's handle of this very step: and with it the frames it came through, the stream among them.
+        #: The result of the wait. It is not in the future, to which the event loop refers during this step:
+        #: an error there would keep its traceback's frames alive, and so the stream.
         self._came: Dequeued | Exception | None = None
 
     @property
     def slot(self) -> int | None:
-        """The buffer that has come, and that no task has taken yet."""
+        """The buffer that DQBUF returned and that no task has taken yet."""
         came = self._came
         return came.buffer_index if isinstance(came, Dequeued) else None
 
@@ -90,7 +90,7 @@ class Waiter:
             self._future = None
             if timer is not None:
                 timer.cancel()
-            # The task was cancelled, or its coroutine closed, after it had come.
+            # Here the task was cancelled, or its coroutine closed, after the delivery had come.
             came, self._came = self._came, None
             if isinstance(came, Dequeued):
                 self._keep(came)
@@ -112,12 +112,12 @@ class Waiter:
         try:
             raise came
         finally:
-            del came  # no circle of the error and this frame
+            del came  # no reference cycle of the error and this frame
 
     def _ready(self) -> None:
         future = self._future
         if future is None or future.done():
-            # Nobody waits: what is ready stays with the driver until somebody does.
+            # No task waits: the driver keeps the finished buffer until one does.
             self._unwatch()
             return
         try:
@@ -128,7 +128,7 @@ class Waiter:
             else:
                 if delivery is not None:
                     self._tell(future, delivery)
-        except BaseException:  # a Ctrl-C: the loop's run ends, and may be run on with the task that waits
+        except BaseException:  # a Ctrl-C ends the loop's run; the program may run it again, with the task
             if self._came is None:
                 self._interrupted()
             elif not future.done():
@@ -155,7 +155,7 @@ class Waiter:
                 self.loop.remove_reader(self._fd)
 
     def close(self) -> None:
-        """Wait no more: the engine ends. Idempotent; any thread."""
+        """End the wait, because the engine ends. Idempotent; any thread."""
         self._readiness.drop()
         if self._born != fork.generation or self.loop.is_closed():  # a child shares its parent's loop
             self._readiness.close()
@@ -163,7 +163,7 @@ class Waiter:
         self._in_loop(self._end)
 
     def leave(self) -> None:
-        """Wait no more in this loop; the engine goes on, and its readiness with it."""
+        """End the wait in this loop; the engine and its readiness stay."""
         if self._born == fork.generation and not self.loop.is_closed():
             self._in_loop(self._unwatch)
 
@@ -174,7 +174,7 @@ class Waiter:
             here = False
         if here or not self.loop.is_running():
             act()
-            if here:  # a signal handler, perhaps: the event loop may be waiting, and has to see what was done
+            if here:  # maybe in a signal handler: the event loop may be in its wait, and must see the change
                 self.loop.call_soon_threadsafe(_nothing)
         else:
             with contextlib.suppress(RuntimeError):  # the loop was closed just now

@@ -1,7 +1,7 @@
 """Layer 1: what the binding modules of uapi/ are built of. Knows no struct and no constant of V4L2.
 
-The integer types under the header's names without the leading dunder, the C library's two time
-structs as V4L2 uses them, and the ioctl number encoding of ``asm/ioctl.h``.
+It has the integer types, under the header's names without the leading dunder. It has the C library's two
+time structs as V4L2 uses them, and the encoding of ioctl numbers of ``asm/ioctl.h``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Layer 1: memory of the program's own, by mmap(2) without a file."""
+"""Layer 1: anonymous memory, by mmap(2) without a file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from vb2user.uapi import kernel
 
 
 def anonymous(length: int, name: str) -> _mmap.mmap:
-    """Page-aligned memory of our own. KernelError ENOMEM: no memory, address space or map left."""
+    """Map page-aligned anonymous memory. KernelError ENOMEM: no memory, address space or map left."""
     try:
         return kernel.system.anonymous(length)
     except OSError as e:
@@ -16,7 +16,7 @@ def anonymous(length: int, name: str) -> _mmap.mmap:
 
 
 def huge(length: int, name: str) -> _mmap.mmap:
-    """Memory of our own for which the kernel shall take huge pages; where one begins is the caller's to find.
+    """Map anonymous memory with huge pages where possible; the caller finds where a huge page begins.
 
     KernelError: ENOMEM; EINVAL: a kernel without transparent huge pages.
     """

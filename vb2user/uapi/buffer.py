@@ -1,6 +1,6 @@
 """Layer 1: one reusable ``struct v4l2_buffer`` with its ``struct v4l2_plane`` array.
 
-Making a ctypes struct costs more than the system call it is made for, so a queue makes one of these
+To make a ctypes struct costs more time than the system call that takes it. So a queue makes one of these
 per buffer and uses it for every QUERYBUF, QBUF and DQBUF of that buffer. Single- and multi-planar
 buffers look alike from outside: a list of planes with ``length``, ``bytesused`` and ``data_offset``.
 
@@ -59,7 +59,7 @@ _NO_OFFSET = (0,)
 
 
 class Dequeued(NamedTuple):
-    """What DQBUF said of a buffer.
+    """The members of ``struct v4l2_buffer`` that DQBUF filled.
 
     Attributes:
         buffer_index: which buffer.
@@ -111,7 +111,7 @@ class BufferArg:
         self.reset()
 
     def reset(self) -> None:
-        """Make it as if fresh: what the kernel wrote last time is forgotten, reserved fields are 0."""
+        """Clear what the kernel wrote last time, and set every reserved field to 0."""
         ctypes.memset(ctypes.byref(self.raw), 0, ctypes.sizeof(v.v4l2_buffer))
         self.raw.index = self.index
         self.raw.type = self.type

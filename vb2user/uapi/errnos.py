@@ -1,8 +1,10 @@
 """Layer 1: what an errno means for a request, and what to do about it, in words for users.
 
-The table follows the "Return Value" sections of the kernel's userspace API documentation
-(https://docs.kernel.org/userspace-api/media/v4l/, one page per ioctl) and the page of generic
-error codes (.../media/gen-errors.html). An entry for a request wins over the generic one.
+The table follows the kernel's documentation: the "Return Value" section of each ioctl's page, and the page
+of generic error codes. An entry for a request takes precedence over the generic one.
+
+Source: https://docs.kernel.org/userspace-api/media/v4l/ and
+https://docs.kernel.org/userspace-api/media/gen-errors.html
 """
 
 from __future__ import annotations

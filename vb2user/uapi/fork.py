@@ -1,8 +1,8 @@
-"""Layer 1: which side of a fork(2) this is.
+"""Layer 1: whether this process is a forked child.
 
-A child has copies of its parent's fds and mappings, and the driver knows no difference: a STREAMOFF of the
-child's ends the parent's stream. So whatever owns a queue remembers the generation in which it was made,
-and in a child lets go of its copies without a word to the driver.
+A child has copies of its parent's fds and mappings. The driver does not distinguish the two processes: a
+STREAMOFF by the child ends the parent's stream. So each owner of a queue stores the generation in which it
+was made. In a child it closes and unmaps its copies, and makes no ioctl.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from vb2user.uapi.weak import members
 
 
 class Told(Protocol):
-    """Who wants to be told in a child."""
+    """An object that every forked child notifies."""
 
     def forked(self) -> None:
-        """This is the child."""
+        """The child calls this after the fork."""
 
 
 #: How many forks lie between the program's first process and this one.

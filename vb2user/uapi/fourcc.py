@@ -43,10 +43,13 @@ class FourCC(int):
     def parse(cls, text: str) -> FourCC:
         """The code that a text means.
 
-        In this order: ``0x`` and hexadecimal digits; up to four characters, ``-BE`` after them or not,
-        in exactly this case where a known format has them; the header's name, its ``V4L2_PIX_FMT_`` or
-        the like left out or not, in any case (``nv12m``, ``Y16_BE``); a known code in another case
-        (``yuyv``). Four characters that nothing knows are taken as they are: they may be a vendor's.
+        The first of these that fits:
+
+        - ``0x`` and hexadecimal digits;
+        - up to four characters of a known format in exactly this case, with or without ``-BE`` after them;
+        - the header's name in any case, with or without ``V4L2_PIX_FMT_`` (``nv12m``, ``Y16_BE``);
+        - a known code in another case (``yuyv``);
+        - one to four other characters: they may be a vendor's code.
 
         Raises:
             UsageError, a ValueError: the text is none of these.
@@ -101,8 +104,8 @@ class FourCC(int):
 
     def __str__(self) -> str:
         text = self._spelled()
-        # What would not be parsed back to the same code is shown as a number: "DV" is the header's name of a
-        # code that is spelt "dvsd".
+        # A text that parse() would take for another code is shown as a number: "DV" is the header's name of a
+        # code with the characters "dvsd".
         if text is None or not (self.names or FourCC.parse(text) == self):
             return f"0x{int(self):08x}"
         return text

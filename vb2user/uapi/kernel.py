@@ -1,14 +1,14 @@
-"""Layer 1: the one seam between this library and the kernel.
+"""Layer 1: the one place where this library calls the kernel.
 
-Everything that the library asks of the kernel goes through :class:`Fd`, and :class:`Fd` reaches the
-kernel through :data:`system` alone. Unit tests may put a fake in its place; nothing else may.
+Each system call goes through :class:`Fd` or a function here, and these call :data:`system` alone. Unit tests
+may put a fake in its place; no other code may.
 
 An :class:`Fd` owns one file descriptor:
 
 * it is opened ``O_CLOEXEC`` always and ``O_NONBLOCK`` as asked;
 * it owns the descriptor from the system call on, so that a Ctrl-C at any instruction leaves none open;
-* ``close()`` is idempotent, and the number is never used again: a call in flight keeps the descriptor open
-  until it returns, and later calls raise :class:`~vb2user.errors.ClosedError`;
+* ``close()`` is idempotent: a call in flight keeps the descriptor open until it returns. Later calls raise
+  :class:`~vb2user.errors.ClosedError` and never use the number again;
 * a request interrupted by a signal (EINTR) is retried after Python's own signal handlers ran;
 * every other errno becomes a :class:`~vb2user.errors.KernelError` which says what that number means
   for that request (see :mod:`vb2user.uapi.errnos`).
@@ -52,7 +52,7 @@ system: System = System()
 
 
 def _poll_within(poller: Poller, timeout: float) -> list[tuple[int, int]]:
-    """Wait so many seconds. poll(2) takes an int of C's: what is longer is waited for in pieces."""
+    """Wait so many seconds, in pieces: poll(2) takes the milliseconds as a C int."""
     deadline = time.monotonic() + timeout
     while True:
         # PEP 475: select.poll retries EINTR by itself, with the rest of the time.
@@ -71,8 +71,8 @@ class Fd:
         name: what it is, as the user knows it (``/dev/video0``, ``dma-buf from heap system``).
     """
 
-    # A list's append and pop are one step each to other threads and to signal handlers. So no lock is held
-    # here: a handler that closes the descriptor amidst a call of its own thread would wait for it for ever.
+    # A list's append and pop are one step each to other threads and to signal handlers. So there is no lock
+    # here: a handler that closes the descriptor during a call of its own thread would wait without end.
     # CPython looks for signals after the append, not between "try" and append: so each append has its pop.
     # weakref.finalize in place of __del__: a destructor in Python would run for closed descriptors, too, and
     # Python prints and forgets the KeyboardInterrupt of a Ctrl-C that comes inside of a destructor.
@@ -116,7 +116,7 @@ class Fd:
         self._dropped.detach()
 
     def forget(self) -> None:
-        """Give up ownership without closing: the number turned out not to be ours."""
+        """Give up ownership without closing: the number belongs to another owner."""
         self._closings.append(None)
         self._held.clear()
         self._dropped.detach()
@@ -147,7 +147,7 @@ class Fd:
             raise ClosedError(f"{self.name} is closed", hint="open it again")
 
     def _leave(self) -> None:
-        """Do what a close() during this call left to its end."""
+        """Close the descriptor if close() was called during this call, and this call was the last one."""
         if not self._calls:
             self._release()
 
@@ -173,7 +173,7 @@ class Fd:
                 self._leave()
 
     def try_ioctl(self, request: int, arg: Any) -> int:
-        """Run one ioctl and return 0, or the errno instead of raising: for calls that may say no.
+        """Run one ioctl and return 0, or the errno instead of an error.
 
         EAGAIN of a DQBUF and EINVAL at the end of an enumeration are answers, not errors.
         """
@@ -210,7 +210,7 @@ class Fd:
         Args:
             request, name, arg, buffer: as for :meth:`ioctl`.
             made: what the descriptor is, for messages.
-            number: says which it is, given what the ioctl returned: that itself, or what stands in ``arg``.
+            number: makes the descriptor of what the ioctl returned, which some ioctls write to ``arg``.
         """
         calls = self._calls
         try:
@@ -230,7 +230,7 @@ class Fd:
                 self._leave()
 
     def mmap(self, length: int, offset: int = 0, *, writable: bool = True) -> _mmap.mmap:
-        """Map ``length`` bytes, shared. The mapping is the caller's, and outlives this fd's close."""
+        """Map ``length`` bytes, shared. The caller owns the mapping, which outlives this fd's close."""
         return self._call("mmap", self._system.mmap, length, offset, writable)
 
     def _call(self, request: str, function: Callable[..., _T], *args: object) -> _T:
@@ -255,7 +255,7 @@ class Fd:
 
         Args:
             events: POLLIN, POLLOUT, POLLPRI.
-            timeout: seconds, or None for ever.
+            timeout: seconds; None: no limit.
             wake: usually an eventfd by which another thread ends the wait.
 
         Returns:
@@ -286,7 +286,7 @@ class Fd:
                 self._leave()
 
     def _poll(self, events: int, timeout: float | None, wake: int) -> tuple[int, bool]:
-        # A poll object serves one thread at a time: whoever finds none that is free makes one.
+        # A poll object serves one thread at a time: a thread that finds no free one makes one.
         poller = self._pollers.pop((events, wake), None)
         if poller is None:
             poller = self._system.poller({self._fd: events} if wake < 0 else {self._fd: events, wake: POLLIN})
@@ -317,7 +317,7 @@ class Fd:
             raise
 
     def size(self) -> int:
-        """Bytes of the object, by seeking to its end: the one way a dma-buf tells its size.
+        """Return the bytes of the object by seeking to its end: there is no other way for a dma-buf.
 
         Raises KernelError: EBADF where the number is not open, ESPIPE where it cannot be sought.
         """
@@ -368,7 +368,7 @@ class Fd:
 def _own(
     name: str, call: Callable[..., int], args: tuple[object, ...], number: Callable[[int], int] = int
 ) -> Fd:
-    """Run a system call that makes a descriptor, and own that from the kernel's answer on.
+    """Run a system call that makes a descriptor, and own the descriptor at once.
 
     Python looks for signals between a call and the assignment of what it returned. Here the system call is a
     C function, and another C function runs it and keeps the answer: after a Ctrl-C the answer is there.
@@ -383,7 +383,7 @@ def _own(
     try:
         answers.extend(itertools.starmap(call, [args]))
         held.append(number(answers[0]))
-        answers.clear()  # the Fd may have closed it by the time that an error is here
+        answers.clear()  # the Fd may have closed it before an error is handled here
         return Fd(held, name)
     except BaseException:
         if answers and not held:
@@ -393,7 +393,7 @@ def _own(
 
 
 def _close(system: System, held: list[int]) -> None:
-    """Close the descriptor that a list holds, if it still does. One C function takes it out and closes it."""
+    """Close the descriptor in a list, if there is one. One C function takes it out and closes it."""
     with contextlib.suppress(IndexError):
         list(map(system.close, map(held.pop, [-1])))
 
@@ -407,10 +407,10 @@ def open_node(
         path: e.g. ``/dev/video0``.
         nonblock: ``O_NONBLOCK``; waiting is then done by poll(2), which another thread can end.
         writable: ``O_RDWR``, which V4L2 wants even for capture; else ``O_RDONLY``.
-        char: refuse what is no character device.
+        char: refuse a path that is not a character device.
 
     Raises:
-        NoSuchDeviceError: there is no such path, or it is no character device.
+        NoSuchDeviceError: there is no such path, or it is not a character device.
         PermissionDeniedError: EACCES or EPERM.
         DeviceBusyError: EBUSY: the driver allows one opener only.
         DeviceRemovedError: ENODEV or ENXIO: the node has lost its device.
@@ -452,12 +452,12 @@ def _no_node(name: str, number: int) -> NoSuchDeviceError:
 
 
 def duplicate(fd: int, name: str) -> Fd:
-    """An own duplicate, CLOEXEC, of somebody else's ``fd``. KernelError EBADF: it is not open."""
+    """Return a duplicate, CLOEXEC, of an ``fd`` that the caller owns. KernelError EBADF: it is not open."""
     try:
         return _own(name, system.dup, (fd,))
     except OSError as e:
         raise failed(e, "dup", name) from None
-    except OverflowError:  # no int of C's
+    except OverflowError:  # the number does not fit a C int
         raise failed(OSError(errno.EBADF, ""), "dup", name) from None
 
 
@@ -492,7 +492,7 @@ def epoll(name: str) -> select.epoll:
 
 
 def failed(error: OSError, request: str, name: str) -> KernelError:
-    """Return the error that says ``request`` failed on what has no descriptor yet."""
+    """Return the error of a ``request`` that failed before there was a descriptor."""
     number = error.errno or errno.EIO
     meaning, hint = explain(request, number)
     return kernel_error(number, request, name, explanation=meaning, hint=hint)

@@ -1,9 +1,9 @@
 """Layer 1: a node's readiness as an fd of its own, for event loops.
 
-epoll(7) over the node and an eventfd, itself pollable. An event loop watches it instead of the node, for
-two reasons. Any thread can end the wait. And any thread can stop the kernel from polling the node
-(:meth:`Readiness.drop`), whatever the loop is doing: a node whose buffers are freed must be polled no
-more, since polling a queue that has none makes videobuf2 start file I/O on it.
+It is an epoll(7) instance over the node and an eventfd, and epoll instances can be polled. An event loop
+watches it instead of the node, for two reasons. Any thread can end the wait. And any thread can stop the
+kernel from polling the node (:meth:`Readiness.drop`), at any moment. The kernel must not poll a node whose
+buffers are freed: polling a queue without buffers makes videobuf2 start file I/O on it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from vb2user.uapi.kernel import POLLIN, Fd, epoll, eventfd
 
 
 class Readiness:
-    """Readable as soon as the node is ready, in error or gone, and for ever once it was dropped.
+    """An fd that is readable when the node is ready, in error or gone, and always after :meth:`drop`.
 
     Args:
-        node: the node; it stays the caller's.
+        node: the node; the caller closes it.
         events: POLLIN or POLLOUT.
     """
 
@@ -54,10 +54,10 @@ class Readiness:
         return self._epoll.fileno()
 
     def drop(self) -> None:
-        """When this returns, the kernel polls the node no more. Idempotent; any thread.
+        """Stop the kernel from polling the node before this returns. Idempotent; any thread.
 
-        In a child of fork(2) it does nothing: epoll instance and eventfd are shared with the parent, who
-        waits by them.
+        In a child of fork(2) it does nothing: the parent shares the epoll instance and the eventfd, and waits
+        on them.
         """
         if self._born != fork.generation:
             return
@@ -65,7 +65,7 @@ class Readiness:
             node = self._node
             if node is None:
                 return
-            with contextlib.suppress(OSError, ValueError, ClosedError):  # a closed node has left by itself
+            with contextlib.suppress(OSError, ValueError, ClosedError):  # close(2) removed a closed node
                 self._epoll.unregister(node.fileno())
             with contextlib.suppress(ClosedError):
                 self._dropped.signal()

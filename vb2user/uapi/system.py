@@ -22,7 +22,7 @@ F_ADD_SEALS = 1033
 F_SEAL_SHRINK = 0x0002
 
 
-#: Bytes. What is larger Python's ioctl does not copy, and lets no other thread run until the kernel answers.
+#: Bytes. Python's ioctl copies no larger argument, and then lets no other thread run until the ioctl returns.
 COPIED = 1024
 
 
@@ -46,15 +46,15 @@ def _answered(answer: int) -> int:
     return int(answer)
 
 
-#: Waits so many milliseconds (None: for ever) and returns the events seen, each with its fd.
+#: Waits so many milliseconds (None: no limit) and returns the events seen, each with its fd.
 Poller = Callable[[int | None], list[tuple[int, int]]]
 
 
 class System:
     """The system calls this library makes, one method each, errors as :class:`OSError`.
 
-    Those that make a descriptor, and close(2), are C functions: a method in Python loses what it is about to
-    return when a Ctrl-C comes (see :func:`vb2user.uapi.kernel._own`).
+    The calls that make a descriptor, and close(2), are C functions. A Ctrl-C in a method in Python would lose
+    the descriptor that it returns (see :func:`vb2user.uapi.kernel._own`).
     """
 
     #: open(2).

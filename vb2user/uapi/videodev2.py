@@ -1,8 +1,8 @@
 """Layer 1: all that user space can say of videodev2.h, v4l2-common.h and v4l2-controls.h.
 
-The only importer of v4l2-python3's module ``v4l2``. What is right there is taken over (declared in
-``_generated/taken.py``); what it lacks or has wrong comes from the other generated modules; the
-headers' function-like macros from ``_macros.py``. Knows no file descriptor.
+The only importer of v4l2-python3's module ``v4l2``. ``_generated/taken.py`` declares the names that this
+module takes from there. The other generated modules have what v4l2-python3 lacks or has wrong, and
+``_macros.py`` has the headers' function-like macros. Knows no file descriptor.
 
 Every name is the header's own, every ioctl number a non-negative int::
 

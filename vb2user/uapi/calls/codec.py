@@ -101,8 +101,8 @@ def _encoder(fd: Fd, request: int, name: str, command: EncoderCommand) -> Encode
 def encoder_cmd(fd: Fd, command: EncoderCommand) -> EncoderCommand:
     """``VIDIOC_ENCODER_CMD``; returns the command with the flags that the driver knows.
 
-    EINVAL: a command it does not know; EPERM: PAUSE or RESUME while it does not run; EBUSY: the last STOP is
-    still under way; ENOTTY: no encoder.
+    EINVAL: a command it does not know; EPERM: PAUSE or RESUME while it does not run. EBUSY: the last STOP has
+    not ended; ENOTTY: no encoder.
     """
     return _encoder(fd, v.VIDIOC_ENCODER_CMD, "VIDIOC_ENCODER_CMD", command)
 
@@ -135,8 +135,8 @@ def unpack_decoder_command(arg: Any) -> DecoderCommand:
 def decoder_cmd(fd: Fd, command: DecoderCommand) -> DecoderCommand:
     """``VIDIOC_DECODER_CMD``; returns what the driver made of it: another speed or format, fewer flags.
 
-    EINVAL: a command it does not know; EPERM: PAUSE or RESUME while it does not run; EBUSY: the last STOP is
-    still under way; ENOTTY: no decoder.
+    EINVAL: a command it does not know; EPERM: PAUSE or RESUME while it does not run. EBUSY: the last STOP has
+    not ended; ENOTTY: no decoder.
     """
     arg = pack_decoder_command(command)
     fd.ioctl(v.VIDIOC_DECODER_CMD, "VIDIOC_DECODER_CMD", arg)

@@ -1,7 +1,7 @@
 """Layer 1: which controls a node has: the ioctls that query controls and menus.
 
-A control that the driver fails to tell costs nothing but itself. A driver that asks the hardware for a
-control's limits (uvcvideo) may fail with any errno; EINVAL alone says that there are no more.
+Where the driver fails to describe one control, all others are still listed. A driver that asks the hardware
+for a control's limits (uvcvideo) may fail with any errno; EINVAL alone says that there are no more controls.
 
 Source: https://docs.kernel.org/userspace-api/media/v4l/vidioc-queryctrl.html
 """
@@ -52,8 +52,8 @@ def query_ext_ctrl(fd: Fd, id: int) -> ControlInfo:
     With ``CtrlFlag.NEXT_CTRL``, ``NEXT_COMPOUND`` or both in ``id``, the next one after it: of the simple
     ones, of the compound ones and arrays, or of all.
 
-    EINVAL: there is none; ENOTTY: the driver has no controls, or only those of QUERYCTRL; any other errno:
-    the driver fails to tell what it is.
+    EINVAL: there is none; ENOTTY: the driver has no controls, or only those of QUERYCTRL. Any other errno:
+    the driver failed to describe the control.
     """
     arg = v.v4l2_query_ext_ctrl()
     arg.id = id
@@ -157,9 +157,9 @@ def _past_failure(
 ) -> tuple[int, ControlInfo | KernelError | None]:
     """Where NEXT fails after ``id``, a way on: the id to go on from, and what is there.
 
-    NEXT does not say which control failed. The header's ids are asked one by one: the first one that is there
-    is the failing control, or a good one behind a failing control that the header does not know. That one is
-    found by halving: NEXT fails from every id below the failing control, and not from that one on.
+    NEXT does not say which control failed. So this function queries the header's ids one by one. The first
+    id that exists is the failing control, or a good control behind a failing one that the header lacks.
+    Bisection finds the latter: NEXT fails from every id below the failing control, and from none above.
     """
     again = _asked(fd, query, id | _NEXT)
     if not isinstance(again, KernelError):
@@ -178,7 +178,7 @@ def _past_failure(
         if _fails(found):
             return known, found
     if _fails(_asked(fd, query, high | _NEXT)):
-        # NEXT itself is what fails: by the header's ids alone, then.
+        # NEXT itself fails: then the header's ids alone can be queried.
         return (good.id, good) if good is not None else (_LAST, again)
     low = id
     while high - low > 1:
@@ -187,7 +187,7 @@ def _past_failure(
             low = middle
         else:
             high = middle
-    # It fails; but of several that do, halving may have met a later one, and drivers number theirs in a row.
+    # Of several failing controls bisection may have met a later one, and drivers number theirs in a row.
     for near in range(max(id + 1, high - _ROW), high + 1):
         found = _asked(fd, query, near)
         if isinstance(found, ControlInfo) or _fails(found):

@@ -1,8 +1,8 @@
 """Layer 1: what a control is, and its value to and from the bytes of ``struct v4l2_ext_control``.
 
-A control's value is an int (also for BITMASK, which is unsigned, and INTEGER64), a str, for an array of
-integers a tuple of them (flat; ``dims`` says the shape), and for everything else that lies behind a
-pointer its bytes, which :func:`struct_of` names the struct of.
+A control's value is an int (also for BITMASK, which is unsigned, and INTEGER64) or a str. An array of
+integers is a flat tuple; ``dims`` gives its shape. Every other payload is bytes, and :func:`struct_of` gives
+its struct.
 
 Knows no file descriptor. Source: https://docs.kernel.org/userspace-api/media/v4l/extended-controls.html
 """
@@ -80,7 +80,7 @@ class ControlInfo:
 def struct_of(kind: CtrlType) -> type[ctypes.Structure] | None:
     """The struct that a compound control's bytes are (an array of): ``struct_of(t).from_buffer_copy(value)``.
 
-    None for what is no struct, or one that this library does not know.
+    None: the value is not a struct, or is one that this library does not know.
     """
     if kind < _FIRST_COMPOUND or kind in _ELEMENT:
         return None
@@ -90,9 +90,9 @@ def struct_of(kind: CtrlType) -> type[ctypes.Structure] | None:
 
 
 def struct_bytes(info: ControlInfo, value: object) -> bytes | None:
-    """The bytes of a control's struct, or of several in a list or a ctypes array; None: it is no struct.
+    """The bytes of a control's struct, or of several in a list or a ctypes array; None: not a struct.
 
-    UsageError: a struct, but not that of this control.
+    UsageError: the struct of another control.
     """
     if isinstance(value, (list, tuple)) and value and all(_is_struct(_kind(one)) for one in value):
         return b"".join(_one_struct(info, one) for one in value)
@@ -120,7 +120,7 @@ def _one_struct(info: ControlInfo, value: object) -> bytes:
 def as_struct(info: ControlInfo, raw: bytes) -> ctypes.Structure | ctypes.Array[ctypes.Structure]:
     """A compound control's bytes as its struct, or as a ctypes array of them; a copy.
 
-    UsageError: it is no compound control, or this library does not know its struct.
+    UsageError: the control is not compound, or this library does not know its struct.
     """
     kind = struct_of(info.type)
     if kind is None or len(raw) < ctypes.sizeof(kind):
@@ -142,7 +142,7 @@ def pack_value(info: ControlInfo, value: ControlValue) -> int | bytes:
         low, high = (-(1 << 63), 1 << 63) if info.type == CtrlType.INTEGER64 else (-(1 << 31), 1 << 31)
         if info.type == CtrlType.BITMASK:
             low, high = 0, 1 << 32
-        # ctypes would cut it off without a word.
+        # ctypes would truncate the number without an error.
         if not low <= value < high:
             raise UsageError(f"control {info.name!r} takes {info.minimum} to {info.maximum}, not {value}")
         return int(value)

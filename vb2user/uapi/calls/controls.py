@@ -1,7 +1,7 @@
 """Layer 1: the control ioctls, one typed function each.
 
-What a control and its value are is in :mod:`~vb2user.uapi.calls.control_values`, which controls there are in
-``control_query``, why one was refused in ``control_errors`` and ``control_state``: their names are here too.
+:mod:`~vb2user.uapi.calls.control_values` describes controls and values, and ``control_query`` lists controls.
+``control_errors`` and ``control_state`` say why a driver refused one. This module has their names, too.
 
 Source: https://docs.kernel.org/userspace-api/media/v4l/extended-controls.html and the ioctls' pages.
 """
@@ -56,8 +56,8 @@ def g_ctrl(fd: Fd, id: int) -> int:
 def s_ctrl(fd: Fd, id: int, value: int) -> int:
     """``VIDIOC_S_CTRL``; returns the value that the driver took.
 
-    EINVAL: no such control, or not a choice of its menu; ERANGE: out of range (numbers are mostly moved
-    into the range instead); EACCES: read-only; EBUSY: it cannot change now (``GRABBED``).
+    EINVAL: no such control, or not a choice of its menu. ERANGE: out of range (most drivers clamp numbers
+    instead). EACCES: read-only; EBUSY: it cannot change now (``GRABBED``).
     """
     arg = v.v4l2_control()
     arg.id, arg.value = id, value
@@ -92,7 +92,7 @@ def g_ext_ctrls(
     if number:
         named = None if number in NOT_A_CONTROLS else args.named()
         if named is None and number not in NOT_A_CONTROLS:
-            # The kernel checks all before it reads any and then names none: ask for them one by one.
+            # The kernel checks all before it reads any, and names none: so this code reads them one by one.
             named = _single_out(fd, v.VIDIOC_G_EXT_CTRLS, slots, which, request_fd)
         raise _ext_error(fd, number, "VIDIOC_G_EXT_CTRLS", named, request_fd)
     return args.values()
@@ -106,8 +106,8 @@ def s_ext_ctrls(
 ) -> tuple[ControlValue, ...]:
     """``VIDIOC_S_EXT_CTRLS``: set several controls; returns what the driver took.
 
-    All are checked first, and where that fails none is set; but strings are checked, and the hardware
-    fails, only when their turn comes: see :attr:`ControlError.partial`.
+    The kernel checks all values first, and sets none if a check fails. It checks strings, and the hardware
+    may fail, only while it sets the values: see :attr:`ControlError.partial`.
 
     Args:
         fd: the node.
@@ -115,9 +115,9 @@ def s_ext_ctrls(
         which: ``CUR_VAL``, or a control class, which all must be of.
         request_fd: a media request which shall carry the values; it takes the place of ``which``.
 
-    EINVAL: no such control, or not a choice of its menu; ERANGE: out of range, or a string of a wrong length;
-    EACCES: read-only; EBUSY: it cannot change now, or the request is queued; EILSEQ: no valid string of the
-    control. Raises ControlError where a single control is at fault, UsageError for a value of a wrong kind.
+    EINVAL: no such control, or not a choice of its menu. ERANGE: out of range, or a string of a wrong length.
+    EACCES: read-only; EBUSY: it cannot change now, or the request is queued. EILSEQ: the string is not valid.
+    Raises ControlError where a single control is at fault, UsageError for a value of a wrong kind.
     """
     args = _Args([_Slot(info, value) for info, value in values], which, request_fd)
     number = fd.try_ioctl(v.VIDIOC_S_EXT_CTRLS, args.head)

@@ -112,7 +112,7 @@ class Event:
 def subscribe_event(fd: Fd, type: EventType, id: int = 0, flags: EventSubFlag | int = 0) -> None:
     """``VIDIOC_SUBSCRIBE_EVENT``: from now on :func:`dqevent` tells of events of this type.
 
-    They wake poll(2) by POLLPRI. To subscribe twice is no error and changes nothing.
+    They wake poll(2) by POLLPRI. A second subscription succeeds and changes nothing.
 
     Args:
         fd: the node; the subscription is of this file handle alone.
@@ -132,7 +132,7 @@ def subscribe_event(fd: Fd, type: EventType, id: int = 0, flags: EventSubFlag | 
 def unsubscribe_event(fd: Fd, type: EventType, id: int = 0) -> None:
     """``VIDIOC_UNSUBSCRIBE_EVENT``: no more of them; ``EventType.ALL`` ends every subscription.
 
-    Those that wait are dropped. What was never subscribed is no error.
+    The kernel drops those that wait. The call succeeds without a subscription, too.
     """
     id = checks.u32(id, "id")
     arg = v.v4l2_event_subscription()

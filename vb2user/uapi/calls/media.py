@@ -153,7 +153,7 @@ def _version(number: int) -> tuple[int, int, int]:
 
 
 def media_device_info(fd: Fd) -> MediaDeviceInfo:
-    """``MEDIA_IOC_DEVICE_INFO``. ENOTTY: this node is no media controller."""
+    """``MEDIA_IOC_DEVICE_INFO``. ENOTTY: this node is not a media controller."""
     arg = m.media_device_info()
     fd.ioctl(m.MEDIA_IOC_DEVICE_INFO, "MEDIA_IOC_DEVICE_INFO", arg)
     return MediaDeviceInfo(
@@ -294,9 +294,8 @@ def request_alloc(fd: Fd) -> Fd:
 def request_queue(request: Fd) -> None:
     """``MEDIA_REQUEST_IOC_QUEUE``: hand a request to the driver; POLLPRI tells when it is completed.
 
-    ENOENT: no buffer in it, or a control that it needs; EBUSY: it is queued already, or the queue began with
-    buffers without a request; EINVAL: what is in it does not fit together; EIO: the hardware is in a bad
-    state.
+    ENOENT: it lacks a buffer, or a control that it needs. EBUSY: it is queued already, or the queue began
+    with buffers without a request. EINVAL: its contents do not fit together; EIO: the hardware failed.
     """
     request.ioctl(m.MEDIA_REQUEST_IOC_QUEUE, "MEDIA_REQUEST_IOC_QUEUE", 0)
 

@@ -80,7 +80,7 @@ def s_selection(
         flags: ``GE``: not smaller than that; ``LE``: not larger; both: exactly; ``KEEP_CONFIG``: leave the
             rest of the pipeline as it is (sub-devices only).
 
-    ERANGE: the flags cannot be satisfied; EINVAL: no such target, or a read-only one; EBUSY: buffers are
+    ERANGE: the flags cannot be satisfied; EINVAL: no such target, or a read-only one. EBUSY: buffers are
     allocated or streaming; ENODATA: not for this input or output.
     """
     flags = checks.u32(flags, "flags")

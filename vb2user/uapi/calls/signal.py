@@ -210,10 +210,10 @@ def s_dv_timings(fd: Fd, timings: DvTimings) -> DvTimings:
 
 
 def query_dv_timings(fd: Fd) -> DvTimings:
-    """``VIDIOC_QUERY_DV_TIMINGS``: those of the signal, which are not set by that.
+    """``VIDIOC_QUERY_DV_TIMINGS``: detect the timings of the signal; it does not set them.
 
-    ENOLINK: no signal; ENOLCK: a signal that is not stable; ERANGE: one out of the hardware's range; ENODATA:
-    not for this input; ENOTTY: the hardware cannot detect it.
+    ENOLINK: no signal; ENOLCK: a signal that is not stable; ERANGE: a signal out of the hardware's range.
+    ENODATA: not for this input; ENOTTY: the hardware cannot detect it.
     """
     arg = v.v4l2_dv_timings()
     fd.ioctl(v.VIDIOC_QUERY_DV_TIMINGS, "VIDIOC_QUERY_DV_TIMINGS", arg)

@@ -322,10 +322,10 @@ def subdev_g_routing(fd: Fd, which: SubdevWhence = _ACTIVE) -> tuple[Route, ...]
 
 
 def subdev_s_routing(fd: Fd, routes: Sequence[Route], which: SubdevWhence = _ACTIVE) -> tuple[Route, ...]:
-    """``VIDIOC_SUBDEV_S_ROUTING``: all routes anew; returns as many of those granted as were asked for.
+    """``VIDIOC_SUBDEV_S_ROUTING``: replace all routes; returns as many of those granted as were asked for.
 
-    EINVAL: a pad or stream that cannot be routed so; E2BIG: more routes than it does; EBUSY: it is streaming;
-    EPERM: the node is read-only; ENOTTY: no streams, or a kernel before 6.10.
+    EINVAL: a pad or stream that cannot be routed so; E2BIG: more routes than the driver supports. EBUSY: it
+    streams; EPERM: the node is read-only; ENOTTY: no streams, or a kernel before 6.10.
     """
     array: Any = (s.v4l2_subdev_route * len(routes))()
     for raw, route in zip(array, routes, strict=True):

@@ -199,8 +199,8 @@ def s_hw_freq_seek(
         rangelow: where to begin, in units of the tuner; 0: at the band's end. A driver may widen it.
         rangehigh: where to end, likewise.
 
-    EAGAIN: the node was opened O_NONBLOCK; ENODATA: no station found; EINVAL: no such tuner, a wrong type, or
-    a way of seeking that it cannot do; EBUSY: another seek is in progress.
+    EAGAIN: the node was opened O_NONBLOCK; ENODATA: no station found. EINVAL: no such tuner, a wrong type, or
+    a seek that it does not support; EBUSY: another seek is in progress.
     """
     tuner = checks.u32(tuner, "tuner")
     spacing = checks.u32(spacing, "spacing")
