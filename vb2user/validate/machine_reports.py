@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import vb2user
 from vb2user.validate.check import Check
 from vb2user.validate.outcome import Outcome, Status
+from vb2user.validate.queues import queue_name
 from vb2user.validate.runner import DeviceReport
 
 #: The version of the JSON document; it changes when a reader has to.
@@ -50,6 +51,7 @@ def to_junit(reports: Sequence[DeviceReport], checks: Sequence[Check]) -> str:
         properties = ElementTree.SubElement(suite, "properties")
         for name, value in (
             ("device", report.target.path),
+            ("queue", queue_name(report.target.type)),
             ("card", report.target.card),
             ("kernel", platform.release()),
             ("vb2user", vb2user.__version__),

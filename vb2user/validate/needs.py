@@ -9,11 +9,19 @@ from typing import TYPE_CHECKING
 
 from vb2user.errors import KernelError
 from vb2user.uapi import calls
-from vb2user.uapi.enums import BufCap, Memory
+from vb2user.uapi.calls.data_formats import DATA_TYPES
+from vb2user.uapi.enums import BufCap, BufType, Memory
 from vb2user.validate.outcome import Status
 
 if TYPE_CHECKING:
     from vb2user.validate.target import Target
+
+_IMAGES = (
+    BufType.VIDEO_CAPTURE,
+    BufType.VIDEO_CAPTURE_MPLANE,
+    BufType.VIDEO_OUTPUT,
+    BufType.VIDEO_OUTPUT_MPLANE,
+)
 
 
 @dataclass(frozen=True)
@@ -65,12 +73,23 @@ FRAMES = Need("frames", Status.SKIP, lambda t: t.no_frames)
 
 CAPTURE = Need("capture", Status.SKIP, lambda t: None if t.captures else "it is an output queue")
 
+FORMAT = Need(
+    "format", Status.SKIP, lambda t: "it has neither picture nor metadata" if t.type in DATA_TYPES else None
+)
+
+IMAGE = Need("picture", Status.SKIP, lambda t: None if t.type in _IMAGES else "its frames are no pictures")
+
+#: One file handle at a time has the queue.
+ONE_OWNER = Need(
+    "one owner", Status.SKIP, lambda t: "each file handle has a queue of its own" if t.m2m else None
+)
+
 
 def _no_read(target: Target) -> str | None:
     if not target.captures or not target.readable:
         return "the node does not capture by read(2)"
     with target.open() as device:
-        planes = len(device.get_format(target.type).planes)
+        planes = len(target.format(device.node).planes)
     return None if planes == 1 else f"read(2) has no frames of {planes} memory planes"
 
 
@@ -80,7 +99,7 @@ READ = Need("read(2)", Status.SKIP, _no_read)
 def _no_create(target: Target) -> str | None:
     with target.open() as device:
         try:
-            calls.create_bufs(device.node, target.memories[0], 0, device.get_format(target.type))
+            target.create_bufs(device.node, target.memories[0], 0, target.format(device.node))
         except KernelError as e:
             if e.errno == errno.ENOTTY:
                 return "the driver has no CREATE_BUFS"

@@ -26,6 +26,7 @@ from vb2user.trace.kernel_log import KNOWN, KernelLog, reports
 from vb2user.validate.check import Check
 from vb2user.validate.observer import Watch, observing
 from vb2user.validate.outcome import CheckEndedError, Outcome, RuleBrokenError, Status
+from vb2user.validate.queues import queue_name
 from vb2user.validate.target import Target
 
 #: Lines of evidence that are kept of one check: the last ones.
@@ -133,6 +134,7 @@ class DeviceReport:
         by_id = {check.id: check for check in checks}
         return {
             "path": self.target.path,
+            "queue": queue_name(self.target.type),
             "driver": self.target.driver,
             "card": self.target.card,
             "allocator": self.allocator,
@@ -145,7 +147,7 @@ class DeviceReport:
                     "class": str(by_id[outcome.id].kind),
                     "rule": by_id[outcome.id].rule,
                     "doc": by_id[outcome.id].doc,
-                    "repeat": f"vb2user validate {self.target.path} --only {outcome.id}",
+                    "repeat": f"vb2user validate {self.target.arguments} --only {outcome.id}",
                 }
                 for outcome in self.outcomes
             ],

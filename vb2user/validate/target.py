@@ -19,12 +19,16 @@ from vb2user.errors import KernelError, MissingPrerequisiteError, Vb2Error
 from vb2user.memory import heaps
 from vb2user.memory.base import page_align
 from vb2user.memory.dmabuf import DmaBuf, DmaBufAllocator
+from vb2user.trace.queues import queue_types
 from vb2user.uapi import calls
 from vb2user.uapi.anonymous import anonymous
 from vb2user.uapi.buffer import BufferArg, Dequeued, is_output
+from vb2user.uapi.calls import data_formats as data
 from vb2user.uapi.enums import BufFlag, BufType, Cap, Memory
+from vb2user.uapi.fourcc import FourCC
 from vb2user.uapi.kernel import POLLERR, POLLIN, POLLOUT, Fd
 from vb2user.validate.outcome import NotOfThisDeviceError, RuleBrokenError
+from vb2user.validate.queues import memory_types, queue_name
 
 #: Buffers that a check asks for, where the number does not matter.
 BUFFERS = 4
@@ -40,6 +44,8 @@ class Target:
         path: the node's.
         driver, card: as QUERYCAP says.
         type: the queue that is tried.
+        queues: all queues of the node.
+        m2m: each file handle has queues of its own.
         memories: the memory types that it takes.
         usable: those for which this machine has memory that the device takes.
         readable: read(2) or write(2) moves frames.
@@ -53,6 +59,8 @@ class Target:
     driver: str = ""
     card: str = ""
     type: BufType = BufType.VIDEO_CAPTURE
+    queues: tuple[BufType, ...] = ()
+    m2m: bool = False
     memories: tuple[Memory, ...] = ()
     usable: tuple[Memory, ...] = ()
     readable: bool = False
@@ -70,6 +78,11 @@ class Target:
     def patience(self) -> float:
         """Seconds after which a frame is late, whatever the machine is busy with."""
         return max(FIRST_FRAME, 50 * self.frame_seconds)
+
+    @property
+    def arguments(self) -> str:
+        """What names this queue on the command line of ``vb2user validate``."""
+        return f"{self.path} --queue {queue_name(self.type)}" if len(self.queues) > 1 else self.path
 
     # -- what a check does --------------------------------------------------------------------------
 
@@ -92,6 +105,22 @@ class Target:
             queue = RawQueue(self, node, memory or self.memories[0])
             stack.callback(queue.close)
             yield queue
+
+    def format(self, fd: Fd) -> calls.Format:
+        """G_FMT. Of a VBI or SDR queue only the bytes of a buffer are in it."""
+        if self.type not in data.DATA_TYPES:
+            return calls.g_fmt(fd, self.type)
+        size = data.buffer_size(data.g_data_fmt(fd, self.type))
+        return calls.Format(self.type, FourCC(0), planes=(calls.PlaneFormat(size, 0),))
+
+    def create_bufs(self, fd: Fd, memory: Memory, count: int, format: calls.Format) -> calls.BuffersGranted:
+        """CREATE_BUFS of the queue, whose format is as :meth:`format` tells it, or has other sizes."""
+        if self.type not in data.DATA_TYPES:
+            return calls.create_bufs(fd, memory, count, format)
+        raw = data.g_data_fmt(fd, self.type)
+        if format.sizeimage != data.buffer_size(raw):
+            data.set_buffer_size(raw, format.sizeimage)
+        return calls.create_bufs(fd, memory, count, raw)
 
     def tell(self, line: str) -> None:
         """Keep what was done as evidence."""
@@ -168,7 +197,7 @@ class RawQueue:
 
     def create(self, count: int, format: calls.Format) -> calls.BuffersGranted:
         """CREATE_BUFS; returns what was granted."""
-        granted = calls.create_bufs(self.fd, self.memory, count, format)
+        granted = self._target.create_bufs(self.fd, self.memory, count, format)
         self._target.tell(f"CREATE_BUFS({self.memory.name}, {count}): {granted.count} from {granted.index}")
         self.granted = max(self.granted, granted.index + granted.count)
         return granted
@@ -216,7 +245,7 @@ class RawQueue:
         self.memory_of[index] = views
 
     def _lengths(self) -> list[int]:
-        format = calls.g_fmt(self.fd, self.type)
+        format = self._target.format(self.fd)
         return [plane.sizeimage for plane in format.planes]
 
     def _mapped(self, length: int, offset: int) -> memoryview:
@@ -367,11 +396,15 @@ def examine(path: str, type: BufType | None = None) -> Target:
     target = Target(path)
     with target.open() as device:
         target.driver, target.card = device.driver, device.card
-        target.type = device.type if type is None else type
-        if not device.caps & Cap.STREAMING:
+        target.queues = tuple(queue_types(device))
+        if not device.caps & Cap.STREAMING or not target.queues:
             raise NotOfThisDeviceError("the node has no queue for streaming (V4L2_CAP_STREAMING)")
-        target.memories = tuple(device.memory_types(target.type))
-        target.readable = device.readable
+        target.type = target.queues[0] if type is None else type
+        if target.type not in target.queues:
+            there = ", ".join(map(queue_name, target.queues))
+            raise NotOfThisDeviceError(f"it has no queue {queue_name(target.type)}, but {there}")
+        target.memories = memory_types(device, target.type)
+        target.readable, target.m2m = device.readable, device.m2m
         m2m = "it converts from memory to memory: frames come for frames given" if device.m2m else None
         target.no_frames = m2m
         if not target.memories:

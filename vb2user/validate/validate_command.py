@@ -17,18 +17,20 @@ from vb2user.cli.output import document, say, table, talk, writing
 from vb2user.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from vb2user.validate.baseline import Known
     from vb2user.validate.check import Check
     from vb2user.validate.runner import DeviceReport
+    from vb2user.validate.target import Target
 
 _KINDS = ("spec", "framework", "quality")
 
 
 @click.command()
 @devices_argument
-@click.option("--all", "every", is_flag=True, help="Every node that has a queue of video.")
+@click.option("--all", "every", is_flag=True, help="Every node that has a queue of buffers.")
+@click.option("--queue", "queue", metavar="TYPE", help="Of a node with several, e.g. video-output.")
 @click.option("--list", "list_only", is_flag=True, help="Name the checks, and try none.")
 @click.option("--only", multiple=True, metavar="GLOB", help="Of these checks alone, e.g. 'mmap.*'.")
 @click.option("--skip", multiple=True, metavar="GLOB", help="Without these checks.")
@@ -47,6 +49,7 @@ _KINDS = ("spec", "framework", "quality")
 def validate(
     devices: tuple[str, ...],
     every: bool,
+    queue: str | None,
     list_only: bool,
     only: tuple[str, ...],
     skip: tuple[str, ...],
@@ -88,6 +91,7 @@ def validate(
         quiet=bool(to_standard_output),
         verbose=verbose,
         named=bool(devices),
+        queue=queue,
     )
     _write(reports, checks, json_file, junit_file, ktap_file, write_baseline)
     if any(report.interrupted for report in reports):
@@ -98,11 +102,17 @@ def validate(
 
 def _nodes() -> list[str]:
     from vb2user.device.discovery import find
+    from vb2user.uapi.enums import Cap
 
-    found = [node.path for node in find(role="capture")] + [node.path for node in find(role="output")]
+    found = []
+    for node in find(role=None):
+        if node.capability is None:
+            talk(f"{node.path} is left out: {node.error}")
+        elif node.capability.device_caps & Cap.STREAMING:
+            found.append(node.path)
     if not found:
         raise UsageError("there is no node to validate", hint="'vb2user devices' lists all nodes")
-    return list(dict.fromkeys(found))
+    return found
 
 
 def _list(checks: Sequence[Check]) -> None:
@@ -121,24 +131,17 @@ def _validated(
     quiet: bool,
     verbose: bool,
     named: bool,
+    queue: str | None,
 ) -> list[DeviceReport]:
-    """Validate each device; one that has no queue is an error where the user named it."""
+    """Validate each queue of each device."""
     from vb2user.validate import baseline
-    from vb2user.validate.outcome import CheckEndedError
     from vb2user.validate.runner import run
-    from vb2user.validate.target import examine
 
     of_drivers = baseline.of_drivers()
     reports: list[DeviceReport] = []
     used: list[Known] = []
-    for path in devices:
-        try:
-            target = examine(path)
-        except CheckEndedError as error:
-            if named:
-                raise UsageError(f"{path} cannot be validated: {error}") from None
-            talk(f"{path} is left out: {error}")
-            continue
+    for target in _targets(devices, queue, named=named):
+        path = target.path
         report = None
         for report in run(target, checks):
             done = len(report.outcomes)
@@ -157,12 +160,38 @@ def _validated(
     return reports
 
 
+def _targets(devices: Sequence[str], queue: str | None, *, named: bool) -> Iterator[Target]:
+    """Each queue, examined when its turn comes; a node without one is an error where the user named it."""
+    from vb2user.validate.outcome import CheckEndedError
+    from vb2user.validate.queues import queue_name, queues_of
+    from vb2user.validate.target import examine
+
+    for path in devices:
+        types = [type for type in queues_of(path) if queue in (None, queue_name(type))]
+        why, tried = f"it has no queue {queue or 'of buffers'}", False
+        for type in types:
+            try:
+                target = examine(path, type)
+            except CheckEndedError as error:
+                why = str(error)
+                if len(types) > 1 or not named:
+                    what = f"{path} {queue_name(type)}" if len(types) > 1 else path
+                    talk(f"{what} is left out: {why}")
+            else:
+                tried = True
+                yield target
+        if named and not tried:
+            raise UsageError(f"{path} cannot be validated: {why}")
+
+
 def _show(report: DeviceReport, *, verbose: bool) -> None:
     from vb2user.validate.outcome import Status
+    from vb2user.validate.queues import queue_name
 
     target = report.target
     table(
-        f"{target.path}: {target.driver}, {target.card}, {report.allocator or 'allocator not known'}",
+        f"{target.path} {queue_name(target.type)}: {target.driver}, {target.card}, "
+        f"{report.allocator or 'allocator not known'}",
         ("check", "status", "seconds", "what came"),
         [
             (o.id, str(o.status), f"{o.seconds:.1f}", o.detail)
@@ -180,7 +209,7 @@ def _show(report: DeviceReport, *, verbose: bool) -> None:
         if outcome.status in (Status.FAIL, Status.ERROR):
             say()
             say(f"{outcome.id}: {outcome.detail}")
-            say(f"  repeat: vb2user validate {target.path} --only {outcome.id} --verbose")
+            say(f"  repeat: vb2user validate {target.arguments} --only {outcome.id} --verbose")
             for line in outcome.evidence if verbose else ():
                 say(f"    {line}")
 
