@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from fakes import FakeFile, answers, refuse
+from fakes_requests import FakeMedia, RequestVideo
 from fakes_vb2 import FakeHeap, FakeVideo, Vb2System
 
 from vb2user.errors import UsageError
@@ -31,10 +32,10 @@ REAL_ONLY = {
     "userptr.read-only",
 }
 #: The fake has neither REMOVE_BUFS among its capabilities nor frame intervals.
-NOT_OF_THE_FAKE = {"buffers.remove", "formats.intervals"}
+NOT_OF_THE_FAKE = {"buffers.remove", "formats.intervals", "requests.unsupported"}
 
 
-class Right(FakeVideo):
+class Right(RequestVideo):
     """As videobuf2 is, with the clock of this machine."""
 
     def __init__(self, system: Vb2System) -> None:
@@ -50,8 +51,9 @@ class Right(FakeVideo):
 def target_of(vb2: Vb2System, node: FakeVideo) -> Target:
     vb2.nodes["/dev/video0"] = node
     vb2.nodes["/dev/dma_heap/system"] = FakeHeap(vb2)
+    vb2.nodes["/dev/media0"] = FakeMedia(vb2)
     target = examine("/dev/video0")
-    target.source = "system"
+    target.source, target.media = "system", "/dev/media0"
     return target
 
 

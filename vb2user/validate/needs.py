@@ -121,6 +121,25 @@ def capability(flag: BufCap) -> Need:
     return Need(str(flag.name), Status.SKIP, why_not)
 
 
+def _no_media(target: Target) -> str | None:
+    return None if target.media is not None else "the node's media controller was not found or not opened"
+
+
+#: The queue takes requests, and the media controller makes them.
+REQUESTS = (
+    capability(BufCap.SUPPORTS_REQUESTS),
+    Need("media controller", Status.MISS, _no_media),
+)
+
+
+def _takes_requests(target: Target) -> str | None:
+    missing = REQUESTS[0].why_not(target)
+    return "the queue takes requests" if missing is None else None
+
+
+NO_REQUESTS = Need("no requests", Status.SKIP, _takes_requests)
+
+
 def _no_export(target: Target) -> str | None:
     if Memory.MMAP not in target.memories:
         return "the queue takes no MMAP buffers"

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from vb2user.device.device import Device
+from vb2user.device.discovery import media_node
 from vb2user.errors import KernelError, MissingPrerequisiteError, Vb2Error
 from vb2user.memory import heaps
 from vb2user.memory.base import page_align
@@ -52,6 +53,7 @@ class Target:
         no_frames: why no frames come; None: they do.
         frame_seconds: how long a frame takes at most, as measured.
         source: where dma-bufs come from that the device can import, as :func:`heaps.source` takes it.
+        media: the path of its media controller, if it could be found.
         told: the calls that were made and what came of them.
     """
 
@@ -67,6 +69,7 @@ class Target:
     no_frames: str | None = "nobody has looked yet"
     frame_seconds: float = 1.0
     source: str | None = None
+    media: str | None = None
     told: list[str] = field(default_factory=list)
 
     @property
@@ -286,10 +289,11 @@ class RawQueue:
 
     # -- streaming ----------------------------------------------------------------------------------
 
-    def qbuf(self, index: int) -> None:
-        """QBUF, an output buffer with a whole picture in it."""
+    def qbuf(self, index: int, request: Fd | None = None) -> None:
+        """QBUF, an output buffer with a whole picture in it; ``request`` gets it in the driver's place."""
         arg = self._args[index]
         arg.raw.flags = 0
+        arg.set_request(None if request is None else request.fileno())
         if not self._target.captures:
             for plane, length in enumerate(self._lengths()):
                 arg.set_payload(plane, length)
@@ -404,6 +408,7 @@ def examine(path: str, type: BufType | None = None) -> Target:
             there = ", ".join(map(queue_name, target.queues))
             raise NotOfThisDeviceError(f"it has no queue {queue_name(target.type)}, but {there}")
         target.memories = memory_types(device, target.type)
+        target.media = media_node(device)
         target.readable, target.m2m = device.readable, device.m2m
         m2m = "it converts from memory to memory: frames come for frames given" if device.m2m else None
         target.no_frames = m2m
