@@ -140,6 +140,14 @@ def _takes_requests(target: Target) -> str | None:
 NO_REQUESTS = Need("no requests", Status.SKIP, _takes_requests)
 
 
+#: The user allows to take the device away.
+DESTRUCTIVE = Need(
+    "--destructive",
+    Status.MISS,
+    lambda t: None if t.destructive else "--destructive allows to take the device away from all programs",
+)
+
+
 def _no_export(target: Target) -> str | None:
     if Memory.MMAP not in target.memories:
         return "the queue takes no MMAP buffers"

@@ -24,8 +24,10 @@ from typing import Any
 from vb2user.errors import KernelError, MissingPrerequisiteError, Vb2Error
 from vb2user.trace.kernel_log import KNOWN, KernelLog, reports
 from vb2user.validate.check import Check
+from vb2user.validate.needs import DESTRUCTIVE
 from vb2user.validate.observer import Watch, observing
 from vb2user.validate.outcome import CheckEndedError, Outcome, RuleBrokenError, Status
+from vb2user.validate.place import Place
 from vb2user.validate.queues import queue_name
 from vb2user.validate.target import Target
 
@@ -167,12 +169,17 @@ def run(target: Target, checks: Sequence[Check]) -> Iterator[DeviceReport]:
     report = DeviceReport(target)
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
-        watch, log = _watched(stack, report)
+        log = _log_of(stack, report)
+        watching = stack.enter_context(contextlib.ExitStack())
+        watch = _watch_of(watching, report)
         yield report
         for check in checks:
+            place = _place(check, target)
             try:
                 outcome = _in_child(check, target)
             except KeyboardInterrupt:
+                if place is not None:
+                    place.restore()
                 report.ended = f"interrupted during {check.id}"
                 report.interrupted = True
                 yield report
@@ -182,27 +189,48 @@ def run(target: Target, checks: Sequence[Check]) -> Iterator[DeviceReport]:
                 _log(outcome, log, target.driver)
             if watch is not None:
                 _balance(outcome, watch, report)
+            stuck = outcome.status is Status.ERROR and outcome.detail.startswith(_STUCK)
+            if place is not None and not stuck:
+                # The queues of the device that came back are others.
+                watching.close()
+                if (path := place.restore()) is None:
+                    report.ended = f"the device did not come back after {check.id}"
+                else:
+                    target.path = path
+                    watch = _watch_of(watching, report)
             report.seconds = time.monotonic() - began
-            if outcome.status is Status.ERROR and outcome.detail.startswith(_STUCK):
+            if stuck:
                 report.ended = f"{check.id} hangs in the kernel: what comes after it cannot be tried"
             yield report
             if report.ended is not None:
                 return
 
 
-def _watched(stack: contextlib.ExitStack, report: DeviceReport) -> tuple[Watch | None, KernelLog | None]:
-    log: KernelLog | None = None
+def _place(check: Check, target: Target) -> Place | None:
+    """Where to give the device back to its driver, if the check takes it away."""
+    if target.destructive and DESTRUCTIVE in check.needs:
+        with contextlib.suppress(CheckEndedError, Vb2Error), target.open() as device:
+            return target.place(device)
+    return None
+
+
+def _log_of(stack: contextlib.ExitStack, report: DeviceReport) -> KernelLog | None:
     try:
-        log = stack.enter_context(KernelLog())
+        return stack.enter_context(KernelLog())
     except MissingPrerequisiteError as error:
         report.unwatched.append(str(error))
-    device = stack.enter_context(report.target.open())
-    watch, why = stack.enter_context(observing(device))
-    if watch is None:
-        report.unwatched.append(f"references are not watched: {why}")
-    else:
+        return None
+
+
+def _watch_of(stack: contextlib.ExitStack, report: DeviceReport) -> Watch | None:
+    # Not opened any longer than that: a handle would keep the number of a node that goes.
+    with report.target.open() as device:
+        watch, why = stack.enter_context(observing(device))
+    if watch is not None:
         report.allocator = watch.calibration.allocator
-    return watch, log
+    elif (line := f"references are not watched: {why}") not in report.unwatched:
+        report.unwatched.append(line)
+    return watch
 
 
 def _log(outcome: Outcome, log: KernelLog, driver: str) -> None:

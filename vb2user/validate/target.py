@@ -29,6 +29,7 @@ from vb2user.uapi.enums import BufFlag, BufType, Cap, Memory
 from vb2user.uapi.fourcc import FourCC
 from vb2user.uapi.kernel import POLLERR, POLLIN, POLLOUT, Fd
 from vb2user.validate.outcome import NotOfThisDeviceError, RuleBrokenError
+from vb2user.validate.place import Place
 from vb2user.validate.queues import memory_types, queue_name
 
 #: Buffers that a check asks for, where the number does not matter.
@@ -54,6 +55,7 @@ class Target:
         frame_seconds: how long a frame takes at most, as measured.
         source: where dma-bufs come from that the device can import, as :func:`heaps.source` takes it.
         media: the path of its media controller, if it could be found.
+        destructive: a check may take the device from its driver.
         told: the calls that were made and what came of them.
     """
 
@@ -70,6 +72,7 @@ class Target:
     frame_seconds: float = 1.0
     source: str | None = None
     media: str | None = None
+    destructive: bool = False
     told: list[str] = field(default_factory=list)
 
     @property
@@ -124,6 +127,10 @@ class Target:
         if format.sizeimage != data.buffer_size(raw):
             data.set_buffer_size(raw, format.sizeimage)
         return calls.create_bufs(fd, memory, count, raw)
+
+    def place(self, device: Device) -> Place:
+        """Where the device hangs in sysfs. NotHereError: it cannot be unbound here."""
+        return Place.of(device)
 
     def tell(self, line: str) -> None:
         """Keep what was done as evidence."""

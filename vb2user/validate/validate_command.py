@@ -31,6 +31,11 @@ _KINDS = ("spec", "framework", "quality")
 @devices_argument
 @click.option("--all", "every", is_flag=True, help="Every node that has a queue of buffers.")
 @click.option("--queue", "queue", metavar="TYPE", help="Of a node with several, e.g. video-output.")
+@click.option(
+    "--destructive",
+    is_flag=True,
+    help="Also take the device from its driver and give it back, as root; its nodes go meanwhile.",
+)
 @click.option("--list", "list_only", is_flag=True, help="Name the checks, and try none.")
 @click.option("--only", multiple=True, metavar="GLOB", help="Of these checks alone, e.g. 'mmap.*'.")
 @click.option("--skip", multiple=True, metavar="GLOB", help="Without these checks.")
@@ -50,6 +55,7 @@ def validate(
     devices: tuple[str, ...],
     every: bool,
     queue: str | None,
+    destructive: bool,
     list_only: bool,
     only: tuple[str, ...],
     skip: tuple[str, ...],
@@ -92,6 +98,7 @@ def validate(
         verbose=verbose,
         named=bool(devices),
         queue=queue,
+        destructive=destructive,
     )
     _write(reports, checks, json_file, junit_file, ktap_file, write_baseline)
     if any(report.interrupted for report in reports):
@@ -132,6 +139,7 @@ def _validated(
     verbose: bool,
     named: bool,
     queue: str | None,
+    destructive: bool,
 ) -> list[DeviceReport]:
     """Validate each queue of each device."""
     from vb2user.validate import baseline
@@ -141,8 +149,8 @@ def _validated(
     reports: list[DeviceReport] = []
     used: list[Known] = []
     for target in _targets(devices, queue, named=named):
-        path = target.path
-        report = None
+        path, report = target.path, None
+        target.destructive = destructive
         for report in run(target, checks):
             done = len(report.outcomes)
             if done and sys.stderr.isatty():
