@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin
 
 from vb2user.errors import UsageError
 from vb2user.validate.needs import Need
@@ -82,7 +83,7 @@ def check(
 
     Args:
         id: ``group.name``, of small letters, digits and dashes.
-        doc: the page of the kernel's documentation of V4L2, without its ending.
+        doc: the page of the kernel's documentation of V4L2, from there on, without its ending.
         kind: who demands the rule.
         needs: what the device and the machine must have; a queue for streaming is always needed.
     """
@@ -91,7 +92,7 @@ def check(
 
     def register(run: Callable[[Target], None]) -> Callable[[Target], None]:
         rule = " ".join((run.__doc__ or id).split())
-        _CHECKS[id] = Check(id, rule, f"{DOCUMENTATION}{doc}.html", kind, tuple(needs), run)
+        _CHECKS[id] = Check(id, rule, urljoin(DOCUMENTATION, f"{doc}.html"), kind, tuple(needs), run)
         return run
 
     return register

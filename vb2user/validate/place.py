@@ -40,7 +40,7 @@ class Place:
 
     @classmethod
     def of(cls, node: Device) -> Place:
-        """The place of a node. NotHereError: nobody may unbind its device, or not this user."""
+        """The place of a node. NotHereError: its device cannot be unbound, or not by this user."""
         try:
             number = os.fstat(node.fileno()).st_rdev
             device = (_SYS / f"{os.major(number)}:{os.minor(number)}" / "device").resolve(strict=True)

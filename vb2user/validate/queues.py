@@ -9,6 +9,7 @@ from vb2user.errors import KernelError
 from vb2user.trace.queues import queue_types
 from vb2user.uapi import calls
 from vb2user.uapi.calls import data_formats as data
+from vb2user.uapi.calls.formats import g_fmt_struct, s_fmt_struct
 from vb2user.uapi.enums import BufType, Memory
 from vb2user.validate.outcome import NotOfThisDeviceError
 
@@ -32,7 +33,7 @@ def memory_types(device: Device, type: BufType) -> tuple[Memory, ...]:
     try:
         if type not in data.DATA_TYPES:
             return tuple(device.memory_types(type))
-        data.s_data_fmt(device.node, data.g_data_fmt(device.node, type))
+        s_fmt_struct(device.node, g_fmt_struct(device.node, type))
     except KernelError as error:
         if error.errno == errno.EINVAL:
             raise NotOfThisDeviceError(f"the chosen input has no {queue_name(type)}: {error}") from None

@@ -25,6 +25,7 @@ from vb2user.uapi import calls
 from vb2user.uapi.anonymous import anonymous
 from vb2user.uapi.buffer import BufferArg, Dequeued, is_output
 from vb2user.uapi.calls import data_formats as data
+from vb2user.uapi.calls.formats import g_fmt_struct
 from vb2user.uapi.enums import BufFlag, BufType, Cap, Memory
 from vb2user.uapi.fourcc import FourCC
 from vb2user.uapi.kernel import POLLERR, POLLIN, POLLOUT, Fd
@@ -116,14 +117,14 @@ class Target:
         """G_FMT. Of a VBI or SDR queue only the bytes of a buffer are in it."""
         if self.type not in data.DATA_TYPES:
             return calls.g_fmt(fd, self.type)
-        size = data.buffer_size(data.g_data_fmt(fd, self.type))
+        size = data.buffer_size(g_fmt_struct(fd, self.type))
         return calls.Format(self.type, FourCC(0), planes=(calls.PlaneFormat(size, 0),))
 
     def create_bufs(self, fd: Fd, memory: Memory, count: int, format: calls.Format) -> calls.BuffersGranted:
         """CREATE_BUFS of the queue, whose format is as :meth:`format` tells it, or has other sizes."""
         if self.type not in data.DATA_TYPES:
             return calls.create_bufs(fd, memory, count, format)
-        raw = data.g_data_fmt(fd, self.type)
+        raw = g_fmt_struct(fd, self.type)
         if format.sizeimage != data.buffer_size(raw):
             data.set_buffer_size(raw, format.sizeimage)
         return calls.create_bufs(fd, memory, count, raw)

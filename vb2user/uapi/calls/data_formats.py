@@ -8,30 +8,12 @@ from __future__ import annotations
 
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.enums import BufType
-from vb2user.uapi.kernel import Fd
 
 RAW_VBI = frozenset({BufType.VBI_CAPTURE, BufType.VBI_OUTPUT})
 SLICED_VBI = frozenset({BufType.SLICED_VBI_CAPTURE, BufType.SLICED_VBI_OUTPUT})
 SDR = frozenset({BufType.SDR_CAPTURE, BufType.SDR_OUTPUT})
 #: Queues whose ``struct v4l2_format`` describes neither a picture nor metadata.
 DATA_TYPES = RAW_VBI | SLICED_VBI | SDR
-
-
-def g_data_fmt(fd: Fd, type: BufType) -> v.v4l2_format:
-    """``VIDIOC_G_FMT`` of a VBI or SDR queue. EINVAL: no such queue, or the chosen input has no VBI."""
-    arg = v.v4l2_format()
-    arg.type = type
-    fd.ioctl(v.VIDIOC_G_FMT, "VIDIOC_G_FMT", arg)
-    return arg
-
-
-def s_data_fmt(fd: Fd, arg: v.v4l2_format) -> v.v4l2_format:
-    """``VIDIOC_S_FMT``; ``arg`` becomes what was granted. A node of raw and sliced VBI is then what it says.
-
-    EBUSY: buffers are allocated; EINVAL: no such queue.
-    """
-    fd.ioctl(v.VIDIOC_S_FMT, "VIDIOC_S_FMT", arg)
-    return arg
 
 
 def buffer_size(arg: v.v4l2_format) -> int:

@@ -57,7 +57,7 @@ def alloc(target: Target) -> None:
 @check("requests.unsupported", doc="vidioc-qbuf", needs=(NO_REQUESTS,))
 def unsupported(target: Target) -> None:
     """QBUF with a request fails with EBADR on a queue that takes no requests."""
-    with target.queue() as queue, contextlib.closing(os.fdopen(os.open(os.devnull, os.O_RDWR))) as null:
+    with target.queue() as queue, Path(os.devnull).open() as null:
         queue.provide()
         queue.arg(0).set_request(null.fileno())
         target.refused(errno.EBADR, "QBUF with a request", lambda: calls.qbuf(queue.fd, queue.arg(0)))
@@ -184,7 +184,7 @@ def closed(target: Target) -> None:
 
 @check("requests.closed-queued", doc="../mediactl/request-func-close", needs=(*REQUESTS, FRAMES))
 def closed_queued(target: Target) -> None:
-    """The frame of a queued request comes although the request is closed."""
+    """The frame of a queued request comes although the request was closed."""
     with target.queue() as queue:
         with _requests(target, queue.provide()) as made:
             _all_queued(queue, made)
@@ -195,7 +195,7 @@ def closed_queued(target: Target) -> None:
 
 @check("requests.foreign", doc="vidioc-qbuf", needs=REQUESTS)
 def foreign(target: Target) -> None:
-    """QBUF with a descriptor that is no request of this media controller fails with EINVAL."""
+    """QBUF fails with EINVAL where the descriptor is not one of this media controller's requests."""
     with target.queue() as queue, contextlib.ExitStack() as stack:
         queue.provide()
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)

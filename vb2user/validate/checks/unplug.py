@@ -70,7 +70,7 @@ def _hung_up(target: Target, seen: int) -> None:
     )
 
 
-@check("unplug.idle", doc="gen-errors", needs=(DESTRUCTIVE,))
+@check("unplug.idle", doc="../gen-errors", needs=(DESTRUCTIVE,))
 def idle(target: Target) -> None:
     """After the device went, each ioctl of an open handle fails with ENODEV, and poll(2) hangs up."""
     with _back_afterwards(target) as place, target.open() as device:
@@ -78,7 +78,7 @@ def idle(target: Target) -> None:
         _gone(target, device.node)
 
 
-@check("unplug.allocated", doc="gen-errors", needs=(DESTRUCTIVE,))
+@check("unplug.allocated", doc="../gen-errors", needs=(DESTRUCTIVE,))
 def allocated(target: Target) -> None:
     """A device may go while it has buffers, some of them queued."""
     with _back_afterwards(target) as place, target.queue() as queue:
@@ -88,7 +88,7 @@ def allocated(target: Target) -> None:
         _gone(target, queue.fd)
 
 
-@check("unplug.streaming", doc="gen-errors", needs=(DESTRUCTIVE, FRAMES))
+@check("unplug.streaming", doc="../gen-errors", needs=(DESTRUCTIVE, FRAMES))
 def streaming(target: Target) -> None:
     """A device may go while it streams."""
     with _back_afterwards(target) as place, target.queue() as queue:
