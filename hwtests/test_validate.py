@@ -19,6 +19,8 @@ from vb2user.harness.usb.uvc.webcam import VirtualWebcam
 from vb2user.validate.check import all_checks
 
 CHECKS = [one.id for one in all_checks()]
+#: videobuf2's own faults (docs/kernels.md).
+FAULTS = {"requests.closed"}
 GROUPS = sorted({id.partition(".")[0] for id in CHECKS})
 
 
@@ -30,7 +32,11 @@ def validated(path: str, *options: str) -> list[dict[str, Any]]:
     assert devices
     results: list[dict[str, Any]] = []
     for device in devices:
-        wrong = [r for r in device["results"] if r["status"] in ("fail", "error", "xfail")]
+        wrong = [
+            r
+            for r in device["results"]
+            if r["status"] in ("fail", "error") or (r["status"] == "xfail" and r["id"] not in FAULTS)
+        ]
         assert wrong == []
         assert (done.returncode, device["ended"], device["unwatched"]) == (0, None, [])
         assert device["allocator"] is not None
@@ -49,6 +55,8 @@ def test_vivid(vivid: VividDevice, group: str) -> None:
         lacking |= {id for id in CHECKS if id.startswith("userptr.")} | {"expbuf.not-userptr"}
     for result in results:
         allowed = ("skip", "pass") if result["id"] in lacking else ("pass",)
+        if result["id"] in FAULTS:
+            allowed = ("xfail",)
         if group == "unplug":
             allowed = ("miss",)  # nobody gave leave
         assert result["status"] in allowed, result
