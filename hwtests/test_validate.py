@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -10,8 +11,11 @@ from conftest import still
 from forked import vb2user_command
 
 import vb2user
+from vb2user.harness.drivers.vb2probe import ProbeInstance
 from vb2user.harness.drivers.vivid import NODE_TYPES, Config, InstanceConfig
 from vb2user.harness.pytest_plugin import VividDevice, VividFactory
+from vb2user.harness.usb.sur40 import VirtualSur40
+from vb2user.harness.usb.uvc.webcam import VirtualWebcam
 from vb2user.validate.check import all_checks
 
 CHECKS = [one.id for one in all_checks()]
@@ -77,10 +81,15 @@ def test_an_output_node(vivid_vmalloc: VividDevice, group: str) -> None:
 #: vivid's other nodes, with the queues of each that are tried.
 OTHERS = {
     "vbi-cap": 2,
+    "vbi-out": 2,
+    "sdr-cap": 1,
+    "meta-cap": 1,
+    "meta-out": 1,
+    "touch-cap": 1,
 }
 
 
-@pytest.mark.parametrize("group", ["formats", "ownership", "requests"])
+@pytest.mark.parametrize("group", [group for group in GROUPS if group != "unplug"])
 @pytest.mark.parametrize("role", OTHERS)
 def test_queues_of_other_things_than_video(vivid_factory: VividFactory, role: str, group: str) -> None:
     (instance,) = vivid_factory(Config((InstanceConfig(tuple(NODE_TYPES)),)))
@@ -90,9 +99,31 @@ def test_queues_of_other_things_than_video(vivid_factory: VividFactory, role: st
     assert len(results) == OTHERS[role] * sum(id.startswith(f"{group}.") for id in CHECKS)
 
 
+@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("allocator", ["vmalloc", "dma-contig", "dma-sg"])
+def test_vb2probe(vb2probe: Mapping[str, ProbeInstance], allocator: str, group: str) -> None:
+    validated(vb2probe[allocator].capture, "--only", f"{group}.*")
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_uvcvideo(webcam: VirtualWebcam, group: str) -> None:
+    validated(webcam.video, "--only", f"{group}.*")
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_sur40(sur40: VirtualSur40, group: str) -> None:
+    validated(sur40.video, "--only", f"{group}.*")
+
+
 @pytest.mark.whole
-@pytest.mark.parametrize("role", ["video-cap"])
+@pytest.mark.parametrize("role", ["video-cap", "video-out"])
 def test_vivid_is_taken_away(vivid_factory: VividFactory, role: str) -> None:
     (instance,) = vivid_factory(Config((InstanceConfig(),)))
     results = validated(instance.nodes[role], "--only", "unplug.*", "--destructive")
     assert {result["status"] for result in results} == {"pass"}
+
+
+@pytest.mark.whole
+def test_a_webcam_is_taken_away(webcam: VirtualWebcam) -> None:
+    results = validated(webcam.video, "--only", "unplug.*", "--destructive")
+    assert "pass" in {result["status"] for result in results}
