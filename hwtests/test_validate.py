@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -13,30 +14,34 @@ from conftest import still
 from forked import vb2user_command
 
 import vb2user
-from vb2user.harness.drivers.vivid import Config, InstanceConfig
+from vb2user.harness.drivers.vb2probe import ProbeInstance
+from vb2user.harness.drivers.vivid import NODE_TYPES, Config, InstanceConfig
 from vb2user.harness.pytest_plugin import VividDevice, VividFactory
+from vb2user.harness.usb.sur40 import VirtualSur40
+from vb2user.harness.usb.uvc.webcam import VirtualWebcam
 from vb2user.validate.check import all_checks
 
 CHECKS = [one.id for one in all_checks()]
-#: What vb2user/validate/known.json has of the drivers here.
-KNOWN = {"dmabuf.refused-then-output", "faults.expbuf-read-only"}
+#: What vb2user/validate/known.json has of the drivers here: faults of videobuf2 (docs/kernels.md).
+KNOWN = {"dmabuf.refused-then-output", "faults.expbuf-read-only", "requests.closed"}
 FAULTS = ["dmabuf", "errors", "faults", "geometry"]
 GROUPS = sorted({id.partition(".")[0] for id in CHECKS})
 
 
 def validated(path: str, *options: str) -> list[dict[str, Any]]:
-    """The results of checks of one node, none of which failed."""
+    """The results of checks of one node's queues, none of which failed."""
     done = vb2user_command("validate", path, "--json", "-", *options)
     assert done.stdout, done.stderr
-    document = json.loads(done.stdout)
-    (device,) = document["devices"]
-    wrong = [r for r in device["results"] if r["status"] in ("fail", "error")]
-    assert wrong == []
-    known = [r["id"] for r in device["results"] if r["status"] == "xfail"]
-    assert set(known) <= KNOWN
-    assert (done.returncode, device["ended"], device["unwatched"]) == (0, None, [])
-    assert device["allocator"] is not None
-    results: list[dict[str, Any]] = device["results"]
+    devices = json.loads(done.stdout)["devices"]
+    assert devices
+    results: list[dict[str, Any]] = []
+    for device in devices:
+        wrong = [r for r in device["results"] if r["status"] in ("fail", "error")]
+        assert wrong == []
+        assert {r["id"] for r in device["results"] if r["status"] == "xfail"} <= KNOWN
+        assert (done.returncode, device["ended"], device["unwatched"]) == (0, None, [])
+        assert device["allocator"] is not None
+        results += device["results"]
     return results
 
 
@@ -46,7 +51,7 @@ def test_vivid(vivid: VividDevice, group: str) -> None:
         still(cam, fps=30)
     results = validated(vivid.capture, "--only", f"{group}.*")
     # vivid streams from two buffers on, and takes USERPTR by vmalloc alone; REMOVE_BUFS is younger than 6.1.
-    lacking = {"streaming.one-buffer", "buffers.remove"}
+    lacking = {"streaming.one-buffer", "buffers.remove", "requests.unsupported"}
     # Its buffers are single-planar, and the input that is chosen has what it has. The kernel pins no pages of
     # some file systems.
     lacking |= {id for id in CHECKS if id.startswith(("faults.planes-", "geometry.busy-"))}
@@ -57,6 +62,8 @@ def test_vivid(vivid: VividDevice, group: str) -> None:
         allowed = ("skip", "pass") if result["id"] in lacking else ("pass",)
         if result["id"] in KNOWN:
             allowed = ("xfail", "skip")
+        if group == "unplug":
+            allowed = ("miss",)  # nobody gave leave
         assert result["status"] in allowed, result
 
 
@@ -98,3 +105,54 @@ def test_checks_as_tests_of_pytest(vivid_vmalloc: VividDevice) -> None:
     number = len([id for id in CHECKS if id.startswith("buffers.reqbufs")])
     assert f"{number} passed, {len(CHECKS) - number} deselected" in done.stdout
     assert done.returncode == 0
+
+
+#: vivid's other nodes, with the queues of each that are tried.
+OTHERS = {
+    "vbi-cap": 2,
+    "vbi-out": 2,
+    "sdr-cap": 1,
+    "meta-cap": 1,
+    "meta-out": 1,
+    "touch-cap": 1,
+}
+
+
+@pytest.mark.parametrize("group", [group for group in GROUPS if group != "unplug"])
+@pytest.mark.parametrize("role", OTHERS)
+def test_queues_of_other_things_than_video(vivid_factory: VividFactory, role: str, group: str) -> None:
+    (instance,) = vivid_factory(Config((InstanceConfig(tuple(NODE_TYPES)),)))
+    with vb2user.open(instance.capture) as cam:
+        cam.set_input(0 if role == "meta-cap" else 1)  # metadata is a webcam's, VBI a television's
+    results = validated(instance.nodes[role], "--only", f"{group}.*")
+    assert len(results) == OTHERS[role] * sum(id.startswith(f"{group}.") for id in CHECKS)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("allocator", ["vmalloc", "dma-contig", "dma-sg"])
+def test_vb2probe(vb2probe: Mapping[str, ProbeInstance], allocator: str, group: str) -> None:
+    validated(vb2probe[allocator].capture, "--only", f"{group}.*")
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_uvcvideo(webcam: VirtualWebcam, group: str) -> None:
+    validated(webcam.video, "--only", f"{group}.*")
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_sur40(sur40: VirtualSur40, group: str) -> None:
+    validated(sur40.video, "--only", f"{group}.*")
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("role", ["video-cap", "video-out"])
+def test_vivid_is_taken_away(vivid_factory: VividFactory, role: str) -> None:
+    (instance,) = vivid_factory(Config((InstanceConfig(),)))
+    results = validated(instance.nodes[role], "--only", "unplug.*", "--destructive")
+    assert {result["status"] for result in results} == {"pass"}
+
+
+@pytest.mark.whole
+def test_a_webcam_is_taken_away(webcam: VirtualWebcam) -> None:
+    results = validated(webcam.video, "--only", "unplug.*", "--destructive")
+    assert "pass" in {result["status"] for result in results}

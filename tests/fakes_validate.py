@@ -9,6 +9,7 @@ from typing import Any
 
 from fakes import Events, FakeFile, answers, refuse
 from fakes_memory import is_mapped
+from fakes_requests import FakeMedia, RequestVideo
 from fakes_setters import FakeSetters
 from fakes_vb2 import FakeHeap, FakeVideo, Vb2System
 
@@ -16,7 +17,8 @@ from vb2user.uapi import videodev2 as v
 from vb2user.uapi.calls.controls import ControlInfo
 from vb2user.uapi.enums import BufType, CtrlChange, CtrlFlag, CtrlType, EventSubFlag, EventType
 from vb2user.uapi.kernel import POLLPRI
-from vb2user.validate.target import Target, examine
+from vb2user.validate.examination import examine
+from vb2user.validate.target import Target
 
 BRIGHTNESS = ControlInfo(0x980900, CtrlType.INTEGER, "Brightness", 0, 255, 1, 128, CtrlFlag(0))
 
@@ -35,7 +37,7 @@ INJECTIONS = tuple(
 )
 
 
-class Right(Events, FakeSetters, FakeVideo):
+class Right(Events, FakeSetters, RequestVideo):
     """As videobuf2 is, with the clock of this machine, and vivid's controls that let calls fail."""
 
     def __init__(self, system: Vb2System, **more: Any) -> None:
@@ -90,7 +92,7 @@ class Right(Events, FakeSetters, FakeVideo):
         if file.state.get("subscribed") and not self.buffers:
             return events  # nobody here waits for frames of such a handle
         # The first poll begins file I/O, and the second finds a frame: the real one waits for it meanwhile.
-        return (FakeVideo.poll(self, file) or FakeVideo.poll(self, file)) | events
+        return (RequestVideo.poll(self, file) or RequestVideo.poll(self, file)) | events
 
     def _readable(self, arg: Any) -> None:
         super()._readable(arg)
@@ -130,6 +132,7 @@ def target_of(vb2: Vb2System, node: FakeVideo) -> Target:
     """The device under test, examined."""
     vb2.nodes["/dev/video0"] = node
     vb2.nodes["/dev/dma_heap/system"] = FakeHeap(vb2)
+    vb2.nodes["/dev/media0"] = FakeMedia(vb2)
     target = examine("/dev/video0")
-    target.source = "system"
+    target.source, target.media = "system", "/dev/media0"
     return target

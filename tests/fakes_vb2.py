@@ -391,6 +391,8 @@ class FakeVideo(FakeFormats, FakeFileIO, FakeImports, Controls, FakeQueueNode):
         buffer = self._buffer(arg)
         if arg.memory != self.memory:
             raise refuse(errno.EINVAL)
+        if arg.flags & BufFlag.REQUEST_FD:
+            raise refuse(errno.EBADR)
         if self.broken:
             raise refuse(errno.EIO)
         if buffer.state not in (("dequeued", "prepared") if queueing else ("dequeued",)):

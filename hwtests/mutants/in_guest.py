@@ -27,9 +27,9 @@ from vb2user.errors import Vb2Error
 from vb2user.trace.kernel_log import KNOWN, KernelLog, reports
 from vb2user.validate import baseline
 from vb2user.validate.check import Check, all_checks
+from vb2user.validate.examination import examine
 from vb2user.validate.outcome import CheckEndedError
 from vb2user.validate.runner import attempt, run
-from vb2user.validate.target import examine
 
 #: Seconds without a word of validate, and for v4l2-compliance, after which the process is killed.
 _SILENCE, _COMPLIANCE = 150.0, 200.0

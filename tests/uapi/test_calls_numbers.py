@@ -52,7 +52,7 @@ def some(kind: Any, node: Fd) -> Any:
     """An argument of this type that is harmless."""
     if kind is Fd:
         return node
-    if kind is calls.Format:
+    if kind is calls.Format or calls.Format in getattr(kind, "__args__", ()):
         return calls.Format(BufType.VIDEO_CAPTURE, FourCC("YUYV"), 64, 32, planes=(calls.PlaneFormat(1, 1),))
     if inspect.isclass(kind) and issubclass(kind, enum.Enum):
         return next(iter(kind))

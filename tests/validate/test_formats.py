@@ -30,11 +30,12 @@ from vb2user.uapi.fourcc import FourCC
 from vb2user.validate import baseline, runner
 from vb2user.validate.baseline import Known
 from vb2user.validate.check import Check, Kind, all_checks
+from vb2user.validate.examination import examine
 from vb2user.validate.formats import FORMATS, Validation, github
 from vb2user.validate.frame_picture import picture
 from vb2user.validate.outcome import NotHereError, NotOfThisDeviceError, Outcome, RuleBrokenError, Status
 from vb2user.validate.runner import DeviceReport, run
-from vb2user.validate.target import Target, examine
+from vb2user.validate.target import Target
 from vb2user.validate.validate_command import validate
 
 pytestmark = pytest.mark.usefixtures("unwatched")

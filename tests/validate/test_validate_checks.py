@@ -37,13 +37,17 @@ REAL_ONLY = {
     "userptr.read-only",
 }
 #: The fake has neither REMOVE_BUFS among its capabilities nor frame intervals; it streams from STREAMON on.
-NOT_OF_THE_FAKE = {"buffers.remove", "errors.late-start", "formats.intervals"}
+NOT_OF_THE_FAKE = {"buffers.remove", "errors.late-start", "formats.intervals", "requests.unsupported"}
 #: These are for queues whose buffers have an array of planes.
 MULTIPLANAR = {id for id in CHECKS if MULTIPLANAR_ONLY in CHECKS[id].needs}
 MULTIPLANAR |= {"dmabuf.planes-exchanged"}
 
 
-@pytest.mark.parametrize("id", sorted(CHECKS.keys() - REAL_ONLY))
+#: These have tests of their own: test_validate_unplug.py.
+ELSEWHERE = {id for id in CHECKS if id.startswith("unplug.")}
+
+
+@pytest.mark.parametrize("id", sorted(CHECKS.keys() - REAL_ONLY - ELSEWHERE))
 def test_a_right_driver_passes(vb2: Vb2System, id: str) -> None:
     node = Right(vb2)
     if id in MULTIPLANAR:

@@ -22,10 +22,12 @@ from vb2user.uapi import calls
 from vb2user.uapi.enums import Memory
 from vb2user.validate import check, runner, validate_command
 from vb2user.validate.check import Check, Kind
+from vb2user.validate.examination import examine
 from vb2user.validate.formats.json import SCHEMA
+from vb2user.validate.needs import DESTRUCTIVE
 from vb2user.validate.outcome import NotOfThisDeviceError, RuleBrokenError, Status
 from vb2user.validate.runner import DeviceReport, run
-from vb2user.validate.target import Target, examine
+from vb2user.validate.target import Target
 from vb2user.validate.validate_command import validate
 
 pytestmark = pytest.mark.usefixtures("unwatched")
@@ -290,3 +292,46 @@ def test_a_queue_of_somebody_else_is_told(
     assert caught.value.errno == errno.EBUSY
     assert caught.value.exit_status == 3
     assert said in str(caught.value)
+
+
+def test_what_a_check_took_away_is_given_back(
+    vb2: Vb2System, video: FakeVideo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the runner, too: the check's process may have died. The run goes on at the node's new path."""
+
+    class Elsewhere:
+        def restore(self) -> str:
+            vb2.nodes["/dev/video1"] = vb2.nodes["/dev/video0"]
+            return "/dev/video1"
+
+    def dies(target: Target) -> None:
+        os._exit(1)
+
+    monkeypatch.setattr(Target, "place", lambda self, device: Elsewhere())
+    taken = Check("a.b", "It goes.", "", Kind.SPEC, (DESTRUCTIVE,), dies)
+    target = examine("/dev/video0")
+    target.destructive = True
+    *_, report = run(target, [taken, one_check(lambda target: None, "a.c")])
+    assert report.target.path == "/dev/video1"
+    assert [outcome.status for outcome in report.outcomes] == [Status.ERROR, Status.PASS]
+
+
+def test_a_device_that_stays_away_ends_the_run(video: FakeVideo, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Nowhere:
+        def restore(self) -> None: ...
+
+    monkeypatch.setattr(Target, "place", lambda self, device: Nowhere())
+    taken = Check("a.b", "It goes.", "", Kind.SPEC, (DESTRUCTIVE,), lambda target: None)
+    target = examine("/dev/video0")
+    target.destructive = True
+    *_, report = run(target, [taken, one_check(lambda target: None, "a.c")])
+    assert report.ended == "the device did not come back after a.b"
+    assert len(report.outcomes) == 1
+
+
+def test_a_queue_is_named(video: FakeVideo) -> None:
+    only = ("--only", "buffers.length", "--json", "-")
+    (device,) = json.loads(called("/dev/video0", "--queue", "video-capture", *only).stdout)["devices"]
+    assert device["queue"] == "video-capture"
+    with pytest.raises(UsageError, match="has no queue vbi-capture"):
+        called("/dev/video0", "--queue", "vbi-capture", *only)

@@ -6,6 +6,7 @@ what each one does. A node that cannot be opened is listed with the reason, not 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import unicodedata
@@ -18,7 +19,9 @@ from vb2user.device.naming import Node, node_path
 from vb2user.device.node import M2M, VideoNode
 from vb2user.errors import KernelError, NoSuchDeviceError, UsageError
 from vb2user.uapi.calls import Capability
+from vb2user.uapi.calls.media import g_topology
 from vb2user.uapi.enums import BufType, Cap
+from vb2user.uapi.kernel import open_node
 
 if TYPE_CHECKING:
     import pyudev
@@ -170,6 +173,23 @@ def _siblings(device: VideoNode, role: str) -> list[str]:
         return []
     nodes = [n for n in udev.list_devices(subsystem="video4linux", parent=node.parent) if n.device_node]
     return [found.path for found in _sorted(map(_describe, nodes)) if role in found.roles]
+
+
+def media_node(device: VideoNode) -> str | None:
+    """Return the path of the media controller that has this node (``MEDIA_IOC_G_TOPOLOGY``).
+
+    None: no media controller has it, or the one that has it cannot be opened.
+    """
+    try:
+        number = os.fstat(device.fileno()).st_rdev
+    except OSError:
+        return None
+    place = os.major(number), os.minor(number)
+    for candidate in context().list_devices(subsystem="media"):
+        with contextlib.suppress(KernelError), open_node(candidate.device_node or "") as controller:
+            if any((one.major, one.minor) == place for one in g_topology(controller).interfaces):
+                return controller.name
+    return None
 
 
 #: What QUERYCAP's ``card`` and a node's name hold; the 32nd byte is the terminating NUL.

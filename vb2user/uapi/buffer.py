@@ -187,6 +187,12 @@ class BufferArg:
         target.m.fd = fd
         target.length = length
 
+    def set_request(self, fd: int | None) -> None:
+        """Let QBUF put the buffer into this media request; None: QBUF gives it to the driver."""
+        flags = self.raw.flags & ~BufFlag.REQUEST_FD
+        self.raw.flags = flags if fd is None else flags | BufFlag.REQUEST_FD
+        self.raw.request_fd = fd or 0
+
     def set_payload(self, plane: int, bytesused: int, data_offset: int = 0) -> None:
         """Output queues: how many bytes the program has put in; 0 stands for the whole plane."""
         if self.planes is not None:

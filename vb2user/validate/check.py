@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin
 
 from vb2user.errors import UsageError
 from vb2user.validate.needs import Need
@@ -82,7 +83,7 @@ def check(
 
     Args:
         id: ``group.name``, of small letters, digits and dashes.
-        doc: the page of the kernel's documentation of V4L2, without its ending; or any address.
+        doc: the page of the kernel's documentation of V4L2, without its ending; or an address.
         kind: who demands the rule.
         needs: what the device and the machine must have; a queue for streaming is always needed.
     """
@@ -91,7 +92,7 @@ def check(
 
     def register(run: Callable[[Target], None]) -> Callable[[Target], None]:
         rule = " ".join((run.__doc__ or id).split())
-        address = doc if "://" in doc else f"{DOCUMENTATION}{doc}.html"
+        address = doc if "://" in doc else urljoin(DOCUMENTATION, f"{doc}.html")
         _CHECKS[id] = Check(id, rule, address, kind, tuple(needs), run)
         return run
 

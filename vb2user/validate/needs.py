@@ -9,11 +9,19 @@ from typing import TYPE_CHECKING
 
 from vb2user.errors import KernelError
 from vb2user.uapi import calls
-from vb2user.uapi.enums import BufCap, Memory
+from vb2user.uapi.calls.data_formats import DATA_TYPES
+from vb2user.uapi.enums import BufCap, BufType, Memory
 from vb2user.validate.outcome import Status
 
 if TYPE_CHECKING:
     from vb2user.validate.target import Target
+
+_IMAGES = (
+    BufType.VIDEO_CAPTURE,
+    BufType.VIDEO_CAPTURE_MPLANE,
+    BufType.VIDEO_OUTPUT,
+    BufType.VIDEO_OUTPUT_MPLANE,
+)
 
 
 @dataclass(frozen=True)
@@ -66,12 +74,23 @@ FRAMES = Need("frames", Status.SKIP, lambda t: t.no_frames)
 CAPTURE = Need("capture", Status.SKIP, lambda t: None if t.captures else "it is an output queue")
 OUTPUT = Need("output", Status.SKIP, lambda t: "it is a capture queue" if t.captures else None)
 
+FORMAT = Need(
+    "format", Status.SKIP, lambda t: "it has neither picture nor metadata" if t.type in DATA_TYPES else None
+)
+
+IMAGE = Need("picture", Status.SKIP, lambda t: None if t.type in _IMAGES else "its frames are no pictures")
+
+#: One file handle at a time has the queue.
+ONE_OWNER = Need(
+    "one owner", Status.SKIP, lambda t: "each file handle has a queue of its own" if t.m2m else None
+)
+
 
 def _no_read(target: Target) -> str | None:
     if not target.captures or not target.readable:
         return "the node does not capture by read(2)"
     with target.open() as device:
-        planes = len(device.get_format(target.type).planes)
+        planes = len(target.format(device.node).planes)
     return None if planes == 1 else f"read(2) has no frames of {planes} memory planes"
 
 
@@ -81,7 +100,7 @@ READ = Need("read(2)", Status.SKIP, _no_read)
 def _no_create(target: Target) -> str | None:
     with target.open() as device:
         try:
-            calls.create_bufs(device.node, target.memories[0], 0, device.get_format(target.type))
+            target.create_bufs(device.node, target.memories[0], 0, target.format(device.node))
         except KernelError as e:
             if e.errno == errno.ENOTTY:
                 return "the driver has no CREATE_BUFS"
@@ -101,6 +120,33 @@ def capability(flag: BufCap) -> Need:
         return None if there & flag else f"the queue has no capability {flag.name}"
 
     return Need(str(flag.name), Status.SKIP, why_not)
+
+
+def _no_media(target: Target) -> str | None:
+    return None if target.media is not None else "the node's media controller was not found or not opened"
+
+
+#: The queue takes requests, and the media controller makes them.
+REQUESTS = (
+    capability(BufCap.SUPPORTS_REQUESTS),
+    Need("media controller", Status.MISS, _no_media),
+)
+
+
+def _takes_requests(target: Target) -> str | None:
+    missing = REQUESTS[0].why_not(target)
+    return "the queue takes requests" if missing is None else None
+
+
+NO_REQUESTS = Need("no requests", Status.SKIP, _takes_requests)
+
+
+#: The user allows to take the device away.
+DESTRUCTIVE = Need(
+    "--destructive",
+    Status.MISS,
+    lambda t: None if t.destructive else "--destructive allows to take the device away from all programs",
+)
 
 
 def _no_export(target: Target) -> str | None:

@@ -147,8 +147,8 @@ class _Devices:
 
     def trial(self, path: str) -> Trial:
         """The trial of a device; that of another one ends."""
+        from vb2user.validate.examination import examine
         from vb2user.validate.runner import Trial
-        from vb2user.validate.target import examine
 
         if path in self._unusable:
             raise self._unusable[path]

@@ -11,7 +11,6 @@ import contextlib
 import errno
 import gc
 import random
-import shlex
 import time
 import traceback
 from collections.abc import Iterator, Sequence
@@ -24,8 +23,11 @@ from vb2user.uapi import kernel
 from vb2user.uapi.recorder import recorded
 from vb2user.validate.check import Check
 from vb2user.validate.leftovers import Leftovers
+from vb2user.validate.needs import DESTRUCTIVE
 from vb2user.validate.observer import Watch, observing
 from vb2user.validate.outcome import CheckEndedError, Outcome, RuleBrokenError, Status
+from vb2user.validate.place import Place
+from vb2user.validate.queues import queue_name
 from vb2user.validate.target import Target
 from vb2user.validate.worker import STUCK, Worker
 
@@ -146,13 +148,14 @@ class DeviceReport:
     def repeat(self, id: str) -> str:
         """The command that tries one check again on this device."""
         seed = f" --seed {self.target.seed}" if self.target.seed else ""
-        return f"vb2user validate {shlex.quote(self.target.path)} --only {id}{seed}"
+        return f"vb2user validate {self.target.arguments} --only {id}{seed}"
 
     def to_json(self, checks: Sequence[Check]) -> dict[str, Any]:
         """As the schema has it."""
         by_id = {check.id: check for check in checks}
         return {
             "path": self.target.path,
+            "queue": queue_name(self.target.type),
             "driver": self.target.driver,
             "card": self.target.card,
             "allocator": self.allocator,
@@ -207,13 +210,15 @@ class Trial(contextlib.ExitStack):
         super().__init__()
         self.report = DeviceReport(target)
         self._checks = {check.id: check for check in checks}
+        self._leftovers = Leftovers()
         self._began = time.monotonic()
 
     def __enter__(self) -> Trial:
         super().__enter__()
         try:
-            self._watch, self._log = _watched(self, self.report)
-            self._leftovers = Leftovers()
+            self._log = _log_of(self, self.report)
+            self._watching = self.enter_context(contextlib.ExitStack())
+            self._watch = _watch_of(self._watching, self.report)
             self._worker = self.enter_context(Worker(self._attempt, 4 * self.report.target.patience + _GRACE))
         except BaseException:
             self.close()
@@ -226,39 +231,84 @@ class Trial(contextlib.ExitStack):
         if check.id not in self._checks:
             self._checks[check.id] = check
             self._worker.close()  # its process does not know this check
+        place = _place(check, self.report.target)
+        outcome = self._kept(check) if place is None else self._taken(check, place)
+        self.report.outcomes.append(outcome)
+        if self._log is not None:
+            _log(outcome, self._log, self.report.target.driver)
+        self.report.seconds = time.monotonic() - self._began
+        if _is_stuck(outcome):
+            self.report.ended = f"{check.id} hangs in the kernel: what comes after it cannot be tried"
+        return outcome
+
+    def _kept(self, check: Check) -> Outcome:
+        """Try a check that leaves the device with its driver; what the kernel keeps is a finding."""
         before = self._leftovers.now()
         outcome = self._worker.attempt(check.id)
         if outcome.status is Status.PASS:
             lost = self._leftovers.lost(before, lambda: self._worker.attempt(check.id))
             if lost:
                 outcome.worsen(f"each time that it is tried, the kernel keeps {', '.join(lost)}", [])
-        self.report.outcomes.append(outcome)
-        if self._log is not None:
-            _log(outcome, self._log, self.report.target.driver)
+        self._balance(outcome)
+        return outcome
+
+    def _taken(self, check: Check, place: Place) -> Outcome:
+        """Try a check that takes the device from its driver, and give it back in any case."""
+        try:
+            outcome = self._worker.attempt(check.id)
+        except BaseException:
+            place.restore()
+            raise
+        self._balance(outcome)
+        if not _is_stuck(outcome):
+            # The queues of the device that came back are others, and its node may be another one.
+            self._watching.close()
+            self._worker.close()
+            path = place.restore()
+            if path is None:
+                self.report.ended = f"the device did not come back after {check.id}"
+            else:
+                self.report.target.path = path
+                self._watch = _watch_of(self._watching, self.report)
+        return outcome
+
+    def _balance(self, outcome: Outcome) -> None:
         if self._watch is not None:
             _balance(outcome, self._watch, self.report)
-        self.report.seconds = time.monotonic() - self._began
-        if outcome.status is Status.ERROR and outcome.detail.startswith(STUCK):
-            self.report.ended = f"{check.id} hangs in the kernel: what comes after it cannot be tried"
-        return outcome
 
     def _attempt(self, id: str) -> Outcome:
         return attempt(self._checks[id], self.report.target)
 
 
-def _watched(stack: contextlib.ExitStack, report: DeviceReport) -> tuple[Watch | None, KernelLog | None]:
-    log: KernelLog | None = None
+def _is_stuck(outcome: Outcome) -> bool:
+    return outcome.status is Status.ERROR and outcome.detail.startswith(STUCK)
+
+
+def _place(check: Check, target: Target) -> Place | None:
+    """Where to give the device back to its driver, if the check takes it away."""
+    if target.destructive and DESTRUCTIVE in check.needs:
+        with contextlib.suppress(CheckEndedError, Vb2Error), target.open() as device:
+            return target.place(device)
+    return None
+
+
+def _log_of(stack: contextlib.ExitStack, report: DeviceReport) -> KernelLog | None:
     try:
-        log = stack.enter_context(KernelLog())
+        return stack.enter_context(KernelLog())
     except MissingPrerequisiteError as error:
         report.unwatched.append(str(error))
-    device = stack.enter_context(report.target.open())
-    watch, why = stack.enter_context(observing(device))
-    if watch is None:
-        report.unwatched.append(f"references are not watched: {why}")
-    else:
+        return None
+
+
+def _watch_of(stack: contextlib.ExitStack, report: DeviceReport) -> Watch | None:
+    # Not opened any longer than that: a handle would keep the number of a node that goes.
+    with report.target.open() as device:
+        watch, why = stack.enter_context(observing(device))
+    if watch is not None:
         report.allocator = watch.calibration.allocator
-    return watch, log
+    elif (line := f"references are not watched: {why}") not in report.unwatched:
+        report.unwatched.append(line)
+    return watch
 
 
 def _log(outcome: Outcome, log: KernelLog, driver: str) -> None:

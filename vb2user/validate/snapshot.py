@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vb2user.errors import KernelError
 from vb2user.uapi import calls, kernel
-from vb2user.uapi.enums import BufFlag, BufType, Memory
+from vb2user.uapi.enums import BufFlag, Memory
 from vb2user.uapi.kernel import Fd
 
 #: More buffers no queue is asked for here.
@@ -45,17 +45,18 @@ class Snapshot:
         return found
 
 
-def snapshot(fd: Fd, type: BufType, memory: Memory, *, streaming: bool = False) -> Snapshot:
+def snapshot(fd: Fd, memory: Memory, format: calls.Format, *, streaming: bool = False) -> Snapshot:
     """What there is of a queue now.
 
     Args:
-        fd, type, memory: the queue.
+        fd, memory: the queue.
+        format: its present one.
         streaming: its buffers come and go by themselves.
     """
     lengths, flags = [], []
     for index in range(_MOST):
         try:
-            info = calls.querybuf(fd, type, memory, index)
+            info = calls.querybuf(fd, format.type, memory, index)
         except KernelError:
             break
         # What was imported is forgotten with a refused QBUF, and its length with it.
@@ -63,4 +64,4 @@ def snapshot(fd: Fd, type: BufType, memory: Memory, *, streaming: bool = False) 
         lengths.append(tuple(plane.length for plane in kept))
         flags.append(info.flags)
     now = () if streaming else tuple(flags)
-    return Snapshot(calls.g_fmt(fd, type), tuple(lengths), now, kernel.system.dma_bufs())
+    return Snapshot(format, tuple(lengths), now, kernel.system.dma_bufs())

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from vb2user.cli.output import say, table
 from vb2user.validate.check import Check
 from vb2user.validate.outcome import Outcome, Status
+from vb2user.validate.queues import queue_name
 from vb2user.validate.runner import DeviceReport
 
 
@@ -33,7 +34,8 @@ def show(report: DeviceReport, checks: Mapping[str, Check], *, verbose: bool) ->
     """
     target = report.target
     table(
-        f"{target.path}: {target.driver}, {target.card}, {report.allocator or 'allocator not known'}",
+        f"{target.path} {queue_name(target.type)}: {target.driver}, {target.card}, "
+        f"{report.allocator or 'allocator not known'}",
         ("check", "status", "seconds", "what came"),
         [
             (o.id, str(o.status), f"{o.seconds:.1f}", o.detail)

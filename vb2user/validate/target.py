@@ -11,21 +11,27 @@ import ctypes
 import errno
 import mmap
 import random
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from vb2user.device.device import Device
-from vb2user.errors import KernelError, MissingPrerequisiteError, Vb2Error
+from vb2user.errors import KernelError, Vb2Error
 from vb2user.memory import heaps
 from vb2user.memory.base import page_align
 from vb2user.memory.dmabuf import DmaBuf, DmaBufAllocator
 from vb2user.uapi import calls
 from vb2user.uapi.anonymous import anonymous
 from vb2user.uapi.buffer import BufferArg, Dequeued, is_output
-from vb2user.uapi.enums import BufFlag, BufType, Cap, Memory
+from vb2user.uapi.calls import data_formats as data
+from vb2user.uapi.calls.formats import g_fmt_struct
+from vb2user.uapi.enums import BufFlag, BufType, Memory
+from vb2user.uapi.fourcc import FourCC
 from vb2user.uapi.kernel import POLLERR, POLLIN, POLLOUT, Fd
-from vb2user.validate.outcome import NotOfThisDeviceError, RuleBrokenError
+from vb2user.validate.outcome import RuleBrokenError
+from vb2user.validate.place import Place
+from vb2user.validate.queues import queue_name
 from vb2user.validate.snapshot import Snapshot, snapshot
 
 #: Buffers that a check asks for, where the number does not matter.
@@ -42,14 +48,18 @@ class Target:
         path: the node's.
         driver, card: as QUERYCAP says.
         type: the queue that is tried.
+        queues: all queues of the node.
+        m2m: each file handle has queues of its own.
         memories: the memory types that it takes.
         usable: those for which this machine has memory that the device takes.
         readable: read(2) or write(2) moves frames.
         no_frames: why no frames come; None: they do.
         frame_seconds: how long a frame takes at most, as measured.
         source: where dma-bufs come from that the device can import, as :func:`heaps.source` takes it.
+        media: the path of its media controller, if it could be found.
+        destructive: a check may take the device from its driver.
         told: the calls that were made and what came of them.
-        queues: those that a check has at the moment.
+        opened: the queues that a check has at the moment.
         seed: the user's number; ``rng`` follows from it and from the check.
         picture: the first wrong frame, as :func:`~vb2user.validate.frame_picture.picture` has it.
         rng: what a check draws from, if it draws at random.
@@ -59,14 +69,18 @@ class Target:
     driver: str = ""
     card: str = ""
     type: BufType = BufType.VIDEO_CAPTURE
+    queues: tuple[BufType, ...] = ()
+    m2m: bool = False
     memories: tuple[Memory, ...] = ()
     usable: tuple[Memory, ...] = ()
     readable: bool = False
     no_frames: str | None = "nobody has looked yet"
     frame_seconds: float = 1.0
     source: str | None = None
+    media: str | None = None
+    destructive: bool = False
     told: list[str] = field(default_factory=list)
-    queues: list[RawQueue] = field(default_factory=list, repr=False)
+    opened: list[RawQueue] = field(default_factory=list, repr=False)
     seed: int = 0
     picture: str = ""
     rng: random.Random = field(default_factory=lambda: random.Random(0))
@@ -80,6 +94,12 @@ class Target:
     def patience(self) -> float:
         """Seconds after which a frame is late, whatever the machine is busy with."""
         return max(FIRST_FRAME, 50 * self.frame_seconds)
+
+    @property
+    def arguments(self) -> str:
+        """What names this queue on the command line of ``vb2user validate``."""
+        path = shlex.quote(self.path)
+        return f"{path} --queue {queue_name(self.type)}" if len(self.queues) > 1 else path
 
     # -- what a check does --------------------------------------------------------------------------
 
@@ -101,9 +121,29 @@ class Target:
             node = stack.enter_context(self.open()).node if fd is None else fd
             queue = RawQueue(self, node, memory or self.memories[0])
             stack.callback(queue.close)
-            self.queues.append(queue)
-            stack.callback(self.queues.remove, queue)
+            self.opened.append(queue)
+            stack.callback(self.opened.remove, queue)
             yield queue
+
+    def format(self, fd: Fd) -> calls.Format:
+        """G_FMT. Of a VBI or SDR queue only the bytes of a buffer are in it."""
+        if self.type not in data.DATA_TYPES:
+            return calls.g_fmt(fd, self.type)
+        size = data.buffer_size(g_fmt_struct(fd, self.type))
+        return calls.Format(self.type, FourCC(0), planes=(calls.PlaneFormat(size, 0),))
+
+    def create_bufs(self, fd: Fd, memory: Memory, count: int, format: calls.Format) -> calls.BuffersGranted:
+        """CREATE_BUFS of the queue, whose format is as :meth:`format` tells it, or has other sizes."""
+        if self.type not in data.DATA_TYPES:
+            return calls.create_bufs(fd, memory, count, format)
+        raw = g_fmt_struct(fd, self.type)
+        if format.sizeimage != data.buffer_size(raw):
+            data.set_buffer_size(raw, format.sizeimage)
+        return calls.create_bufs(fd, memory, count, raw)
+
+    def place(self, device: Device) -> Place:
+        """Where the device hangs in sysfs. NotHereError: it cannot be unbound here."""
+        return Place.of(device)
 
     def tell(self, line: str) -> None:
         """Keep what was done as evidence."""
@@ -135,7 +175,7 @@ class Target:
         """
         wanted = (errnos,) if isinstance(errnos, int) else tuple(errnos)
         names = " or ".join(name_of(n) for n in wanted)
-        asked = [] if changes else [queue for queue in self.queues if queue.granted and not queue.fd.closed]
+        asked = [] if changes else [queue for queue in self.opened if queue.granted and not queue.fd.closed]
         before = [queue.snapshot() for queue in asked]
         try:
             got = call()
@@ -196,7 +236,7 @@ class RawQueue:
 
     def create(self, count: int, format: calls.Format) -> calls.BuffersGranted:
         """CREATE_BUFS; returns what was granted."""
-        granted = calls.create_bufs(self.fd, self.memory, count, format)
+        granted = self._target.create_bufs(self.fd, self.memory, count, format)
         self._target.tell(f"CREATE_BUFS({self.memory.name}, {count}): {granted.count} from {granted.index}")
         self.granted = max(self.granted, granted.index + granted.count)
         return granted
@@ -209,7 +249,8 @@ class RawQueue:
 
     def snapshot(self) -> Snapshot:
         """What there is of the queue now."""
-        return snapshot(self.fd, self.type, self.memory, streaming=self.streaming)
+        format = self._target.format(self.fd)
+        return snapshot(self.fd, self.memory, format, streaming=self.streaming)
 
     def count(self) -> int:
         """How many buffers QUERYBUF knows, one after the other."""
@@ -248,7 +289,7 @@ class RawQueue:
         self.memory_of[index] = views
 
     def _lengths(self) -> list[int]:
-        format = calls.g_fmt(self.fd, self.type)
+        format = self._target.format(self.fd)
         return [plane.sizeimage for plane in format.planes]
 
     def _mapped(self, length: int, offset: int) -> memoryview:
@@ -289,10 +330,11 @@ class RawQueue:
 
     # -- streaming ----------------------------------------------------------------------------------
 
-    def qbuf(self, index: int) -> None:
-        """QBUF, an output buffer with a whole picture in it."""
+    def qbuf(self, index: int, request: Fd | None = None) -> None:
+        """QBUF, an output buffer with a whole picture in it; ``request`` gets it in the driver's place."""
         arg = self._args[index]
         arg.raw.flags = 0
+        arg.set_request(None if request is None else request.fileno())
         if not self._target.captures:
             for plane, length in enumerate(self._lengths()):
                 arg.set_payload(plane, length)
@@ -394,86 +436,3 @@ class RawQueue:
         if not self.fd.closed and self.granted:
             with contextlib.suppress(Vb2Error):
                 calls.reqbufs(self.fd, self.type, self.memory, 0)
-
-
-def examine(path: str, type: BufType | None = None) -> Target:
-    """Find out what a device has that checks need; it is opened, and streams for a few frames.
-
-    Raises:
-        NoSuchDeviceError, PermissionDeniedError: as opening it says.
-        DeviceBusyError: another program has its queue.
-        NotOfThisDeviceError: it has no queue for streaming.
-    """
-    target = Target(path)
-    with target.open() as device:
-        target.driver, target.card = device.driver, device.card
-        target.type = device.type if type is None else type
-        if not device.caps & Cap.STREAMING:
-            raise NotOfThisDeviceError("the node has no queue for streaming (V4L2_CAP_STREAMING)")
-        target.memories = tuple(device.memory_types(target.type))
-        target.readable = device.readable
-        m2m = "it converts from memory to memory: frames come for frames given" if device.m2m else None
-        target.no_frames = m2m
-        if not target.memories:
-            raise NotOfThisDeviceError("its queue takes no memory type")
-    if target.no_frames is None:
-        _measure(target)
-    if Memory.DMABUF in target.memories:
-        target.source = _source(target)
-    target.usable = tuple(memory for memory in target.memories if _is_usable(target, memory))
-    target.told.clear()
-    return target
-
-
-def _measure(target: Target) -> None:
-    target.frame_seconds = FIRST_FRAME / 50
-    try:
-        with target.queue() as queue:
-            queue.start()
-            last, longest = time.monotonic(), 0.0
-            for _ in range(8):
-                done = queue.dqbuf()
-                now = time.monotonic()
-                longest, last = max(longest, now - last), now
-                queue.qbuf(done.buffer_index)
-    except (RuleBrokenError, KernelError) as error:
-        if isinstance(error, KernelError) and error.errno == errno.EBUSY:
-            raise
-        target.no_frames = f"no frames come: {error}"
-        return
-    target.frame_seconds = longest
-
-
-def _is_usable(target: Target, memory: Memory) -> bool:
-    """Whether the device takes this machine's memory of a type: dma-contig wants it in one piece."""
-    if memory is Memory.DMABUF:
-        return target.source is not None
-    if memory is Memory.USERPTR:
-        try:
-            with target.queue(memory) as queue:
-                queue.provide(1)
-                queue.qbuf(0)
-        except KernelError as error:
-            return error.errno != errno.EFAULT
-    return True
-
-
-def _source(target: Target) -> str | None:
-    """The first source whose dma-bufs the device takes: heaps, other nodes of the driver, udmabuf."""
-    from vb2user.device.discovery import find
-
-    others = [n.path for n in find(driver=target.driver, role=None) if n.path != target.path]
-    for name in heaps.likely(others):
-        try:
-            _imports(target, name)
-        except (Vb2Error, MissingPrerequisiteError):
-            continue
-        return name
-    return None
-
-
-def _imports(target: Target, name: str) -> None:
-    target.source = name
-    with target.queue(Memory.DMABUF) as queue:
-        queue.provide(2)
-        queue.qbuf(0)

@@ -22,8 +22,9 @@ from vb2user.validate.formats.files import Reports, into, report_options
 from vb2user.validate.outcome import CheckEndedError, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from vb2user.uapi.enums import BufType
     from vb2user.validate.baseline import Known
     from vb2user.validate.check import Check
     from vb2user.validate.runner import DeviceReport
@@ -34,7 +35,13 @@ _KINDS = ("spec", "framework", "quality")
 
 @click.command()
 @devices_argument
-@click.option("--all", "every", is_flag=True, help="Every node that has a queue of video.")
+@click.option("--all", "every", is_flag=True, help="Every node that has a queue of buffers.")
+@click.option("--queue", "queue", metavar="TYPE", help="Of a node with several, e.g. video-output.")
+@click.option(
+    "--destructive",
+    is_flag=True,
+    help="Also take the device from its driver and give it back, as root; its nodes go meanwhile.",
+)
 @click.option("--list", "list_only", is_flag=True, help="Name the checks, and try none.")
 @click.option("--only", multiple=True, metavar="GLOB", help="Of these checks alone, e.g. 'mmap.*'.")
 @click.option("--skip", multiple=True, metavar="GLOB", help="Without these checks.")
@@ -59,6 +66,8 @@ _KINDS = ("spec", "framework", "quality")
 def validate(
     devices: tuple[str, ...],
     every: bool,
+    queue: str | None,
+    destructive: bool,
     list_only: bool,
     only: tuple[str, ...],
     skip: tuple[str, ...],
@@ -95,7 +104,8 @@ def validate(
         {check.id: check for check in checks}, [*known, *baselines.of_drivers()], seed, kcidb_origin
     )
     quiet = reports.on_standard_output
-    used = _validate(run, devices or _nodes(), quiet=quiet, verbose=verbose, named=bool(devices))
+    targets = _targets(devices or _nodes(), queue, named=bool(devices))
+    used = _validate(run, targets, quiet=quiet, verbose=verbose, destructive=destructive)
     for entry in known:
         if entry not in used and not quiet:
             say(f"in the baseline, but no failure any more: {entry.check} of {entry.driver}")
@@ -110,11 +120,17 @@ def validate(
 
 def _nodes() -> list[str]:
     from vb2user.device.discovery import find
+    from vb2user.uapi.enums import Cap
 
-    found = [node.path for node in find(role="capture")] + [node.path for node in find(role="output")]
+    found = []
+    for node in find(role=None):
+        if node.capability is None:
+            talk(f"{node.path} is left out: {node.error}")
+        elif node.capability.device_caps & Cap.STREAMING:
+            found.append(node.path)
     if not found:
         raise UsageError("there is no node to validate", hint="'vb2user devices' lists all nodes")
-    return list(dict.fromkeys(found))
+    return found
 
 
 def _list(checks: Sequence[Check]) -> None:
@@ -126,24 +142,14 @@ def _list(checks: Sequence[Check]) -> None:
 
 
 def _validate(
-    run: Validation, paths: Sequence[str], *, quiet: bool, verbose: bool, named: bool
+    run: Validation, targets: Iterator[Target], *, quiet: bool, verbose: bool, destructive: bool
 ) -> list[Known]:
-    """Validate each device, and return the known failures that came.
-
-    A device without a queue is an error where the user named it.
-    """
+    """Validate each queue, and return the known failures that came."""
     from vb2user.validate import baseline, summary
 
     used: list[Known] = []
-    for path in paths:
-        try:
-            target = _examined(path)
-        except CheckEndedError as error:
-            if named:
-                raise UsageError(f"{path} cannot be validated: {error}") from None
-            talk(f"{path} is left out: {error}")
-            continue
-        target.seed = run.seed
+    for target in targets:
+        target.seed, target.destructive = run.seed, destructive
         report = _tried(target, list(run.checks.values()))
         used += baseline.apply(report, run.known)
         run.devices.append(report)
@@ -154,13 +160,35 @@ def _validate(
     return used
 
 
-def _examined(path: str) -> Target:
-    """Examine a device. DeviceBusyError says which program has it, as far as ``/proc`` shows."""
+def _targets(devices: Sequence[str], queue: str | None, *, named: bool) -> Iterator[Target]:
+    """Each queue, examined when its turn comes; a node without one is an error where the user named it."""
+    from vb2user.validate.queues import queue_name, queues_of
+
+    for path in devices:
+        types = [type for type in queues_of(path) if queue in (None, queue_name(type))]
+        why, tried = f"it has no queue {queue or 'of buffers'}", False
+        for type in types:
+            try:
+                target = _examined(path, type)
+            except CheckEndedError as error:
+                why = str(error)
+                if len(types) > 1 or not named:
+                    what = f"{path} {queue_name(type)}" if len(types) > 1 else path
+                    talk(f"{what} is left out: {why}")
+            else:
+                tried = True
+                yield target
+        if named and not tried:
+            raise UsageError(f"{path} cannot be validated: {why}")
+
+
+def _examined(path: str, type: BufType) -> Target:
+    """Examine a queue. DeviceBusyError says which program has it, as far as ``/proc`` shows."""
     from vb2user.harness.drivers.module import holders
-    from vb2user.validate.target import examine
+    from vb2user.validate.examination import examine
 
     try:
-        return examine(path)
+        return examine(path, type)
     except DeviceBusyError as error:
         found = holders([os.path.realpath(path)])
         error.hint = (

@@ -72,16 +72,18 @@ def reqbufs(
 
 
 def create_bufs(
-    fd: Fd, memory: Memory, count: int, format: Format, flags: MemoryFlag = MemoryFlag(0)
+    fd: Fd, memory: Memory, count: int, format: Format | v.v4l2_format, flags: MemoryFlag = MemoryFlag(0)
 ) -> BuffersGranted:
     """``VIDIOC_CREATE_BUFS``: add buffers that fit ``format``; count 0 asks for capabilities only.
+
+    A queue of VBI or SDR takes a ``struct v4l2_format``, as :mod:`.data_formats` makes it.
 
     EINVAL: memory type, or a format smaller than the present one; ENOBUFS; EBUSY; ENOMEM.
     """
     count = checks.u32(count, "count")
     arg = v.v4l2_create_buffers()
     arg.count, arg.memory, arg.flags = count, memory, flags
-    arg.format = pack_format(format)
+    arg.format = pack_format(format) if isinstance(format, Format) else format
     fd.ioctl(v.VIDIOC_CREATE_BUFS, "VIDIOC_CREATE_BUFS", arg)
     caps = BufCap(arg.capabilities)
     limit = int(arg.max_num_buffers) if caps & BufCap.SUPPORTS_MAX_NUM_BUFFERS else None

@@ -263,21 +263,30 @@ def _unpack_image(raw: Any, type: BufType, planes: tuple[PlaneFormat, ...]) -> F
     )
 
 
-def g_fmt(fd: Fd, type: BufType) -> Format:
-    """``VIDIOC_G_FMT``. EINVAL: this node has no such queue. UsageError: a VBI, SDR or overlay queue."""
-    _check_type(BufType(type), fd.name)
+def g_fmt_struct(fd: Fd, type: BufType) -> v.v4l2_format:
+    """``VIDIOC_G_FMT`` of any queue. EINVAL: no such queue, or its input has no such format."""
     arg = v.v4l2_format()
     arg.type = type
     fd.ioctl(v.VIDIOC_G_FMT, "VIDIOC_G_FMT", arg)
-    return unpack_format(arg)
+    return arg
+
+
+def s_fmt_struct(fd: Fd, arg: v.v4l2_format) -> v.v4l2_format:
+    """``VIDIOC_S_FMT`` of any queue; ``arg`` becomes what was granted. EBUSY and EINVAL as :func:`s_fmt`."""
+    fd.ioctl(v.VIDIOC_S_FMT, "VIDIOC_S_FMT", arg)
+    return arg
+
+
+def g_fmt(fd: Fd, type: BufType) -> Format:
+    """``VIDIOC_G_FMT``. EINVAL: this node has no such queue. UsageError: a VBI, SDR or overlay queue."""
+    _check_type(BufType(type), fd.name)
+    return unpack_format(g_fmt_struct(fd, type))
 
 
 def s_fmt(fd: Fd, format: Format) -> Format:
     """``VIDIOC_S_FMT``; returns what was granted. EBUSY: buffers are allocated; EINVAL: the type."""
     _check_type(format.type, fd.name)
-    arg = pack_format(format)
-    fd.ioctl(v.VIDIOC_S_FMT, "VIDIOC_S_FMT", arg)
-    return unpack_format(arg)
+    return unpack_format(s_fmt_struct(fd, pack_format(format)))
 
 
 def try_fmt(fd: Fd, format: Format) -> Format:

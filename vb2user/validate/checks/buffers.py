@@ -93,8 +93,8 @@ def capabilities(target: Target) -> None:
     of_both = ~BufCap.SUPPORTS_MAX_NUM_BUFFERS
     with target.open() as device:
         by_reqbufs = calls.reqbufs(device.node, target.type, target.memories[0], 0).capabilities & of_both
-        format = device.get_format(target.type)
-        by_create = calls.create_bufs(device.node, target.memories[0], 0, format).capabilities & of_both
+        format = target.format(device.node)
+        by_create = target.create_bufs(device.node, target.memories[0], 0, format).capabilities & of_both
     target.expect(by_reqbufs == by_create, f"REQBUFS tells {by_reqbufs!r}, CREATE_BUFS tells {by_create!r}")
 
 
@@ -113,7 +113,7 @@ def length(target: Target) -> None:
     """A buffer of the driver's own memory has room for a picture: length is at least sizeimage."""
     with target.queue(Memory.MMAP) as queue:
         granted = queue.request().count
-        sizes = [plane.sizeimage for plane in calls.g_fmt(queue.fd, target.type).planes]
+        sizes = [plane.sizeimage for plane in target.format(queue.fd).planes]
         for index in range(granted):
             lengths = [plane.length for plane in queue.info(index).planes]
             target.expect(
@@ -128,7 +128,7 @@ def create_appends(target: Target) -> None:
     """CREATE_BUFS adds buffers behind those that are there, and leaves these alone."""
     with target.queue() as queue:
         before = queue.request(2).count
-        granted = queue.create(1, calls.g_fmt(queue.fd, target.type))
+        granted = queue.create(1, target.format(queue.fd))
         target.expect(granted.index == before, f"the new buffer has index {granted.index}, not {before}")
         known = queue.count()
         target.expect(known == before + granted.count, f"QUERYBUF knows {known} buffers, not {before} + 1")
@@ -139,7 +139,7 @@ def create_first(target: Target) -> None:
     """CREATE_BUFS on a queue without buffers makes the first ones."""
     for memory in target.memories:
         with target.queue(memory) as queue:
-            granted = queue.create(2, calls.g_fmt(queue.fd, target.type))
+            granted = queue.create(2, target.format(queue.fd))
             target.expect(granted.index == 0, f"the first buffer of {memory.name} has index {granted.index}")
             known = queue.count()
             target.expect(known == granted.count, f"{granted.count} were granted, QUERYBUF knows {known}")
@@ -153,13 +153,13 @@ def create_memory(target: Target) -> None:
     for memory in target.memories:
         with target.queue(memory) as queue:
             before = queue.request(2).count
-            format = calls.g_fmt(queue.fd, target.type)
+            format = target.format(queue.fd)
             for other in target.memories:
                 if other is not memory:
                     target.refused(
                         errno.EINVAL,
                         f"CREATE_BUFS({other.name}) on a queue of {memory.name}",
-                        functools.partial(calls.create_bufs, queue.fd, other, 1, format),
+                        functools.partial(target.create_bufs, queue.fd, other, 1, format),
                     )
             known = queue.count()
             target.expect(known == before, f"the refused CREATE_BUFS changed {before} buffers to {known}")
@@ -170,13 +170,13 @@ def create_too_small(target: Target) -> None:
     """CREATE_BUFS refuses a size that is less than the format's."""
     with target.queue() as queue:
         before = queue.request(2).count
-        format = calls.g_fmt(queue.fd, target.type)
+        format = target.format(queue.fd)
         small = [dataclasses.replace(plane, sizeimage=plane.sizeimage // 2) for plane in format.planes]
         wish = dataclasses.replace(format, planes=tuple(small))
         target.refused(
             errno.EINVAL,
             "CREATE_BUFS of half the size",
-            lambda: calls.create_bufs(queue.fd, queue.memory, 1, wish),
+            lambda: target.create_bufs(queue.fd, queue.memory, 1, wish),
         )
         known = queue.count()
         target.expect(known == before, f"the refused CREATE_BUFS changed {before} buffers to {known}")
@@ -187,7 +187,7 @@ def create_huge(target: Target) -> None:
     """CREATE_BUFS of nearly 4 GiB fails or grants what QUERYBUF confirms; no length wraps round."""
     for size in (0xFFFFFFFF, 0xFFFFF001):
         with target.queue(Memory.MMAP) as queue:
-            format = calls.g_fmt(queue.fd, target.type)
+            format = target.format(queue.fd)
             wish = dataclasses.replace(
                 format, planes=tuple(dataclasses.replace(plane, sizeimage=size) for plane in format.planes)
             )
@@ -214,7 +214,7 @@ def remove(target: Target) -> None:
     """REMOVE_BUFS frees the buffers of its range alone, and refuses a range beyond the last one."""
     with target.queue() as queue:
         queue.request(2)
-        granted = queue.create(2, calls.g_fmt(queue.fd, target.type))
+        granted = queue.create(2, target.format(queue.fd))
         calls.remove_bufs(queue.fd, target.type, granted.index, 1)
         target.tell(f"REMOVE_BUFS({granted.index}, 1): done")
         target.refused(errno.EINVAL, f"QUERYBUF({granted.index})", lambda: queue.info(granted.index))

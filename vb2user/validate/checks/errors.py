@@ -10,7 +10,7 @@ from vb2user.uapi.enums import BufFlag
 from vb2user.uapi.kernel import POLLERR, POLLIN, POLLOUT
 from vb2user.validate.check import Kind, check
 from vb2user.validate.injections import inject, injects
-from vb2user.validate.needs import CREATE_BUFS, FRAMES
+from vb2user.validate.needs import CREATE_BUFS, FORMAT, FRAMES
 from vb2user.validate.outcome import NotOfThisDeviceError
 from vb2user.validate.target import RawQueue, Target
 
@@ -100,12 +100,12 @@ def reqbufs(target: Target) -> None:
         target.expect(queue.request().count > 0, "the next REQBUFS granted no buffer")
 
 
-@check("errors.create-bufs", doc="vidioc-create-bufs", needs=(CREATE_BUFS, injects("REQBUFS")))
+@check("errors.create-bufs", doc="vidioc-create-bufs", needs=(CREATE_BUFS, FORMAT, injects("REQBUFS")))
 def create_bufs(target: Target) -> None:
     """A CREATE_BUFS that failed in the driver leaves the buffers that are there alone."""
     with target.queue() as queue:
         queue.provide(2)
-        format = calls.g_fmt(queue.fd, target.type)
+        format = target.format(queue.fd)
         number = inject(target, queue.fd, "REQBUFS")
         target.refused(number, "CREATE_BUFS that the driver lets fail", lambda: queue.create(2, format))
         for index in range(queue.granted):

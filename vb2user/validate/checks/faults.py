@@ -12,7 +12,7 @@ from vb2user.uapi.buffer import MAX_PLANES, is_multiplanar
 from vb2user.uapi.enums import Memory
 from vb2user.uapi.kernel import POLLIN, POLLOUT, Fd
 from vb2user.validate.check import Kind, check
-from vb2user.validate.needs import EXPBUF, FRAMES, MMAP, Need
+from vb2user.validate.needs import EXPBUF, FORMAT, FRAMES, MMAP, Need
 from vb2user.validate.outcome import Status
 from vb2user.validate.target import RawQueue, Target
 
@@ -35,7 +35,7 @@ def _prepared(target: Target) -> Iterator[tuple[RawQueue, misplaced.Pages, list[
         yield queue, pages, misplaced.arguments(target.type, queue.memory, format, planes)
 
 
-@check("faults.unreadable", doc="gen-errors", needs=MMAP)
+@check("faults.unreadable", doc="gen-errors", needs=(*MMAP, FORMAT))
 def unreadable(target: Target) -> None:
     """An ioctl of buffers fails with EFAULT where its argument cannot be read, and changes nothing."""
     with _prepared(target) as (queue, pages, arguments):
@@ -43,7 +43,7 @@ def unreadable(target: Target) -> None:
             _refused(target, queue.fd, argument, pages.locked)
 
 
-@check("faults.half-readable", doc="gen-errors", needs=MMAP)
+@check("faults.half-readable", doc="gen-errors", needs=(*MMAP, FORMAT))
 def half_readable(target: Target) -> None:
     """An ioctl of buffers fails with EFAULT where its argument ends in memory that cannot be read."""
     with _prepared(target) as (queue, pages, arguments):
@@ -52,7 +52,7 @@ def half_readable(target: Target) -> None:
             _refused(target, queue.fd, argument, pages.locked - 8)
 
 
-@check("faults.read-only", doc="gen-errors", needs=MMAP)
+@check("faults.read-only", doc="gen-errors", needs=(*MMAP, FORMAT))
 def read_only(target: Target) -> None:
     """An ioctl fails with EFAULT where its argument cannot be written, and the queue can be freed then."""
     with _prepared(target) as (queue, pages, arguments):
@@ -67,7 +67,7 @@ def read_only(target: Target) -> None:
         target.expect(known == 0, f"after REQBUFS(0) QUERYBUF still knows {known} buffers")
 
 
-@check("faults.expbuf-read-only", doc="vidioc-expbuf", kind=Kind.QUALITY, needs=(EXPBUF,))
+@check("faults.expbuf-read-only", doc="vidioc-expbuf", kind=Kind.QUALITY, needs=(EXPBUF, FORMAT))
 def expbuf_read_only(target: Target) -> None:
     """EXPBUF whose argument cannot be written leaves no descriptor behind that the program does not know."""
     before = kernel.system.dma_bufs()
@@ -82,7 +82,7 @@ def expbuf_read_only(target: Target) -> None:
     target.expect(not left, f"EXPBUF failed with EFAULT, and {len(left)} dma-buf stayed open")
 
 
-@check("faults.buffer-read-only", doc="gen-errors", kind=Kind.FRAMEWORK, needs=(*MMAP, FRAMES))
+@check("faults.buffer-read-only", doc="gen-errors", kind=Kind.FRAMEWORK, needs=(*MMAP, FORMAT, FRAMES))
 def buffer_read_only(target: Target) -> None:
     """QBUF and DQBUF whose argument cannot be written fail with EFAULT, and the buffer is not lost."""
     with _prepared(target) as (queue, pages, arguments):

@@ -31,7 +31,7 @@ def _read(target: Target, node: Fd, buffer: memoryview) -> int:
 def frame(target: Target) -> None:
     """read(2) of sizeimage bytes gives a frame of at most sizeimage bytes."""
     with target.open() as device:
-        size = device.get_format(target.type).sizeimage
+        size = target.format(device.node).sizeimage
         for _ in range(3):
             got = _read(target, device.node, memoryview(bytearray(size)))
             target.expect(0 < got <= size, f"read({size}) gave {got} bytes")
@@ -41,7 +41,7 @@ def frame(target: Target) -> None:
 def rest(target: Target) -> None:
     """read(2) of less than a frame gives its begin, and the next read(2) goes on from there."""
     with target.open() as device:
-        size = device.get_format(target.type).sizeimage
+        size = target.format(device.node).sizeimage
         first = _read(target, device.node, memoryview(bytearray(size // 2)))
         target.expect(first == size // 2, f"read({size // 2}) gave {first} bytes")
         got = device.node.read_into(memoryview(bytearray(size)))
@@ -54,7 +54,7 @@ def excludes_ioctls(target: Target) -> None:
     type, memory = target.type, target.memories[0]
     with target.open() as device:
         node = device.node
-        size = device.get_format(type).sizeimage
+        size = target.format(device.node).sizeimage
         _read(target, node, memoryview(bytearray(size)))
         for what, call in (
             ("REQBUFS(2)", lambda: calls.reqbufs(node, type, memory, 2)),
@@ -84,7 +84,7 @@ def excluded_by_buffers(target: Target) -> None:
 def close_frees(target: Target) -> None:
     """close(2) ends file I/O: another handle can have buffers at once."""
     with target.open() as device:
-        _read(target, device.node, memoryview(bytearray(device.get_format(target.type).sizeimage)))
+        _read(target, device.node, memoryview(bytearray(target.format(device.node).sizeimage)))
     with target.queue() as queue:
         queue.start()
         queue.frames(2)

@@ -10,6 +10,7 @@ from vb2user.uapi import calls
 from vb2user.uapi.enums import Colorspace, Field
 from vb2user.uapi.fourcc import FourCC
 from vb2user.validate.check import Kind, check
+from vb2user.validate.needs import FORMAT, IMAGE
 from vb2user.validate.outcome import NotOfThisDeviceError
 from vb2user.validate.target import Target, name_of
 
@@ -20,7 +21,7 @@ def _same(one: calls.Format, other: calls.Format) -> bool:
     )
 
 
-@check("formats.listed-once", doc="vidioc-enum-fmt", kind=Kind.FRAMEWORK)
+@check("formats.listed-once", doc="vidioc-enum-fmt", kind=Kind.FRAMEWORK, needs=(FORMAT,))
 def listed_once(target: Target) -> None:
     """ENUM_FMT lists each pixel format once."""
     with target.open() as device:
@@ -30,7 +31,7 @@ def listed_once(target: Target) -> None:
     target.expect(not twice, f"ENUM_FMT lists more than once: {', '.join(twice)}")
 
 
-@check("formats.current-listed", doc="vidioc-g-fmt")
+@check("formats.current-listed", doc="vidioc-g-fmt", needs=(FORMAT,))
 def current_listed(target: Target) -> None:
     """The format that G_FMT tells is one of those that ENUM_FMT lists."""
     with target.open() as device:
@@ -39,7 +40,7 @@ def current_listed(target: Target) -> None:
     target.expect(now in codes, f"G_FMT tells {now}, which ENUM_FMT does not list")
 
 
-@check("formats.filled", doc="pixfmt-v4l2")
+@check("formats.filled", doc="pixfmt-v4l2", needs=(IMAGE,))
 def filled(target: Target) -> None:
     """A format has a field, a colourspace, and sizes for its picture."""
     with target.open() as device:
@@ -53,7 +54,7 @@ def filled(target: Target) -> None:
         )
 
 
-@check("formats.set-what-is", doc="vidioc-g-fmt")
+@check("formats.set-what-is", doc="vidioc-g-fmt", needs=(FORMAT,))
 def set_what_is(target: Target) -> None:
     """S_FMT of the format that G_FMT tells changes nothing."""
     with target.open() as device:
@@ -64,7 +65,7 @@ def set_what_is(target: Target) -> None:
     target.expect(_same(granted, after), f"S_FMT granted {granted}, G_FMT tells {after}")
 
 
-@check("formats.try-changes-nothing", doc="vidioc-g-fmt")
+@check("formats.try-changes-nothing", doc="vidioc-g-fmt", needs=(FORMAT,))
 def try_changes_nothing(target: Target) -> None:
     """TRY_FMT takes each listed format and leaves the present one as it is."""
     with target.open() as device:
@@ -82,7 +83,7 @@ def try_changes_nothing(target: Target) -> None:
     target.expect(_same(before, after), f"TRY_FMT changed {before} to {after}")
 
 
-@check("formats.try-is-set", doc="vidioc-g-fmt")
+@check("formats.try-is-set", doc="vidioc-g-fmt", needs=(FORMAT,))
 def try_is_set(target: Target) -> None:
     """S_FMT grants what TRY_FMT told."""
     with target.open() as device:
@@ -101,7 +102,7 @@ def try_is_set(target: Target) -> None:
             calls.s_fmt(device.node, before)
 
 
-@check("formats.sizes", doc="vidioc-enum-framesizes")
+@check("formats.sizes", doc="vidioc-enum-framesizes", needs=(IMAGE,))
 def sizes(target: Target) -> None:
     """TRY_FMT takes each size that ENUM_FRAMESIZES lists, as it is."""
     with target.open() as device:
@@ -125,7 +126,7 @@ def sizes(target: Target) -> None:
         raise NotOfThisDeviceError("the driver lists no sizes")
 
 
-@check("formats.intervals", doc="vidioc-enum-frameintervals")
+@check("formats.intervals", doc="vidioc-enum-frameintervals", needs=(IMAGE,))
 def intervals(target: Target) -> None:
     """Each frame interval that ENUM_FRAMEINTERVALS lists is longer than nothing."""
     with target.open() as device:
@@ -138,7 +139,7 @@ def intervals(target: Target) -> None:
         target.expect(interval.min <= interval.max, f"{interval.min} to {interval.max} s are listed")
 
 
-@check("formats.any-size", doc="vidioc-g-fmt")
+@check("formats.any-size", doc="vidioc-g-fmt", needs=(IMAGE,))
 def any_size(target: Target) -> None:
     """TRY_FMT changes a size that the device does not have to one that it has, and does not refuse it."""
     with target.open() as device:
@@ -151,7 +152,7 @@ def any_size(target: Target) -> None:
             )
 
 
-@check("formats.any-format", doc="vidioc-g-fmt")
+@check("formats.any-format", doc="vidioc-g-fmt", needs=(FORMAT,))
 def any_format(target: Target) -> None:
     """TRY_FMT of a pixel format that the device does not have fails with EINVAL or tells a listed one."""
     with target.open() as device:
@@ -165,7 +166,7 @@ def any_format(target: Target) -> None:
     target.expect(tried.pixelformat in codes, f"TRY_FMT tells {tried.pixelformat!r}, which is not listed")
 
 
-@check("formats.set-while-streaming", doc="vidioc-g-fmt")
+@check("formats.set-while-streaming", doc="vidioc-g-fmt", needs=(FORMAT,))
 def set_while_streaming(target: Target) -> None:
     """S_FMT of another format fails with EBUSY while buffers are allocated, or changes nothing."""
     with target.queue() as queue:

@@ -17,6 +17,7 @@ from vb2user.uapi.enums import CtrlFlag, SelectionTarget
 from vb2user.uapi.kernel import Fd
 from vb2user.validate.check import Kind, check
 from vb2user.validate.kept import kept, number_controls
+from vb2user.validate.needs import FORMAT
 from vb2user.validate.outcome import NotOfThisDeviceError
 from vb2user.validate.snapshot import Snapshot
 from vb2user.validate.target import RawQueue, Target, name_of
@@ -73,13 +74,13 @@ def _controls(fd: Fd) -> Iterator[Trial]:
                 yield f"{info.name!r} = {value}", functools.partial(controls.s_ctrl, fd, info.id, value)
 
 
-@check("geometry.busy-controls", doc="vidioc-g-ctrl", kind=Kind.FRAMEWORK)
+@check("geometry.busy-controls", doc="vidioc-g-ctrl", kind=Kind.FRAMEWORK, needs=(FORMAT,))
 def busy_controls(target: Target) -> None:
     """While buffers are allocated, no control changes the format, unless it has the flag MODIFY_LAYOUT."""
     _tried(target, _controls, "the driver has no controls that can be set and set back")
 
 
-@check("geometry.busy-input", doc="vidioc-g-input", kind=Kind.FRAMEWORK)
+@check("geometry.busy-input", doc="vidioc-g-input", kind=Kind.FRAMEWORK, needs=(FORMAT,))
 def busy_input(target: Target) -> None:
     """While buffers are allocated, S_INPUT or S_OUTPUT is refused or leaves the format as it is."""
 
@@ -94,7 +95,7 @@ def busy_input(target: Target) -> None:
     _tried(target, _if_any(trials), "the driver has one input or output alone")
 
 
-@check("geometry.busy-standard", doc="vidioc-g-std", kind=Kind.FRAMEWORK)
+@check("geometry.busy-standard", doc="vidioc-g-std", kind=Kind.FRAMEWORK, needs=(FORMAT,))
 def busy_standard(target: Target) -> None:
     """While buffers are allocated, S_STD is refused or leaves the format as it is."""
 
@@ -106,7 +107,7 @@ def busy_standard(target: Target) -> None:
     _tried(target, _if_any(trials), "the input or output has no analog standards")
 
 
-@check("geometry.busy-timings", doc="vidioc-g-dv-timings", kind=Kind.FRAMEWORK)
+@check("geometry.busy-timings", doc="vidioc-g-dv-timings", kind=Kind.FRAMEWORK, needs=(FORMAT,))
 def busy_timings(target: Target) -> None:
     """While buffers are allocated, S_DV_TIMINGS is refused or leaves the format as it is."""
 
@@ -123,7 +124,7 @@ def _size(timings: signal.DvTimings) -> tuple[int, int]:
     return timings.width, timings.height
 
 
-@check("geometry.busy-selection", doc="vidioc-g-selection", kind=Kind.FRAMEWORK)
+@check("geometry.busy-selection", doc="vidioc-g-selection", kind=Kind.FRAMEWORK, needs=(FORMAT,))
 def busy_selection(target: Target) -> None:
     """While buffers are allocated, S_SELECTION is refused or leaves the format as it is."""
 
@@ -142,7 +143,7 @@ def busy_selection(target: Target) -> None:
     _tried(target, trials, "the driver has no rectangles to select")
 
 
-@check("geometry.busy-parm", doc="vidioc-g-parm", kind=Kind.FRAMEWORK)
+@check("geometry.busy-parm", doc="vidioc-g-parm", kind=Kind.FRAMEWORK, needs=(FORMAT,))
 def busy_parm(target: Target) -> None:
     """While buffers are allocated, S_PARM is refused or leaves the format as it is."""
 

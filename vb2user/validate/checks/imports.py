@@ -12,7 +12,7 @@ from vb2user.errors import KernelError
 from vb2user.uapi import anonymous, calls
 from vb2user.uapi.enums import BufFlag, Memory
 from vb2user.validate.check import Kind, check
-from vb2user.validate.needs import CAPTURE, DMABUF, FRAMES, OUTPUT, USERPTR
+from vb2user.validate.needs import CAPTURE, DMABUF, FORMAT, FRAMES, OUTPUT, USERPTR
 from vb2user.validate.outcome import NotHereError, NotOfThisDeviceError
 from vb2user.validate.target import RawQueue, Target, name_of
 
@@ -85,7 +85,7 @@ def lengths(target: Target) -> None:
     """Each QBUF may tell another length of the same dma-buf, from sizeimage to the whole of it."""
     with target.queue(Memory.DMABUF) as queue:
         queue.start()
-        wanted = [plane.sizeimage for plane in calls.g_fmt(queue.fd, target.type).planes]
+        wanted = [plane.sizeimage for plane in target.format(queue.fd).planes]
         for turn in range(3 * queue.granted):
             index = queue.dqbuf().buffer_index
             for plane, buf in enumerate(queue.bufs(index)):
@@ -101,7 +101,7 @@ def bytesused(target: Target) -> None:
         queue.provide(2)
         arg = queue.arg(0)
         size = queue.bufs(0)[0].size
-        picture = calls.g_fmt(queue.fd, target.type).planes[0].sizeimage
+        picture = target.format(queue.fd).planes[0].sizeimage
         for wanted in (picture, size, picture):
             arg.raw.flags = 0
             _bring(queue, 0, [(0, plane) for plane in range(len(queue.bufs(0)))])
@@ -212,7 +212,7 @@ def file(target: Target) -> None:
                 os.close(fd)
 
 
-@check("streaming.memory-types", doc="io", kind=Kind.FRAMEWORK, needs=(FRAMES, CAPTURE))
+@check("streaming.memory-types", doc="io", kind=Kind.FRAMEWORK, needs=(FORMAT, FRAMES, CAPTURE))
 def memory_types(target: Target) -> None:
     """Frames of an uncompressed format have the same number of bytes by each memory type."""
     seen: dict[Memory, tuple[int, ...]] = {}

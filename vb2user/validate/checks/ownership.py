@@ -7,11 +7,11 @@ import errno
 from vb2user.uapi import calls
 from vb2user.uapi.buffer import BufferArg
 from vb2user.validate.check import Kind, check
-from vb2user.validate.needs import FRAMES
+from vb2user.validate.needs import FRAMES, ONE_OWNER
 from vb2user.validate.target import Target
 
 
-@check("ownership.second-handle", doc="open", kind=Kind.FRAMEWORK)
+@check("ownership.second-handle", doc="open", kind=Kind.FRAMEWORK, needs=(ONE_OWNER,))
 def second_handle(target: Target) -> None:
     """While one file handle has buffers, another one gets EBUSY from each ioctl that would change the
     queue."""

@@ -16,7 +16,7 @@ from vb2user.uapi.buffer import BufferArg
 from vb2user.uapi.enums import BufFlag, BufType, Memory
 from vb2user.uapi.kernel import POLLERR, POLLIN, POLLOUT
 from vb2user.validate.check import Kind, check
-from vb2user.validate.needs import CAPTURE, FRAMES
+from vb2user.validate.needs import CAPTURE, FRAMES, IMAGE
 from vb2user.validate.outcome import NotOfThisDeviceError
 from vb2user.validate.target import RawQueue, Target, name_of
 
@@ -144,7 +144,7 @@ def frames(target: Target) -> None:
                 queue.qbuf(index)
 
 
-@check("streaming.whole-picture", doc="buffer", kind=Kind.FRAMEWORK, needs=(FRAMES, CAPTURE))
+@check("streaming.whole-picture", doc="buffer", kind=Kind.FRAMEWORK, needs=(FRAMES, CAPTURE, IMAGE))
 def whole_picture(target: Target) -> None:
     """A frame that is given as good has as many bytes as its picture needs."""
     with target.queue() as queue:
@@ -316,7 +316,7 @@ def withheld(target: Target) -> None:
         target.expect(kept not in seen, f"buffer {kept} came although the program had it")
 
 
-@check("streaming.format-fixed", doc="vidioc-g-fmt")
+@check("streaming.format-fixed", doc="vidioc-g-fmt", needs=(IMAGE,))
 def format_fixed(target: Target) -> None:
     """While a queue has buffers, a larger format is refused or the sizes stay as they are."""
     import dataclasses

@@ -7,7 +7,6 @@ import mmap as _mmap
 
 import numpy as np
 
-from vb2user.uapi import calls
 from vb2user.uapi.enums import BufFlag, Memory
 from vb2user.validate.check import Kind, check
 from vb2user.validate.needs import CAPTURE, FRAMES, USERPTR
@@ -46,7 +45,7 @@ def too_short(target: Target) -> None:
     with target.queue(Memory.USERPTR) as queue:
         queue.provide(1)
         queue.point(0, [queue.memory_of[0][0][: _mmap.PAGESIZE], *queue.memory_of[0][1:]])
-        if calls.g_fmt(queue.fd, target.type).planes[0].sizeimage <= _mmap.PAGESIZE:
+        if target.format(queue.fd).planes[0].sizeimage <= _mmap.PAGESIZE:
             return
         target.refused((errno.EINVAL, errno.EFAULT), "QBUF of one page", lambda: queue.qbuf(0))
         _not_queued(target, queue, 0)

@@ -10,6 +10,7 @@ import vb2user
 from vb2user.text import printable_lines
 from vb2user.validate.formats import Validation
 from vb2user.validate.outcome import Outcome, Status
+from vb2user.validate.queues import queue_name
 from vb2user.validate.runner import DeviceReport
 
 
@@ -32,6 +33,7 @@ def text(validation: Validation) -> str:
         properties = ElementTree.SubElement(suite, "properties")
         for name, value in (
             ("device", report.target.path),
+            ("queue", queue_name(report.target.type)),
             ("card", report.target.card),
             ("kernel", platform.release()),
             ("vb2user", vb2user.__version__),
