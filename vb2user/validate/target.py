@@ -142,6 +142,7 @@ class RawQueue:
         fd, memory, type: what was given.
         granted: how many buffers there are, as far as this object asked for them.
         memory_of: the memory of each plane of each buffer.
+        answer: what DQBUF wrote last.
     """
 
     def __init__(self, target: Target, fd: Fd, memory: Memory) -> None:
@@ -155,7 +156,7 @@ class RawQueue:
         self._views: list[memoryview] = []
         self._bufs: dict[int, list[DmaBuf]] = {}
         self._source: DmaBufAllocator | None = None
-        self._dq = BufferArg(self.type, memory)
+        self.answer = BufferArg(self.type, memory)
 
     # -- buffers ------------------------------------------------------------------------------------
 
@@ -257,15 +258,23 @@ class RawQueue:
 
     # -- streaming ----------------------------------------------------------------------------------
 
-    def qbuf(self, index: int) -> None:
-        """QBUF, an output buffer with a whole picture in it."""
+    def _filled(self, index: int, flags: int) -> BufferArg:
         arg = self._args[index]
-        arg.raw.flags = 0
+        arg.raw.flags = flags
         if not self._target.captures:
             for plane, length in enumerate(self._lengths()):
                 arg.set_payload(plane, length)
-        calls.qbuf(self.fd, arg)
+        return arg
+
+    def qbuf(self, index: int, flags: int = 0) -> None:
+        """QBUF with these ``V4L2_BUF_FLAG_*``, an output buffer with a whole picture in it."""
+        calls.qbuf(self.fd, self._filled(index, flags))
         self._target.tell(f"QBUF({index}): done")
+
+    def prepare(self, index: int) -> None:
+        """PREPARE_BUF, an output buffer with a whole picture in it."""
+        calls.prepare_buf(self.fd, self._filled(index, 0))
+        self._target.tell(f"PREPARE_BUF({index}): done")
 
     def on(self) -> None:
         """STREAMON."""
@@ -289,9 +298,9 @@ class RawQueue:
 
     def try_dqbuf(self) -> Dequeued | None:
         """DQBUF without waiting; None: EAGAIN."""
-        if not calls.dqbuf(self.fd, self._dq):
+        if not calls.dqbuf(self.fd, self.answer):
             return None
-        done = self._dq.dequeued()
+        done = self.answer.dequeued()
         self._target.tell(
             f"DQBUF: buffer {done.buffer_index}, {BufFlag(done.flags)!r}, sequence {done.sequence}, "
             f"{done.timestamp_ns / 1e9:.6f} s, {list(done.bytesused)} bytes"
