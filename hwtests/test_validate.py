@@ -26,6 +26,29 @@ CHECKS = [one.id for one in all_checks()]
 KNOWN = {"dmabuf.refused-then-output", "faults.expbuf-read-only", "requests.closed"}
 FAULTS = ["dmabuf", "errors", "faults", "geometry"]
 GROUPS = sorted({id.partition(".")[0] for id in CHECKS})
+RECTANGLES = {
+    f"geometry.{name}"
+    for name in ("crop-bounds", "compose-bounds", "memory-origin", "read-only", "cropcap", "crop-ioctl")
+}
+#: vivid streams from two buffers on; its webcam has no rectangles, and its buffers are single-planar. Linux
+#: 6.1 has neither REMOVE_BUFS nor a limit of buffers that a program can ask for. The kernel pins no pages of
+#: some file systems.
+LACKING = {
+    "streaming.one-buffer",
+    "buffers.create-max",
+    "buffers.create-planes",
+    "buffers.create-coherency",
+    "fileio.unsupported",
+    "formats.intervals-order",
+    "requests.unsupported",
+    "dmabuf.bytesused",
+    "dmabuf.planes-exchanged",
+    "errors.late-start",
+    "userptr.file",
+    *(id for id in CHECKS if id.startswith(("buffers.remove", "output.", "geometry.", "faults.planes-"))),
+}
+#: vivid's inputs with crop and compose rectangles.
+TELEVISION, HDMI = 1, 3
 
 
 def validated(path: str, *options: str) -> list[dict[str, Any]]:
@@ -50,12 +73,7 @@ def test_vivid(vivid: VividDevice, group: str) -> None:
     with vb2user.open(vivid.capture) as cam:
         still(cam, fps=30)
     results = validated(vivid.capture, "--only", f"{group}.*")
-    # vivid streams from two buffers on, and takes USERPTR by vmalloc alone; REMOVE_BUFS is younger than 6.1.
-    lacking = {"streaming.one-buffer", "buffers.remove", "requests.unsupported"}
-    # Its buffers are single-planar, and the input that is chosen has what it has. The kernel pins no pages of
-    # some file systems.
-    lacking |= {id for id in CHECKS if id.startswith(("faults.planes-", "geometry.busy-"))}
-    lacking |= {"dmabuf.bytesused", "dmabuf.planes-exchanged", "errors.late-start", "userptr.file"}
+    lacking = set(LACKING)
     if vivid.allocator == "dma-contig":
         lacking |= {id for id in CHECKS if id.startswith("userptr.")} | {"expbuf.not-userptr"}
     for result in results:
@@ -77,7 +95,21 @@ def test_several_memory_planes(vivid_factory: VividFactory, group: str) -> None:
 
 
 @pytest.mark.one_kernel
-@pytest.mark.parametrize("group", ["buffers", "ownership", "streaming", "formats", *FAULTS])
+@pytest.mark.parametrize("input", [TELEVISION, HDMI])
+def test_an_input_with_rectangles(vivid_vmalloc: VividDevice, input: int) -> None:
+    with vb2user.open(vivid_vmalloc.capture) as cam:
+        cam.set_input(input)
+    only = [word for group in ("geometry", "formats", "streaming") for word in ("--only", f"{group}.*")]
+    results = validated(vivid_vmalloc.capture, *only)
+    found = [r["status"] for r in results if r["id"] in RECTANGLES]
+    assert set(found) == {"pass"}
+
+
+@pytest.mark.one_kernel
+@pytest.mark.parametrize(
+    "group",
+    ["buffers", "ownership", "streaming", "formats", "output", "prepare", "timestamps", *FAULTS],
+)
 def test_an_output_node(vivid_vmalloc: VividDevice, group: str) -> None:
     results = validated(vivid_vmalloc.output, "--only", f"{group}.*")
     assert any(r["status"] == "pass" for r in results)

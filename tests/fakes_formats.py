@@ -95,7 +95,7 @@ class FakeFormats(FakeNode):
 
     @answers(v.VIDIOC_ENUM_FRAMESIZES)
     def _enum_sizes(self, file: FakeFile, arg: Any) -> None:
-        if arg.index:
+        if arg.index or arg.pixel_format not in self._codes():
             raise refuse(errno.EINVAL)
         arg.type = FrmSizeType.STEPWISE
         s = arg.stepwise

@@ -36,6 +36,7 @@ class FakeImports(FakeNode):
             if not all(is_mapped(start, length) for start, length in pinned):
                 raise refuse(errno.EFAULT)
         buffer.pointers = pinned
+        buffer.lengths = tuple(length for _, length in pinned)
 
     def attach(self, arg: Any, buffer: KernelBuffer) -> None:
         """DMABUF: the length that is given, or that of the dma-buf, must be enough."""
@@ -52,3 +53,5 @@ class FakeImports(FakeNode):
                 raise refuse(errno.EFAULT)
             found.append(file.node)
         buffer.imports = found
+        given = [target.length for _, target in self.planes_of(arg, buffer)]
+        buffer.lengths = tuple(n or dma_buf.size for n, dma_buf in zip(given, found, strict=True))

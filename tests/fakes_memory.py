@@ -144,6 +144,7 @@ class KernelBuffer:
     memory: list[PlaneMemory | None]
     pointers: list[tuple[int, int]] = field(default_factory=list)  #: USERPTR: address and length
     imports: list[FakeDmaBuf] = field(default_factory=list)
+    lengths: tuple[int, ...] = ()  #: of the memory that the program brought
     state: str = "dequeued"  #: dequeued, prepared, queued, done
     flags: int = 0
     sequence: int = 0

@@ -1,4 +1,4 @@
-"""The setters of a fake video node beside its format: analog standards, digital timings, rectangles."""
+"""The setters of a fake video node beside its format and rectangles: standards, digital timings."""
 
 from __future__ import annotations
 
@@ -9,20 +9,18 @@ from typing import Any
 from fakes import FakeFile, FakeNode, answers, refuse
 
 from vb2user.uapi import videodev2 as v
-from vb2user.uapi.calls.selection import Rect, pack_rect, unpack_rect
 from vb2user.uapi.calls.signal import DvTimings, pack_dv_timings, unpack_dv_timings
-from vb2user.uapi.enums import SelectionTarget, StdID
+from vb2user.uapi.enums import StdID
 
 STANDARDS = (StdID.PAL_B, StdID.NTSC_M)
 TIMINGS = (DvTimings(64, 32, 27_000_000), DvTimings(128, 64, 27_000_000))
 
 
 class FakeSetters(FakeNode):
-    """The part of a video node that has one input with standards, timings and a rectangle to crop."""
+    """The part of a video node that has one input with standards and timings."""
 
     std = STANDARDS[0]
     timings = TIMINGS[0]
-    crop = Rect(0, 0, 64, 32)
 
     def set_under_buffers(self) -> None:
         """Something is set, whether there are buffers or not."""
@@ -53,12 +51,3 @@ class FakeSetters(FakeNode):
             self.set_under_buffers()
             self.timings = unpack_dv_timings(arg)
         ctypes.memmove(ctypes.byref(arg), ctypes.byref(pack_dv_timings(self.timings)), ctypes.sizeof(arg))
-
-    @answers(v.VIDIOC_G_SELECTION, v.VIDIOC_S_SELECTION)
-    def _selection(self, file: FakeFile, arg: Any) -> None:
-        if arg.target != SelectionTarget.CROP:
-            raise refuse(errno.EINVAL)
-        if self.log[-1][0] == v.VIDIOC_S_SELECTION:
-            self.set_under_buffers()
-            self.crop = unpack_rect(arg.r)
-        pack_rect(arg.r, self.crop)

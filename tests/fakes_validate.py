@@ -9,8 +9,8 @@ from typing import Any
 
 from fakes import Events, FakeFile, answers, refuse
 from fakes_memory import is_mapped
+from fakes_rectangles import FakeScaler
 from fakes_requests import FakeMedia, RequestVideo
-from fakes_setters import FakeSetters
 from fakes_vb2 import FakeHeap, FakeVideo, Vb2System
 
 from vb2user.uapi import videodev2 as v
@@ -37,7 +37,7 @@ INJECTIONS = tuple(
 )
 
 
-class Right(Events, FakeSetters, RequestVideo):
+class Right(Events, FakeScaler):
     """As videobuf2 is, with the clock of this machine, and vivid's controls that let calls fail."""
 
     def __init__(self, system: Vb2System, **more: Any) -> None:

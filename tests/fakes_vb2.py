@@ -276,6 +276,7 @@ class FakeVideo(FakeFormats, FakeFileIO, FakeImports, Controls, FakeQueueNode):
     def _create(self, file: FakeFile, arg: Any) -> None:
         arg.capabilities = self._caps()
         arg.index = len(self.buffers)
+        arg.flags = 0
         self._known(arg.format.type, arg.memory)
         if not arg.count:  # to ask is allowed while the queue is another's
             return
@@ -327,6 +328,8 @@ class FakeVideo(FakeFormats, FakeFileIO, FakeImports, Controls, FakeQueueNode):
 
     def _tell(self, arg: Any, buffer: KernelBuffer) -> None:
         arg.index, arg.field = buffer.index, Field.NONE
+        arg.type, arg.memory = self.type, self.memory
+        arg.reserved2 = arg.request_fd = 0
         arg.flags = int(_STATES[buffer.state]) | int(buffer.flags)
         held = self.system.mapped()
         if any(memory is other for memory in buffer.memory if memory is not None for other in held):
@@ -337,7 +340,7 @@ class FakeVideo(FakeFormats, FakeFileIO, FakeImports, Controls, FakeQueueNode):
         if is_multiplanar(self.type):
             arg.length = len(buffer.sizes)
         for plane, target in self.planes_of(arg, buffer):
-            target.length = buffer.sizes[plane]
+            target.length = (buffer.lengths or buffer.sizes)[plane]
             target.bytesused = buffer.bytesused[plane] if buffer.bytesused else 0
             if is_multiplanar(self.type):
                 target.data_offset = buffer.data_offset[plane] if buffer.data_offset else 0
@@ -397,9 +400,10 @@ class FakeVideo(FakeFormats, FakeFileIO, FakeImports, Controls, FakeQueueNode):
             raise refuse(errno.EIO)
         if buffer.state not in (("dequeued", "prepared") if queueing else ("dequeued",)):
             raise refuse(errno.EINVAL)
-        if self.memory == Memory.USERPTR:
+        # A prepared buffer has its memory: what the program gives now is not looked at.
+        if self.memory == Memory.USERPTR and buffer.state == "dequeued":
             self.pin(arg, buffer)
-        elif self.memory == Memory.DMABUF:
+        elif self.memory == Memory.DMABUF and buffer.state == "dequeued":
             self.attach(arg, buffer)
         if not queueing:
             buffer.state = "prepared"
@@ -413,6 +417,10 @@ class FakeVideo(FakeFormats, FakeFileIO, FakeImports, Controls, FakeQueueNode):
             ]
             if any(count > size for count, size in zip(used, room, strict=True)):
                 raise refuse(errno.EINVAL)
+            if is_multiplanar(self.type):
+                starts = [target.data_offset for _, target in self.planes_of(arg, buffer)]
+                if any(0 < count <= start for start, count in zip(starts, used, strict=True)):
+                    raise refuse(errno.EINVAL)
             buffer.bytesused = tuple(used)
             buffer.timestamp_ns = arg.timestamp.tv_sec * 1_000_000_000 + arg.timestamp.tv_usec * 1000
         buffer.state = "queued"

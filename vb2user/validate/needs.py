@@ -71,6 +71,8 @@ DMABUF = (
 #: Frames come (or, of an output queue, go) by themselves.
 FRAMES = Need("frames", Status.SKIP, lambda t: t.no_frames)
 
+OUTPUT = Need("output", Status.SKIP, lambda t: "it is a capture queue" if t.captures else None)
+
 CAPTURE = Need("capture", Status.SKIP, lambda t: None if t.captures else "it is an output queue")
 OUTPUT = Need("output", Status.SKIP, lambda t: "it is a capture queue" if t.captures else None)
 
@@ -164,3 +166,26 @@ def _no_export(target: Target) -> str | None:
 
 
 EXPBUF = Need("EXPBUF", Status.SKIP, _no_export)
+
+
+def _no_prepare(target: Target) -> str | None:
+    with target.queue() as queue:
+        queue.provide(1)
+        try:
+            queue.prepare(0)
+        except KernelError as e:
+            if e.errno == errno.ENOTTY:
+                return "the driver has no PREPARE_BUF"
+    return None
+
+
+PREPARE_BUF = Need("PREPARE_BUF", Status.SKIP, _no_prepare)
+
+
+def _no_choice(target: Target) -> str | None:
+    with target.open() as device:
+        return "its format belongs to each file handle" if device.m2m else None
+
+
+#: One format for all handles, and not one for each.
+ONE_FORMAT = Need("one format", Status.SKIP, _no_choice)

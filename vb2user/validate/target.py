@@ -210,6 +210,7 @@ class RawQueue:
         fd, memory, type: what was given.
         granted: how many buffers there are, as far as this object asked for them.
         memory_of: the memory of each plane of each buffer.
+        answer: what DQBUF wrote last.
     """
 
     def __init__(self, target: Target, fd: Fd, memory: Memory) -> None:
@@ -223,7 +224,7 @@ class RawQueue:
         self._views: list[memoryview] = []
         self._bufs: dict[int, list[DmaBuf]] = {}
         self._source: DmaBufAllocator | None = None
-        self._dq = BufferArg(self.type, memory)
+        self.answer = BufferArg(self.type, memory)
 
     # -- buffers ------------------------------------------------------------------------------------
 
@@ -330,16 +331,30 @@ class RawQueue:
 
     # -- streaming ----------------------------------------------------------------------------------
 
-    def qbuf(self, index: int, request: Fd | None = None) -> None:
-        """QBUF, an output buffer with a whole picture in it; ``request`` gets it in the driver's place."""
+    def _filled(self, index: int, flags: int, request: Fd | None = None) -> BufferArg:
         arg = self._args[index]
-        arg.raw.flags = 0
+        arg.raw.flags = flags
         arg.set_request(None if request is None else request.fileno())
         if not self._target.captures:
             for plane, length in enumerate(self._lengths()):
                 arg.set_payload(plane, length)
-        calls.qbuf(self.fd, arg)
+        return arg
+
+    def qbuf(self, index: int, request: Fd | None = None, flags: int = 0) -> None:
+        """QBUF with these ``V4L2_BUF_FLAG_*``, an output buffer with a whole picture in it.
+
+        Args:
+            index: the buffer's.
+            request: it gets the buffer in the driver's place.
+            flags: further ones.
+        """
+        calls.qbuf(self.fd, self._filled(index, flags, request))
         self._target.tell(f"QBUF({index}): done")
+
+    def prepare(self, index: int) -> None:
+        """PREPARE_BUF, an output buffer with a whole picture in it."""
+        calls.prepare_buf(self.fd, self._filled(index, 0))
+        self._target.tell(f"PREPARE_BUF({index}): done")
 
     def on(self) -> None:
         """STREAMON."""
@@ -363,9 +378,9 @@ class RawQueue:
 
     def try_dqbuf(self) -> Dequeued | None:
         """DQBUF without waiting; None: EAGAIN."""
-        if not calls.dqbuf(self.fd, self._dq):
+        if not calls.dqbuf(self.fd, self.answer):
             return None
-        done = self._dq.dequeued()
+        done = self.answer.dequeued()
         self._target.tell(
             f"DQBUF: buffer {done.buffer_index}, {BufFlag(done.flags)!r}, sequence {done.sequence}, "
             f"{done.timestamp_ns / 1e9:.6f} s, {list(done.bytesused)} bytes"

@@ -144,3 +144,24 @@ def closed_early(target: Target) -> None:
                     os.close(fd)
         queue.on()
         queue.drain()
+
+
+@check("dmabuf.told", doc="buffer", kind=Kind.FRAMEWORK, needs=DMABUF)
+def told(target: Target) -> None:
+    """QBUF tells the descriptor and the length that the program gave."""
+    with target.queue(Memory.DMABUF) as queue:
+        queue.provide(2)
+        arg = queue.arg(0)
+        parts = [arg.raw] if arg.planes is None else list(arg.planes)[: len(queue.bufs(0))]
+        given = [(part.m.fd, part.length) for part in parts]
+        queue.qbuf(0)
+        there = [(part.m.fd, part.length) for part in parts]
+        target.expect(there == given, f"QBUF was given descriptors and lengths {given}, and tells {there}")
+
+
+@check("dmabuf.no-mapping", doc="func-mmap", kind=Kind.FRAMEWORK, needs=DMABUF)
+def no_mapping(target: Target) -> None:
+    """mmap(2) of the node is refused while its buffers have memory of others."""
+    with target.queue(Memory.DMABUF) as queue:
+        queue.request(1)
+        target.refused(errno.EINVAL, "mmap at offset 0", lambda: queue.fd.mmap(_mmap.PAGESIZE, 0))

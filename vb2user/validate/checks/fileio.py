@@ -10,7 +10,7 @@ from vb2user.uapi.buffer import BufferArg
 from vb2user.uapi.kernel import POLLERR, POLLIN, Fd
 from vb2user.validate.check import Kind, check
 from vb2user.validate.needs import FRAMES, READ
-from vb2user.validate.outcome import RuleBrokenError
+from vb2user.validate.outcome import NotOfThisDeviceError, RuleBrokenError
 from vb2user.validate.target import Target, name_of
 
 
@@ -88,3 +88,15 @@ def close_frees(target: Target) -> None:
     with target.queue() as queue:
         queue.start()
         queue.frames(2)
+
+
+@check("fileio.unsupported", doc="func-read")
+def unsupported(target: Target) -> None:
+    """read(2) or write(2) fails with EINVAL on a node that moves no frames so."""
+    if target.readable:
+        raise NotOfThisDeviceError("the node has V4L2_CAP_READWRITE")
+    with target.open() as device:
+        move = device.node.read_into if target.captures else device.node.write
+        target.refused(
+            errno.EINVAL, "one byte by read(2) or write(2)", lambda: move(memoryview(bytearray(1)))
+        )

@@ -9,7 +9,7 @@ from vb2user.uapi import calls
 from vb2user.uapi.buffer import BufferArg
 from vb2user.uapi.enums import BufCap, BufFlag, Memory
 from vb2user.validate.check import Kind, check
-from vb2user.validate.needs import CAPTURE, FRAMES, MMAP, capability
+from vb2user.validate.needs import CAPTURE, FRAMES, MMAP, PREPARE_BUF, capability
 from vb2user.validate.outcome import NotOfThisDeviceError
 from vb2user.validate.target import Target
 
@@ -26,7 +26,7 @@ def offsets_unique(target: Target) -> None:
         target.expect(len(set(offsets)) == len(offsets), f"the offsets of the planes are {offsets}")
 
 
-@check("mmap.offsets-agree", doc="buffer", kind=Kind.FRAMEWORK, needs=MMAP)
+@check("mmap.offsets-agree", doc="buffer", kind=Kind.FRAMEWORK, needs=(*MMAP, PREPARE_BUF))
 def offsets_agree(target: Target) -> None:
     """Every ioctl that returns a buffer tells the same length and offset of its planes."""
     with target.queue(Memory.MMAP) as queue:

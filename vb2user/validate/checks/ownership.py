@@ -7,7 +7,7 @@ import errno
 from vb2user.uapi import calls
 from vb2user.uapi.buffer import BufferArg
 from vb2user.validate.check import Kind, check
-from vb2user.validate.needs import FRAMES, ONE_OWNER
+from vb2user.validate.needs import CREATE_BUFS, FRAMES, ONE_OWNER
 from vb2user.validate.target import Target
 
 
@@ -62,3 +62,18 @@ def close_while_streaming(target: Target) -> None:
     with target.queue() as queue:
         queue.start()
         queue.frames(2)
+
+
+@check("ownership.second-handle-create", doc="open", kind=Kind.FRAMEWORK, needs=(CREATE_BUFS, ONE_OWNER))
+def second_handle_create(target: Target) -> None:
+    """While one file handle has buffers, another one gets EBUSY from CREATE_BUFS."""
+    with target.queue() as queue, target.open() as other:
+        before = queue.request(2).count
+        format = target.format(queue.fd)
+        target.refused(
+            errno.EBUSY,
+            "CREATE_BUFS(1) of the second handle",
+            lambda: target.create_bufs(other.node, queue.memory, 1, format),
+        )
+        known = queue.count()
+        target.expect(known == before, f"the second handle changed {before} buffers to {known}")

@@ -9,7 +9,9 @@ from collections.abc import Callable
 
 from vb2user.errors import KernelError
 from vb2user.uapi import calls
+from vb2user.uapi.buffer import BufferArg
 from vb2user.uapi.enums import Memory
+from vb2user.uapi.kernel import open_node
 from vb2user.validate.check import Kind, check
 from vb2user.validate.needs import FRAMES, MMAP
 from vb2user.validate.target import Target, name_of
@@ -118,3 +120,31 @@ def querybuf_reqbufs(target: Target) -> None:
             calls.reqbufs(queue.fd, target.type, queue.memory, 4)
 
         _at_once(target, {errno.EINVAL}, ask, anew)
+
+
+@check("races.dqbuf-waits", doc="vidioc-qbuf", kind=Kind.FRAMEWORK)
+def dqbuf_waits(target: Target) -> None:
+    """STREAMOFF ends the wait of a thread inside of DQBUF, which blocks no ioctl of other threads."""
+    with open_node(target.path, nonblock=False) as node, target.queue(fd=node) as queue:
+        queue.request()
+        for _ in range(3):
+            queue.on()
+            failed: list[int | None] = []
+
+            def take(failed: list[int | None] = failed) -> None:
+                try:
+                    calls.dqbuf(node, BufferArg(target.type, queue.memory))
+                    failed.append(None)
+                except KernelError as e:
+                    failed.append(e.errno)
+
+            waiting = threading.Thread(target=take)
+            waiting.start()
+            # Nothing tells that a thread waits inside of an ioctl; one that has not come so far fails alike.
+            time.sleep(0.1)
+            queue.info(0)
+            queue.off()
+            waiting.join()
+            target.expect(
+                failed == [errno.EINVAL], f"DQBUF ended with {name_of(failed[0])} at STREAMOFF, not EINVAL"
+            )

@@ -14,10 +14,10 @@ from vb2user.pixels.layout import Layout
 from vb2user.uapi import calls
 from vb2user.uapi.buffer import BufferArg
 from vb2user.uapi.enums import BufFlag, BufType, Memory
-from vb2user.uapi.kernel import POLLERR, POLLIN, POLLOUT
+from vb2user.uapi.kernel import POLLERR, POLLIN, POLLOUT, open_node
 from vb2user.validate.check import Kind, check
 from vb2user.validate.needs import CAPTURE, FRAMES, IMAGE
-from vb2user.validate.outcome import NotOfThisDeviceError
+from vb2user.validate.outcome import NotOfThisDeviceError, RuleBrokenError
 from vb2user.validate.target import RawQueue, Target, name_of
 
 _IN_DRIVER = BufFlag.QUEUED | BufFlag.DONE
@@ -250,6 +250,17 @@ def nonblocking(target: Target) -> None:
             target.expect(False, f"DQBUF failed with {name_of(e.errno)}, not EAGAIN")
         else:
             target.expect(done is None, "DQBUF gave a buffer after a time in which none came")
+
+
+@check("streaming.blocking", doc="vidioc-qbuf", needs=(FRAMES,))
+def blocking(target: Target) -> None:
+    """DQBUF of a handle opened without O_NONBLOCK waits for a frame."""
+    with open_node(target.path, nonblock=False) as node, target.queue(fd=node) as queue:
+        for _ in range(queue.start() + 2):
+            done = queue.try_dqbuf()
+            if done is None:
+                raise RuleBrokenError("DQBUF failed with EAGAIN on a handle without O_NONBLOCK")
+            queue.qbuf(done.buffer_index)
 
 
 @check("streaming.poll-idle", doc="func-poll", kind=Kind.FRAMEWORK)

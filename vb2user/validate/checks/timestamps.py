@@ -61,3 +61,29 @@ def monotonic(target: Target) -> None:
                 f"frame {done.sequence} is stamped {done.timestamp_ns / 1e9:.6f} s; the stream began at "
                 f"{began / 1e9:.6f} s, and the frame came at {came / 1e9:.6f} s",
             )
+
+
+@check("timestamps.given", doc="buffer", kind=Kind.FRAMEWORK, needs=(FRAMES,))
+def given(target: Target) -> None:
+    """A frame that is given as good has a timestamp."""
+    with target.queue() as queue:
+        queue.start()
+        found = [done for done in queue.frames(4) if not done.flags & BufFlag.ERROR]
+    if any(done.flags & _CLOCK == BufFlag.TIMESTAMP_COPY for done in found):
+        raise NotOfThisDeviceError("its timestamps are copies of what a program gave")
+    for done in found:
+        target.expect(done.timestamp_ns != 0, f"frame {done.sequence} is stamped 0 s")
+
+
+@check("timestamps.source", doc="buffer", kind=Kind.FRAMEWORK, needs=(FRAMES,))
+def source(target: Target) -> None:
+    """A timestamp is of a frame's end, or of the begin of its exposure where the queue captures."""
+    with target.queue() as queue:
+        queue.start()
+        found = queue.frames(4)
+    sources = {BufFlag.TSTAMP_SRC_EOF}
+    if target.captures or any(done.flags & _CLOCK == BufFlag.TIMESTAMP_COPY for done in found):
+        sources.add(BufFlag.TSTAMP_SRC_SOE)
+    for done in found:
+        told = done.flags & BufFlag.TSTAMP_SRC_MASK
+        target.expect(told in sources, f"frame {done.sequence} has the source {told:#x} of its timestamp")

@@ -123,3 +123,34 @@ def _address(mapping: _mmap.mmap) -> int:
     # Of a read-only mapping ctypes tells no address.
     found = np.frombuffer(mapping, np.uint8).ctypes.data
     return int(found)
+
+
+@check("userptr.null", doc="userp", kind=Kind.FRAMEWORK, needs=USERPTR)
+def null(target: Target) -> None:
+    """QBUF refuses the address 0, and the buffer stays the program's."""
+    with target.queue(Memory.USERPTR) as queue:
+        queue.provide(1)
+        queue.arg(0).set_userptr(0, 0, queue.memory_of[0][0].nbytes)
+        target.refused((errno.EFAULT, errno.EINVAL), "QBUF of address 0", lambda: queue.qbuf(0))
+        _not_queued(target, queue, 0)
+
+
+@check("userptr.told", doc="buffer", kind=Kind.FRAMEWORK, needs=USERPTR)
+def told(target: Target) -> None:
+    """QBUF tells the address and the length that the program gave."""
+    with target.queue(Memory.USERPTR) as queue:
+        queue.provide(1)
+        arg = queue.arg(0)
+        parts = [arg.raw] if arg.planes is None else list(arg.planes)[: len(queue.memory_of[0])]
+        given = [(part.m.userptr, part.length) for part in parts]
+        queue.qbuf(0)
+        there = [(part.m.userptr, part.length) for part in parts]
+        target.expect(there == given, f"QBUF was given addresses and lengths {given}, and tells {there}")
+
+
+@check("userptr.no-mapping", doc="func-mmap", kind=Kind.FRAMEWORK, needs=USERPTR)
+def no_mapping(target: Target) -> None:
+    """mmap(2) of the node is refused while its buffers have the program's memory."""
+    with target.queue(Memory.USERPTR) as queue:
+        queue.request(1)
+        target.refused(errno.EINVAL, "mmap at offset 0", lambda: queue.fd.mmap(_mmap.PAGESIZE, 0))
