@@ -95,6 +95,10 @@ def _never_writes(node: FakeVideo) -> None:
     node.unwritten = set(range(10_000))
 
 
+def _all_errors(node: FakeVideo) -> None:
+    node.errors.extend([True] * 500)
+
+
 def _no_bytes(node: FakeVideo) -> None:
     node.payloads.extend([0] * 500)
 
@@ -199,6 +203,7 @@ def _kind(of: Callable[[FakeVideo], None]) -> Callable[[Vb2System], FakeVideo]:
         (_kind(_one_timestamp), {"timestamps.rise"}),
         (_kind(_last_first), {"streaming.order"}),
         (_kind(_never_writes), {"mmap.frames-written", "userptr.moved", "dmabuf.moved"}),
+        (_kind(_all_errors), {"streaming.good-frame"}),
         (_kind(_no_bytes), {"streaming.frames"}),
         (_kind(_half_the_bytes), {"streaming.whole-picture"}),
         (_kind(_too_many_bytes), {"streaming.frames"}),

@@ -13,8 +13,8 @@ from vb2user.errors import KernelError
 from vb2user.pixels.layout import Layout
 from vb2user.uapi import calls
 from vb2user.uapi.buffer import BufferArg
-from vb2user.uapi.enums import BufFlag, BufType, Memory
-from vb2user.uapi.kernel import POLLERR, POLLIN, POLLOUT, open_node
+from vb2user.uapi.enums import BufFlag, BufType, InputStatus, Memory
+from vb2user.uapi.kernel import POLLERR, POLLIN, POLLOUT, Fd, open_node
 from vb2user.validate.check import Kind, check
 from vb2user.validate.needs import CAPTURE, FRAMES, IMAGE
 from vb2user.validate.outcome import NotOfThisDeviceError, RuleBrokenError
@@ -166,6 +166,26 @@ def whole_picture(target: Target) -> None:
                         used - start >= least,
                         f"plane {plane} of frame {done.sequence} has {used - start} bytes of {least}",
                     )
+
+
+@check("streaming.good-frame", doc="buffer", kind=Kind.QUALITY, needs=(FRAMES, CAPTURE))
+def good_frame(target: Target) -> None:
+    """One of twenty frames is without V4L2_BUF_FLAG_ERROR, unless the input itself reports trouble."""
+    with target.queue() as queue:
+        trouble = _trouble(queue.fd)
+        if trouble:
+            raise NotOfThisDeviceError(f"the input reports {trouble!r}")
+        queue.start()
+        good = any(not queue.frames(1)[0].flags & BufFlag.ERROR for _ in range(20))
+        target.expect(good, "all of 20 frames were flagged ERROR, though the input reports no trouble")
+
+
+def _trouble(fd: Fd) -> InputStatus:
+    try:
+        now = calls.g_input(fd)
+        return next((one.status for one in calls.enuminput(fd) if one.index == now), InputStatus(0))
+    except KernelError:
+        return InputStatus(0)
 
 
 @check("streaming.sequence", doc="buffer", needs=(FRAMES,))
