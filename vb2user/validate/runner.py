@@ -219,7 +219,9 @@ class Trial(contextlib.ExitStack):
             self._log = _log_of(self, self.report)
             self._watching = self.enter_context(contextlib.ExitStack())
             self._watch = _watch_of(self._watching, self.report)
-            self._worker = self.enter_context(Worker(self._attempt, 4 * self.report.target.patience + _GRACE))
+            target = self.report.target
+            seconds = 4 * target.patience + _GRACE + target.fuzz
+            self._worker = self.enter_context(Worker(self._attempt, seconds))
         except BaseException:
             self.close()
             raise

@@ -61,6 +61,7 @@ class Target:
         told: the calls that were made and what came of them.
         opened: the queues that a check has at the moment.
         seed: the user's number; ``rng`` follows from it and from the check.
+        fuzz: seconds for random sequences of ioctls, besides a few that are always tried.
         picture: the first wrong frame, as :func:`~vb2user.validate.frame_picture.picture` has it.
         rng: what a check draws from, if it draws at random.
     """
@@ -82,6 +83,7 @@ class Target:
     told: list[str] = field(default_factory=list)
     opened: list[RawQueue] = field(default_factory=list, repr=False)
     seed: int = 0
+    fuzz: float = 0.0
     picture: str = ""
     rng: random.Random = field(default_factory=lambda: random.Random(0))
 

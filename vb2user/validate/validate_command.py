@@ -61,6 +61,9 @@ _KINDS = ("spec", "framework", "quality")
     metavar="NAME",
     help="Who sends the report of --kcidb.",
 )
+@click.option(
+    "--fuzz", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Try random ioctls for longer."
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of what is random.")
 @click.option("--verbose", "-v", is_flag=True, help="Show the calls of each check that does not pass.")
 def validate(
@@ -76,6 +79,7 @@ def validate(
     write_baseline: Path | None,
     kcidb_origin: str,
     seed: int,
+    fuzz: float,
     verbose: bool,
     **files: str | bool | None,
 ) -> None:
@@ -105,7 +109,7 @@ def validate(
     )
     quiet = reports.on_standard_output
     targets = _targets(devices or _nodes(), queue, named=bool(devices))
-    used = _validate(run, targets, quiet=quiet, verbose=verbose, destructive=destructive)
+    used = _validate(run, targets, quiet=quiet, verbose=verbose, destructive=destructive, fuzz=fuzz)
     for entry in known:
         if entry not in used and not quiet:
             say(f"in the baseline, but no failure any more: {entry.check} of {entry.driver}")
@@ -142,14 +146,14 @@ def _list(checks: Sequence[Check]) -> None:
 
 
 def _validate(
-    run: Validation, targets: Iterator[Target], *, quiet: bool, verbose: bool, destructive: bool
+    run: Validation, targets: Iterator[Target], *, quiet: bool, verbose: bool, destructive: bool, fuzz: float
 ) -> list[Known]:
     """Validate each queue, and return the known failures that came."""
     from vb2user.validate import baseline, summary
 
     used: list[Known] = []
     for target in targets:
-        target.seed, target.destructive = run.seed, destructive
+        target.seed, target.destructive, target.fuzz = run.seed, destructive, fuzz
         report = _tried(target, list(run.checks.values()))
         used += baseline.apply(report, run.known)
         run.devices.append(report)
