@@ -2,8 +2,8 @@
 
 The model knows which buffers there are, in which state each is (:mod:`vb2user.queue.state`), which handle has
 the queue, and whether it streams. :func:`search` plays random sequences, and shortens one that a driver
-answers wrongly. A driver may choose how many buffers it grants, whether a buffer is done at once, and how many
-buffers STREAMON wants. The model does not judge that.
+answers wrongly. A driver may choose how many buffers it grants, whether a buffer is done at once, and how
+many buffers STREAMON wants. The model does not judge that.
 
 Source: https://docs.kernel.org/userspace-api/media/v4l/mmap.html
 """
