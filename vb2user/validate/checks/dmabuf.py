@@ -45,19 +45,27 @@ def no_descriptor(target: Target) -> None:
 
 @check("dmabuf.too-short", doc="dmabuf", kind=Kind.FRAMEWORK, needs=DMABUF)
 def too_short(target: Target) -> None:
-    """QBUF refuses a length that is less than a picture, and one that is more than the dma-buf."""
+    """QBUF refuses a length that is less than a picture."""
     with target.queue(Memory.DMABUF) as queue:
         queue.provide(2)
-        buf = queue.bufs(0)[0]
-        lengths = [buf.size + _mmap.PAGESIZE]
-        if buf.size > 2 * _mmap.PAGESIZE:
-            lengths.append(_mmap.PAGESIZE)
-        for length in lengths:
-            queue.arg(0).set_fd(0, buf.fileno(), length)
-            target.refused(
-                (errno.EINVAL, errno.EFAULT), f"QBUF of {length} bytes of {buf.size}", lambda: queue.qbuf(0)
-            )
-            _not_queued(target, queue, 0)
+        if queue.bufs(0)[0].size > 2 * _mmap.PAGESIZE:
+            _refused_length(target, queue, _mmap.PAGESIZE)
+
+
+@check("dmabuf.beyond-end", doc="dmabuf", kind=Kind.FRAMEWORK, needs=DMABUF)
+def beyond_end(target: Target) -> None:
+    """QBUF refuses a length that is more than the dma-buf."""
+    with target.queue(Memory.DMABUF) as queue:
+        queue.provide(2)
+        _refused_length(target, queue, queue.bufs(0)[0].size + _mmap.PAGESIZE)
+
+
+def _refused_length(target: Target, queue: RawQueue, length: int) -> None:
+    buf = queue.bufs(0)[0]
+    queue.arg(0).set_fd(0, buf.fileno(), length)
+    what = f"QBUF of {length} bytes of {buf.size}"
+    target.refused((errno.EINVAL, errno.EFAULT), what, lambda: queue.qbuf(0))
+    _not_queued(target, queue, 0)
 
 
 @check("dmabuf.length-zero", doc="buffer", kind=Kind.FRAMEWORK, needs=DMABUF)

@@ -55,7 +55,8 @@ def wrong_type(target: Target) -> None:
                     ("G_FMT", functools.partial(calls.g_fmt, device.node, type)),
                     ("TRY_FMT", functools.partial(calls.try_fmt, device.node, other)),
                 ):
-                    target.refused(errno.EINVAL, f"{what} of a {type.name} queue", call)
+                    # ENOTTY: the driver has no such ioctl for this type.
+                    target.refused((errno.EINVAL, errno.ENOTTY), f"{what} of a {type.name} queue", call)
 
 
 @check("formats.colours", doc="pixfmt-v4l2", needs=(IMAGE,))
