@@ -30,7 +30,7 @@ FAULTS = ["dmabuf", "errors", "faults", "geometry"]
 GROUPS = sorted({id.partition(".")[0] for id in CHECKS})
 RECTANGLES = {
     f"geometry.{name}"
-    for name in ("crop-bounds", "compose-bounds", "memory-origin", "read-only", "cropcap", "crop-ioctl")
+    for name in ("crop-bounds", "compose-bounds", "memory-origin", "read-only", "cropcap", "g-crop")
 }
 #: vivid streams from two buffers on; its webcam has no rectangles, and its buffers are single-planar. Linux
 #: 6.1 has neither REMOVE_BUFS nor a limit of buffers that a program can ask for. The kernel pins no pages of

@@ -188,7 +188,7 @@ LIES: list[tuple[int, Change, set[str]]] = [
     (v.VIDIOC_S_PARM, _interval(0), {"formats.parm-zero"}),
     (v.VIDIOC_G_PARM, lambda node, arg: sets(capability=0)(node, arg.parm.capture), {"formats.parm-listed"}),
     (v.VIDIOC_CROPCAP, _moved("bounds"), {"geometry.cropcap"}),
-    (v.VIDIOC_G_CROP, _moved("c"), {"geometry.crop-ioctl"}),
+    (v.VIDIOC_G_CROP, _moved("c"), {"geometry.g-crop"}),
 ]
 
 #: The ioctl that succeeds where it has to fail, and the checks that find it.

@@ -130,8 +130,8 @@ def cropcap(target: Target) -> None:
             target.expect(there == rect, f"CROPCAP tells {rect}, G_SELECTION({which.name}) tells {there}")
 
 
-@check("geometry.crop-ioctl", doc="vidioc-g-crop", kind=Kind.FRAMEWORK)
-def crop_ioctl(target: Target) -> None:
+@check("geometry.g-crop", doc="vidioc-g-crop", kind=Kind.FRAMEWORK)
+def g_crop(target: Target) -> None:
     """G_CROP tells the rectangle that G_SELECTION tells, and is refused where there is none."""
     which = _T.CROP if target.captures else _T.COMPOSE
     with target.open() as device:
