@@ -24,7 +24,7 @@ import drivers_of_mutants as nodes
 from mutant_results import NEW_GUEST
 
 from vb2user.errors import Vb2Error
-from vb2user.trace.kernel_log import KNOWN, KernelLog, reports
+from vb2user.trace.kernel_log import KernelLog, known_reports, reports
 from vb2user.validate import baseline
 from vb2user.validate.check import Check, all_checks
 from vb2user.validate.examination import examine
@@ -136,7 +136,7 @@ def tried(plan: dict[str, Any], one: dict[str, Any]) -> dict[str, Any]:
 
         def outside() -> None:
             """Whether the kernel reported trouble while no check ran."""
-            known = KNOWN.get("vivid", {})
+            known = known_reports("vivid")
             for found in reports(log.read()):
                 if not any(text in str(found) for text in known):
                     killed.append(f"log while {stage}")

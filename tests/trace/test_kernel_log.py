@@ -237,3 +237,11 @@ def test_a_known_fault_of_a_driver_is_a_remark(driver: str, known: str) -> None:
     of_another = kernel_log.Trouble(found, driver="uvcvideo")
     assert len(of_another.faults) == 2
     assert of_another.remarks == []
+
+
+def test_a_buffer_that_is_too_large_is_no_fault_of_any_driver() -> None:
+    warning = "WARNING: CPU: 1 PID: 2 at mm/page_alloc.c:4832 __alloc_pages_noprof+0x303/0x310"
+    trouble = kernel_log.Trouble([kernel_log.KernelReport([warning])], driver="some")
+    assert trouble.faults == []
+    (remark,) = trouble.remarks
+    assert "larger than what the page allocator has" in remark

@@ -207,6 +207,13 @@ KNOWN: dict[str, dict[str, str]] = {
     "sur40": {"__dma_map_sg_attrs": "the stock driver's device has had no dma_mask since Linux 5.10"},
     "vivid": {"vivid_thread_vid_": "a thread of vivid that is late asks the scheduler for a negative time"},
 }
+#: The same, of every driver.
+KNOWN_OF_ALL = {"mm/page_alloc.c": "a buffer is larger than what the page allocator has in one piece"}
+
+
+def known_reports(driver: str) -> dict[str, str]:
+    """What is known of a driver's reports: a text in them, and why they come."""
+    return {**KNOWN_OF_ALL, **KNOWN.get(driver, {})}
 
 
 @dataclass
@@ -236,11 +243,13 @@ class Trouble:
     def remarks(self) -> list[str]:
         """The known reports, a line for each kind, and why the log was not read. These are not faults."""
         known = dict.fromkeys(filter(None, map(self._known, self.reports)))
-        lines = [f"the kernel reported {text} meanwhile: {KNOWN[self.driver][text]}" for text in known]
+        lines = [
+            f"the kernel reported {text} meanwhile: {known_reports(self.driver)[text]}" for text in known
+        ]
         return lines if self.unread is None else [*lines, self.unread]
 
     def _known(self, report: KernelReport) -> str | None:
-        return next((text for text in KNOWN.get(self.driver, {}) if text in str(report)), None)
+        return next((text for text in known_reports(self.driver) if text in str(report)), None)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON document."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vb2user.errors import KernelError, MissingPrerequisiteError, Vb2Error
-from vb2user.trace.kernel_log import KNOWN, KernelLog, reports
+from vb2user.trace.kernel_log import KernelLog, known_reports, reports
 from vb2user.uapi import kernel
 from vb2user.uapi.recorder import recorded
 from vb2user.validate.check import Check
@@ -315,7 +315,7 @@ def _watch_of(stack: contextlib.ExitStack, report: DeviceReport) -> Watch | None
 
 def _log(outcome: Outcome, log: KernelLog, driver: str) -> None:
     for found in reports(log.read()):
-        if not any(text in str(found) for text in KNOWN.get(driver, {})):
+        if not any(text in str(found) for text in known_reports(driver)):
             outcome.worsen(f"the kernel reported: {found.title}", found.first_lines(12))
 
 
