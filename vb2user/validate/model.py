@@ -73,8 +73,17 @@ class Model:
 
     def allowed(self, step: Step) -> frozenset[int]:
         """The errnos that a right driver may answer with; 0: it may succeed."""
-        if step.op not in ("QUERYBUF", "close") and self.owner not in (None, step.handle):
+        if step.op == "close":
+            return frozenset({0})
+        others = self.owner not in (None, step.handle)
+        if others and step.op != "QUERYBUF":
             return frozenset({errno.EBUSY})
+        # Drivers that keep the queue by themselves, as uvcvideo does, want the handle to have it first.
+        refuses = others or (self.owner is None and step.op not in ("REQBUFS", "CREATE_BUFS"))
+        return self._of_owner(step) | ({errno.EBUSY} if refuses else frozenset())
+
+    def _of_owner(self, step: Step) -> frozenset[int]:
+        """The errnos where no other handle has the queue."""
         match step.op:
             case "REQBUFS":
                 # The documentation says that it stops the stream; videobuf2 refuses it.
@@ -187,7 +196,7 @@ class Player:
 
     def wrong_flags(self, model: Model) -> str | None:
         """What QUERYBUF says of a buffer that is not so."""
-        fd: Fd = self._handles[0]
+        fd: Fd = self._handles[model.owner or 0]
         for index, state in model.states.items():
             flags = calls.querybuf(fd, self._type, Memory.MMAP, index).flags
             if bool(flags & _IN_DRIVER) != (state is BufferState.QUEUED):
