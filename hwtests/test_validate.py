@@ -96,6 +96,7 @@ def test_several_memory_planes(vivid_factory: VividFactory, group: str) -> None:
     validated(instance.capture, "--only", f"{group}.*")
 
 
+@pytest.mark.long
 @pytest.mark.one_kernel
 @pytest.mark.parametrize("input", [TELEVISION, HDMI])
 def test_an_input_with_rectangles(vivid_vmalloc: VividDevice, input: int) -> None:
@@ -152,6 +153,7 @@ OTHERS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("group", [group for group in GROUPS if group != "unplug"])
 @pytest.mark.parametrize("role", OTHERS)
 def test_queues_of_other_things_than_video(vivid_factory: VividFactory, role: str, group: str) -> None:
@@ -162,22 +164,26 @@ def test_queues_of_other_things_than_video(vivid_factory: VividFactory, role: st
     assert len(results) == OTHERS[role] * sum(id.startswith(f"{group}.") for id in CHECKS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("group", GROUPS)
 @pytest.mark.parametrize("allocator", ["vmalloc", "dma-contig", "dma-sg"])
 def test_vb2probe(vb2probe: Mapping[str, ProbeInstance], allocator: str, group: str) -> None:
     validated(vb2probe[allocator].capture, "--only", f"{group}.*")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("group", GROUPS)
 def test_uvcvideo(webcam: VirtualWebcam, group: str) -> None:
     validated(webcam.video, "--only", f"{group}.*")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("group", GROUPS)
 def test_sur40(sur40: VirtualSur40, group: str) -> None:
     validated(sur40.video, "--only", f"{group}.*")
 
 
+@pytest.mark.long
 @pytest.mark.whole
 @pytest.mark.parametrize("role", ["video-cap", "video-out"])
 def test_vivid_is_taken_away(vivid_factory: VividFactory, role: str) -> None:
@@ -186,6 +192,7 @@ def test_vivid_is_taken_away(vivid_factory: VividFactory, role: str) -> None:
     assert {result["status"] for result in results} == {"pass"}
 
 
+@pytest.mark.long
 @pytest.mark.whole
 def test_a_webcam_is_taken_away(webcam: VirtualWebcam) -> None:
     results = validated(webcam.video, "--only", "unplug.*", "--destructive")
