@@ -31,8 +31,8 @@ SHOWN: Mapping[str, tuple[InstanceConfig, str, tuple[str, ...]]] = {
     "expbuf_unanswered.py": (InstanceConfig(("video-cap",)), "video-cap", ("6.1", "6.12")),
     "output_length_lost.py": (InstanceConfig(("video-cap", "video-out")), "video-out", ("6.12",)),
     "write_refused.py": (InstanceConfig(("video-cap", "video-out")), "video-out", ("6.1", "6.12")),
-    "parm_not_set.py": (InstanceConfig(("video-out",)), "video-out", ("6.1", "6.12")),
     "hsv_hue.py": (InstanceConfig(("video-cap",)), "video-cap", ("6.1", "6.12")),
+    "parm_not_set.py": (InstanceConfig(("video-out",)), "video-out", ("6.1", "6.12")),
     "freq_seek.py": (InstanceConfig(("radio-rx",)), "radio-rx", ("6.1", "6.12")),
 }
 

@@ -148,7 +148,6 @@ OTHERS = {
     "vbi-out": 2,
     "sdr-cap": 1,
     "meta-cap": 1,
-    "meta-out": 1,
     "touch-cap": 1,
 }
 

@@ -8,7 +8,7 @@ from vb2user.uapi.kernel import open_node
 
 with open_node(sys.argv[1], nonblock=False) as node:
     before = tuner.g_frequency(node)
-    tuner.s_hw_freq_seek(node, TunerType.RADIO, upward=True, wrap_around=True)
+    tuner.s_hw_freq_seek(node, TunerType.RADIO, upward=True)
     after = tuner.g_frequency(node)
 print(f"the frequency was {before} before the seek, and is {after} after it")
 sys.exit(before != after)

@@ -263,9 +263,10 @@ class Trial(contextlib.ExitStack):
             raise
         self._balance(outcome)
         if not _is_stuck(outcome):
-            # The queues of the device that came back are others, and its node may be another one.
-            self._watching.close()
+            # The queues of the device that came back are others, and its node may be another one. The worker
+            # has the trace open as well, and must end first.
             self._worker.close()
+            self._watching.close()
             path = place.restore()
             if path is None:
                 self.report.ended = f"the device did not come back after {check.id}"
