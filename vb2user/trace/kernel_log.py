@@ -208,7 +208,10 @@ KNOWN: dict[str, dict[str, str]] = {
     "vivid": {"vivid_thread_vid_": "a thread of vivid that is late asks the scheduler for a negative time"},
 }
 #: The same, of every driver.
-KNOWN_OF_ALL = {"mm/page_alloc.c": "a buffer is larger than what the page allocator has in one piece"}
+KNOWN_OF_ALL = {
+    "mm/page_alloc.c": "a buffer is larger than what the page allocator has in one piece",
+    "__vmalloc_node_range": "a buffer is larger than the memory",
+}
 
 
 def known_reports(driver: str) -> dict[str, str]:

@@ -18,6 +18,7 @@ from vb2user.uapi.calls.controls import s_ctrl
 from vb2user.uapi.kernel import Fd
 from vb2user.validate.needs import Need
 from vb2user.validate.outcome import NotOfThisDeviceError, Status
+from vb2user.validate.queues import queue_name
 from vb2user.validate.target import Target
 
 
@@ -25,12 +26,13 @@ class Injection(NamedTuple):
     """A control that makes something fail once.
 
     Attributes:
-        driver, control: patterns of their names.
+        driver, queue, control: patterns of their names.
         fails: what fails: ``REQBUFS``, ``QBUF``, ``STREAMON``, ``queue`` (for good), ``frame``.
         errno: the name of the error number that comes; empty: none does.
     """
 
     driver: str
+    queue: str
     control: str
     fails: str
     errno: str
@@ -43,7 +45,14 @@ def _known() -> list[Injection]:
 
 
 def _found(target: Target, fd: Fd, fails: str) -> tuple[int, Injection] | None:
-    mine = [i for i in _known() if i.fails == fails and fnmatch.fnmatchcase(target.driver, i.driver)]
+    queue = queue_name(target.type)
+    mine = [
+        i
+        for i in _known()
+        if i.fails == fails
+        and fnmatch.fnmatchcase(target.driver, i.driver)
+        and fnmatch.fnmatchcase(queue, i.queue)
+    ]
     for info in list_controls(fd) if mine else ():
         for one in mine:
             if fnmatch.fnmatchcase(info.name, one.control):

@@ -13,6 +13,7 @@ from vb2user.uapi.buffer import is_output
 from vb2user.uapi.calls import controls, selection, signal
 from vb2user.uapi.calls.control_query import list_controls
 from vb2user.uapi.calls.control_values import ControlInfo
+from vb2user.uapi.calls.data_formats import DATA_TYPES
 from vb2user.uapi.enums import BufType, CtrlClass, CtrlFlag, CtrlType, SelectionTarget
 from vb2user.uapi.kernel import Fd
 
@@ -66,7 +67,7 @@ def settings(fd: Fd, type: BufType) -> list[Setting]:
             bind(part(controls.g_ctrl, fd, info.id), part(controls.s_ctrl, fd, info.id))
             for info in number_controls(fd)
         ),
-        bind(part(calls.g_fmt, fd, type), part(calls.s_fmt, fd)),
+        *([] if type in DATA_TYPES else [bind(part(calls.g_fmt, fd, type), part(calls.s_fmt, fd))]),
         *(
             bind(part(selection.g_selection, fd, type, what), part(selection.s_selection, fd, type, what))
             for what in (SelectionTarget.CROP, SelectionTarget.COMPOSE)

@@ -40,7 +40,7 @@ def create_zero(target: Target) -> None:
             target.expect(known == before, f"CREATE_BUFS(0) changed {before} buffers to {known}")
 
 
-@check("buffers.create-larger", doc="vidioc-create-bufs", needs=(CREATE_BUFS, *MMAP))
+@check("buffers.create-larger", doc="vidioc-create-bufs", needs=(CREATE_BUFS, *MMAP, FORMAT))
 def create_larger(target: Target) -> None:
     """CREATE_BUFS of more bytes than the format needs makes buffers of at least so many bytes."""
     with target.queue(Memory.MMAP) as queue:
