@@ -13,8 +13,10 @@ import json
 from importlib import resources
 from typing import NamedTuple
 
+from vb2user.uapi import calls
 from vb2user.uapi.calls.control_query import list_controls
 from vb2user.uapi.calls.controls import s_ctrl
+from vb2user.uapi.enums import Cap
 from vb2user.uapi.kernel import Fd
 from vb2user.validate.needs import Need
 from vb2user.validate.outcome import NotOfThisDeviceError, Status
@@ -45,7 +47,9 @@ def _known() -> list[Injection]:
 
 
 def _found(target: Target, fd: Fd, fails: str) -> tuple[int, Injection] | None:
-    queue = queue_name(target.type)
+    # A touch device's queue is of the same type as a camera's.
+    touch = calls.querycap(fd).device_caps & Cap.TOUCH
+    queue = "touch-capture" if touch else queue_name(target.type)
     mine = [
         i
         for i in _known()
