@@ -121,6 +121,44 @@ def test_the_report_has_a_program_that_shows_the_fault(
     assert capsys.readouterr().out.splitlines()[-1].endswith(" STREAMON 0 0")
 
 
+class OutOfMemory(Right):
+    """REQBUFS frees the buffers that there are, and has no memory for others."""
+
+    @answers(v.VIDIOC_REQBUFS)
+    def _reqbufs(self, file: FakeFile, arg: Any) -> None:
+        lacking = bool(self.buffers) and bool(arg.count) and not self.streaming
+        if lacking:
+            arg.count = 0
+        super()._reqbufs(file, arg)
+        if lacking:
+            raise refuse(errno.ENOMEM)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_without_memory_the_rest_of_a_sequence_is_not_judged(vb2: Vb2System, seed: int) -> None:
+    target = target_of(vb2, Right(vb2))
+    vb2.nodes["/dev/video0"] = OutOfMemory(vb2)
+    assert model.search(target, random.Random(seed), iter(range(60))) is None
+
+
+def test_a_second_handle_that_cannot_be_opened_leaves_no_first(
+    vb2: Vb2System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = target_of(vb2, Right(vb2))
+    opened = model.open_node
+    times = iter(range(2))
+
+    def once(path: str) -> Any:
+        if next(times):
+            raise OSError(errno.EMFILE, "too many open files")
+        return opened(path)
+
+    monkeypatch.setattr(model, "open_node", once)
+    with pytest.raises(OSError, match="too many"):
+        model.Player(target)
+    assert not vb2.files
+
+
 def test_the_same_seed_draws_the_same_sequences() -> None:
     one, other = (model.drawn(random.Random(7)) for _ in range(2))
     assert one == other

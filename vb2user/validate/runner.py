@@ -29,7 +29,7 @@ from vb2user.validate.outcome import CheckEndedError, Outcome, RuleBrokenError, 
 from vb2user.validate.place import Place
 from vb2user.validate.queues import queue_name
 from vb2user.validate.target import Target
-from vb2user.validate.worker import STUCK, Worker
+from vb2user.validate.worker import CLEAN, STUCK, Worker
 
 #: Lines of evidence that are kept of one check: the last ones.
 _MOST = 60
@@ -148,6 +148,7 @@ class DeviceReport:
     def repeat(self, id: str) -> str:
         """The command that tries one check again on this device."""
         seed = f" --seed {self.target.seed}" if self.target.seed else ""
+        seed += f" --fuzz {self.target.fuzz:g}" if self.target.fuzz else ""
         return f"vb2user validate {self.target.arguments} --only {id}{seed}"
 
     def to_json(self, checks: Sequence[Check]) -> dict[str, Any]:
@@ -238,6 +239,8 @@ class Trial(contextlib.ExitStack):
         self.report.outcomes.append(outcome)
         if self._log is not None:
             _log(outcome, self._log, self.report.target.driver)
+        if outcome.status not in CLEAN:
+            self._worker.close()  # the finding may be one that its process does not know of
         self.report.seconds = time.monotonic() - self._began
         if _is_stuck(outcome):
             self.report.ended = f"{check.id} hangs in the kernel: what comes after it cannot be tried"

@@ -24,7 +24,7 @@ _DYING = 10.0
 #: What the detail begins with where a process cannot be killed.
 STUCK = "the process of the check cannot be ended"
 #: After these the next check may have the same process.
-_CLEAN = (Status.PASS, Status.SKIP, Status.MISS)
+CLEAN = (Status.PASS, Status.SKIP, Status.MISS)
 
 
 class Worker:
@@ -65,7 +65,7 @@ class Worker:
             raise
         else:
             outcome = _outcome(id, said)
-        if outcome.status not in _CLEAN and not self.close():
+        if outcome.status not in CLEAN and not self.close():
             stuck = f"{STUCK}: it is in the kernel (D state) since {self._seconds:.0f} s or longer"
             outcome = Outcome(id, Status.ERROR, stuck)
         outcome.seconds = outcome.seconds or time.monotonic() - began
