@@ -11,6 +11,7 @@ import pytest
 from fakes import FakeFile, answers, refuse
 from fakes_validate import Right, target_of
 from fakes_vb2 import Vb2System
+from test_validate_checks import ForgetsToRefuse, KeepsBuffers, KeepsTheQueue, SharesTheQueue
 
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.enums import BufType
@@ -41,23 +42,6 @@ class TakesTwice(Right):
         super()._qbuf(file, arg)
 
 
-class SharesTheQueue(Right):
-    """Nobody owns the queue."""
-
-    def _not_busy(self, file: FakeFile) -> None: ...
-
-
-class KeepsBuffers(Right):
-    """STREAMOFF forgets to take the buffers back."""
-
-    @answers(v.VIDIOC_STREAMOFF)
-    def _streamoff(self, file: FakeFile, arg: Any) -> None:
-        queued = list(self.queued)
-        super()._streamoff(file, arg)
-        for index in queued:
-            self.buffers[index].state = "queued"
-
-
 class OtherErrno(Right):
     """QUERYBUF of a buffer that is not there says ENOENT."""
 
@@ -68,21 +52,6 @@ class OtherErrno(Right):
         super()._querybuf(file, arg)
 
 
-class KeepsTheQueue(Right):
-    """close(2) of the owner frees nothing."""
-
-    def close(self, file: FakeFile) -> None: ...
-
-
-class StreamsOnNothing(Right):
-    """STREAMON without buffers is done."""
-
-    @answers(v.VIDIOC_STREAMON)
-    def _streamon(self, file: FakeFile, arg: Any) -> None:
-        if self.buffers:
-            super()._streamon(file, arg)
-
-
 @pytest.mark.parametrize(
     ("wrong", "most"),
     [
@@ -91,7 +60,7 @@ class StreamsOnNothing(Right):
         (KeepsBuffers, 3),
         (OtherErrno, 1),
         (KeepsTheQueue, 3),
-        (StreamsOnNothing, 1),
+        (ForgetsToRefuse, 1),
     ],
 )
 def test_a_fault_is_found_and_shortened(vb2: Vb2System, wrong: type[Right], most: int) -> None:
@@ -110,13 +79,13 @@ def test_the_report_has_a_program_that_shows_the_fault(
     vb2: Vb2System, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = target_of(vb2, Right(vb2))
-    vb2.nodes["/dev/video0"] = StreamsOnNothing(vb2)
+    vb2.nodes["/dev/video0"] = ForgetsToRefuse(vb2)
     outcome = attempt(SEQUENCES, target)
     assert outcome.status is Status.FAIL
     assert "success came in place of" in outcome.detail
     program = outcome.evidence[outcome.evidence.index("from vb2user.errors import KernelError") :]
     assert len(program) <= 30
-    vb2.nodes["/dev/video0"] = StreamsOnNothing(vb2)
+    vb2.nodes["/dev/video0"] = ForgetsToRefuse(vb2)
     exec(compile("\n".join(program), "program", "exec"), {})
     assert capsys.readouterr().out.splitlines()[-1].endswith(" STREAMON 0 0")
 

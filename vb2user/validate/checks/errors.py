@@ -23,14 +23,19 @@ def _goes_on(queue: RawQueue) -> None:
     queue.frames(3)
 
 
+def _refused_streamon(target: Target, queue: RawQueue) -> None:
+    """Buffers, all queued, and a STREAMON that the driver lets fail."""
+    for index in range(queue.provide()):
+        queue.qbuf(index)
+    number = inject(target, queue.fd, "STREAMON")
+    target.refused(number, "STREAMON that the driver lets fail", queue.on)
+
+
 @check("errors.streamon", doc="vidioc-streamon", needs=(FRAMES, injects("STREAMON")))
 def streamon(target: Target) -> None:
     """After a STREAMON that failed the buffers are still queued, and the next STREAMON gives frames."""
     with target.queue() as queue:
-        for index in range(queue.provide()):
-            queue.qbuf(index)
-        number = inject(target, queue.fd, "STREAMON")
-        target.refused(number, "STREAMON that the driver lets fail", queue.on)
+        _refused_streamon(target, queue)
         queue.on()
         queue.frames(3)
 
@@ -39,10 +44,7 @@ def streamon(target: Target) -> None:
 def streamon_streamoff(target: Target) -> None:
     """After a STREAMON that failed STREAMOFF gives all buffers back, and each can be queued again."""
     with target.queue() as queue:
-        for index in range(queue.provide()):
-            queue.qbuf(index)
-        number = inject(target, queue.fd, "STREAMON")
-        target.refused(number, "STREAMON that the driver lets fail", queue.on)
+        _refused_streamon(target, queue)
         queue.off()
         for index in range(queue.granted):
             flags = queue.info(index).flags & (BufFlag.QUEUED | BufFlag.DONE)
@@ -54,10 +56,7 @@ def streamon_streamoff(target: Target) -> None:
 def streamon_reqbufs(target: Target) -> None:
     """After a STREAMON that failed REQBUFS with count 0 frees the buffers, and others stream."""
     with target.queue() as queue:
-        for index in range(queue.provide()):
-            queue.qbuf(index)
-        number = inject(target, queue.fd, "STREAMON")
-        target.refused(number, "STREAMON that the driver lets fail", queue.on)
+        _refused_streamon(target, queue)
         calls.reqbufs(queue.fd, queue.type, queue.memory, 0)
         target.expect(queue.count() == 0, f"REQBUFS(0) left {queue.count()} buffers")
     with target.queue() as other:
