@@ -15,6 +15,7 @@ from test_validate_checks import ForgetsToRefuse, KeepsBuffers, KeepsTheQueue, S
 
 from vb2user.uapi import videodev2 as v
 from vb2user.uapi.enums import BufType
+from vb2user.uapi.kernel import open_node
 from vb2user.validate import model
 from vb2user.validate.check import all_checks
 from vb2user.validate.model import Step
@@ -114,13 +115,12 @@ def test_a_second_handle_that_cannot_be_opened_leaves_no_first(
     vb2: Vb2System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = target_of(vb2, Right(vb2))
-    opened = model.open_node
     times = iter(range(2))
 
     def once(path: str) -> Any:
         if next(times):
             raise OSError(errno.EMFILE, "too many open files")
-        return opened(path)
+        return open_node(path)
 
     monkeypatch.setattr(model, "open_node", once)
     with pytest.raises(OSError, match="too many"):
